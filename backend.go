@@ -1,0 +1,393 @@
+package lambdabiz
+
+import (
+	"context"
+	"time"
+)
+
+// Backend is the durable engine underneath: it moves rows, and knows nothing of orchestration code.
+// Retries, deadlines, matching of events to waits, barriers and parking live in the engine, once.
+//
+// All methods may be called by many goroutines at once. A backend returns the sentinels of this
+// package where a method names them, wrapped or not, and any other error for what it could not do.
+// It keeps no reference to what it is given after it returns, and what it returns is the caller's.
+// Times are UTC with microseconds. Package backendtest has the suite that a backend must pass.
+//
+// How the methods map to two homes that are no databases:
+//
+//	method    Amazon SWF                               Lambda durable functions
+//	Describe  CommitEndsClaim, Performs tasks,         Performs tasks and children
+//	          services, timers, children, raises
+//	Join      RegisterDomain, RegisterWorkflowType     nothing
+//	Renew     nothing (decisions time out)             nothing (one invocation, one owner)
+//	Leave     nothing                                  nothing
+//	Workers   nothing: SWF watches its own             nothing
+//	Claim     PollForDecisionTask and its pages; the   the invocation event and its pages, then
+//	          token is RunRef.Handle                   CheckpointDurableExecution without updates
+//	Commit    RespondDecisionTaskCompleted: decisions  CheckpointDurableExecution; the rotating token
+//	          and markers; from outside Start-,        is RunRef.Handle; Release returns PENDING;
+//	          Signal-, RequestCancel- and              from outside Invoke with a durable name, the
+//	          TerminateWorkflowExecution               inbox with a callback as doorbell, Stop
+//	          UNHANDLED_DECISION is ErrStale           a token that is not the latest is ErrFenced
+//	Load      GetWorkflowExecutionHistory, the store   GetDurableExecution and its history
+//	List      List{Open,Closed}WorkflowExecutions,     ListDurableExecutionsByFunction
+//	          the store
+//	Purge     retention of the domain                  retention of the function
+//	Close     the client                               the client
+//
+// A decision carries Operations as markers, and as ScheduleLambdaFunction, ScheduleActivityTask,
+// StartTimer, StartChildWorkflowExecution and SignalExternalWorkflowExecution for the kinds that SWF
+// performs. A checkpoint carries them as STEP, WAIT, CHAINED_INVOKE updates. Commit.Again is a signal
+// to the run itself there, and has no meaning where the claim is held.
+type Backend interface {
+	// Describe says what the backend is and cannot do. It does no I/O and always answers the same.
+	Describe() Description
+
+	// Join registers a worker and returns its number, which is never used again. Blocked runs that
+	// the worker can serve, and that were blocked by another version of the code, become claimable.
+	Join(ctx context.Context, w WorkerInfo) (int64, error)
+
+	// Renew moves the worker's heartbeat. It returns ErrFenced when the worker has been removed by
+	// Leave: then it owns nothing any more.
+	Renew(ctx context.Context, worker int64) error
+
+	// Leave removes a worker and makes what it owned claimable at once, in one transaction. A beat
+	// of 0 or more makes it conditional: when the worker's heartbeat is another one by now, it does
+	// nothing and returns ErrStale. For a worker that is gone already it does nothing. Runs taken
+	// from a worker that did not release them count as crashed (Claimed.Crashes).
+	Leave(ctx context.Context, worker int64, beat int64) error
+
+	// Workers returns the registered workers in the order of their numbers.
+	Workers(ctx context.Context) ([]WorkerRecord, error)
+
+	// Claim takes runs that are due (see Claimed) and hands out messages for runs that are held. A
+	// claim bumps the run's fence: every earlier holder can commit nothing more. It returns at once,
+	// or, on a home with a long poll of its own, after ClaimRequest.Wait at most; an empty answer is
+	// no error. It returns ErrFenced when the worker has been removed.
+	//
+	// With Hand it claims that one run whatever its state, for its caller: ErrNotFound if there is
+	// none, ErrMode if workers drive it.
+	Claim(ctx context.Context, r ClaimRequest) (Claims, error)
+
+	// Commit makes each commit durable at once or not at all, and the verdicts have the commits'
+	// places. Commits are independent; a later one sees the effects of an earlier one in the batch.
+	// No two commits of a batch are of one run. When it returns, what is applied is on disk.
+	//
+	// An error means that nothing of the batch was applied. Only an error that wraps
+	// ErrOutcomeUnknown leaves that open; a backend gives it after it tried to read back.
+	Commit(ctx context.Context, batch []*Commit) ([]Verdict, error)
+
+	// Load returns one run with its operations and unconsumed messages as one snapshot: the run
+	// with that run id, or the latest one of the id when the run id is empty. ErrNotFound if none.
+	Load(ctx context.Context, id, runID string) (*Record, error)
+
+	// List returns a page of runs, newest start first. A run is never on two pages.
+	List(ctx context.Context, f Filter) (Page, error)
+
+	// Purge removes ended runs with all that belongs to them, keys included, whole or not at all.
+	// An open run is never removed: with an ID that has one it returns ErrOpen.
+	Purge(ctx context.Context, p PurgeRequest) (int, error)
+
+	// Close releases the backend's resources. It frees no runs: Leave does.
+	Close() error
+}
+
+// Waker is an optional ability of a [Backend]: it says when Claim may have something new.
+type Waker interface {
+	// Wake returns a channel that receives after a change by anybody; signals may be merged. It is
+	// for one receiver and is never closed.
+	Wake() <-chan struct{}
+}
+
+// Description is what a backend is and cannot do.
+type Description struct {
+	Name string // for messages, "sqlite"
+
+	// CommitEndsClaim: after a commit the run must be claimed again, and that happens only when a
+	// message came, its WakeAt passed, an operation was performed, or Commit.Again asked for it.
+	CommitEndsClaim bool
+
+	// Performs lists the kinds of operations that the backend does itself. It finds them unended in
+	// a commit and returns them ended with a later claim.
+	Performs []Kind
+
+	Lanes     int // commits that may run at the same time; 0 means 1
+	BatchSize int // commits in a batch; 0 means 1
+
+	MaxPayloadBytes int // of one payload; 0 for no limit of its own
+	MaxIDBytes      int // of an orchestration id; 0 for no limit of its own
+
+	// Refuses names the features that this home cannot keep, each with the reason. The engine
+	// answers with *UnsupportedError before anything is recorded.
+	Refuses map[Feature]string
+}
+
+// Feature is something that a home may be unable to promise.
+type Feature string
+
+// The features that a backend may refuse.
+const (
+	FeatureBeforeStart   Feature = "events before the start"
+	FeatureStartPolicy   Feature = "start policies for a closed id"
+	FeaturePause         Feature = "pause and resume"
+	FeatureHand          Feature = "orchestrations driven by hand"
+	FeatureList          Feature = "lists by name, tag or time"
+	FeatureContinueAsNew Feature = "ContinueAsNew"
+	FeatureHeartbeat     Feature = "heartbeats"
+)
+
+// WorkerInfo describes a worker that joins.
+type WorkerInfo struct {
+	Names   []string `json:"names"`   // the definitions that it serves
+	Version string   `json:"version"` // of its code
+	Host    string   `json:"host"`
+	PID     int      `json:"pid"`
+}
+
+// WorkerRecord is a registered worker.
+type WorkerRecord struct {
+	WorkerInfo
+	Number   int64     `json:"number"`
+	Beat     int64     `json:"beat"` // moves with every Renew
+	JoinedAt time.Time `json:"joinedAt"`
+	Gone     bool      `json:"gone"` // the backend knows that its process has ended
+}
+
+// ClaimRequest asks for work.
+type ClaimRequest struct {
+	Worker int64
+	Names  []string      // the definitions that the worker serves
+	Limit  int           // runs at most; 0 asks for messages only
+	Now    time.Time     // decides what is due
+	After  int64         // messages with a higher number are handed out for runs that are held
+	Wait   time.Duration // how long a long poll may take
+
+	Hand string // an orchestration id, to be driven by hand; the fields above are unused
+}
+
+// Claims is the answer to a ClaimRequest.
+type Claims struct {
+	Runs     []Claimed
+	Arrived  []Arrival // for runs that the worker already holds
+	Through  int64     // the next request's After
+	NextWake time.Time // when a run will be due; zero if none is known
+	More     bool      // more is due than Limit allowed
+}
+
+// Claimed is a run with the right to write it.
+//
+// A run is due when it is open, neither held nor paused nor driven by hand, and its WakeAt has passed
+// or, unless it is blocked, a message has arrived since it was released. A new run is due at once.
+type Claimed struct {
+	Record
+	Ref     RunRef
+	Crashes int // holders in a row that died holding it without a new record
+
+	// Follows is the fence of the commit that ended the claim before, where commits end claims. The
+	// engine keeps its copy of the run if that commit was its own last one; else it starts afresh
+	// from Record, which is always whole.
+	Follows int64
+}
+
+// Record is a run as it is stored.
+type Record struct {
+	RunInfo
+	Operations []Operation // in the order of their numbers
+	Messages   []Message   // unconsumed, in order
+}
+
+// RunRef is a run and the right to write it.
+type RunRef struct {
+	ID     string
+	RunID  string
+	Fence  int64 // grows with every claim
+	Handle any   // the backend's own: a row number, a task token
+}
+
+// Arrival is messages for a run that is held.
+type Arrival struct {
+	Ref      RunRef
+	Messages []Message
+}
+
+// MessageKind says what a message is.
+type MessageKind uint8
+
+// The kinds of messages.
+const (
+	MessageEvent  MessageKind = iota + 1 // a named event
+	MessageChild                         // a child has ended
+	MessageCancel                        // the run shall end
+	MessagePause                         // the run shall be released
+)
+
+// Message is something that arrived for a run. Cancel messages are never consumed.
+type Message struct {
+	Number    int64 // grows with arrival within a run
+	Kind      MessageKind
+	Name      string // an event's name
+	Key       string // the sender's, for deduplication
+	Payload   Payload
+	ArrivedAt time.Time // the sender's clock
+
+	Operation int64    // the child's operation
+	Status    Status   // of the child
+	Error     *Failure // of the child, or a cancellation's reason
+}
+
+// Commit is changes that become durable together.
+type Commit struct {
+	Run    *RunRef // the run that is written, under its fence; nil for changes from outside
+	Worker int64   // who writes; 0 for a client
+	At     time.Time
+
+	// Conditional: if a message with a number above Seen has arrived, nothing is applied, and the
+	// verdict is ErrStale with those messages. Fetch: the verdict carries them after applying.
+	Seen        int64
+	Conditional bool
+	Fetch       bool
+
+	Operations []Operation // inserted or replaced by number
+	Consumed   []int64     // messages to be removed
+	Progress   Payload     // replaces the progress when not nil
+	Started    bool        // sets the run's StartedAt and status when it has none yet
+
+	Release *Release // the claim ends, the run stays open
+	Close   *Close   // the run ends
+	Again   bool     // where commits end claims: claim the run again at once
+	WakeAt  time.Time
+
+	Starts   []Start
+	Raises   []Raise
+	Controls []Control
+}
+
+// Refuse marks the operation with the given number in this commit as failed with err: what a backend
+// does when a change that carries an operation is refused. The operation is then stored as failed.
+func (c *Commit) Refuse(operation int64, err error) {
+	for i := range c.Operations {
+		if op := &c.Operations[i]; op.Number == operation {
+			op.Status, op.Error, op.Result = StatusFailed, FailureOf(err), nil
+			op.EndedAt = c.At
+		}
+	}
+}
+
+// Release ends a claim. With neither field the run is due again when a message comes.
+type Release struct {
+	WakeAt  time.Time // when it is due; zero for never by time
+	Blocked *Blocked  // why it cannot go on; nil clears it
+}
+
+// Close ends a run. If the run has a parent that waits, the same transaction puts a MessageChild into
+// the parent's inbox (unless the run continues), and makes the parent due. Whatever ends a run,
+// Terminate included, does so.
+type Close struct {
+	Status  Status
+	Result  Payload
+	Error   *Failure
+	Orphans []string
+	Next    *Start // continue as this run: it gets the id, the unconsumed messages and the keys
+}
+
+// StartPolicy says what a start does when its id is used.
+type StartPolicy uint8
+
+const (
+	// UseExisting answers with the run that the id has, open or ended. It is the default.
+	UseExisting StartPolicy = iota
+	// RejectExisting returns ErrExists if the id has any run.
+	RejectExisting
+	// RejectOpen returns ErrExists if the id has an open run, and starts a new one after an ended one.
+	RejectOpen
+	// RestartEnded answers with an open run, and starts a new one after an ended one.
+	RestartEnded
+	// RestartFailed starts a new run after one that ended without success, and answers with the run
+	// that the id has otherwise.
+	RestartFailed
+)
+
+// Start is a new run. A start with the run id of the run that the id has is that run's own start come
+// twice, and succeeds whatever the policy says.
+type Start struct {
+	ID       string
+	RunID    string
+	Name     string
+	Mode     Mode
+	Input    Payload
+	Policy   StartPolicy
+	Deadline time.Time
+	Tags     map[string]string
+	Parent   *Parent
+	Claim    bool // Commit.Worker holds it from its first moment
+
+	// Operation of the committing run: if it is not 0 and the start is refused, Refuse it.
+	Operation int64
+}
+
+// Raise is an event. It goes to the run with RunID if given, else to the latest run of the id: ErrNotFound
+// if there is none, ErrClosed if it has ended. A key that was seen before in the run, or in those that
+// it continued, is acknowledged again and does nothing, ended run or not.
+type Raise struct {
+	ID      string
+	RunID   string
+	Name    string
+	Key     string // empty for none
+	Payload Payload
+
+	// Until keeps the event, when the id has no run or its latest has ended, for a start to come
+	// before that time. Kept events come to a new run before all others, in order.
+	Until time.Time
+
+	Operation int64 // as in Start
+}
+
+// ControlKind says what a person asks of a run.
+type ControlKind uint8
+
+// The kinds of control.
+const (
+	ControlCancel    ControlKind = iota + 1 // puts a MessageCancel, once; CancelRequested is set
+	ControlTerminate                        // ends the run now as TERMINATED and bumps its fence
+	ControlPause                            // Paused is set; a holder gets a MessagePause
+	ControlResume                           // clears Paused and Blocked, makes the run due
+)
+
+// Control is an instruction from outside. ErrNotFound if the id has no run, ErrClosed if it has ended.
+// Each is idempotent.
+type Control struct {
+	Kind   ControlKind
+	ID     string
+	RunID  string // the latest run when empty
+	Reason string
+
+	Operation int64 // as in Start
+}
+
+// Verdict is what became of a commit.
+type Verdict struct {
+	// Err is nil when the commit was applied. ErrFenced: the run has another holder, or has ended.
+	// ErrStale: see Commit.Conditional. Any other error: this commit alone could not be applied.
+	Err      error
+	Messages []Message
+	Starts   []StartVerdict // by place in Commit.Starts
+	Raises   []error        // by place in Commit.Raises
+	Controls []error        // by place in Commit.Controls
+}
+
+// StartVerdict is what became of a start.
+type StartVerdict struct {
+	Err     error   // ErrExists, by policy or because the id belongs to another definition
+	Created bool    // false: Run is the one that the id had
+	Run     RunRef  // with a fence only if created and claimed
+	Info    RunInfo // of the existing run: Name, Mode, Status at least
+	// Messages that were kept for this start, if it was created and claimed.
+	Messages []Message
+}
+
+// PurgeRequest selects ended runs.
+type PurgeRequest struct {
+	ID          string    // all runs of this id; empty for any id
+	EndedBefore time.Time // zero for any time
+	Limit       int       // runs at most; 0 means 1,000
+}

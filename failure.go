@@ -1,0 +1,259 @@
+package lambdabiz
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Failure is an error as it is recorded: a message, and as much of the error tree as can be rebuilt,
+// so that errors.Is and errors.As hold after a resume. Rebuilt are the sentinels and types of this
+// package, context.Canceled, context.DeadlineExceeded, and what [ErrorType] and [ErrorValue] name.
+type Failure struct {
+	Message string          `json:"message"`
+	Code    string          `json:"code,omitempty"` // a sentinel or a type of this package
+	Type    string          `json:"type,omitempty"` // a registered name
+	Data    json.RawMessage `json:"data,omitempty"` // the fields of a type
+	Causes  []*Failure      `json:"causes,omitempty"`
+}
+
+// maxFailureDepth bounds the recorded tree, against errors that wrap themselves.
+const maxFailureDepth = 32
+
+// maxMessageBytes bounds a recorded message.
+const maxMessageBytes = 16 << 10
+
+var sentinels = map[string]error{
+	"notFound": ErrNotFound, "exists": ErrExists, "closed": ErrClosed, "open": ErrOpen, "mode": ErrMode,
+	"cancelled": ErrCancelled, "terminated": ErrTerminated, "tooLarge": ErrTooLarge,
+	"invalidID": ErrInvalidID, "invalidPayload": ErrInvalidPayload,
+	"canceled": context.Canceled, "deadlineExceeded": context.DeadlineExceeded,
+}
+
+// FailureOf records an error without registered types: backends use it for refusals.
+func FailureOf(err error) *Failure { return (&errorRegistry{}).record(err) }
+
+// errorRegistry is the user's error types by name.
+type errorRegistry struct {
+	types map[string]*ErrorRegistration
+}
+
+// ErrorRegistration is an error type or value that keeps its identity through recording. Make one
+// with [ErrorType] or [ErrorValue] and hand it to [Engine.Register].
+type ErrorRegistration struct {
+	name   string
+	encode func(err error) (data json.RawMessage, ok bool, fault error)
+	decode func(data json.RawMessage) (error, error)
+}
+
+func (r *ErrorRegistration) register(e *Engine) error { return e.registry.addError(r) }
+
+// ErrorType registers the error type T, which encoding/json must be able to write and read. After a
+// resume errors.As finds it again. The name is what is recorded: it must stay when T is renamed.
+func ErrorType[T error](name string) *ErrorRegistration {
+	return &ErrorRegistration{
+		name: name,
+		encode: func(err error) (json.RawMessage, bool, error) {
+			if _, ok := err.(T); !ok { //nolint:errorlint // each node of the tree is asked for itself
+				return nil, false, nil
+			}
+			data, fault := json.Marshal(err)
+			return data, true, fault
+		},
+		decode: func(data json.RawMessage) (error, error) {
+			var v T
+			if err := json.Unmarshal(data, &v); err != nil {
+				return nil, fmt.Errorf("decode error type %s: %w", name, err)
+			}
+			return v, nil
+		},
+	}
+}
+
+// ErrorValue registers a sentinel: after a resume errors.Is finds it again.
+func ErrorValue(name string, sentinel error) *ErrorRegistration {
+	return &ErrorRegistration{
+		name: name,
+		encode: func(err error) (json.RawMessage, bool, error) {
+			return nil, err == sentinel, nil //nolint:errorlint // each node of the tree is asked for itself
+		},
+		decode: func(json.RawMessage) (error, error) { return sentinel, nil },
+	}
+}
+
+func (r *errorRegistry) record(err error) *Failure {
+	if err == nil {
+		return nil
+	}
+	return r.recordNode(err, 0)
+}
+
+func (r *errorRegistry) recordNode(err error, depth int) *Failure {
+	f := &Failure{Message: cut(err.Error(), maxMessageBytes)}
+	if depth > maxFailureDepth || r.recordRegistered(f, err) || recordSentinel(f, err) {
+		return f
+	}
+	recordType(f, err)
+	for _, cause := range causesOf(err) {
+		if c := r.recordNode(cause, depth+1); f.Code != "" || c.recognised() {
+			f.Causes = append(f.Causes, c)
+		}
+	}
+	return f
+}
+
+// recognised reports whether rebuilding gives more than the message.
+func (f *Failure) recognised() bool { return f.Code != "" || f.Type != "" || len(f.Causes) > 0 }
+
+func (r *errorRegistry) recordRegistered(f *Failure, err error) bool {
+	for _, t := range r.types {
+		data, ok, fault := t.encode(err)
+		if ok && fault == nil {
+			f.Type, f.Data = t.name, data
+			return true
+		}
+	}
+	return false
+}
+
+func recordSentinel(f *Failure, err error) bool {
+	for code, sentinel := range sentinels {
+		if err == sentinel { //nolint:errorlint // each node of the tree is asked for itself
+			f.Code = code
+			return true
+		}
+	}
+	return false
+}
+
+// recordType stores the types of this package by code, with their fields.
+func recordType(f *Failure, err error) {
+	var data any
+	switch e := err.(type) { //nolint:errorlint // each node of the tree is asked for itself
+	case *TaskError:
+		f.Code, data = "task", taskErrorData{e.Task, e.OperationID, e.Attempt}
+	case *EventTimeoutError:
+		f.Code, data = "eventTimeout", e
+	case *OrchestrationError:
+		f.Code, data = "orchestration", orchestrationErrorData{e.ID, e.Name, e.Status}
+	case *nonRetryableError:
+		f.Code = "nonRetryable"
+	default:
+		return
+	}
+	if encoded, fault := json.Marshal(data); fault == nil && data != nil {
+		f.Data = encoded
+	}
+}
+
+type taskErrorData struct {
+	Task        string `json:"task"`
+	OperationID string `json:"operationId"`
+	Attempt     int    `json:"attempt"`
+}
+
+type orchestrationErrorData struct {
+	ID     string `json:"id"`
+	Name   string `json:"name"`
+	Status Status `json:"status"`
+}
+
+func causesOf(err error) []error {
+	switch e := err.(type) { //nolint:errorlint // this walks the tree itself
+	case interface{ Unwrap() error }:
+		if cause := e.Unwrap(); cause != nil {
+			return []error{cause}
+		}
+	case interface{ Unwrap() []error }:
+		return e.Unwrap()
+	}
+	return nil
+}
+
+// rebuild makes an error of what was recorded. What cannot be rebuilt keeps its message.
+func (r *errorRegistry) rebuild(f *Failure) error {
+	if f == nil {
+		return nil
+	}
+	causes := make([]error, 0, len(f.Causes))
+	for _, c := range f.Causes {
+		causes = append(causes, r.rebuild(c))
+	}
+	err := r.rebuildTyped(f, causes)
+	if err == nil {
+		return &recordedError{f.Message, causes}
+	}
+	if err.Error() != f.Message {
+		return &recordedError{f.Message, []error{err}}
+	}
+	return err
+}
+
+func (r *errorRegistry) rebuildTyped(f *Failure, causes []error) error {
+	if t, ok := r.types[f.Type]; ok && f.Type != "" {
+		if err, fault := t.decode(f.Data); fault == nil {
+			return err
+		}
+		return nil
+	}
+	if sentinel, ok := sentinels[f.Code]; ok {
+		return sentinel
+	}
+	cause := errors.Join(causes...)
+	if len(causes) == 1 {
+		cause = causes[0]
+	}
+	switch f.Code {
+	case "task":
+		var d taskErrorData
+		if json.Unmarshal(f.Data, &d) == nil {
+			return &TaskError{Task: d.Task, OperationID: d.OperationID, Attempt: d.Attempt, Err: cause}
+		}
+	case "orchestration":
+		var d orchestrationErrorData
+		if json.Unmarshal(f.Data, &d) == nil {
+			return &OrchestrationError{ID: d.ID, Name: d.Name, Status: d.Status, Err: cause}
+		}
+	case "eventTimeout":
+		var d EventTimeoutError
+		if json.Unmarshal(f.Data, &d) == nil {
+			return &d
+		}
+	case "nonRetryable":
+		return &nonRetryableError{cause}
+	}
+	return nil
+}
+
+// recordedError is an error of a type that the registry does not know.
+type recordedError struct {
+	message string
+	causes  []error
+}
+
+func (e *recordedError) Error() string   { return e.message }
+func (e *recordedError) Unwrap() []error { return e.causes }
+
+// retryable reports whether another attempt makes sense, by the error's own word.
+func retryable(err error) bool {
+	var r interface{ Retryable() bool }
+	return !errors.As(err, &r) || r.Retryable()
+}
+
+// retryWait is the least wait that the error asks for.
+func retryWait(err error) time.Duration {
+	var r interface{ RetryAfter() time.Duration }
+	if errors.As(err, &r) {
+		return r.RetryAfter()
+	}
+	return 0
+}
+
+func cut(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	return s[:limit] + "…"
+}

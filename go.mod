@@ -1,0 +1,3 @@
+module github.com/lambdabiz/lambdabiz
+
+go 1.26.0

@@ -1,0 +1,120 @@
+package lambdabiz
+
+import "time"
+
+// RunInfo is what is known of a run without its operations.
+type RunInfo struct {
+	ID       string            `json:"id"`
+	Name     string            `json:"name"`
+	RunID    string            `json:"runId"`
+	Mode     Mode              `json:"mode"`
+	Status   Status            `json:"status"`
+	Paused   bool              `json:"paused"`
+	Blocked  *Blocked          `json:"blocked"`
+	Tags     map[string]string `json:"tags,omitempty"`
+	Parent   *Parent           `json:"parent,omitempty"`
+	Previous string            `json:"previousRunId,omitempty"` // the run that continued as this one
+
+	Input    Payload  `json:"input"`
+	Result   Payload  `json:"result"`
+	Error    *Failure `json:"error"`
+	Progress Payload  `json:"progress,omitempty"`
+
+	CancelRequested bool      `json:"cancelRequested,omitempty"`
+	ScheduledAt     time.Time `json:"scheduledAt"`         // when the start was accepted
+	StartedAt       time.Time `json:"startedAt,omitzero"`  // when a worker first took it
+	EndedAt         time.Time `json:"endedAt,omitzero"`    // when it ended
+	Deadline        time.Time `json:"deadline,omitzero"`   // when its context ends; zero for never
+	WakeAt          time.Time `json:"wakeAt,omitzero"`     // when a parked run is due next
+	Worker          int64     `json:"worker,omitempty"`    // the worker that holds it; 0 for none
+	Orphans         []string  `json:"orphans,omitempty"`   // recorded ids that the completed pass never visited
+	ContinuedAs     string    `json:"nextRunId,omitempty"` // the run that this one continued as
+}
+
+// Parent names the operation that started a child.
+type Parent struct {
+	ID        string `json:"id"`
+	RunID     string `json:"runId"`
+	Operation int64  `json:"operation"`          // the operation's number in the parent's run
+	Detached  bool   `json:"detached,omitempty"` // nobody waits for the outcome
+}
+
+// Blocked says why a run that is open cannot go on. Nothing of the mistake is recorded but this.
+type Blocked struct {
+	Reason    string    `json:"reason"`
+	Operation string    `json:"operation,omitempty"` // the operation's path
+	Source    string    `json:"source,omitempty"`    // file:line of the author's code
+	Detail    string    `json:"detail,omitempty"`    // a stack, for a panic
+	Version   string    `json:"version,omitempty"`   // the version of the code that it happened in
+	Times     int       `json:"times"`               // how often in a row
+	Since     time.Time `json:"since"`
+	RetryAt   time.Time `json:"retryAt,omitzero"`
+}
+
+// Operation is one recorded operation of a run.
+type Operation struct {
+	Number   int64    `json:"-"`  // place in the order of recording, from 1
+	ID       string   `json:"id"` // the path: ids joined by "/", escaped inside
+	Kind     Kind     `json:"kind"`
+	Name     string   `json:"name"` // of the task, the event, the child's definition or the HTTP method
+	Status   Status   `json:"status"`
+	Attempts int      `json:"attempts"` // attempts begun; a re-run after a crash is not counted again
+	Input    Payload  `json:"input"`
+	Result   Payload  `json:"result"`
+	Error    *Failure `json:"error"` // of the last attempt, while another one is to come
+
+	ScheduledAt time.Time `json:"scheduledAt"`
+	StartedAt   time.Time `json:"startedAt,omitzero"`
+	EndedAt     time.Time `json:"endedAt,omitzero"`
+	DueAt       time.Time `json:"dueAt,omitzero"`     // a timer's end, a wait's time-out, the next attempt
+	ExpiresAt   time.Time `json:"expiresAt,omitzero"` // the deadline of all attempts together
+	Target      string    `json:"target,omitempty"`   // the orchestration that is raised in or started
+	Details     Payload   `json:"details,omitempty"`  // the last heartbeat's
+}
+
+// State is a run with its operations, as one consistent snapshot.
+type State struct {
+	RunInfo
+	Operations []Operation `json:"operations"`
+	WaitingFor []Waiting   `json:"waitingFor"`
+	Events     []Buffered  `json:"events,omitempty"` // arrived, not yet consumed, in order
+}
+
+// Waiting is one thing that an open run waits for.
+type Waiting struct {
+	Operation string    `json:"operation"`
+	Kind      Kind      `json:"kind"`
+	Name      string    `json:"name,omitempty"`
+	Until     time.Time `json:"until,omitzero"`
+}
+
+// Buffered is an event that has arrived and is not yet consumed.
+type Buffered struct {
+	Name      string    `json:"name"`
+	Key       string    `json:"key,omitempty"`
+	Payload   Payload   `json:"payload"`
+	ArrivedAt time.Time `json:"arrivedAt"`
+}
+
+// Filter selects runs. The zero value selects the latest run of every orchestration.
+type Filter struct {
+	Status   []Status          // any of these; empty for all
+	Name     string            // the definition's name
+	IDPrefix string            // how the orchestration id begins
+	Tags     map[string]string // all of these
+	Blocked  bool              // blocked runs only
+	Paused   bool              // paused runs only
+
+	ScheduledAfter  time.Time // at or after; zero for no bound
+	ScheduledBefore time.Time // before; zero for no bound
+
+	AllRuns bool   // every run of an id, not the latest only
+	Limit   int    // rows of a page; 0 means 100, 1,000 at most
+	Cursor  string // Page.Next of the page before
+}
+
+// Page is a part of a list, newest start first. Inputs, results and progress are left out.
+type Page struct {
+	Runs []RunInfo `json:"runs"`
+	Next string    `json:"next,omitempty"` // empty on the last page
+}
