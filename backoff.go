@@ -1,0 +1,61 @@
+package lambdabiz
+
+import (
+	"errors"
+	"math"
+	"math/rand/v2"
+	"time"
+)
+
+// Backoff says how failed attempts are repeated. Attempt, error and the time of the next attempt are
+// recorded, so a backoff survives parking, crashes and takeover. The zero value is one attempt.
+type Backoff struct {
+	Attempts int           // attempts at most; 0 means 1, negative means no limit
+	Initial  time.Duration // before the second attempt; 0 means 1 s
+	Max      time.Duration // between attempts; 0 means 1 min
+	Factor   float64       // from one wait to the next; 0 means 2
+	Jitter   float64       // part of each wait that is left to chance, 0 to 1; negative means none, 0 means 0.2
+
+	// NonRetryable lists errors (compared with errors.Is) after which no attempt is made. An error
+	// marked with the function of that name is never retried either.
+	NonRetryable []error
+}
+
+// again reports whether attempt, which failed with err, is followed by another one, and when.
+func (b Backoff) again(attempt int, err error) (time.Duration, bool) {
+	limit := b.Attempts
+	if limit == 0 {
+		limit = 1
+	}
+	if limit > 0 && attempt >= limit || !retryable(err) {
+		return 0, false
+	}
+	for _, final := range b.NonRetryable {
+		if errors.Is(err, final) {
+			return 0, false
+		}
+	}
+	return max(b.wait(attempt), retryWait(err)), true
+}
+
+func (b Backoff) wait(attempt int) time.Duration {
+	initial, most, factor, jitter := b.Initial, b.Max, b.Factor, b.Jitter
+	if initial <= 0 {
+		initial = time.Second
+	}
+	if most <= 0 {
+		most = time.Minute
+	}
+	if factor < 1 {
+		factor = 2
+	}
+	if jitter == 0 {
+		jitter = 0.2
+	}
+	wait := float64(initial) * math.Pow(factor, float64(attempt-1))
+	wait = min(wait, float64(most))
+	if jitter > 0 {
+		wait *= 1 - min(jitter, 1)*rand.Float64() //nolint:gosec // jitter needs no secrecy
+	}
+	return time.Duration(wait)
+}

@@ -1,0 +1,52 @@
+package lambdabiz
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// Codec turns values into payloads and back. Decode(Encode(v)) must give a value that is as good as v
+// to the author's code, since a first run sees the round trip too. A codec may encrypt or compress.
+// Its methods are called by many goroutines at once.
+type Codec interface {
+	Encode(v any) (Payload, error)
+	Decode(p Payload, v any) error
+}
+
+// JSONCodec is the default codec: encoding/json.
+type JSONCodec struct{}
+
+// Encode writes v as JSON.
+func (JSONCodec) Encode(v any) (Payload, error) { return json.Marshal(v) }
+
+// Decode reads JSON into v.
+func (JSONCodec) Decode(p Payload, v any) error { return json.Unmarshal(p, v) }
+
+// encode makes a payload and checks its size. A Payload is taken as it is, if the codec can read it.
+func (e *Engine) encode(what string, v any) (Payload, error) {
+	p, raw := v.(Payload)
+	var err error
+	if raw {
+		var any any
+		if err = e.codec.Decode(p, &any); err != nil {
+			return nil, fmt.Errorf("check %s: %w: %w", what, ErrInvalidPayload, err)
+		}
+	} else if p, err = e.codec.Encode(v); err != nil {
+		return nil, fmt.Errorf("encode %s: %w: %w", what, ErrInvalidPayload, err)
+	}
+	if len(p) > e.maxPayload {
+		return nil, fmt.Errorf("encode %s: %w: %d bytes, the limit is %d", what, ErrTooLarge, len(p), e.maxPayload)
+	}
+	return p, nil
+}
+
+// decode reads a payload; an empty one leaves v as it is.
+func (e *Engine) decode(what string, p Payload, v any) error {
+	if len(p) == 0 {
+		return nil
+	}
+	if err := e.codec.Decode(p, v); err != nil {
+		return fmt.Errorf("decode %s: %w: %w", what, ErrInvalidPayload, err)
+	}
+	return nil
+}

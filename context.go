@@ -1,0 +1,91 @@
+package lambdabiz
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// Context is what an orchestration's function works with: a context.Context that ends when the run is
+// cancelled, when its deadline passes, or when it leaves this process; and the place where operations
+// put their ids. It belongs to one goroutine: every branch gets its own. Only this package makes one.
+type Context interface {
+	context.Context
+
+	// ID is the orchestration id.
+	ID() string
+	// RunID is another one for every run of the id.
+	RunID() string
+	// Logger adds the orchestration id and the run id. What it logs is logged again when the run
+	// resumes over the same lines.
+	Logger() *slog.Logger
+
+	scope() *scope
+	detached() bool
+}
+
+// scope is a place for operation ids: the orchestration's function, or a branch.
+type scope struct {
+	run    *run
+	path   string // "" for the function itself
+	parent *scope
+	log    *slog.Logger
+
+	// own ends with a cancellation, with the loss of a race, or with base. It is run.base's child.
+	own    context.Context //nolint:containedctx // a scope is a context's lifetime
+	cancel context.CancelCauseFunc
+
+	detached bool // a branch that Detached began: cancellation does not end it
+
+	// Guarded by run.mu.
+	visited map[string]callSite // ids of this pass
+	busy    *callSite           // the operation that goes on
+	closed  bool                // lost a race, or its orchestration's function has returned
+}
+
+// view is a Context on a scope.
+type view struct {
+	context.Context //nolint:containedctx // it is one
+	s               *scope
+	free            bool // made by Detached
+}
+
+func (v *view) ID() string           { return v.s.run.info.ID }
+func (v *view) RunID() string        { return v.s.run.info.RunID }
+func (v *view) Logger() *slog.Logger { return v.s.log }
+func (v *view) scope() *scope        { return v.s }
+func (v *view) detached() bool       { return v.free || v.s.detached }
+
+// Deadline is the run's.
+func (v *view) Deadline() (time.Time, bool) {
+	d := v.s.run.info.Deadline
+	if v.detached() || d.IsZero() {
+		return time.Time{}, false
+	}
+	return d, true
+}
+
+// Detached returns a context for clean-up work in the same scope: it does not end with a cancellation
+// or the deadline, so operations still run. It ends when the run leaves this process.
+func Detached(o Context) Context {
+	s := o.scope()
+	return &view{Context: s.run.base, s: s, free: true}
+}
+
+// newScope makes the scope of a branch, or of the function itself when parent is nil. Its context is a
+// child of the given one.
+func newScope(r *run, parent *scope, path string, detached bool) *scope {
+	above := r.base
+	log := r.log
+	if parent != nil {
+		log = r.log.With("branch", path)
+		if !detached {
+			above = parent.own
+		}
+	}
+	s := &scope{run: r, path: path, parent: parent, log: log, detached: detached}
+	s.own, s.cancel = context.WithCancelCause(above)
+	return s
+}
+
+func (s *scope) view() *view { return &view{Context: s.own, s: s} }

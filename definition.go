@@ -1,0 +1,67 @@
+package lambdabiz
+
+import "errors"
+
+// Definition is an orchestration's function with its name and types. Make one with [Define].
+type Definition[In, Out any] struct{ spec *definitionSpec }
+
+// definitionSpec is a definition without its types.
+type definitionSpec struct {
+	name   string
+	strict bool
+	run    func(o Context, e *Engine, in Payload) (any, error)
+}
+
+// Define names a function as an orchestration. The function runs from its top whenever a worker takes
+// the run; its recorded operations return what is recorded. What it returns is the outcome: SUCCEEDED,
+// or FAILED with the error; CANCELLED if it returns ErrCancelled after a cancellation, TIMEOUT if it
+// returns context.DeadlineExceeded after the deadline of its start. A panic blocks the run.
+func Define[In, Out any](
+	name string, f func(o Context, in In) (Out, error), opts ...DefineOption,
+) *Definition[In, Out] {
+	spec := &definitionSpec{name: name}
+	spec.run = func(o Context, e *Engine, p Payload) (any, error) {
+		var in In
+		if err := e.decode("input of the orchestration", p, &in); err != nil {
+			return nil, &undecodableError{err}
+		}
+		return f(o, in)
+	}
+	for _, opt := range opts {
+		opt.applyDefine(spec)
+	}
+	return &Definition[In, Out]{spec}
+}
+
+// Name returns the definition's name.
+func (d *Definition[In, Out]) Name() string { return d.spec.name }
+
+func (d *Definition[In, Out]) register(e *Engine) error { return e.registry.addDefinition(d.spec) }
+
+// undecodableError blocks a run: the record cannot be read by this code.
+type undecodableError struct{ err error }
+
+func (e *undecodableError) Error() string { return e.err.Error() }
+func (e *undecodableError) Unwrap() error { return e.err }
+
+// continueError is what ContinueAsNew gives the author to return.
+type continueError struct{ input any }
+
+func (*continueError) Error() string { return "continue as new" }
+
+// ContinueAsNew returns an error for the orchestration's function to return: this run ends, and in the
+// same commit the next run of the id begins with the given input. Events that were not consumed and
+// the keys of all events move over, open branches are cancelled, and [Run.Result] follows. Use it to
+// keep the history of an endless loop short. The error is of no use elsewhere.
+func ContinueAsNew(o Context, in any) error {
+	if err := o.scope().run.e.supports(FeatureContinueAsNew); err != nil {
+		return err
+	}
+	return &continueError{in}
+}
+
+func asContinue(err error) (*continueError, bool) {
+	var c *continueError
+	ok := errors.As(err, &c)
+	return c, ok
+}

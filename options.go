@@ -1,0 +1,161 @@
+package lambdabiz
+
+import (
+	"context"
+	"time"
+)
+
+// The options are typed by place: one that makes no sense somewhere does not compile there.
+type (
+	// DefineOption is an option of [Define].
+	DefineOption interface{ applyDefine(d *definitionSpec) }
+	// CallOption is an option of [Call], [CallTask], [Step] and of service calls.
+	CallOption interface{ applyCall(c *callOptions) }
+	// WaitOption is an option of [WaitForEvent].
+	WaitOption interface{ applyWait(w *waitOptions) }
+	// RaiseOption is an option of [RaiseEvent] and [Engine.RaiseEvent].
+	RaiseOption interface{ applyRaise(r *Raise) }
+	// ChildOption is an option of [CallChild] and [StartChild].
+	ChildOption interface{ applyChild(s *Start) }
+	// StartOption is an option of [Start].
+	StartOption interface{ applyStart(s *Start) }
+	// MapOption is an option of [Map].
+	MapOption interface{ applyMap(m *mapOptions) }
+)
+
+type callOptions struct {
+	retry     Backoff
+	timeout   time.Duration
+	deadline  time.Duration
+	heartbeat time.Duration
+	key       string
+	values    []contextValue
+}
+
+type contextValue struct{ key, value any }
+
+type waitOptions struct {
+	name    string
+	timeout time.Duration
+}
+
+type mapOptions struct{ concurrency int }
+
+// Retry sets how failed attempts are repeated. Without it there is one attempt.
+func Retry(b Backoff) CallOption { return retryOption(b) }
+
+type retryOption Backoff
+
+func (r retryOption) applyCall(c *callOptions) { c.retry = Backoff(r) }
+
+// TimeoutOption is what [Timeout] returns.
+type TimeoutOption time.Duration
+
+// Timeout limits one attempt of a call or step, or the time that an event is waited for. A timed-out
+// attempt fails with context.DeadlineExceeded; its late result is dropped, though its body may still
+// run while the next attempt does. A timed-out wait returns *EventTimeoutError.
+func Timeout(d time.Duration) TimeoutOption { return TimeoutOption(d) }
+
+func (t TimeoutOption) applyCall(c *callOptions) { c.timeout = time.Duration(t) }
+func (t TimeoutOption) applyWait(w *waitOptions) { w.timeout = time.Duration(t) }
+
+// DeadlineOption is what [Deadline] returns.
+type DeadlineOption time.Duration
+
+// Deadline limits all attempts of a call together, waits between them included, counted from when the
+// operation is recorded; or a whole orchestration, counted from its start. After it the call fails
+// with context.DeadlineExceeded; an orchestration's context ends, as in a cancellation.
+func Deadline(d time.Duration) DeadlineOption { return DeadlineOption(d) }
+
+func (d DeadlineOption) applyCall(c *callOptions) { c.deadline = time.Duration(d) }
+func (d DeadlineOption) applyStart(s *Start)      { s.Deadline = now().Add(time.Duration(d)) }
+func (d DeadlineOption) applyChild(s *Start)      { s.Deadline = now().Add(time.Duration(d)) }
+
+// HeartbeatTimeout fails an attempt that has not called [Heartbeat] for that long.
+func HeartbeatTimeout(d time.Duration) CallOption { return heartbeatOption(d) }
+
+type heartbeatOption time.Duration
+
+func (h heartbeatOption) applyCall(c *callOptions) { c.heartbeat = time.Duration(h) }
+
+// IdempotencyKey replaces the key that every attempt of the operation carries.
+func IdempotencyKey(key string) CallOption { return keyOption(key) }
+
+type keyOption string
+
+func (k keyOption) applyCall(c *callOptions) { c.key = string(k) }
+
+// WithValue puts a value into the context of the body. It is not recorded: a resumed run gives its
+// own. It is for what must not lie in the history, like a credential.
+func WithValue(key, value any) CallOption { return contextValue{key, value} }
+
+func (v contextValue) applyCall(c *callOptions) { c.values = append(c.values, v) }
+
+// Named sets the name of the event that is waited for, when it is not the operation's id.
+func Named(event string) WaitOption { return namedOption(event) }
+
+type namedOption string
+
+func (n namedOption) applyWait(w *waitOptions) { w.name = string(n) }
+
+// Key gives an event a key: a second event with the key is acknowledged and does nothing, until the
+// orchestration is purged.
+func Key(key string) RaiseOption { return eventKey(key) }
+
+type eventKey string
+
+func (k eventKey) applyRaise(r *Raise) { r.Key = string(k) }
+
+// BeforeStart keeps the event for a start to come, for that long, when the orchestration does not
+// exist or has ended.
+func BeforeStart(keep time.Duration) RaiseOption { return beforeStart(keep) }
+
+type beforeStart time.Duration
+
+func (b beforeStart) applyRaise(r *Raise) { r.Until = now().Add(time.Duration(b)) }
+
+// OnUsedID sets what a start does when the id is used. The default is UseExisting.
+func OnUsedID(p StartPolicy) StartOption { return policyOption(p) }
+
+type policyOption StartPolicy
+
+func (p policyOption) applyStart(s *Start) { s.Policy = StartPolicy(p) }
+
+// TagsOption is what [Tags] returns.
+type TagsOption map[string]string
+
+// Tags labels a run for lists. They are copied, and do not change later.
+func Tags(tags map[string]string) TagsOption { return tags }
+
+func (t TagsOption) applyStart(s *Start) { s.Tags = t }
+func (t TagsOption) applyChild(s *Start) { s.Tags = t }
+
+// ChildID sets the orchestration id of a child. The default is the parent's id, ".", and the
+// operation's path.
+func ChildID(id string) ChildOption { return childID(id) }
+
+type childID string
+
+func (c childID) applyChild(s *Start) { s.ID = string(c) }
+
+// Concurrency limits how many items of a [Map] are worked on at the same time. The default is all.
+func Concurrency(n int) MapOption { return concurrency(n) }
+
+type concurrency int
+
+func (c concurrency) applyMap(m *mapOptions) { m.concurrency = int(c) }
+
+// StrictInputs blocks a run when a finished operation is called with another input than the recorded
+// one. The default is to keep the recorded result and to log a warning.
+func StrictInputs() DefineOption { return strictOption{} }
+
+type strictOption struct{}
+
+func (strictOption) applyDefine(d *definitionSpec) { d.strict = true }
+
+func (c *callOptions) withValues(ctx context.Context) context.Context {
+	for _, v := range c.values {
+		ctx = context.WithValue(ctx, v.key, v.value)
+	}
+	return ctx
+}

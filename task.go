@@ -1,0 +1,94 @@
+package lambdabiz
+
+import (
+	"context"
+	"time"
+)
+
+// Task is named work outside the orchestration code, with its input and output types. Make one with
+// [NewTask]; register it with [Engine.Register] so that it can be called by name.
+type Task[In, Out any] struct{ spec *taskSpec }
+
+// taskSpec is a task without its types.
+type taskSpec struct {
+	name string
+	kind Kind
+	run  func(ctx context.Context, e *Engine, in Payload) (any, error)
+}
+
+// NewTask names a function as a task. It runs at least once per operation that calls it, and may run
+// again after a crash: make its effects idempotent with [TaskInfo.IdempotencyKey]. The context ends
+// when the attempt's time is over, when the orchestration is cancelled, or when the worker must stop.
+func NewTask[In, Out any](name string, f func(ctx context.Context, in In) (Out, error)) *Task[In, Out] {
+	return newTask(name, KindTask, f)
+}
+
+// NewService names a function as a call to a service. It differs from a task in the kind that is
+// recorded, which lets a home perform it elsewhere. Package rest is built on it.
+func NewService[In, Out any](name string, f func(ctx context.Context, in In) (Out, error)) *Task[In, Out] {
+	return newTask(name, KindService, f)
+}
+
+func newTask[In, Out any](name string, kind Kind, f func(context.Context, In) (Out, error)) *Task[In, Out] {
+	return &Task[In, Out]{&taskSpec{name: name, kind: kind,
+		run: func(ctx context.Context, e *Engine, p Payload) (any, error) {
+			var in In
+			if err := e.decode("input", p, &in); err != nil {
+				return nil, NonRetryable(err)
+			}
+			return f(ctx, in)
+		},
+	}}
+}
+
+// Name returns the task's name.
+func (t *Task[In, Out]) Name() string { return t.spec.name }
+
+func (t *Task[In, Out]) register(e *Engine) error { return e.registry.addTask(t.spec) }
+
+// TaskInfo is what a running task or step knows of itself.
+type TaskInfo struct {
+	OrchestrationID string
+	RunID           string
+	OperationID     string // the operation's path
+	Task            string // the task's name; empty for a step
+	Attempt         int    // from 1; a re-run after a crash has the same number
+	IdempotencyKey  string // the same for every attempt, another one in the next run of the id
+	Details         Payload
+}
+
+type taskKey struct{}
+
+// liveTask is what the context of a body carries.
+type liveTask struct {
+	info TaskInfo
+	beat func(details any) error
+}
+
+// TaskInfoFrom returns the information of the task or step that ctx belongs to, and false outside of
+// one. TaskInfo.Details are what the last heartbeat of an earlier attempt gave.
+func TaskInfoFrom(ctx context.Context) (TaskInfo, bool) {
+	t, ok := ctx.Value(taskKey{}).(*liveTask)
+	if !ok {
+		return TaskInfo{}, false
+	}
+	return t.info, true
+}
+
+// Heartbeat reports that a task or step is alive, with details that the next attempt finds in
+// [TaskInfo]. They are written with the next commit, within milliseconds. It returns the context's
+// error when the attempt is over, and ErrTooLarge for details over the limit. Outside of a task it
+// does nothing.
+func Heartbeat(ctx context.Context, details any) error {
+	t, ok := ctx.Value(taskKey{}).(*liveTask)
+	if !ok {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	return t.beat(details)
+}
+
+// now is the time that is recorded: UTC with microseconds, without the monotonic reading.
+func now() time.Time { return time.Now().UTC().Round(0).Truncate(time.Microsecond) }
