@@ -54,7 +54,7 @@ func batchVerdicts(h *harness) {
 func batchOrder(h *harness) {
 	x := h.startHeld("a")
 	batch := []*lambdabiz.Commit{
-		{At: at(1), Starts: []lambdabiz.Start{startOf("b", 1)}},
+		{At: at(1), Starts: []lambdabiz.RunStart{startOf("b", 1)}},
 		{At: at(1), Raises: []lambdabiz.Raise{{ID: "b", Name: "e1"}, {ID: "a", Name: "to a"}}},
 		x.fill(lambdabiz.Commit{Raises: []lambdabiz.Raise{{ID: "b", Name: "e2"}}, Fetch: true}),
 		{At: at(1), Controls: []lambdabiz.Control{{Kind: lambdabiz.ControlTerminate, ID: "b"}}},
@@ -71,7 +71,7 @@ func batchOrder(h *harness) {
 
 func batchLarge(h *harness) {
 	runs := h.batchSize(100)
-	var starts []lambdabiz.Start
+	var starts []lambdabiz.RunStart
 	for i := range runs {
 		s := startOf(fmt.Sprint(i), 1)
 		s.Name = "many"
@@ -190,7 +190,7 @@ func refuseStart(h *harness) {
 	s := startOf("taken", 2)
 	s.Policy, s.Operation = lambdabiz.RejectExisting, 1
 	o := pending(1, lambdabiz.KindChild)
-	v := x.commit(lambdabiz.Commit{Operations: []lambdabiz.Operation{o}, Starts: []lambdabiz.Start{s}})
+	v := x.commit(lambdabiz.Commit{Operations: []lambdabiz.Operation{o}, Starts: []lambdabiz.RunStart{s}})
 	h.is(v.Starts[0].Err, lambdabiz.ErrExists, "start of a taken id")
 	h.refused(1, "exists")
 }
@@ -210,7 +210,7 @@ func refuseNot(h *harness) {
 	s := startOf("b", 1)
 	s.Operation = 1
 	begun := pending(1, lambdabiz.KindChild)
-	c := lambdabiz.Commit{Operations: []lambdabiz.Operation{begun}, Starts: []lambdabiz.Start{s}}
+	c := lambdabiz.Commit{Operations: []lambdabiz.Operation{begun}, Starts: []lambdabiz.RunStart{s}}
 	x.commit(c)
 	want(h, normalOperations(h.load("a").Operations), normalOperations(c.Operations), "operations")
 	// A refusal without an operation touches none.

@@ -20,7 +20,7 @@ func (x *holding) startChild(id string, detached bool) *holding {
 	s.Operation = 1
 	s.Parent = &lambdabiz.Parent{ID: x.ID, RunID: x.RunID, Operation: 1, Detached: detached}
 	v := x.commit(lambdabiz.Commit{
-		Operations: []lambdabiz.Operation{pending(1, lambdabiz.KindChild)}, Starts: []lambdabiz.Start{s},
+		Operations: []lambdabiz.Operation{pending(1, lambdabiz.KindChild)}, Starts: []lambdabiz.RunStart{s},
 	})
 	x.h.must(v.Starts[0].Err, "start of a child")
 	return x.h.hold(x.h.join(), id)

@@ -216,7 +216,7 @@ func commitStale(h *harness) {
 	h.start("b")
 	v := x.try(lambdabiz.Commit{
 		Conditional: true, Seen: x.last(), Operations: []lambdabiz.Operation{operation(1)}, Progress: text("p"),
-		Starts: []lambdabiz.Start{startOf("c", 1)}, Raises: []lambdabiz.Raise{{ID: "b", Name: "e"}},
+		Starts: []lambdabiz.RunStart{startOf("c", 1)}, Raises: []lambdabiz.Raise{{ID: "b", Name: "e"}},
 		Controls: []lambdabiz.Control{{Kind: lambdabiz.ControlCancel, ID: "b"}},
 		Release:  &lambdabiz.Release{WakeAt: at(100)},
 	})
@@ -246,7 +246,7 @@ func commitFenced(h *harness) {
 	x := h.hold(h.join(), "a")
 	v := old.try(lambdabiz.Commit{
 		Operations: []lambdabiz.Operation{operation(1)}, Progress: text("p"), Started: true,
-		Starts: []lambdabiz.Start{startOf("c", 1)}, Raises: []lambdabiz.Raise{{ID: "b", Name: "e"}},
+		Starts: []lambdabiz.RunStart{startOf("c", 1)}, Raises: []lambdabiz.Raise{{ID: "b", Name: "e"}},
 		Close: &lambdabiz.Close{Status: lambdabiz.StatusSucceeded},
 	})
 	h.is(v.Err, lambdabiz.ErrFenced, "commit under an old fence")
@@ -301,7 +301,7 @@ func commitOutcome(h *harness) {
 func commitContext(h *harness) {
 	ended, cancel := context.WithCancel(background)
 	cancel()
-	c := lambdabiz.Commit{At: at(0), Starts: []lambdabiz.Start{startOf("a", 1), startOf("b", 1)}}
+	c := lambdabiz.Commit{At: at(0), Starts: []lambdabiz.RunStart{startOf("a", 1), startOf("b", 1)}}
 	v, err := h.b.Commit(ended, []*lambdabiz.Commit{&c})
 	_, errA := h.b.Load(background, "a", "")
 	_, errB := h.b.Load(background, "b", "")

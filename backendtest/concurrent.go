@@ -71,7 +71,7 @@ func (c *crowd) send(sender int) error {
 		for i := range crowdIDs {
 			commit := &lambdabiz.Commit{At: at(n)}
 			if n == 0 {
-				commit.Starts = []lambdabiz.Start{{ID: crowdID(i), RunID: fmt.Sprintf("run-%d-%d", i, sender), Name: crowdName}}
+				commit.Starts = []lambdabiz.RunStart{{ID: crowdID(i), RunID: fmt.Sprintf("run-%d-%d", i, sender), Name: crowdName}}
 			}
 			event := lambdabiz.Raise{ID: crowdID(i), Name: "e", Key: fmt.Sprintf("%d-%d", sender, n)}
 			event.Payload = lambdabiz.Payload(event.Key)

@@ -12,7 +12,7 @@ var handChecks = []check{
 	{name: "hand/a start may claim", needs: hands, run: handStart},
 }
 
-func handStartOf(id string) lambdabiz.Start {
+func handStartOf(id string) lambdabiz.RunStart {
 	s := startOf(id, 1)
 	s.Mode = lambdabiz.ModeHand
 	return s

@@ -35,8 +35,8 @@ func at(seconds int) time.Time { return epoch.Add(time.Duration(seconds) * time.
 func nameOf(id string) string { return "def:" + id }
 
 // startOf is a start of an id; number tells its runs apart.
-func startOf(id string, number int) lambdabiz.Start {
-	return lambdabiz.Start{
+func startOf(id string, number int) lambdabiz.RunStart {
+	return lambdabiz.RunStart{
 		ID: id, RunID: fmt.Sprintf("%s#%d", id, number), Name: nameOf(id), Input: text("in"),
 	}
 }
@@ -95,20 +95,20 @@ func (h *harness) outside(c lambdabiz.Commit) lambdabiz.Verdict {
 	return v
 }
 
-func (h *harness) tryStart(s lambdabiz.Start) lambdabiz.StartVerdict {
+func (h *harness) tryStart(s lambdabiz.RunStart) lambdabiz.StartVerdict {
 	h.Helper()
-	return h.outside(lambdabiz.Commit{Starts: []lambdabiz.Start{s}}).Starts[0]
+	return h.outside(lambdabiz.Commit{Starts: []lambdabiz.RunStart{s}}).Starts[0]
 }
 
 // start makes the first run of an id.
-func (h *harness) start(id string) lambdabiz.Start {
+func (h *harness) start(id string) lambdabiz.RunStart {
 	h.Helper()
 	s := startOf(id, 1)
 	h.startNew(s)
 	return s
 }
 
-func (h *harness) startNew(s lambdabiz.Start) {
+func (h *harness) startNew(s lambdabiz.RunStart) {
 	h.Helper()
 	v := h.tryStart(s)
 	h.must(v.Err, "start of "+s.RunID)

@@ -152,9 +152,9 @@ func (h *harness) keep(name, key string, seconds int) error {
 	return h.tryRaise(lambdabiz.Raise{ID: "a", Name: name, Key: key, Payload: text(name), Until: at(seconds)})
 }
 
-func (h *harness) startAt(s lambdabiz.Start, seconds int) {
+func (h *harness) startAt(s lambdabiz.RunStart, seconds int) {
 	h.Helper()
-	v := h.outside(lambdabiz.Commit{At: at(seconds), Starts: []lambdabiz.Start{s}}).Starts[0]
+	v := h.outside(lambdabiz.Commit{At: at(seconds), Starts: []lambdabiz.RunStart{s}}).Starts[0]
 	h.must(v.Err, "start")
 	want(h, v.Created, true, "Created")
 }
@@ -166,7 +166,7 @@ func keepForStart(h *harness) {
 	h.is(err, lambdabiz.ErrNotFound, "Load before the start")
 	// What the start's own commit raises comes after what was kept.
 	h.outside(lambdabiz.Commit{
-		At: at(10), Starts: []lambdabiz.Start{startOf("a", 1)}, Raises: []lambdabiz.Raise{{ID: "a", Name: "e3"}},
+		At: at(10), Starts: []lambdabiz.RunStart{startOf("a", 1)}, Raises: []lambdabiz.Raise{{ID: "a", Name: "e3"}},
 	})
 	messages := h.load("a").Messages
 	h.inbox(messages, "e1", "e2", "e3")
@@ -181,7 +181,7 @@ func keepForStart(h *harness) {
 	s := startOf("b", 1)
 	s.Claim = true
 	h.must(h.tryRaise(lambdabiz.Raise{ID: "b", Name: "kept", Until: at(100)}), "raise before the start")
-	v := h.outside(lambdabiz.Commit{Worker: worker, Starts: []lambdabiz.Start{s}}).Starts[0]
+	v := h.outside(lambdabiz.Commit{Worker: worker, Starts: []lambdabiz.RunStart{s}}).Starts[0]
 	if v.Run.Fence != 0 {
 		h.inbox(v.Messages, "kept")
 	}

@@ -163,7 +163,7 @@ func startConcurrent(h *harness) {
 	var wg sync.WaitGroup
 	for i := range starters {
 		wg.Go(func() {
-			c := lambdabiz.Commit{At: at(i), Starts: []lambdabiz.Start{startOf("a", i)}}
+			c := lambdabiz.Commit{At: at(i), Starts: []lambdabiz.RunStart{startOf("a", i)}}
 			all, err := h.b.Commit(background, []*lambdabiz.Commit{&c})
 			if err != nil || all[0].Err != nil {
 				errs[i] = fmt.Errorf("commit: %w, verdicts %+v", err, all)
@@ -187,8 +187,8 @@ func startConcurrent(h *harness) {
 }
 
 func startBatch(h *harness) {
-	first := lambdabiz.Commit{At: at(0), Starts: []lambdabiz.Start{startOf("a", 1)}}
-	second := lambdabiz.Commit{At: at(0), Starts: []lambdabiz.Start{startOf("a", 2), startOf("b", 1), startOf("b", 2)}}
+	first := lambdabiz.Commit{At: at(0), Starts: []lambdabiz.RunStart{startOf("a", 1)}}
+	second := lambdabiz.Commit{At: at(0), Starts: []lambdabiz.RunStart{startOf("a", 2), startOf("b", 1), startOf("b", 2)}}
 	v := h.commitAll(&first, &second)
 	if !v[0].Starts[0].Created || v[1].Starts[0].Created || !v[1].Starts[1].Created || v[1].Starts[2].Created {
 		h.Fatalf("verdicts: %+v", v)
@@ -201,7 +201,7 @@ func startClaim(h *harness) {
 	worker := h.join(nameOf("a"))
 	s := startOf("a", 1)
 	s.Claim = true
-	v := h.outside(lambdabiz.Commit{Worker: worker, Starts: []lambdabiz.Start{s}}).Starts[0]
+	v := h.outside(lambdabiz.Commit{Worker: worker, Starts: []lambdabiz.RunStart{s}}).Starts[0]
 	h.must(v.Err, "start")
 	if v.Run.Fence == 0 {
 		if !h.endsClaim {
@@ -224,7 +224,7 @@ func startClaimGone(h *harness) {
 	h.leave(worker)
 	s := startOf("a", 1)
 	s.Claim = true
-	c := lambdabiz.Commit{At: at(0), Worker: worker, Starts: []lambdabiz.Start{s}}
+	c := lambdabiz.Commit{At: at(0), Worker: worker, Starts: []lambdabiz.RunStart{s}}
 	v := h.commitAll(&c)[0]
 	if v.Err != nil || v.Starts[0].Err != nil {
 		_, err := h.b.Load(background, "a", "")
@@ -250,7 +250,7 @@ func startIDs(h *harness) {
 	}
 	// A control character is refused by the engine. A backend keeps it exactly or refuses it.
 	s := startOf("n\x00l", 1)
-	v, err := h.b.Commit(background, []*lambdabiz.Commit{{At: at(0), Starts: []lambdabiz.Start{s}}})
+	v, err := h.b.Commit(background, []*lambdabiz.Commit{{At: at(0), Starts: []lambdabiz.RunStart{s}}})
 	if err == nil && v[0].Err == nil && v[0].Starts[0].Err == nil {
 		want(h, h.load(s.ID).ID, s.ID, "id with a NUL")
 	}

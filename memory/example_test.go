@@ -18,8 +18,8 @@ func Example() {
 		return
 	}
 	now := time.Date(2030, time.January, 1, 0, 0, 0, 0, time.UTC)
-	start := lambdabiz.Start{ID: "order-7", RunID: "run-1", Name: "Order"}
-	if _, err := backend.Commit(ctx, []*lambdabiz.Commit{{At: now, Starts: []lambdabiz.Start{start}}}); err != nil {
+	start := lambdabiz.RunStart{ID: "order-7", RunID: "run-1", Name: "Order"}
+	if _, err := backend.Commit(ctx, []*lambdabiz.Commit{{At: now, Starts: []lambdabiz.RunStart{start}}}); err != nil {
 		fmt.Println(err)
 		return
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // start applies one start of a commit.
-func (b *Backend) start(c *lambdabiz.Commit, s lambdabiz.Start) lambdabiz.StartVerdict {
+func (b *Backend) start(c *lambdabiz.Commit, s lambdabiz.RunStart) lambdabiz.StartVerdict {
 	if existing := b.find(s.ID, s.RunID); s.RunID != "" && existing != nil {
 		return existingVerdict(existing, nil) // the run's own start, come twice
 	}
@@ -43,7 +43,7 @@ func existingVerdict(r *run, err error) lambdabiz.StartVerdict {
 }
 
 // judge says what a start does to an id that has a run: fail, create another, or answer with it.
-func judge(latest *run, s lambdabiz.Start) (err error, create bool) {
+func judge(latest *run, s lambdabiz.RunStart) (err error, create bool) {
 	if latest.info.Name != s.Name {
 		return lambdabiz.ErrExists, false
 	}
@@ -66,7 +66,7 @@ func judge(latest *run, s lambdabiz.Start) (err error, create bool) {
 }
 
 // create makes a new run, which is due at once.
-func (b *Backend) create(s lambdabiz.Start, at time.Time) *run {
+func (b *Backend) create(s lambdabiz.RunStart, at time.Time) *run {
 	b.lastRun++
 	r := &run{
 		info: lambdabiz.RunInfo{
@@ -87,7 +87,7 @@ func (b *Backend) create(s lambdabiz.Start, at time.Time) *run {
 
 // claimAtStart gives the new run to the committing worker if that is possible: a worker that has been
 // removed gets nothing, and where commits end claims this commit ends it.
-func (b *Backend) claimAtStart(r *run, c *lambdabiz.Commit, s lambdabiz.Start) bool {
+func (b *Backend) claimAtStart(r *run, c *lambdabiz.Commit, s lambdabiz.RunStart) bool {
 	if !s.Claim || b.config.CommitEndsClaim {
 		return false
 	}
@@ -116,7 +116,7 @@ func (b *Backend) takeKept(r *run, at time.Time) []lambdabiz.Message {
 // next makes the run that continues r. It gets what waits for the orchestration: events, a
 // cancellation, a pause. What came for operations of r, the end of a child, is r's own affair, for
 // operation numbers begin anew.
-func (b *Backend) next(r *run, s lambdabiz.Start, at time.Time) *run {
+func (b *Backend) next(r *run, s lambdabiz.RunStart, at time.Time) *run {
 	s.ID = r.info.ID
 	n := b.create(s, at)
 	n.info.Parent = cloneParent(r.info.Parent)

@@ -152,7 +152,7 @@ func (b *bundle) flight(round, flight int) {
 	}
 	verdicts := commit(func(i int) *lambdabiz.Commit {
 		id := fmt.Sprintf("order-%d", round*flight+i)
-		return &lambdabiz.Commit{Worker: b.worker, Starts: []lambdabiz.Start{{
+		return &lambdabiz.Commit{Worker: b.worker, Starts: []lambdabiz.RunStart{{
 			ID: id, RunID: fmt.Sprintf("%026d", round*flight+i), Name: "Order", Claim: true,
 			Input: lambdabiz.Payload(`{"number1":15,"number2":5}`),
 		}}}
@@ -200,7 +200,7 @@ func BenchmarkClaim(b *testing.B) {
 		batch := make([]*lambdabiz.Commit, limit)
 		for j := range batch {
 			id := fmt.Sprintf("order-%d", i*limit+j)
-			batch[j] = &lambdabiz.Commit{At: s.now, Starts: []lambdabiz.Start{{ID: id, RunID: id, Name: "Order"}}}
+			batch[j] = &lambdabiz.Commit{At: s.now, Starts: []lambdabiz.RunStart{{ID: id, RunID: id, Name: "Order"}}}
 		}
 		if _, err := s.Commit(b.Context(), batch); err != nil {
 			b.Fatal(err)

@@ -47,7 +47,7 @@ func (t *tx) apply(c *lambdabiz.Commit, v *lambdabiz.Verdict) error {
 			return err
 		}
 	}
-	if slices.ContainsFunc(c.Starts, func(s lambdabiz.Start) bool { return claims(&s, c) }) ||
+	if slices.ContainsFunc(c.Starts, func(s lambdabiz.RunStart) bool { return claims(&s, c) }) ||
 		c.Close != nil && c.Close.Next != nil && claims(c.Close.Next, c) {
 		// A run must not be held by a worker that is not there: nobody would ever take it over.
 		if known, err := t.prepare(qFindWorker).int(c.Worker).found(); err != nil || !known {

@@ -74,12 +74,12 @@ func (b *bundle) try(c *lambdabiz.Commit) lambdabiz.Verdict {
 
 func (b *bundle) start(id string) lambdabiz.StartVerdict {
 	b.t.Helper()
-	return b.startAs(lambdabiz.Start{ID: id, RunID: "run-of-" + id, Name: "Order", Claim: true})
+	return b.startAs(lambdabiz.RunStart{ID: id, RunID: "run-of-" + id, Name: "Order", Claim: true})
 }
 
-func (b *bundle) startAs(s lambdabiz.Start) lambdabiz.StartVerdict {
+func (b *bundle) startAs(s lambdabiz.RunStart) lambdabiz.StartVerdict {
 	b.t.Helper()
-	v := b.commit(&lambdabiz.Commit{Worker: b.worker, Starts: []lambdabiz.Start{s}}).Starts[0]
+	v := b.commit(&lambdabiz.Commit{Worker: b.worker, Starts: []lambdabiz.RunStart{s}}).Starts[0]
 	if v.Err != nil {
 		b.t.Fatalf("start %s: %v", s.ID, v.Err)
 	}

@@ -7,13 +7,13 @@ import (
 )
 
 // claims reports whether the start gives the run to the worker that commits it.
-func claims(s *lambdabiz.Start, c *lambdabiz.Commit) bool {
+func claims(s *lambdabiz.RunStart, c *lambdabiz.Commit) bool {
 	return s.Claim && s.Mode == lambdabiz.ModeWorker && c.Worker > 0
 }
 
 // start creates a run, unless its id is used and the policy says otherwise. A run that continues
 // another one comes after it, whatever the policy.
-func (t *tx) start(c *lambdabiz.Commit, s *lambdabiz.Start, after *head) (lambdabiz.StartVerdict, error) {
+func (t *tx) start(c *lambdabiz.Commit, s *lambdabiz.RunStart, after *head) (lambdabiz.StartVerdict, error) {
 	if after == nil {
 		existing, err := t.prepare(qLatest).text(s.ID).stored()
 		if err != nil {
@@ -49,7 +49,7 @@ func (t *tx) start(c *lambdabiz.Commit, s *lambdabiz.Start, after *head) (lambda
 }
 
 // existingVerdict answers a start whose id is used, or says that a new run is to be created.
-func existingVerdict(existing *stored, c *lambdabiz.Commit, s *lambdabiz.Start) (lambdabiz.StartVerdict, bool) {
+func existingVerdict(existing *stored, c *lambdabiz.Commit, s *lambdabiz.RunStart) (lambdabiz.StartVerdict, bool) {
 	info := existing.record.RunInfo
 	v := lambdabiz.StartVerdict{Run: existing.ref(), Info: info}
 	v.Run.Fence = 0
@@ -88,7 +88,7 @@ func existingVerdict(existing *stored, c *lambdabiz.Commit, s *lambdabiz.Start) 
 }
 
 // bindStart binds the columns of a new run.
-func (st *stmt) bindStart(c *lambdabiz.Commit, s *lambdabiz.Start, after *head) *stmt {
+func (st *stmt) bindStart(c *lambdabiz.Commit, s *lambdabiz.RunStart, after *head) *stmt {
 	held := s.Claim && (s.Mode == lambdabiz.ModeHand || c.Worker > 0)
 	status := lambdabiz.StatusScheduled
 	if held {
@@ -125,7 +125,7 @@ func (st *stmt) bindStart(c *lambdabiz.Commit, s *lambdabiz.Start, after *head) 
 	return st.json(parent, parent == nil).optionalText(previous).blob(s.Input)
 }
 
-func startedRef(c *lambdabiz.Commit, s *lambdabiz.Start, no int64) lambdabiz.RunRef {
+func startedRef(c *lambdabiz.Commit, s *lambdabiz.RunStart, no int64) lambdabiz.RunRef {
 	ref := lambdabiz.RunRef{ID: s.ID, RunID: s.RunID, Handle: no}
 	if s.Claim && (s.Mode == lambdabiz.ModeHand || c.Worker > 0) {
 		ref.Fence = 1
@@ -134,7 +134,7 @@ func startedRef(c *lambdabiz.Commit, s *lambdabiz.Start, no int64) lambdabiz.Run
 }
 
 // witnessStart makes the new run id tell whether the transaction was applied: nobody else writes it.
-func (t *tx) witnessStart(s *lambdabiz.Start) {
+func (t *tx) witnessStart(s *lambdabiz.RunStart) {
 	id, runID := s.ID, s.RunID
 	t.witness = func(c *conn) (bool, error) { return c.prepare(qRunIDHead).text(id).text(runID).found() }
 }
