@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/lambdabiz/lambdabiz"
 )
@@ -37,7 +38,11 @@ func describeWake(h *harness) {
 		return // optional
 	}
 	h.start("a")
-	<-w.Wake() // a backend that does not signal hangs here, and the test's time-out shows the place
+	select {
+	case <-w.Wake():
+	case <-time.After(30 * time.Second): // met only by a backend that is broken
+		h.Fatalf("Wake: no signal after a commit")
+	}
 }
 
 var startChecks = []check{
