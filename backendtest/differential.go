@@ -93,7 +93,7 @@ func differ(draw draws, backends map[string]lambdabiz.Backend, endsClaim bool, c
 			return err
 		}
 	}
-	for step := range 1 + draw(60, "steps") {
+	for step := range 1 + draw(80, "steps") {
 		if err := agree(s.next(), sides, step); err != nil {
 			return err
 		}

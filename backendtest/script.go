@@ -48,6 +48,27 @@ func (s *script) nameOf(id string) string {
 
 func (s *script) anyID() string { return s.ids()[s.draw(4, "id")] }
 
+// anyIDWhere prefers the ids that have something, so that rare answers are not too rare.
+func (s *script) anyIDWhere(has func(id string) bool) string {
+	if s.draw.one(3, "any id") {
+		return s.anyID()
+	}
+	found := slices.DeleteFunc(s.ids(), func(id string) bool { return !has(id) })
+	if len(found) == 0 {
+		return s.anyID()
+	}
+	return found[s.draw(len(found), "id")]
+}
+
+func (s *script) ended(id string) bool {
+	r := s.model.find(id, "")
+	return r != nil && !r.open()
+}
+
+func (s *script) hasKept(id string) bool {
+	return slices.ContainsFunc(s.model.kept, func(k modelKept) bool { return k.ID == id })
+}
+
 // someNames is one definition or both.
 func (s *script) someNames() []string {
 	if s.draw.one(4, "one name only") {
@@ -60,11 +81,11 @@ func (s *script) someNames() []string {
 func (s *script) next() action {
 	s.now = s.now.Add(time.Second)
 	switch s.draw(16, "action") {
-	case 0, 1:
+	case 0:
 		return commitAction{[]part{s.outside(s.startCommit(true))}}
-	case 2, 3:
+	case 1, 2:
 		return commitAction{[]part{s.outside(lambdabiz.Commit{At: s.now, Raises: []lambdabiz.Raise{s.raise(true)}})}}
-	case 4:
+	case 3, 4:
 		return commitAction{[]part{s.outside(lambdabiz.Commit{At: s.now, Controls: s.control("")})}}
 	case 5, 6:
 		return claimAction{s.draw(scriptSlots, "slot"), s.someNames(), 100, s.now}
@@ -99,15 +120,17 @@ func (s *script) workerAction() action {
 
 func (s *script) read() action {
 	id := s.anyID()
-	switch s.draw(5, "read") {
+	switch s.draw(8, "read") {
 	case 0:
 		return loadAction{id, ""}
 	case 1:
 		return loadAction{id, s.anyRun(id)}
-	case 2:
+	case 2, 3:
+		return handAction{s.hand()}
+	case 4:
 		return handAction{id}
-	case 3:
-		return purgeAction{id}
+	case 5, 6:
+		return purgeAction{s.anyIDWhere(s.ended)}
 	default:
 		return listAction{s.filter()}
 	}
@@ -153,7 +176,7 @@ func (s *script) anyRun(id string) string {
 // startCommit starts a run from outside. A known run id is the latest one's: what an earlier one does
 // is left open. Only a worker that is registered claims, and only where a start can claim.
 func (s *script) startCommit(alone bool) lambdabiz.Commit {
-	id := s.anyID()
+	id := s.anyIDWhere(s.hasKept)
 	start := lambdabiz.Start{
 		ID: id, RunID: s.fresh(id + "#"), Name: s.nameOf(id), Input: text(s.fresh("in")),
 		Policy: lambdabiz.StartPolicy(s.draw(5, "policy")),
@@ -198,6 +221,9 @@ func (s *script) raise(alone bool) lambdabiz.Raise {
 // only after it was paused: whether the holder hears of it is left open.
 func (s *script) control(own string) []lambdabiz.Control {
 	id := s.anyID()
+	if s.draw.one(3, "of an ended run") {
+		id = s.anyIDWhere(s.ended)
+	}
 	if id == own {
 		return nil
 	}

@@ -41,7 +41,10 @@ func (s *script) ticket() int {
 			live = append(live, i)
 		}
 	}
-	if len(live) == 0 || s.draw.one(6, "any ticket") {
+	switch {
+	case len(live) == 0 && s.draw.one(2, "no ticket"):
+		return -1
+	case len(live) == 0, s.draw.one(6, "any ticket"):
 		return s.draw(len(s.side.tickets), "ticket")
 	}
 	return live[s.draw(len(live), "live ticket")]
@@ -100,9 +103,9 @@ func (s *script) ending(p *part, t *ticket) {
 	case 2:
 		version := []string{"v1", "v2"}[s.draw(2, "version")]
 		c.Release, c.Conditional = &lambdabiz.Release{WakeAt: later("retry"), Blocked: blocked(version)}, true
-	case 3:
+	case 3, 4:
 		c.Close = s.outcome()
-	case 4:
+	case 5:
 		r := s.model.find(t.ref.ID, t.ref.RunID)
 		if r == nil || r.Paused { // whether a pause moves to the next run is left open
 			c.Close = s.outcome()
