@@ -12,6 +12,7 @@ import (
 // action is something to do on every side; the text is the side's answer.
 type action interface {
 	do(s *side) string
+	String() string
 }
 
 // part is one commit of a batch. A ticket of -1 is a commit from outside.

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math/bits"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -47,14 +48,19 @@ func Differential(t *testing.T, opens map[string]func(t *testing.T) lambdabiz.Ba
 func uniform(rt *rapid.T) draws {
 	bit := rapid.Bool()
 	return func(n int, what string) int {
-		value := 0
-		for range bits.Len(uint(n - 1)) {
-			value *= 2
-			if bit.Draw(rt, what) {
-				value++
-			}
+		if n <= 1 {
+			return 0
 		}
-		return value % n
+		return rapid.Custom(func(rt *rapid.T) int {
+			value := 0
+			for range bits.Len(uint(n - 1)) {
+				value *= 2
+				if bit.Draw(rt, what) {
+					value++
+				}
+			}
+			return value % n
+		}).Draw(rt, what)
 	}
 }
 
@@ -88,16 +94,6 @@ func differ(draw draws, backends map[string]lambdabiz.Backend, endsClaim bool, c
 	s := &script{
 		draw: draw, model: m, side: sides[0], now: epoch, prefix: fmt.Sprintf("d%d-", scripts.Add(1)),
 	}
-	for slot := range scriptSlots {
-		if err := agree(workerAction{slot, "join", s.names(), "v1"}, sides, -1); err != nil {
-			return err
-		}
-	}
-	for step := range 1 + draw(80, "steps") {
-		if err := agree(s.next(), sides, step); err != nil {
-			return err
-		}
-	}
 	defer func() {
 		for _, side := range sides {
 			for _, n := range side.numbers {
@@ -105,11 +101,35 @@ func differ(draw draws, backends map[string]lambdabiz.Backend, endsClaim bool, c
 			}
 		}
 	}()
-	return s.settle(sides)
+	var history []string
+	try := func(a action) error {
+		answer, err := agree(a, sides)
+		if err != nil {
+			return fmt.Errorf("%s\n%w", strings.Join(history, "\n"), err)
+		}
+		history = append(history, a.String()+"\n    -> "+answer)
+		return nil
+	}
+	for slot := range scriptSlots {
+		if err := try(workerAction{slot, "join", s.names(), "v1"}); err != nil {
+			return err
+		}
+	}
+	for range 1 + draw(80, "steps") {
+		if err := try(s.next()); err != nil {
+			return err
+		}
+	}
+	for _, a := range s.settle() {
+		if err := try(a); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// settle compares all that is left: what is due now and at last, and every run.
-func (s *script) settle(sides []*side) error {
+// settle asks for all that is left: what is due now and at last, and every run.
+func (s *script) settle() []action {
 	last := []action{
 		claimAction{0, s.names(), 100, s.now},
 		workerAction{scriptSlots, "join", nil, "v1"},
@@ -124,23 +144,18 @@ func (s *script) settle(sides []*side) error {
 	for _, id := range s.ids() {
 		last = append(last, loadAction{id, ""})
 	}
-	for _, a := range last {
-		if err := agree(a, sides, -1); err != nil {
-			return err
-		}
-	}
-	return nil
+	return last
 }
 
-// agree does the action on every side and compares the answers with the model's.
-func agree(a action, sides []*side, step int) error {
+// agree does the action on every side and compares the answers with the model's, which it returns.
+func agree(a action, sides []*side) (string, error) {
 	wanted := a.do(sides[0])
 	for _, side := range sides[1:] {
 		if got := a.do(side); got != wanted {
-			return fmt.Errorf("step %d, %T %+v\n%s answers:\n  %s\nthe model answers:\n  %s", step, a, a, side.name, got, wanted)
+			return "", fmt.Errorf("%v\n%s answers:\n  %s\nthe model answers:\n  %s", a, side.name, got, wanted)
 		}
 	}
-	return nil
+	return wanted, nil
 }
 
 // uncovered returns what did not happen of all that a run has to try.

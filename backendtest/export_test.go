@@ -22,10 +22,14 @@ func (r *recorder) Fatalf(format string, args ...any) {
 	runtime.Goexit()
 }
 
-// Failing runs every check of the suite, and returns the names of those that fail, with the reasons.
-func Failing(open func() lambdabiz.Backend) map[string][]string {
+// Failing runs the named check, or all of them for an empty name, and returns those that fail, with
+// the reasons.
+func Failing(open func() lambdabiz.Backend, name string) map[string][]string {
 	failing := map[string][]string{}
 	for _, c := range allChecks() {
+		if name != "" && name != c.name {
+			continue
+		}
 		r := &recorder{}
 		done := make(chan struct{})
 		go func() {
