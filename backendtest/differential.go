@@ -1,6 +1,7 @@
 package backendtest
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/bits"
@@ -105,7 +106,10 @@ func differ(draw draws, backends map[string]lambdabiz.Backend, endsClaim bool, c
 	try := func(a action) error {
 		answer, err := agree(a, sides)
 		if err != nil {
-			return fmt.Errorf("%s\n%w", strings.Join(history, "\n"), err)
+			// Without the prefix a script that is done again fails in the same words, or rapid would
+			// take it for another failure and not shrink it.
+			whole := strings.Join(history, "\n") + "\n" + err.Error()
+			return errors.New(strings.ReplaceAll(whole, s.prefix, ""))
 		}
 		history = append(history, a.String()+"\n    -> "+answer)
 		return nil

@@ -126,6 +126,9 @@ func failureText(f *lambdabiz.Failure) string {
 func messagesText(messages []lambdabiz.Message) string {
 	out := []string{}
 	for _, m := range messages {
+		if m.Kind != lambdabiz.MessageEvent {
+			m.Name = "" // an event's name: a backend may put the child's id there
+		}
 		out = append(out, fmt.Sprintf("%d %s key=%s %q at %d op=%d %v%s", m.Kind, m.Name, m.Key, m.Payload,
 			m.ArrivedAt.Unix(), m.Operation, m.Status, failureText(m.Error)))
 	}
