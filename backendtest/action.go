@@ -56,15 +56,34 @@ func (p part) build(s *side) *lambdabiz.Commit {
 	t := s.tickets[p.ticket]
 	ref := t.ref
 	c.Run, c.Worker = &ref, t.number
-	looked := t.known[:max(0, len(t.known)-p.unseen)]
-	for i, m := range looked {
+	place := 0 // pauses are not counted: a side may have withdrawn them
+	for _, m := range t.looked(p.unseen) {
 		c.Seen = m.Number
-		drop := p.all && (m.Kind == lambdabiz.MessageChild || m.Kind == lambdabiz.MessagePause)
-		if m.Kind != lambdabiz.MessageCancel && (drop || slices.Contains(p.consume, i)) {
+		chosen := slices.Contains(p.consume, place) || p.all && m.Kind == lambdabiz.MessageChild
+		switch {
+		case m.Kind == lambdabiz.MessagePause:
+			if p.all {
+				c.Consumed = append(c.Consumed, m.Number)
+			}
+			continue
+		case m.Kind != lambdabiz.MessageCancel && chosen:
 			c.Consumed = append(c.Consumed, m.Number)
 		}
+		place++
 	}
 	return &c
+}
+
+// looked returns what the holder has looked at: all but the last few messages that are no pauses.
+func (t *ticket) looked(unseen int) []lambdabiz.Message {
+	end := len(t.known)
+	for i := len(t.known) - 1; i >= 0 && unseen > 0; i-- {
+		if t.known[i].Kind != lambdabiz.MessagePause {
+			end = i
+			unseen--
+		}
+	}
+	return t.known[:end]
 }
 
 func (p part) answer(s *side, c *lambdabiz.Commit, v lambdabiz.Verdict) string {

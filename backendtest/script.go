@@ -217,8 +217,8 @@ func (s *script) raise(alone bool) lambdabiz.Raise {
 	return e
 }
 
-// control is of another run than own. A run driven by hand is not paused, and a held run is resumed
-// only after it was paused: whether the holder hears of it is left open.
+// control is of another run than own. A run driven by hand is not paused, and a held run is not
+// resumed: whether its holder still hears of the pause is left open.
 func (s *script) control(own string) []lambdabiz.Control {
 	id := s.anyID()
 	if s.draw.one(3, "of an ended run") {
@@ -236,7 +236,7 @@ func (s *script) control(own string) []lambdabiz.Control {
 	if c.Kind >= lambdabiz.ControlPause && id == s.hand() {
 		c.Kind = lambdabiz.ControlCancel
 	}
-	if c.Kind == lambdabiz.ControlResume && r != nil && r.held && !r.Paused {
+	if c.Kind == lambdabiz.ControlResume && r != nil && r.held {
 		c.Kind = lambdabiz.ControlPause
 	}
 	if c.Kind < lambdabiz.ControlPause && s.draw.one(3, "of a run") {

@@ -126,6 +126,9 @@ func failureText(f *lambdabiz.Failure) string {
 func messagesText(messages []lambdabiz.Message) string {
 	out := []string{}
 	for _, m := range messages {
+		if m.Kind == lambdabiz.MessagePause {
+			continue // a resume may withdraw it
+		}
 		if m.Kind != lambdabiz.MessageEvent {
 			m.Name = "" // an event's name: a backend may put the child's id there
 		}
