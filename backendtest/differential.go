@@ -29,7 +29,7 @@ func Differential(t *testing.T, opens map[string]func(t *testing.T) lambdabiz.Ba
 	for name, open := range opens {
 		backends[name] = open(t)
 	}
-	endsClaim, err := comparable(backends)
+	endsClaim, err := alike(backends)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,8 +65,8 @@ func uniform(rt *rapid.T) draws {
 	}
 }
 
-// comparable returns whether commits end claims in all of the backends.
-func comparable(backends map[string]lambdabiz.Backend) (endsClaim bool, err error) {
+// alike returns whether commits end claims in all of the backends.
+func alike(backends map[string]lambdabiz.Backend) (endsClaim bool, err error) {
 	kinds := map[bool]bool{}
 	for name, b := range backends {
 		d := b.Describe()

@@ -159,10 +159,11 @@ func (s *side) infoText(i lambdabiz.RunInfo) string {
 	if i.Parent != nil {
 		parent = fmt.Sprintf("%+v", *i.Parent)
 	}
-	return fmt.Sprintf("%s %s %s %v %s%s tags=%v parent=%s previous=%s in=%q out=%q%s progress=%q cancel=%v at %d,%s,%d,%d orphans=%v next=%s",
-		i.ID, i.RunID, i.Name, i.Mode, status, flags, i.Tags, parent, i.Previous, i.Input, i.Result,
-		failureText(i.Error), i.Progress, i.CancelRequested, i.ScheduledAt.UnixMicro(), started,
-		i.EndedAt.Unix(), i.Deadline.Unix(), i.Orphans, i.ContinuedAs)
+	return fmt.Sprintf("%s %s %s %v %s%s tags=%v parent=%s previous=%s next=%s", i.ID, i.RunID, i.Name, i.Mode,
+		status, flags, i.Tags, parent, i.Previous, i.ContinuedAs) +
+		fmt.Sprintf(" in=%q out=%q%s progress=%q cancel=%v orphans=%v", i.Input, i.Result, failureText(i.Error),
+			i.Progress, i.CancelRequested, i.Orphans) +
+		fmt.Sprintf(" at %d,%s,%d,%d", i.ScheduledAt.UnixMicro(), started, i.EndedAt.Unix(), i.Deadline.Unix())
 }
 
 func (s *side) recordText(r lambdabiz.Record) string {
