@@ -309,3 +309,27 @@ func TestSabotage(t *testing.T) {
 		})
 	}
 }
+
+// The crowd of workers and senders has to notice what only shows when they meet.
+func TestSabotageInACrowd(t *testing.T) {
+	t.Parallel()
+	const check = "concurrent/workers, senders and deaths"
+	for _, s := range sabotages {
+		switch s.name {
+		case "a wake-up is lost", "keys are ignored", "consumed messages stay", "Leave frees nothing":
+		default:
+			continue
+		}
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			failing := backendtest.Failing(func() lambdabiz.Backend {
+				b := &sabotaged{Backend: sound()}
+				s.make(b)
+				return b
+			}, check)
+			if len(failing) == 0 {
+				t.Errorf("check %q passes", check)
+			}
+		})
+	}
+}
