@@ -15,6 +15,7 @@ type faulty struct {
 	name   string
 	writes atomic.Int64 // until a write fails; 0 for never
 	syncs  atomic.Int64 // until a sync fails
+	after  atomic.Int64 // until a commit fails that is done
 	sticky atomic.Bool  // every one after it fails too
 	code   atomic.Int64 // sqlite3.ExtendedErrorCode; 0 for the default
 	failed atomic.Int64
@@ -35,6 +36,7 @@ func (f *faulty) heal() {
 	f.sticky.Store(false)
 	f.writes.Store(0)
 	f.syncs.Store(0)
+	f.after.Store(0)
 }
 
 func (f *faulty) hit(counter *atomic.Int64) bool {
@@ -88,4 +90,12 @@ func (f *faultyFile) Sync(flags vfs.SyncFlag) error {
 		return sqlite3.IOERR_FSYNC
 	}
 	return f.File.Sync(flags)
+}
+
+// CommitPhaseTwo is called when a transaction is in the log and its lock is given back.
+func (f *faultyFile) CommitPhaseTwo() error {
+	if f.faults.hit(&f.faults.after) {
+		return sqlite3.IOERR
+	}
+	return nil
 }
