@@ -168,11 +168,12 @@ func (b *Backend) configure(ctx context.Context, c *conn, reader bool) error {
 			return err
 		}
 	}
+	last := "PRAGMA cache_size=-16000" // a batch fits, and the inner pages of a large file do
 	if reader {
-		_, err := c.pragma("PRAGMA query_only=ON")
-		return err
+		last = "PRAGMA query_only=ON"
 	}
-	return nil
+	_, err := c.pragma(last)
+	return err
 }
 
 func (c *conn) verify(pragma, want string) error {

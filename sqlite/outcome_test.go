@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -148,6 +149,9 @@ func TestFaultAtEveryWrite(t *testing.T) {
 				if err != nil && errors.Is(err, lambdabiz.ErrOutcomeUnknown) {
 					t.Errorf("%s, %s %d: the fault was over: %v", w.name, name, n, err)
 				}
+				if err != nil && name == "sync" {
+					b.wantGoneAfterCrash(w, fmt.Sprintf("r%d-%s-%d", i, name, n))
+				}
 				if f.failed.Load() == failed {
 					break // the commit has fewer than n
 				}
@@ -161,6 +165,30 @@ func TestFaultAtEveryWrite(t *testing.T) {
 		}
 	}
 	b.integrity()
+}
+
+// wantGoneAfterCrash opens a copy of the files as a crash would leave them. A commit whose sync failed
+// is in the log as a whole: it must not come back to life when the log is recovered.
+func (b *bundle) wantGoneAfterCrash(w write, id string) {
+	b.t.Helper()
+	path := filepath.Join(b.t.TempDir(), "copy.db")
+	for _, suffix := range []string{"", "-wal"} {
+		data, err := os.ReadFile(b.path + suffix)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if err := os.WriteFile(path+suffix, data, 0o600); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	backend, err := sqlite.Open(path)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer backend.Close()
+	if w.done(&bundle{Backend: backend, t: b.t, path: path}, id) {
+		b.t.Errorf("%s: refused before the crash, there after it", w.name)
+	}
 }
 
 // While the disk is full nothing is acknowledged, and nothing of a batch is there.

@@ -178,7 +178,7 @@ var queries = [queryCount]string{
 	qMessages:      `SELECT ` + messageColumns + ` FROM inbox WHERE run_no = ? ORDER BY number`,
 	qNewerMessages: `SELECT ` + messageColumns + ` FROM inbox WHERE run_no = ? AND number > ? ORDER BY number`,
 	qConsume:       `DELETE FROM inbox WHERE number = ? AND run_no = ? AND kind != 3`,
-	qMoveMessages:  `UPDATE inbox SET run_no = ? WHERE run_no = ?`,
+	qMoveMessages:  `UPDATE inbox SET run_no = ? WHERE run_no = ? AND kind != 2`,
 	qWithdrawPause: `DELETE FROM inbox WHERE run_no = ? AND kind = 4`,
 	qFindKey:       `SELECT 1 FROM keys WHERE chain = ? AND key = ?`,
 	qInsertKey:     `INSERT OR IGNORE INTO keys (chain, key) VALUES (?,?)`,
