@@ -97,6 +97,7 @@ func (b *Backend) close() error {
 	for _, c := range b.idle {
 		errs = append(errs, c.close())
 	}
+	w.forget(b.token)
 	errs = append(errs, w.close()) // the last one, so that SQLite checkpoints and removes the log
 	for _, l := range b.locks {
 		errs = append(errs, l.Close())

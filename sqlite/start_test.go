@@ -186,3 +186,57 @@ func TestNumbersAreNotUsedAgain(t *testing.T) {
 		b.commit(&lambdabiz.Commit{Run: &first, Close: &lambdabiz.Close{Status: lambdabiz.StatusFailed}})
 	}
 }
+
+// A run that continues is cancelled and paused as the one before was. The outcome of a child of the
+// run before is not its own: an operation with the same number may be another one.
+func TestContinuedRunInherits(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ref := b.start("one").Run
+	child := b.startAs(lambdabiz.Start{
+		ID: "child", RunID: "c", Name: "Order", Claim: true,
+		Parent: &lambdabiz.Parent{ID: "one", RunID: ref.RunID, Operation: 1},
+	}).Run
+	b.commit(&lambdabiz.Commit{Run: &child, Close: &lambdabiz.Close{Status: lambdabiz.StatusFailed}})
+	for _, kind := range []lambdabiz.ControlKind{lambdabiz.ControlCancel, lambdabiz.ControlPause} {
+		if err := b.control(kind, "one"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := len(b.load("one").Messages); got != 3 {
+		t.Fatalf("%d messages, want the child's, the cancellation and the pause", got)
+	}
+	b.commit(&lambdabiz.Commit{Run: &ref, Close: &lambdabiz.Close{
+		Status: lambdabiz.StatusSucceeded, Next: &lambdabiz.Start{ID: "one", RunID: "next", Name: "Order"},
+	}})
+	next := b.load("one")
+	if !next.CancelRequested || !next.Paused || len(b.claim(1, 0).Runs) != 0 {
+		t.Errorf("next: %+v", next)
+	}
+	for _, m := range next.Messages {
+		if m.Kind == lambdabiz.MessageChild {
+			t.Errorf("the next run got its predecessor's child: %+v", m)
+		}
+	}
+	if err := b.control(lambdabiz.ControlResume, "one"); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.claim(1, 0).Runs; len(got) != 1 || len(got[0].Messages) != 1 {
+		t.Errorf("after the resume: %+v", got)
+	}
+}
+
+// A claimed start that comes again, because nobody knew what became of it, gets its fence again.
+func TestClaimedStartTwice(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	first, again := b.start("one"), b.start("one")
+	if again.Created || again.Run != first.Run {
+		t.Fatalf("first %+v, again %+v", first, again)
+	}
+	b.commit(&lambdabiz.Commit{Run: &first.Run, Release: &lambdabiz.Release{WakeAt: b.now}})
+	b.claim(1, 0)
+	if again = b.start("one"); again.Run.Fence != 0 {
+		t.Errorf("a run that was claimed since: %+v", again)
+	}
+}
