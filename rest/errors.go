@@ -124,11 +124,11 @@ func (e *Error) UnmarshalJSON(text []byte) error {
 }
 
 func (e *Error) setBody(body []byte) {
-	if len(body) > MaxErrorBody {
-		body = body[:MaxErrorBody]
-		for n := 0; n < utf8.UTFMax && !utf8.Valid(body[len(body)-1:]); n++ { // not half a character
-			body = body[:len(body)-1]
+	if end := MaxErrorBody; len(body) > end {
+		for end > MaxErrorBody-utf8.UTFMax && !utf8.RuneStart(body[end]) { // not half a character
+			end--
 		}
+		body = body[:end]
 	}
 	e.Body = strings.ToValidUTF8(string(body), "\uFFFD")
 }

@@ -68,3 +68,6 @@ func RetryAfter(h http.Header, most time.Duration) time.Duration { return retryA
 
 // IsCredential reports whether a name speaks of a credential.
 func IsCredential(name string) bool { return isCredential(name, nil) }
+
+// Bytes returns the data of a raw body.
+func (b RawBody) Bytes() []byte { return b.data }

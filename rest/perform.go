@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -130,11 +131,20 @@ func (a *attempt) resolve(ctx context.Context, live credentials, kind string, pa
 	return resolved, nil
 }
 
-// hide remembers a credential and, for a value like "Bearer x" or "Basic x", the x in it.
+// hide remembers a credential, with the forms in which a service may send it back.
 func (a *attempt) hide(value string) {
-	a.secrets = append(a.secrets, value, url.QueryEscape(value))
-	if _, rest, found := strings.Cut(value, " "); found {
-		a.secrets = append(a.secrets, rest)
+	add := func(v string) { a.secrets = append(a.secrets, v, escape(v, "%20"), escape(v, "+")) }
+	add(value)
+	if scheme, token, found := strings.Cut(value, " "); found { // Bearer x, Basic x
+		add(token)
+		if user, err := base64.StdEncoding.DecodeString(token); err == nil && strings.EqualFold(scheme, "Basic") {
+			_, password, _ := strings.Cut(string(user), ":")
+			add(password)
+		}
+	}
+	for pair := range strings.SplitSeq(value, ";") { // of a cookie
+		_, v, _ := strings.Cut(pair, "=")
+		add(v)
 	}
 }
 
