@@ -235,7 +235,8 @@ type Message struct {
 	Error     *Failure // of the child, or a cancellation's reason
 }
 
-// Commit is changes that become durable together.
+// Commit is changes that become durable together. They are applied in the order of the fields:
+// a control may speak of a run that a start of the same commit begins.
 type Commit struct {
 	Run    *RunRef // the run that is written, under its fence; nil for changes from outside
 	Worker int64   // who writes; 0 for a client
@@ -252,14 +253,17 @@ type Commit struct {
 	Progress   Payload     // replaces the progress when not nil
 	Started    bool        // sets the run's StartedAt and status when it has none yet
 
-	Release *Release // the claim ends, the run stays open
-	Close   *Close   // the run ends
-	Again   bool     // where commits end claims: claim the run again at once
-	WakeAt  time.Time
-
-	Starts   []Start
+	Starts   []RunStart
 	Raises   []Raise
 	Controls []Control
+
+	Release *Release // the claim ends, the run stays open
+	Close   *Close   // the run ends
+
+	// Where commits end claims, after one with neither Release nor Close: claim the run again at
+	// once, or at WakeAt if that is not zero.
+	Again  bool
+	WakeAt time.Time
 }
 
 // Refuse marks the operation with the given number in this commit as failed with err: what a backend
@@ -287,7 +291,7 @@ type Close struct {
 	Result  Payload
 	Error   *Failure
 	Orphans []string
-	Next    *Start // continue as this run: it gets the id, the unconsumed messages and the keys
+	Next    *RunStart // continue as this run: it gets the id, the unconsumed messages and the keys
 }
 
 // StartPolicy says what a start does when its id is used.
@@ -307,9 +311,9 @@ const (
 	RestartFailed
 )
 
-// Start is a new run. A start with the run id of the run that the id has is that run's own start come
+// RunStart is a new run. A start with the run id of the run that the id has is that run's own start come
 // twice, and succeeds whatever the policy says.
-type Start struct {
+type RunStart struct {
 	ID       string
 	RunID    string
 	Name     string
@@ -339,7 +343,7 @@ type Raise struct {
 	// before that time. Kept events come to a new run before all others, in order.
 	Until time.Time
 
-	Operation int64 // as in Start
+	Operation int64 // as in RunStart
 }
 
 // ControlKind says what a person asks of a run.
@@ -361,7 +365,7 @@ type Control struct {
 	RunID  string // the latest run when empty
 	Reason string
 
-	Operation int64 // as in Start
+	Operation int64 // as in RunStart
 }
 
 // Verdict is what became of a commit.

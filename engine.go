@@ -1,14 +1,301 @@
 package lambdabiz
 
-// Engine runs orchestrations on a backend.
-type Engine struct{ registry *registry }
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
 
-type registry struct{ errorRegistry }
+// Config sets up an [Engine]. The zero value works.
+type Config struct {
+	// Logger gets everything that the engine and orchestrations log, with the ids of orchestration,
+	// run and operation, and never a payload. The default is slog.Default().
+	Logger *slog.Logger
 
-func (r *errorRegistry) addError(t *ErrorRegistration) error {
-	if r.types == nil {
-		r.types = map[string]*ErrorRegistration{}
+	// Codec makes payloads of values. The default is JSONCodec. All engines on one store need the
+	// same.
+	Codec Codec
+
+	// Hooks are called by the engine for telemetry. The default is none.
+	Hooks Hooks
+
+	// Version names the code of this process. A run that was blocked by another version is tried
+	// again as soon as a worker with this one starts. The default is the revision that the binary was
+	// built from, or else the size and time of the executable.
+	Version string
+
+	// Lease is how long a worker may be silent before another one takes its runs over. The default
+	// is 15 s. All workers on one store need about the same.
+	Lease time.Duration
+
+	// PollInterval is how often a worker looks for what other processes did, for backends that do
+	// not tell. The default is 200 ms. Negative means never: for a store that only this process uses.
+	PollInterval time.Duration
+
+	// DrainTimeout is how long a worker that stops lets tasks and steps go on before it ends their
+	// contexts. What does not end then is run again elsewhere. The default is 20 s.
+	DrainTimeout time.Duration
+
+	// ParkAfter is how long an orchestration that only waits stays in memory. The default is 1 min.
+	ParkAfter time.Duration
+
+	// MemoryBudget bounds the memory of orchestrations that only wait, by estimate; the least
+	// recently used are parked first. The default is 64 MiB.
+	MemoryBudget int64
+
+	// MaxResident bounds the orchestrations that this process runs at the same time. The default is
+	// 10,000.
+	MaxResident int
+
+	// MaxPayloadBytes limits each input, result, event and progress value. The default is 1 MiB, or
+	// the backend's limit when that is lower.
+	MaxPayloadBytes int
+}
+
+// Engine runs orchestrations on a backend and answers for them. It is a client until [Engine.Run]
+// makes it a worker too. Its methods may be called by many goroutines at once.
+type Engine struct {
+	backend    Backend
+	desc       Description
+	config     Config
+	codec      Codec
+	log        *slog.Logger
+	hooks      *hookCaller
+	version    string
+	maxPayload int
+	endsClaim  bool
+	registry   *registry
+	committer  *committer
+	alarms     *alarms
+	idle       *idleList
+
+	worker atomic.Int64 // this engine's worker number; 0 while it is a client
+	kicks  chan struct{}
+	busy   chan struct{}  // receives when the first run has come
+	tasks  sync.WaitGroup // goroutines that spawn began, and runs
+
+	mu        sync.Mutex
+	residents map[string]*run          // by run id
+	hands     map[string][]*run        // driven by hand, by id
+	watchers  map[string][]chan<- bool // who waits for an orchestration's end, by its id
+	accepting bool                     // a worker that is not draining
+	running   bool                     // Run has begun
+	drained   chan struct{}            // closed when the last resident has left, while the worker drains
+}
+
+// New makes an engine on a backend, without I/O. It returns an error for a config that cannot work.
+func New(b Backend, c Config) (*Engine, error) {
+	if b == nil {
+		return nil, errors.New("configure engine: Backend is nil (open one with sqlite.Open or memory.New)")
 	}
-	r.types[t.name] = t
+	if err := c.fill(); err != nil {
+		return nil, err
+	}
+	desc := b.Describe()
+	e := &Engine{
+		backend: b, desc: desc, config: c, codec: c.Codec, log: c.Logger, version: c.Version,
+		hooks: &hookCaller{c.Hooks}, maxPayload: c.MaxPayloadBytes, endsClaim: desc.CommitEndsClaim,
+		registry: newRegistry(), kicks: make(chan struct{}, 1), busy: make(chan struct{}, 1),
+		residents: map[string]*run{}, hands: map[string][]*run{}, watchers: map[string][]chan<- bool{},
+	}
+	if e.version == "" {
+		e.version = codeVersion()
+	}
+	if desc.MaxPayloadBytes > 0 {
+		e.maxPayload = min(e.maxPayload, desc.MaxPayloadBytes)
+	}
+	e.committer = newCommitter(b, max(desc.Lanes, 1), max(desc.BatchSize, 1), e.hooks)
+	e.alarms = newAlarms()
+	e.idle = newIdleList(e)
+	return e, nil
+}
+
+func (c *Config) fill() error {
+	for name, d := range map[string]time.Duration{
+		"Lease": c.Lease, "DrainTimeout": c.DrainTimeout, "ParkAfter": c.ParkAfter,
+	} {
+		if d < 0 {
+			return fmt.Errorf("configure engine: %s is %v, it must be positive, or 0 for its default", name, d)
+		}
+	}
+	if c.MaxPayloadBytes < 0 || c.MaxResident < 0 || c.MemoryBudget < 0 {
+		return errors.New("configure engine: MaxPayloadBytes, MaxResident and MemoryBudget must be " +
+			"positive, or 0 for their defaults")
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Codec == nil {
+		c.Codec = JSONCodec{}
+	}
+	orDefault(&c.Lease, 15*time.Second)
+	orDefault(&c.PollInterval, 200*time.Millisecond)
+	orDefault(&c.DrainTimeout, 20*time.Second)
+	orDefault(&c.ParkAfter, time.Minute)
+	orDefault(&c.MemoryBudget, 64<<20)
+	orDefault(&c.MaxResident, 10_000)
+	orDefault(&c.MaxPayloadBytes, 1<<20)
 	return nil
 }
+
+func orDefault[T comparable](v *T, value T) {
+	var zero T
+	if *v == zero {
+		*v = value
+	}
+}
+
+// Registrable is what [Engine.Register] takes: a *Definition, a *Task, an *ErrorRegistration, or
+// [Registrables].
+type Registrable interface{ register(e *Engine) error }
+
+// Registrables is several as one.
+type Registrables []Registrable
+
+func (list Registrables) register(e *Engine) error { return e.Register(list...) }
+
+// Register makes definitions, tasks and error types known by name. It is done before [Engine.Run]. A
+// name that is registered already is an error, unless it is the same value.
+func (e *Engine) Register(items ...Registrable) error {
+	for _, item := range items {
+		if err := item.register(e); err != nil {
+			return fmt.Errorf("register: %w", err)
+		}
+	}
+	return nil
+}
+
+// registry is what is known by name.
+type registry struct {
+	errorRegistry
+	mu          sync.RWMutex
+	definitions map[string]*definitionSpec
+	tasks       map[string]*taskSpec
+}
+
+func newRegistry() *registry {
+	return &registry{
+		errorRegistry: errorRegistry{types: map[string]*ErrorRegistration{}},
+		definitions:   map[string]*definitionSpec{}, tasks: map[string]*taskSpec{},
+	}
+}
+
+func addNamed[T comparable](r *registry, table map[string]T, what, name string, v T) error {
+	if err := checkID(what+" name", name); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if known, ok := table[name]; ok && known != v {
+		return fmt.Errorf("%s %q is registered already", what, name)
+	}
+	table[name] = v
+	return nil
+}
+
+func (r *registry) addDefinition(d *definitionSpec) error {
+	return addNamed(r, r.definitions, "definition", d.name, d)
+}
+
+func (r *registry) addTask(t *taskSpec) error { return addNamed(r, r.tasks, "task", t.name, t) }
+
+func (r *registry) addError(t *ErrorRegistration) error {
+	return addNamed(r, r.types, "error", t.name, t)
+}
+
+func (r *registry) definition(name string) *definitionSpec {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.definitions[name]
+}
+
+// task returns the task that is registered with the name and kind of t, or t itself.
+func (r *registry) task(t *taskSpec) *taskSpec {
+	r.mu.RLock()
+	known, ok := r.tasks[t.name]
+	r.mu.RUnlock()
+	if ok && known.kind == t.kind {
+		return known
+	}
+	return t
+}
+
+func (r *registry) names() []string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	names := make([]string, 0, len(r.definitions))
+	for name := range r.definitions {
+		names = append(names, name)
+	}
+	return sorted(names)
+}
+
+func sorted(s []string) []string {
+	slices.Sort(s)
+	return s
+}
+
+// supports returns *UnsupportedError if the backend refuses the feature.
+func (e *Engine) supports(f Feature) error {
+	if why, refused := e.desc.Refuses[f]; refused {
+		return &UnsupportedError{Backend: e.desc.Name, Feature: f, Why: why}
+	}
+	return nil
+}
+
+// performs reports whether the backend does operations of the kind itself.
+func (e *Engine) performs(k Kind) bool { return slices.Contains(e.desc.Performs, k) }
+
+func (e *Engine) checkOrchestrationID(id string) error {
+	if err := checkID("orchestration id", id); err != nil {
+		return err
+	}
+	if most := e.desc.MaxIDBytes; most > 0 && len(id) > most {
+		return fmt.Errorf("check orchestration id %q: %w: %d bytes, the limit of %s is %d",
+			id, ErrTooLarge, len(id), e.desc.Name, most)
+	}
+	return nil
+}
+
+// outcomeError is the error of an orchestration that ended with the status.
+func (e *Engine) outcomeError(id, name string, status Status, failure *Failure) error {
+	cause := e.registry.rebuild(failure)
+	if cause == nil && status == StatusTerminated {
+		cause = ErrTerminated
+	}
+	return &OrchestrationError{ID: id, Name: name, Status: status, Err: cause}
+}
+
+// spawn runs f in a goroutine that the engine waits for when it stops.
+func (e *Engine) spawn(f func()) {
+	e.tasks.Add(1)
+	go func() {
+		defer e.tasks.Done()
+		f()
+	}()
+}
+
+// kick makes the worker look for work now.
+func (e *Engine) kick() {
+	select {
+	case e.kicks <- struct{}{}:
+	default:
+	}
+}
+
+// wants reports whether a new run of the definition may be claimed with its start.
+func (e *Engine) wants(name string) bool {
+	if e.registry.definition(name) == nil {
+		return false
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.accepting && len(e.residents) < e.config.MaxResident
+}
+
+// Close closes the backend. A worker must have stopped before.
+func (e *Engine) Close() error { return e.backend.Close() }

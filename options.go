@@ -16,9 +16,9 @@ type (
 	// RaiseOption is an option of [RaiseEvent] and [Engine.RaiseEvent].
 	RaiseOption interface{ applyRaise(r *Raise) }
 	// ChildOption is an option of [CallChild] and [StartChild].
-	ChildOption interface{ applyChild(s *Start) }
+	ChildOption interface{ applyChild(s *RunStart) }
 	// StartOption is an option of [Start].
-	StartOption interface{ applyStart(s *Start) }
+	StartOption interface{ applyStart(s *RunStart) }
 	// MapOption is an option of [Map].
 	MapOption interface{ applyMap(m *mapOptions) }
 )
@@ -68,8 +68,8 @@ type DeadlineOption time.Duration
 func Deadline(d time.Duration) DeadlineOption { return DeadlineOption(d) }
 
 func (d DeadlineOption) applyCall(c *callOptions) { c.deadline = time.Duration(d) }
-func (d DeadlineOption) applyStart(s *Start)      { s.Deadline = now().Add(time.Duration(d)) }
-func (d DeadlineOption) applyChild(s *Start)      { s.Deadline = now().Add(time.Duration(d)) }
+func (d DeadlineOption) applyStart(s *RunStart)   { s.Deadline = now().Add(time.Duration(d)) }
+func (d DeadlineOption) applyChild(s *RunStart)   { s.Deadline = now().Add(time.Duration(d)) }
 
 // HeartbeatTimeout fails an attempt that has not called [Heartbeat] for that long.
 func HeartbeatTimeout(d time.Duration) CallOption { return heartbeatOption(d) }
@@ -119,7 +119,7 @@ func OnUsedID(p StartPolicy) StartOption { return policyOption(p) }
 
 type policyOption StartPolicy
 
-func (p policyOption) applyStart(s *Start) { s.Policy = StartPolicy(p) }
+func (p policyOption) applyStart(s *RunStart) { s.Policy = StartPolicy(p) }
 
 // TagsOption is what [Tags] returns.
 type TagsOption map[string]string
@@ -127,8 +127,8 @@ type TagsOption map[string]string
 // Tags labels a run for lists. They are copied, and do not change later.
 func Tags(tags map[string]string) TagsOption { return tags }
 
-func (t TagsOption) applyStart(s *Start) { s.Tags = t }
-func (t TagsOption) applyChild(s *Start) { s.Tags = t }
+func (t TagsOption) applyStart(s *RunStart) { s.Tags = t }
+func (t TagsOption) applyChild(s *RunStart) { s.Tags = t }
 
 // ChildID sets the orchestration id of a child. The default is the parent's id, ".", and the
 // operation's path.
@@ -136,7 +136,7 @@ func ChildID(id string) ChildOption { return childID(id) }
 
 type childID string
 
-func (c childID) applyChild(s *Start) { s.ID = string(c) }
+func (c childID) applyChild(s *RunStart) { s.ID = string(c) }
 
 // Concurrency limits how many items of a [Map] are worked on at the same time. The default is all.
 func Concurrency(n int) MapOption { return concurrency(n) }

@@ -118,3 +118,25 @@ type Page struct {
 	Runs []RunInfo `json:"runs"`
 	Next string    `json:"next,omitempty"` // empty on the last page
 }
+
+// stateOf makes the state of a record.
+func stateOf(rec *Record) *State {
+	s := &State{RunInfo: rec.RunInfo, Operations: rec.Operations, WaitingFor: []Waiting{}}
+	if s.Operations == nil {
+		s.Operations = []Operation{}
+	}
+	if s.Worker != 0 || s.Status.Ended() {
+		s.Blocked = nil // it goes on, or is over
+	}
+	for _, o := range rec.Operations {
+		if !s.Status.Ended() && !o.Status.Ended() {
+			s.WaitingFor = append(s.WaitingFor, Waiting{o.ID, o.Kind, o.Name, o.DueAt})
+		}
+	}
+	for _, m := range rec.Messages {
+		if m.Kind == MessageEvent {
+			s.Events = append(s.Events, Buffered{m.Name, m.Key, m.Payload, m.ArrivedAt})
+		}
+	}
+	return s
+}

@@ -1,0 +1,187 @@
+package backendtest
+
+import (
+	"strings"
+
+	"github.com/lambdabiz/lambdabiz"
+)
+
+var controlChecks = []check{
+	{name: "control/needs an open run", run: controlRefused},
+	{name: "control/a run id names the run", run: controlRunID},
+	{name: "control/cancel puts one message", run: cancelOnce},
+	{name: "control/cancel wakes a parked run", run: cancelWakes},
+	{name: "control/terminate ends the run now", run: terminateNow},
+	{name: "control/terminate takes it from its holder", run: terminateFences},
+}
+
+func controlRefused(h *harness) {
+	h.startHeld("ended").end()
+	for kind := lambdabiz.ControlCancel; kind <= lambdabiz.ControlResume; kind++ {
+		if _, refused := h.b.Describe().Refuses[lambdabiz.FeaturePause]; refused && kind >= lambdabiz.ControlPause {
+			continue
+		}
+		h.is(h.tryControl(lambdabiz.Control{Kind: kind, ID: "nobody"}), lambdabiz.ErrNotFound, "control of an unknown id")
+		h.is(h.tryControl(lambdabiz.Control{Kind: kind, ID: "ended"}), lambdabiz.ErrClosed, "control of an ended run")
+	}
+	want(h, h.load("ended").Status, lambdabiz.StatusSucceeded, "status")
+}
+
+func controlRunID(h *harness) {
+	h.start("a")
+	cancel := lambdabiz.Control{Kind: lambdabiz.ControlCancel, ID: "a", RunID: "a#2"}
+	h.is(h.tryControl(cancel), lambdabiz.ErrNotFound, "control of a run that does not exist")
+	cancel.RunID = "a#1"
+	h.must(h.tryControl(cancel), "control of the run")
+	want(h, h.load("a").CancelRequested, true, "CancelRequested")
+}
+
+func cancelOnce(h *harness) {
+	x := h.startHeld("a")
+	h.control(lambdabiz.ControlCancel, "a")
+	h.control(lambdabiz.ControlCancel, "a")
+	r := h.load("a")
+	h.inbox(r.Messages, "cancel")
+	want(h, r.CancelRequested, true, "CancelRequested")
+	want(h, r.Status.Ended(), false, "status is an ended one")
+	if e := r.Messages[0].Error; e == nil || !strings.Contains(e.Message, "because") {
+		h.Fatalf("Error of the message has not the reason: %+v", e)
+	}
+	h.is(x.try(lambdabiz.Commit{Conditional: true, Release: &lambdabiz.Release{}}).Err, lambdabiz.ErrStale,
+		"release that has not seen the cancellation")
+	h.inbox(h.messagesFor(x.worker, 0).Arrived[0].Messages, "cancel")
+	x.Messages = r.Messages
+	x.release(lambdabiz.Release{WakeAt: at(5)})
+	x = h.holdAt(h.join(), at(5), "a")
+	h.inbox(x.Messages, "cancel")
+	want(h, x.CancelRequested, true, "CancelRequested of a claim")
+	x.commit(lambdabiz.Commit{Seen: x.last(), Close: &lambdabiz.Close{Status: lambdabiz.StatusCancelled}})
+	want(h, h.load("a").Status, lambdabiz.StatusCancelled, "status")
+}
+
+func cancelWakes(h *harness) {
+	x := h.startHeld("a")
+	x.release(lambdabiz.Release{})
+	h.control(lambdabiz.ControlCancel, "a")
+	h.inbox(h.due(at(2), "a", "it shall end").Messages, "cancel")
+}
+
+func terminateNow(h *harness) {
+	h.start("a")
+	h.control(lambdabiz.ControlTerminate, "a")
+	r := h.load("a")
+	want(h, r.Status, lambdabiz.StatusTerminated, "status")
+	want(h, normalTime(r.EndedAt), at(1), "EndedAt")
+	if r.Error == nil || !strings.Contains(r.Error.Message, "because") || !hasCode(r.Error, "terminated") {
+		h.Fatalf("Error: %+v, want ErrTerminated and the reason in it", r.Error)
+	}
+	h.notDue(at(1000), "a", "it has ended")
+	h.is(h.tryRaise(lambdabiz.Raise{ID: "a", Name: "e"}), lambdabiz.ErrClosed, "raise")
+}
+
+func terminateFences(h *harness) {
+	x := h.startHeld("a")
+	h.control(lambdabiz.ControlTerminate, "a")
+	x.fenced("its holder, after a termination")
+	want(h, h.load("a").Worker, int64(0), "Worker")
+	h.leave(x.worker)
+	want(h, h.load("a").Status, lambdabiz.StatusTerminated, "status after its holder has left")
+	h.notDue(at(1000), "a", "it has ended")
+}
+
+var pauses = []lambdabiz.Feature{lambdabiz.FeaturePause}
+
+var pauseChecks = []check{
+	{name: "pause/a paused run is not due", needs: pauses, run: pauseNotDue},
+	{name: "pause/a new run can be paused", needs: pauses, run: pauseNew},
+	{name: "pause/its holder gets a message", needs: pauses, run: pauseHeld},
+	{name: "pause/a resume that overtakes the release is not lost", needs: pauses, run: pauseOvertaken},
+	{name: "pause/is idempotent", needs: pauses, run: pauseIdempotent},
+	{name: "pause/a paused run can be terminated", needs: pauses, run: pauseTerminate},
+	{name: "pause/a holder's death does not resume", needs: pauses, run: pauseCrash},
+}
+
+func pauseNotDue(h *harness) {
+	x := h.startHeld("a")
+	x.release(lambdabiz.Release{WakeAt: at(10)})
+	h.control(lambdabiz.ControlPause, "a")
+	want(h, h.load("a").Paused, true, "Paused")
+	h.raise("a", "e")
+	h.notDue(at(1000), "a", "it is paused, though its WakeAt and a message have come")
+	h.control(lambdabiz.ControlResume, "a")
+	want(h, h.load("a").Paused, false, "Paused after a resume")
+	h.inbox(h.due(at(2), "a", "it was resumed").Messages, "e")
+}
+
+func pauseNew(h *harness) {
+	h.start("a")
+	h.control(lambdabiz.ControlPause, "a")
+	h.notDue(at(1000), "a", "it is paused")
+	want(h, len(h.list(lambdabiz.Filter{Paused: true})), 1, "paused runs in the list")
+	h.control(lambdabiz.ControlResume, "a")
+	want(h, len(h.list(lambdabiz.Filter{Paused: true})), 0, "paused runs in the list after a resume")
+	h.due(at(0), "a", "it was resumed")
+}
+
+func pauseHeld(h *harness) {
+	x := h.startHeld("a")
+	h.control(lambdabiz.ControlPause, "a")
+	r := h.load("a")
+	h.inbox(r.Messages, "pause")
+	h.inbox(h.messagesFor(x.worker, 0).Arrived[0].Messages, "pause")
+	h.is(x.try(lambdabiz.Commit{Conditional: true, Release: &lambdabiz.Release{}}).Err, lambdabiz.ErrStale,
+		"release that has not seen the pause")
+	number := r.Messages[0].Number
+	x.commit(lambdabiz.Commit{
+		Seen: number, Conditional: true, Consumed: []int64{number}, Release: &lambdabiz.Release{WakeAt: at(5)},
+	})
+	h.inbox(h.load("a").Messages)
+	h.notDue(at(1000), "a", "it is paused")
+	h.control(lambdabiz.ControlResume, "a")
+	h.due(at(2), "a", "it was resumed")
+}
+
+func pauseOvertaken(h *harness) {
+	x := h.startHeld("a")
+	h.control(lambdabiz.ControlPause, "a")
+	messages := h.messagesFor(x.worker, 0).Arrived[0].Messages
+	h.control(lambdabiz.ControlResume, "a")
+	// The holder answers the pause that it knows of.
+	number := messages[len(messages)-1].Number
+	v := x.try(lambdabiz.Commit{Seen: number, Consumed: []int64{number}, Release: &lambdabiz.Release{}})
+	h.must(v.Err, "release")
+	h.due(at(2), "a", "it was resumed before it was released")
+}
+
+func pauseIdempotent(h *harness) {
+	h.startHeld("a")
+	h.control(lambdabiz.ControlPause, "a")
+	h.control(lambdabiz.ControlPause, "a")
+	h.inbox(h.load("a").Messages, "pause")
+	h.start("b")
+	h.control(lambdabiz.ControlPause, "b")
+	h.control(lambdabiz.ControlPause, "b")
+	h.inbox(h.load("b").Messages)
+	h.control(lambdabiz.ControlResume, "b")
+	h.control(lambdabiz.ControlResume, "b")
+	h.due(at(2), "b", "it was resumed")
+}
+
+func pauseTerminate(h *harness) {
+	h.start("a")
+	h.control(lambdabiz.ControlPause, "a")
+	h.control(lambdabiz.ControlCancel, "a")
+	h.inbox(h.load("a").Messages, "cancel")
+	h.notDue(at(1000), "a", "it is paused")
+	h.control(lambdabiz.ControlTerminate, "a")
+	want(h, h.load("a").Status, lambdabiz.StatusTerminated, "status")
+}
+
+func pauseCrash(h *harness) {
+	x := h.startHeld("a")
+	h.control(lambdabiz.ControlPause, "a")
+	h.leave(x.worker)
+	h.notDue(at(1000), "a", "it is paused, though its holder has died")
+	h.control(lambdabiz.ControlResume, "a")
+	h.due(at(2), "a", "it was resumed")
+}

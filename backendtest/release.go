@@ -1,0 +1,166 @@
+package backendtest
+
+import (
+	"time"
+
+	"github.com/lambdabiz/lambdabiz"
+)
+
+var releaseChecks = []check{
+	{name: "release/ends the claim", run: releaseEnds},
+	{name: "release/no wake-up is lost", run: releaseNoLostWakeup},
+	{name: "release/a message wakes before WakeAt", run: releaseMessage},
+	{name: "release/a seen message does not wake again", run: releaseSeen},
+	{name: "release/applies the commit's changes", run: releaseApplies},
+	{name: "release/the past is due at once", run: releasePast},
+}
+
+func releaseEnds(h *harness) {
+	x := h.startHeld("a")
+	ref := x.Ref
+	x.release(lambdabiz.Release{})
+	x.Ref = ref
+	x.fenced("commit after a release")
+	h.notDue(at(100000), "a", "nothing wakes it")
+	want(h, h.load("a").Status.Ended(), false, "status is an ended one")
+}
+
+func releaseNoLostWakeup(h *harness) {
+	x := h.startHeld("a")
+	seen := x.last()
+	h.raise("a", "e") // between the last look and the release
+	park := lambdabiz.Commit{Conditional: true, Seen: seen, Release: &lambdabiz.Release{}}
+	v := x.try(park)
+	h.is(v.Err, lambdabiz.ErrStale, "release that has not seen the last message")
+	h.inbox(v.Messages, "e")
+	h.notDue(at(100), "a", "it is still held")
+	park.Seen = v.Messages[0].Number
+	h.must(x.try(park).Err, "release that has seen all")
+	h.notDue(at(100), "a", "its message was seen")
+	h.raise("a", "e2")
+	h.inbox(h.due(at(2), "a", "a message came after the release").Messages, "e", "e2")
+}
+
+func releaseMessage(h *harness) {
+	x := h.startHeld("a")
+	x.release(lambdabiz.Release{WakeAt: at(1000)})
+	h.notDue(at(999), "a", "it sleeps")
+	h.raise("a", "e")
+	h.due(at(1), "a", "a message has arrived")
+}
+
+func releaseSeen(h *harness) {
+	x := h.startHeld("a")
+	x.release(lambdabiz.Release{})
+	h.raise("a", "e")
+	x = h.hold(x.worker, "a")
+	h.inbox(x.Messages, "e")
+	x.release(lambdabiz.Release{WakeAt: at(50)})
+	h.notDue(at(49), "a", "its message was there when it was released")
+	h.inbox(h.due(at(50), "a", "its WakeAt has come").Messages, "e")
+}
+
+func releaseApplies(h *harness) {
+	h.start("a")
+	h.start("b")
+	h.raise("a", "e")
+	x := h.hold(h.join(), "a")
+	x.commit(lambdabiz.Commit{
+		Operations: []lambdabiz.Operation{operation(1)}, Consumed: []int64{x.last()}, Seen: x.last(), Conditional: true,
+		Progress: text("p"), Raises: []lambdabiz.Raise{{ID: "b", Name: "from a"}}, Release: &lambdabiz.Release{},
+	})
+	r := h.load("a")
+	h.inbox(r.Messages)
+	want(h, len(r.Operations), 1, "operations")
+	want(h, string(r.Progress), string(text("p")), "Progress")
+	h.inbox(h.load("b").Messages, "from a")
+}
+
+func releasePast(h *harness) {
+	x := h.startHeld("a")
+	x.release(lambdabiz.Release{WakeAt: at(1)})
+	h.due(at(1), "a", "its WakeAt is over")
+	x = h.startHeld("b")
+	x.release(lambdabiz.Release{WakeAt: time.Date(1969, 1, 1, 0, 0, 0, 0, time.UTC)})
+	h.due(at(1), "b", "its WakeAt was before 1970")
+}
+
+var blockChecks = []check{
+	{name: "block/a blocked run keeps its reason", run: blockFields},
+	{name: "block/a message does not wake it", run: blockMessage},
+	{name: "block/its time wakes it", run: blockWakeAt},
+	{name: "block/resume wakes it", needs: []lambdabiz.Feature{lambdabiz.FeaturePause}, run: blockResume},
+	{name: "block/another version wakes it", run: blockVersion},
+	{name: "block/a release without a reason clears it", run: blockClears},
+}
+
+func blocked(version string) *lambdabiz.Blocked {
+	return &lambdabiz.Blocked{
+		Reason: "the same id twice", Operation: "ship/1", Source: "order.go:12", Detail: "goroutine 1\n",
+		Version: version, Times: 3, Since: at(1), RetryAt: at(500),
+	}
+}
+
+func (h *harness) startBlocked(id, version string) {
+	h.Helper()
+	h.startHeld(id).release(lambdabiz.Release{WakeAt: at(500), Blocked: blocked(version)})
+}
+
+func blockFields(h *harness) {
+	h.startBlocked("a", "v1")
+	wanted := normalInfo(lambdabiz.RunInfo{Blocked: blocked("v1")}).Blocked
+	want(h, normalInfo(h.load("a").RunInfo).Blocked, wanted, "Blocked")
+	c := h.holdAt(h.join(), at(500), "a")
+	want(h, normalInfo(c.RunInfo).Blocked, wanted, "Blocked of a claim")
+	want(h, len(h.list(lambdabiz.Filter{Blocked: true})), 1, "blocked runs in the list")
+}
+
+func blockMessage(h *harness) {
+	h.startBlocked("a", "v1")
+	h.raise("a", "e")
+	h.notDue(at(499), "a", "it is blocked")
+	h.inbox(h.due(at(500), "a", "it is to be tried again").Messages, "e")
+}
+
+func blockWakeAt(h *harness) {
+	h.startBlocked("a", "v1")
+	worker := h.join()
+	want(h, normalTime(h.claimAt(worker, at(2), "a").NextWake), at(500), "NextWake")
+	h.due(at(500), "a", "it is to be tried again")
+}
+
+func blockResume(h *harness) {
+	h.startBlocked("a", "v1")
+	h.control(lambdabiz.ControlResume, "a")
+	if h.load("a").Blocked != nil {
+		h.Fatalf("Blocked after a resume")
+	}
+	h.due(at(2), "a", "it was resumed")
+}
+
+func blockVersion(h *harness) {
+	h.startBlocked("a", "v1")
+	h.startBlocked("b", "v1")
+	worker := h.joinVersion("v1", nameOf("a"), nameOf("b"))
+	want(h, len(h.claimAt(worker, at(499), "a", "b").Runs), 0, "runs claimed after a join of the same version")
+	worker = h.joinVersion("v2", nameOf("a"))
+	claims := h.claimAt(worker, at(499), "a", "b")
+	if len(claims.Runs) != 1 || claims.Runs[0].ID != "a" {
+		h.Fatalf("claimed after a join of another version: %+v", claims.Runs)
+	}
+	if claims.Runs[0].Blocked == nil || claims.Runs[0].Blocked.Times != 3 {
+		h.Fatalf("Blocked of the claim: %+v", claims.Runs[0].Blocked)
+	}
+	h.notDue(at(499), "b", "the worker that joined does not serve it")
+}
+
+func blockClears(h *harness) {
+	h.startBlocked("a", "v1")
+	x := h.holdAt(h.join(), at(500), "a")
+	x.release(lambdabiz.Release{})
+	if h.load("a").Blocked != nil {
+		h.Fatalf("Blocked after a release without a reason")
+	}
+	h.raise("a", "e")
+	h.due(at(2), "a", "it is not blocked any more")
+}

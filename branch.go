@@ -1,0 +1,355 @@
+package lambdabiz
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Future is the result of a branch that [Go] began.
+type Future[T any] struct {
+	f     *future
+	value *T
+}
+
+// future is a branch without its type. Its fields are guarded by run.mu.
+type future struct {
+	s       *scope
+	ended   bool
+	order   uint64 // branches of a run in the order of their ends
+	err     error
+	lost    bool
+	then    func() // begins the next item of a Map, with mu held
+	waiters []*waiter
+}
+
+// Awaitable is what [Race] chooses from: a *Future of any type.
+type Awaitable interface{ branch() *future }
+
+func (f *Future[T]) branch() *future { return f.f }
+
+// Go begins a branch: f runs in a goroutine of its own, with a context of its own, in which ids have
+// their own scope. What f returns is not recorded; it runs again on a resume, over its recorded
+// operations. A branch that has not ended when the orchestration's function returns is cancelled.
+//
+// Where Go cannot begin the branch (a bad id, or the orchestration was cancelled), Wait returns why.
+func Go[T any](o Context, id string, f func(o Context) (T, error)) *Future[T] {
+	fu := &Future[T]{f: &future{}, value: new(T)}
+	fu.f.run(o, id, func(o Context) error {
+		v, err := f(o)
+		*fu.value = v
+		return err
+	}, true)
+	return fu
+}
+
+// run begins the branch, or only prepares it (see start) if begin is false.
+func (f *future) run(o Context, id string, code func(o Context) error, begin bool) (start func()) {
+	r, parent := o.scope().run, o.scope()
+	start = func() {}
+	if err := checkID("branch id", id); err != nil {
+		f.ended, f.err = true, fmt.Errorf("orchestration %s, branch %q: %w", r.info.ID, id, err)
+		return start
+	}
+	site := here()
+	r.mu.Lock()
+	if !r.liveLocked(parent) && !r.ended {
+		f.ended, f.err = true, r.leaveLocked(parent)
+		return start
+	}
+	path := joinPath(parent.path, id)
+	if parent.busy != nil {
+		r.blockLocked(Blocked{Operation: path, Source: site.String(), Reason: fmt.Sprintf(
+			"a context is used by two goroutines at once: the operation at %s has not ended", parent.busy)})
+		f.ended, f.err = true, r.leaveLocked(parent)
+		return start
+	}
+	if err := r.visitLocked(parent, id, path, site); err != nil {
+		f.ended, f.err = true, err
+		return start
+	}
+	parent.busy = nil
+	if o := r.ops[path]; o != nil {
+		r.blockLocked(Blocked{Operation: path, Source: site.String(), Reason: fmt.Sprintf(
+			"recorded as %s %q, the code has a branch now", o.Kind, o.Name)})
+		f.ended, f.err = true, r.leaveLocked(parent)
+		return start
+	}
+	defer r.mu.Unlock()
+	if r.lost[path] {
+		f.ended, f.lost, f.err = true, true, ErrCancelled
+		return start
+	}
+	f.s = newScope(r, parent, path, o.detached())
+	r.scopes[path] = f.s
+	start = func() {
+		if r.phase != phaseLive && !r.ended || f.s.closed || f.ended {
+			f.endLocked(ErrCancelled)
+			return
+		}
+		r.active++
+		go f.main(code)
+	}
+	if begin {
+		start()
+	}
+	return start
+}
+
+// main is the branch's goroutine.
+func (f *future) main(code func(o Context) error) {
+	r, finished := f.s.run, false
+	defer func() { r.exit(f.s, finished) }()
+	_, err := guard(func() (any, error) { return nil, code(f.s.view()) })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	finished = true
+	var p *panicError
+	if errors.As(err, &p) {
+		if r.liveLocked(f.s) {
+			r.log.Error("branch panicked", "branch", f.s.path, "panic", p.value, "stack", p.stack)
+			r.blockLocked(Blocked{Reason: p.Error(), Operation: f.s.path, Source: p.source, Detail: cut(p.stack, 4<<10)})
+		}
+		return
+	}
+	if r.liveLocked(f.s) || r.ended {
+		f.endLocked(err)
+	}
+}
+
+// endLocked ends the future and wakes who waits for it.
+func (f *future) endLocked(err error) {
+	if f.ended {
+		return
+	}
+	f.ended, f.err = true, err
+	if f.s != nil {
+		r := f.s.run
+		r.branchesEnded++
+		f.order = r.branchesEnded
+		for _, w := range f.waiters {
+			r.wakeLocked(w)
+		}
+	}
+	f.waiters = nil
+	if f.then != nil {
+		f.then()
+	}
+}
+
+// Wait blocks until the branch has ended, and returns what it returned. It returns ErrCancelled if the
+// branch lost a race, or if o is cancelled first. It may be called again, and from other branches.
+func (f *Future[T]) Wait(o Context) (T, error) {
+	var zero T
+	if err := f.f.wait(o); err != nil {
+		return zero, err
+	}
+	return *f.value, nil
+}
+
+func (f *future) wait(o Context) error {
+	s := o.scope()
+	r, site := s.run, here()
+	r.mu.Lock()
+	if s.busy != nil && r.liveLocked(s) {
+		r.blockLocked(Blocked{Source: site.String(), Reason: fmt.Sprintf(
+			"a context is used by two goroutines at once: the operation at %s has not ended", s.busy)})
+		return r.leaveLocked(s)
+	}
+	s.busy = &site
+	err, left := r.waitAnyLocked(o, []*future{f})
+	if left {
+		return err
+	}
+	s.busy = nil
+	r.given = r.changed
+	defer r.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return f.err
+}
+
+// waitAnyLocked blocks until one of the futures has ended. left says that mu was given up, and that
+// the caller must return err; else err is why the waiting ended first.
+func (r *run) waitAnyLocked(o Context, futures []*future) (err error, left bool) { //nolint:revive,staticcheck // left qualifies err
+	s := o.scope()
+	for {
+		if !r.liveLocked(s) && !r.ended {
+			return r.leaveLocked(s), true
+		}
+		if slices.ContainsFunc(futures, func(f *future) bool { return f.ended }) {
+			return nil, false
+		}
+		if r.stopCause != nil && !o.detached() {
+			return r.stopCause, false
+		}
+		w := &waiter{s: s, detached: o.detached()}
+		for _, f := range futures {
+			f.waiters = append(f.waiters, w)
+		}
+		r.waitLocked(w)
+		for _, f := range futures {
+			f.waiters = slices.DeleteFunc(f.waiters, func(x *waiter) bool { return x == w })
+		}
+	}
+}
+
+// raceResult is what a race records.
+type raceResult struct {
+	Winner string   `json:"winner"`
+	Losers []string `json:"losers"`
+}
+
+// Race waits for the first of several branches to end, and returns its index; read that future then.
+// The commit that records the winner also cancels all other branches: their waits are withdrawn, their
+// timers dropped, their children asked to cancel, their contexts ended, and late results dropped. A
+// resumed run does not enter a losing branch. It returns ErrCancelled when the orchestration is
+// cancelled first.
+func Race(o Context, id string, branches ...Awaitable) (int, error) {
+	r := o.scope().run
+	var result raceResult
+	c := &call{o: o, id: id, kind: KindRace, take: func(p Payload) error { return takeInto(r.e, p, &result) }}
+	if len(branches) == 0 {
+		return -1, c.fault(errors.New("a race needs at least one branch"))
+	}
+	futures := make([]*future, len(branches))
+	for i, b := range branches {
+		futures[i] = b.branch()
+		if futures[i].s == nil && !futures[i].lost {
+			return -1, futures[i].err // it could not begin
+		}
+	}
+	op, err := r.begin(c)
+	if err != nil {
+		return -1, err
+	}
+	if !op.Status.Ended() {
+		if err := r.runRace(c, op, futures); err != nil {
+			return -1, err
+		}
+	}
+	if err := r.give(c, op); err != nil {
+		return -1, err
+	}
+	return winnerOf(c, op, futures, result)
+}
+
+// runRace waits for the first branch and records it. An error means that mu is given up.
+func (r *run) runRace(c *call, o *op, futures []*future) error {
+	err, left := r.waitAnyLocked(c.o, futures)
+	if left {
+		return err
+	}
+	if err != nil {
+		if o.Number == 0 {
+			delete(r.ops, o.ID)
+		}
+		c.scope().busy = nil
+		r.mu.Unlock()
+		return c.fault(err)
+	}
+	first := futures[0]
+	for _, f := range futures {
+		if f.ended && !f.lost && (!first.ended || first.lost || f.order < first.order) {
+			first = f
+		}
+	}
+	if first.s == nil {
+		c.scope().busy = nil
+		r.mu.Unlock()
+		return c.fault(ErrCancelled)
+	}
+	result := raceResult{Winner: first.s.path}
+	for _, f := range futures {
+		if f != first && f.s != nil {
+			result.Losers = append(result.Losers, f.s.path)
+			r.lost[f.s.path] = true
+			f.lost = true
+			r.cancelScopeLocked(f.s.path)
+			f.endLocked(ErrCancelled)
+			f.err = ErrCancelled
+		}
+	}
+	p, err := r.e.codec.Encode(result)
+	if err != nil {
+		panic(fmt.Sprintf("lambdabiz: the codec cannot encode %T: %v", result, err))
+	}
+	o.Attempts, o.StartedAt = 1, o.ScheduledAt
+	r.endLocked(o, StatusSucceeded, p, nil)
+	return nil
+}
+
+// winnerOf finds the recorded winner among the branches of the code.
+func winnerOf(c *call, o *op, futures []*future, result raceResult) (int, error) {
+	r := c.scope().run
+	for i, f := range futures {
+		if f.s != nil && f.s.path == result.Winner {
+			return i, nil
+		}
+	}
+	r.mu.Lock()
+	r.blockLocked(Blocked{Operation: o.ID, Source: o.site.String(), Reason: fmt.Sprintf(
+		"branch %q won this race, but the code has no such branch in it now", result.Winner)})
+	return -1, r.leaveLocked(c.scope())
+}
+
+// Map runs a function over items, each in a branch of its own in the scope id, and returns the results
+// in the order of the items. key gives each item's branch its id: it must be unique among the items,
+// and stay with the item when their order changes. All items are worked on to their end; the error
+// joins those of the items, each with its key.
+func Map[T, R any](
+	o Context, id string, items []T, key func(T) string, f func(o Context, item T) (R, error), opts ...MapOption,
+) ([]R, error) {
+	var m mapOptions
+	for _, opt := range opts {
+		opt.applyMap(&m)
+	}
+	results, errs := make([]R, len(items)), make([]error, len(items))
+	all := Go(o, id, func(o Context) (struct{}, error) {
+		futures := make([]*future, len(items))
+		next := make([]func(), 0, len(items))
+		for i, item := range items {
+			futures[i] = &future{}
+			next = append(next, futures[i].run(o, key(item), func(o Context) error {
+				v, err := f(o, item)
+				results[i] = v
+				return err
+			}, false))
+		}
+		runAll(o, futures, next, m.concurrency)
+		for i, f := range futures {
+			if err := f.wait(o); err != nil {
+				errs[i] = fmt.Errorf("%s: %w", key(items[i]), err)
+			}
+		}
+		return struct{}{}, errors.Join(errs...)
+	})
+	if _, err := all.Wait(o); err != nil {
+		return results, err
+	}
+	return results, nil
+}
+
+// runAll begins the prepared branches, so many at a time.
+func runAll(o Context, futures []*future, start []func(), limit int) {
+	r := o.scope().run
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if limit <= 0 || limit > len(start) {
+		limit = len(start)
+	}
+	at := limit
+	then := func() {
+		if at < len(start) {
+			at++
+			start[at-1]()
+		}
+	}
+	for _, f := range futures {
+		f.then = then
+	}
+	for _, begin := range start[:limit] {
+		begin()
+	}
+}

@@ -1,0 +1,102 @@
+package lambdabiz
+
+import (
+	"context"
+	"fmt"
+)
+
+// Call calls a task. The task runs at least once, its result is recorded exactly once and returned
+// from the record ever after. Its failure, after the last attempt, is a *TaskError. When a task of the
+// same name is registered with the engine, that one is called.
+//
+// It returns ErrInvalidID, ErrTooLarge or ErrInvalidPayload for bad input, with nothing recorded, and
+// ErrCancelled when the orchestration was cancelled before the task ended.
+func Call[In, Out any](o Context, id string, t *Task[In, Out], in In, opts ...CallOption) (Out, error) {
+	return callTask[Out](o, id, t.spec, in, opts)
+}
+
+// CallTask calls a task by name: one that is registered, or one that the backend performs, like a
+// Lambda function. A name that nobody knows blocks the run. Otherwise it is like [Call].
+func CallTask[Out any](o Context, id, name string, in any, opts ...CallOption) (Out, error) {
+	return callTask[Out](o, id, &taskSpec{name: name, kind: KindTask}, in, opts)
+}
+
+func callTask[Out any](o Context, id string, t *taskSpec, in any, opts []CallOption) (Out, error) {
+	var out Out
+	r := o.scope().run
+	t = r.e.registry.task(t)
+	c := &call{
+		o: o, id: id, kind: t.kind, name: t.name, input: in, hasInput: true,
+		take: func(p Payload) error { return takeInto(r.e, p, &out) },
+	}
+	var f func(in Payload) body
+	if t.run != nil {
+		f = func(in Payload) body {
+			return func(ctx context.Context) (any, error) { return t.run(ctx, r.e, in) }
+		}
+	}
+	err := r.effect(c, callOptionsOf(opts), f)
+	if err != nil {
+		var zero Out
+		return zero, err
+	}
+	return out, nil
+}
+
+// Step runs a closure as an operation: an effect, or a decision that must stay (the time, a random
+// number, a new id). It is like [Call] of a task without a name and an input. The closure must not
+// use the orchestration's Context; it gets a plain one.
+func Step[T any](o Context, id string, f func(ctx context.Context) (T, error), opts ...CallOption) (T, error) {
+	var out T
+	r := o.scope().run
+	c := &call{o: o, id: id, kind: KindStep, take: func(p Payload) error { return takeInto(r.e, p, &out) }}
+	run := body(func(ctx context.Context) (any, error) { return f(ctx) })
+	err := r.effect(c, callOptionsOf(opts), func(Payload) body { return run })
+	if err != nil {
+		var zero T
+		return zero, err
+	}
+	return out, nil
+}
+
+// Do is [Step] for a closure that returns an error alone.
+func Do(o Context, id string, f func(ctx context.Context) error, opts ...CallOption) error {
+	_, err := Step(o, id, func(ctx context.Context) (*struct{}, error) { return nil, f(ctx) }, opts...)
+	return err
+}
+
+func callOptionsOf(opts []CallOption) *callOptions {
+	c := &callOptions{}
+	for _, opt := range opts {
+		opt.applyCall(c)
+	}
+	return c
+}
+
+// takeInto decodes into a fresh value, so that nothing of an earlier one stays.
+func takeInto[T any](e *Engine, p Payload, out *T) error {
+	var v T
+	if err := e.decode("result", p, &v); err != nil {
+		return err
+	}
+	*out = v
+	return nil
+}
+
+// SetProgress shows a value in the run's [State]. It is written with the next commit, at latest after
+// some milliseconds, and costs no operation. It returns ErrTooLarge or ErrInvalidPayload for a value
+// that cannot be stored.
+func SetProgress(o Context, value any) error {
+	r := o.scope().run
+	p, err := r.e.encode("progress", value)
+	if err != nil {
+		return fmt.Errorf("orchestration %s: %w", r.info.ID, err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.liveLocked(o.scope()) && !r.ended {
+		r.pending.progress = p
+		r.changedLocked()
+	}
+	return nil
+}

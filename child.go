@@ -1,0 +1,104 @@
+package lambdabiz
+
+import "fmt"
+
+// CallChild starts another orchestration and waits for its outcome. The start commits together with
+// the operation, the outcome with the child's end. Its failure is an *OrchestrationError. The child's
+// id is this orchestration's id, ".", and the operation's path, unless [ChildID] gives another; an id
+// that is used is ErrExists. When the parent is cancelled, so is the child.
+func CallChild[In, Out any](
+	o Context, id string, d *Definition[In, Out], in In, opts ...ChildOption,
+) (Out, error) {
+	return callChild[Out](o, id, d.spec.name, in, opts)
+}
+
+// CallChildByName is [CallChild] for a definition that is known by name only, like the caller itself.
+func CallChildByName[Out any](o Context, id, name string, in any, opts ...ChildOption) (Out, error) {
+	return callChild[Out](o, id, name, in, opts)
+}
+
+func callChild[Out any](o Context, id, name string, in any, opts []ChildOption) (Out, error) {
+	var out, zero Out
+	r := o.scope().run
+	c := &call{o: o, id: id, kind: KindChild, name: name, input: in, hasInput: true,
+		take: func(p Payload) error { return takeInto(r.e, p, &out) }}
+	op, err := r.begin(c)
+	if err != nil {
+		return zero, err
+	}
+	if op.Number == 0 {
+		if err := r.startChildLocked(c, op, false, opts); err != nil {
+			return zero, err
+		}
+	}
+	if err := r.await(c, op); err != nil {
+		return zero, err
+	}
+	if err := r.give(c, op); err != nil {
+		return zero, err
+	}
+	return out, nil
+}
+
+// StartChild starts another orchestration and does not wait for it: it goes on when this one ends, and
+// is not cancelled with it. It returns the child's id after the commit that starts it. The default id
+// is that of [CallChild]; an id that is used is ErrExists.
+func StartChild[In, Out any](
+	o Context, id string, d *Definition[In, Out], in In, opts ...ChildOption,
+) (string, error) {
+	r := o.scope().run
+	var out string
+	c := &call{o: o, id: id, kind: KindChild, name: d.spec.name, input: in, hasInput: true,
+		take: func(p Payload) error { return takeInto(r.e, p, &out) }}
+	op, err := r.begin(c)
+	if err != nil {
+		return "", err
+	}
+	if op.Number == 0 {
+		if err := r.startChildLocked(c, op, true, opts); err != nil {
+			return "", err
+		}
+	}
+	if err := r.await(c, op); err != nil {
+		return "", err
+	}
+	if !r.flushLocked(r.changed) {
+		return "", r.leaveLocked(c.scope())
+	}
+	if err := r.give(c, op); err != nil {
+		return "", err
+	}
+	return out, nil
+}
+
+// startChildLocked records the operation with the start. An error means that mu is given up.
+func (r *run) startChildLocked(c *call, o *op, detached bool, opts []ChildOption) error {
+	s := RunStart{ID: r.info.ID + "." + o.ID, RunID: newRunID(), Name: o.Name, Input: o.Input, Policy: RejectExisting}
+	for _, opt := range opts {
+		opt.applyChild(&s)
+	}
+	drop := func(err error) error {
+		delete(r.ops, o.ID)
+		c.scope().busy = nil
+		r.mu.Unlock()
+		return c.fault(err)
+	}
+	if err := r.e.checkOrchestrationID(s.ID); err != nil {
+		return drop(err)
+	}
+	result, err := r.e.codec.Encode(s.ID)
+	if err != nil {
+		return drop(fmt.Errorf("encode child id: %w", err))
+	}
+	s.Claim = r.e.wants(s.Name)
+	o.Attempts, o.StartedAt, o.Target = 1, now(), s.ID
+	o.Status = StatusStarted
+	r.touchLocked(o)
+	if detached && !r.e.performs(KindChild) {
+		r.endLocked(o, StatusSucceeded, result, nil) // or refused, by the verdict on its commit
+	}
+	s.Operation = o.Number
+	s.Parent = &Parent{ID: r.info.ID, RunID: r.info.RunID, Operation: o.Number, Detached: detached}
+	r.pending.starts = append(r.pending.starts, s)
+	return nil
+}

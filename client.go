@@ -1,0 +1,400 @@
+package lambdabiz
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+)
+
+// Run is a handle to an orchestration whose result is an Out.
+type Run[Out any] struct{ h *handle }
+
+// handle is a Run without its type.
+type handle struct {
+	e        *Engine
+	id       string
+	runID    string // "" for the latest
+	resident *run   // where the start was claimed by this process
+}
+
+// ID is the orchestration id.
+func (r *Run[Out]) ID() string { return r.h.id }
+
+// RunID is the id of the run that was started or found; "" for a handle from [Get].
+func (r *Run[Out]) RunID() string { return r.h.runID }
+
+// Start starts an orchestration and returns when that is durable. It is idempotent by the id: when the
+// id is used, the default policy UseExisting returns a handle to the run that it has, open or ended,
+// whatever its input; see [OnUsedID]. It returns ErrExists by policy, or when the id belongs to an
+// orchestration of another name; ErrInvalidID, ErrTooLarge or ErrInvalidPayload for bad input.
+//
+// The engine need not be a worker, nor know the definition.
+func Start[In, Out any](
+	ctx context.Context, e *Engine, d *Definition[In, Out], id string, in In, opts ...StartOption,
+) (*Run[Out], error) {
+	h, err := e.start(ctx, d.spec.name, id, in, opts)
+	if err != nil {
+		return nil, err
+	}
+	return &Run[Out]{h}, nil
+}
+
+// Get returns a handle to the latest run of an orchestration, without asking whether it exists.
+func Get[In, Out any](e *Engine, _ *Definition[In, Out], id string) *Run[Out] {
+	return &Run[Out]{&handle{e: e, id: id}}
+}
+
+// Result waits until the orchestration has ended, and follows it where it continued as new. It returns
+// *OrchestrationError when it ended without success, ErrNotFound when there is none, and ctx's error
+// when that ends first. A run that is paused or blocked is waited for; its State says why.
+func (r *Run[Out]) Result(ctx context.Context) (Out, error) {
+	var out, zero Out
+	info, err := r.h.wait(ctx)
+	if err != nil {
+		return zero, err
+	}
+	if info.Status != StatusSucceeded {
+		return zero, r.h.e.outcomeError(info.ID, info.Name, info.Status, info.Error)
+	}
+	if err := r.h.e.decode("result of orchestration "+info.ID, info.Result, &out); err != nil {
+		return zero, err
+	}
+	return out, nil
+}
+
+// StartByName is [Start] for a definition that is known by name only. The input is any value that the
+// codec encodes, or a Payload.
+func (e *Engine) StartByName(
+	ctx context.Context, name, id string, input any, opts ...StartOption,
+) (*Run[Payload], error) {
+	h, err := e.start(ctx, name, id, input, opts)
+	if err != nil {
+		return nil, err
+	}
+	return &Run[Payload]{h}, nil
+}
+
+func (e *Engine) start(ctx context.Context, name, id string, input any, opts []StartOption) (*handle, error) {
+	s := RunStart{ID: id, RunID: newRunID(), Name: name}
+	for _, opt := range opts {
+		opt.applyStart(&s)
+	}
+	if err := e.checkStart(&s); err != nil {
+		return nil, fmt.Errorf("start orchestration: %w", err)
+	}
+	p, err := e.encode("input", input)
+	if err != nil {
+		return nil, fmt.Errorf("start orchestration %s: %w", id, err)
+	}
+	s.Input, s.Claim = p, e.wants(name)
+	c := &Commit{Worker: e.worker.Load(), At: now(), Starts: []RunStart{s}}
+	v, err := e.commitClient(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("start orchestration %s: %w", id, err)
+	}
+	started := v.Starts[0]
+	if started.Err != nil {
+		return nil, fmt.Errorf("start orchestration %s: %w", id, started.Err)
+	}
+	h := &handle{e: e, id: id, runID: started.Run.RunID}
+	if started.Created {
+		h.resident = e.adoptStarts(c, v)
+		if h.resident == nil {
+			e.kick()
+		}
+	}
+	return h, nil
+}
+
+func (e *Engine) checkStart(s *RunStart) error {
+	if err := errors.Join(e.checkOrchestrationID(s.ID), checkID("orchestration name", s.Name)); err != nil {
+		return err
+	}
+	for k, v := range s.Tags {
+		if err := checkID("tag", k); err != nil {
+			return err
+		}
+		if len(v) > MaxIDBytes {
+			return fmt.Errorf("check tag %q: %w: its value has %d bytes, the limit is %d", k, ErrTooLarge, len(v), MaxIDBytes)
+		}
+	}
+	s.Tags = maps.Clone(s.Tags)
+	if s.Policy == RejectOpen || s.Policy == RestartEnded || s.Policy == RestartFailed {
+		return e.supports(FeatureStartPolicy)
+	}
+	if s.Policy > RestartFailed {
+		return fmt.Errorf("check start policy: %d is none", s.Policy)
+	}
+	return nil
+}
+
+// commitClient makes changes from outside durable. A start whose outcome is unknown is repeated: it is
+// idempotent.
+func (e *Engine) commitClient(ctx context.Context, c *Commit) (Verdict, error) {
+	for try := 1; ; try++ {
+		if err := ctx.Err(); err != nil {
+			return Verdict{}, context.Cause(ctx)
+		}
+		v, err := e.committer.commit(ctx, c)
+		if err == nil {
+			err = v.Err
+		}
+		if err == nil {
+			return v, nil
+		}
+		repeat := errors.Is(err, ErrOutcomeUnknown) && len(c.Starts) > 0 && try < 5
+		if !repeat {
+			return v, err
+		}
+		if err := sleepUntil(ctx, nil, commitBackoff.wait(try)); err != nil {
+			return v, err
+		}
+	}
+}
+
+// RaiseEvent sends an event to the latest run of an orchestration. When it returns nil the event is
+// durable, and will be consumed once or still be there when the run ends. It returns ErrNotFound for
+// an unknown id (unless [BeforeStart] keeps the event) and ErrClosed when the orchestration has ended.
+// With [Key] it may be repeated safely. The payload is any value that the codec encodes, or a Payload.
+func (e *Engine) RaiseEvent(ctx context.Context, id, event string, payload any, opts ...RaiseOption) error {
+	raise, err := e.raise(id, event, payload, opts)
+	if err != nil {
+		return fmt.Errorf("raise event in orchestration %q: %w", id, err)
+	}
+	v, err := e.commitClient(ctx, &Commit{At: now(), Raises: []Raise{raise}})
+	if err == nil {
+		err = v.Raises[0]
+	}
+	if err != nil {
+		return fmt.Errorf("raise event %q in orchestration %s: %w", event, id, err)
+	}
+	e.poke(id)
+	return nil
+}
+
+// Cancel asks an orchestration to end: its context ends, operations that wait return ErrCancelled, its
+// children are cancelled, and its function may still clean up under [Detached]. The request is durable
+// when Cancel returns, and idempotent. ErrNotFound and ErrClosed as in RaiseEvent.
+func (e *Engine) Cancel(ctx context.Context, id, reason string) error {
+	return e.control(ctx, ControlCancel, "cancel", id, reason)
+}
+
+// Terminate ends an orchestration now, without a word to its code, as TERMINATED. Tasks that run are
+// not stopped, but their results are dropped. Its children go on.
+func (e *Engine) Terminate(ctx context.Context, id, reason string) error {
+	return e.control(ctx, ControlTerminate, "terminate", id, reason)
+}
+
+// Pause holds an orchestration: bodies that run may end and are recorded, then nothing more happens
+// until [Engine.Resume]. Events are stored meanwhile; timers are late by as much.
+func (e *Engine) Pause(ctx context.Context, id, reason string) error {
+	if err := e.supports(FeaturePause); err != nil {
+		return err
+	}
+	return e.control(ctx, ControlPause, "pause", id, reason)
+}
+
+// Resume lets a paused orchestration go on, and tries a blocked one again at once.
+func (e *Engine) Resume(ctx context.Context, id string) error {
+	if err := e.supports(FeaturePause); err != nil {
+		return err
+	}
+	return e.control(ctx, ControlResume, "resume", id, "")
+}
+
+func (e *Engine) control(ctx context.Context, kind ControlKind, verb, id, reason string) error {
+	if err := e.checkOrchestrationID(id); err != nil {
+		return fmt.Errorf("%s orchestration: %w", verb, err)
+	}
+	if len(reason) > maxMessageBytes {
+		return fmt.Errorf("%s orchestration %s: reason: %w: %d bytes, the limit is %d",
+			verb, id, ErrTooLarge, len(reason), maxMessageBytes)
+	}
+	v, err := e.commitClient(ctx, &Commit{At: now(), Controls: []Control{{Kind: kind, ID: id, Reason: reason}}})
+	if err == nil {
+		err = v.Controls[0]
+	}
+	if err != nil {
+		return fmt.Errorf("%s orchestration %s: %w", verb, id, err)
+	}
+	e.poke(id)
+	return nil
+}
+
+// poke hands on at once what this process has sent to an orchestration that may be in it.
+func (e *Engine) poke(id string) {
+	e.kick()
+	e.mu.Lock()
+	var runs []*run
+	for _, r := range e.hands[id] {
+		runs = append(runs, r)
+	}
+	for _, ch := range e.watchers[id] { // it may have been terminated
+		select {
+		case ch <- true:
+		default:
+		}
+	}
+	e.mu.Unlock()
+	for _, r := range runs {
+		e.spawn(r.refresh)
+	}
+}
+
+// Purge removes an ended orchestration, all its runs and keys. ErrOpen if it has not ended,
+// ErrNotFound if there is none.
+func (e *Engine) Purge(ctx context.Context, id string) error {
+	if err := e.checkOrchestrationID(id); err != nil {
+		return fmt.Errorf("purge orchestration: %w", err)
+	}
+	n, err := e.backend.Purge(ctx, PurgeRequest{ID: id})
+	if err == nil && n == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("purge orchestration %s: %w", id, err)
+	}
+	return nil
+}
+
+// PurgeEnded removes orchestrations that ended before a time, at most limit (0 for 1,000), and returns
+// how many runs it removed. Call it again until that is 0.
+func (e *Engine) PurgeEnded(ctx context.Context, before time.Time, limit int) (int, error) {
+	n, err := e.backend.Purge(ctx, PurgeRequest{EndedBefore: before.UTC(), Limit: limit})
+	if err != nil {
+		return n, fmt.Errorf("purge ended orchestrations: %w", err)
+	}
+	return n, nil
+}
+
+// State returns the latest run of an orchestration with its operations, as one snapshot, or
+// ErrNotFound.
+func (e *Engine) State(ctx context.Context, id string) (*State, error) {
+	return e.StateOf(ctx, id, "")
+}
+
+// StateOf is [Engine.State] of the run with the given run id.
+func (e *Engine) StateOf(ctx context.Context, id, runID string) (*State, error) {
+	if err := e.checkOrchestrationID(id); err != nil {
+		return nil, fmt.Errorf("load state: %w", err)
+	}
+	rec, err := e.backend.Load(ctx, id, runID)
+	if err != nil {
+		return nil, fmt.Errorf("load state of orchestration %s: %w", id, err)
+	}
+	return stateOf(rec), nil
+}
+
+// List returns a page of runs, newest start first.
+func (e *Engine) List(ctx context.Context, f Filter) (Page, error) {
+	if f.Limit < 0 || f.Limit > 1000 {
+		return Page{}, fmt.Errorf("list: Limit is %d, it must be 1 to 1000, or 0 for 100", f.Limit)
+	}
+	if f.Name != "" || len(f.Tags) > 0 || !f.ScheduledAfter.IsZero() || !f.ScheduledBefore.IsZero() {
+		if err := e.supports(FeatureList); err != nil {
+			return Page{}, err
+		}
+	}
+	page, err := e.backend.List(ctx, f)
+	if err != nil {
+		return page, fmt.Errorf("list: %w", err)
+	}
+	return page, nil
+}
+
+// Workers returns the workers that are registered on the store, this engine's own included.
+func (e *Engine) Workers(ctx context.Context) ([]WorkerRecord, error) {
+	workers, err := e.backend.Workers(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list workers: %w", err)
+	}
+	return workers, nil
+}
+
+// wait blocks until the run has ended and none continues it.
+func (h *handle) wait(ctx context.Context) (*RunInfo, error) {
+	id, runID := h.id, h.runID
+	if err := h.e.checkOrchestrationID(id); err != nil {
+		return nil, err
+	}
+	if r := h.resident; r != nil {
+		select {
+		case <-r.done:
+			if out := r.outcome; out != nil && out.Next == nil {
+				info := r.info
+				info.Status, info.Result, info.Error = out.Status, out.Result, out.Error
+				return &info, nil
+			}
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	ended, stop := h.e.watch(id)
+	defer stop()
+	for poll := 20 * time.Millisecond; ; poll = min(2*poll, h.e.resultPoll()) {
+		rec, err := h.e.backend.Load(ctx, id, runID)
+		if err != nil {
+			return nil, fmt.Errorf("wait for orchestration %s: %w", id, err)
+		}
+		if rec.Status.Ended() {
+			if rec.ContinuedAs == "" {
+				return &rec.RunInfo, nil
+			}
+			runID = rec.ContinuedAs
+			continue
+		}
+		if err := sleepUntil(ctx, ended, poll); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// resultPoll is how often a waiting client looks: seldom when this process runs orchestrations itself
+// and so learns of their ends.
+func (e *Engine) resultPoll() time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.config.PollInterval < 0:
+		return time.Duration(1<<62 - 1)
+	case e.accepting:
+		return 5 * time.Second
+	default:
+		return max(e.config.PollInterval, 20*time.Millisecond)
+	}
+}
+
+// watch tells of a run of the id that has left this process.
+func (e *Engine) watch(id string) (ended <-chan bool, stop func()) {
+	ch := make(chan bool, 1)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.watchers[id] = append(e.watchers[id], ch)
+	return ch, func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		kept := e.watchers[id][:0]
+		for _, other := range e.watchers[id] {
+			if other != ch {
+				kept = append(kept, other)
+			}
+		}
+		if e.watchers[id] = kept; len(kept) == 0 {
+			delete(e.watchers, id)
+		}
+	}
+}
+
+func sleepUntil(ctx context.Context, signal <-chan bool, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-signal:
+	case <-t.C:
+	}
+	return nil
+}

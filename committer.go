@@ -1,0 +1,168 @@
+package lambdabiz
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// committer gathers the commits of all runs and clients into batches. Whoever finds a lane free leads:
+// it commits what is queued, its own commit included, on its own goroutine; a batch of one needs no
+// hand-off. What comes meanwhile is the next batch, and its first member leads that.
+type committer struct {
+	backend Backend
+	size    int
+	hooks   *hookCaller
+
+	mu    sync.Mutex
+	lanes int // free
+	queue []*submission
+}
+
+// submission is a commit on its way. signal receives once: lead, or a finished verdict.
+type submission struct {
+	commit  *Commit
+	verdict Verdict
+	err     error
+	batch   []*submission // set when it shall lead
+	signal  chan struct{}
+}
+
+func newCommitter(b Backend, lanes, size int, hooks *hookCaller) *committer {
+	return &committer{backend: b, lanes: lanes, size: size, hooks: hooks}
+}
+
+// commit makes one commit durable, together with others. The error means that it was not applied, or,
+// with ErrOutcomeUnknown, that nobody knows.
+func (c *committer) commit(ctx context.Context, commit *Commit) (Verdict, error) {
+	s := &submission{commit: commit}
+	c.mu.Lock()
+	if c.lanes > 0 && len(c.queue) == 0 {
+		c.lanes--
+		c.mu.Unlock()
+		s.batch = []*submission{s}
+	} else {
+		s.signal = make(chan struct{})
+		c.queue = append(c.queue, s)
+		c.mu.Unlock()
+		<-s.signal
+	}
+	if s.batch != nil {
+		c.lead(ctx, s.batch)
+	}
+	return s.verdict, s.err
+}
+
+// lead commits a batch, tells its members, and hands the lane to the first of the next batch.
+func (c *committer) lead(ctx context.Context, batch []*submission) {
+	c.run(ctx, batch)
+	for _, s := range batch[1:] {
+		close(s.signal)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.queue) == 0 {
+		c.lanes++
+		return
+	}
+	n := min(c.size, len(c.queue))
+	next := c.queue[:n:n]
+	c.queue = c.queue[n:]
+	next[0].batch = next
+	close(next[0].signal)
+}
+
+// run commits a batch. When that fails as a whole, its members are committed one by one, so that a
+// poisoned commit fails alone.
+func (c *committer) run(ctx context.Context, batch []*submission) {
+	ctx = context.WithoutCancel(ctx) // the others in the batch have contexts of their own
+	if c.try(ctx, batch) || len(batch) == 1 || errors.Is(batch[0].err, ErrOutcomeUnknown) {
+		return
+	}
+	for i := range batch {
+		c.try(ctx, batch[i:i+1])
+	}
+}
+
+func (c *committer) try(ctx context.Context, batch []*submission) bool {
+	commits := make([]*Commit, len(batch))
+	for i, s := range batch {
+		commits[i] = s.commit
+	}
+	began := time.Now()
+	verdicts, err := c.backend.Commit(ctx, commits)
+	c.hooks.committed(len(batch), time.Since(began), err)
+	if err == nil && len(verdicts) != len(batch) {
+		err = errors.New("the backend gave another number of verdicts than commits")
+	}
+	for i, s := range batch {
+		s.err = err
+		if err == nil {
+			s.verdict = verdicts[i]
+		}
+	}
+	return err == nil
+}
+
+// commitRun makes a run's commit durable, however long that takes while the store fails: what is
+// recorded in memory is not given up. A commit that alone cannot be applied blocks its run in the end.
+func (e *Engine) commitRun(r *run, c *Commit) Verdict {
+	if err := r.ctxErr(); err != nil {
+		return Verdict{Err: err}
+	}
+	for try := 1; ; try++ {
+		v, err := e.committer.commit(context.Background(), c)
+		if err == nil && (v.Err == nil || errors.Is(v.Err, ErrFenced) || errors.Is(v.Err, ErrStale)) {
+			if v.Err == nil && (len(c.Raises) > 0 || len(c.Starts) > 0 || len(c.Controls) > 0 || c.Close != nil) {
+				e.kick()
+			}
+			return v
+		}
+		if err == nil {
+			err = v.Err
+		}
+		r.log.Error("commit was not applied, trying again", "try", try, "error", err)
+		if try >= 5 && v.Err != nil {
+			c = poisoned(c, err)
+		}
+		if !r.pause(commitBackoff.wait(try)) {
+			return Verdict{Err: ErrFenced}
+		}
+	}
+}
+
+var commitBackoff = Backoff{Initial: 50 * time.Millisecond, Max: 5 * time.Second, Jitter: -1}
+
+// poisoned is what remains of a commit that the backend takes from nobody: the run is blocked.
+func poisoned(c *Commit, err error) *Commit {
+	at := now()
+	return &Commit{Run: c.Run, Worker: c.Worker, At: at, Seen: c.Seen, Release: &Release{
+		WakeAt:  at.Add(blockedBackoff.Max),
+		Blocked: &Blocked{Reason: "its commit cannot be stored: " + err.Error(), Since: at, Times: 1},
+	}}
+}
+
+// pause waits before another try. It reports false when the run has left meanwhile.
+func (r *run) pause(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-r.done:
+		return false
+	case <-r.abandoned:
+		return false
+	}
+}
+
+// ctxErr is why an orchestration driven by hand may not write any more.
+func (r *run) ctxErr() error {
+	select {
+	case <-r.abandoned:
+		return ErrFenced
+	default:
+		return nil
+	}
+}

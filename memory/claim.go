@@ -1,0 +1,105 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/lambdabiz/lambdabiz"
+)
+
+// Claim takes runs that are due and hands out messages for held ones; see [lambdabiz.Backend]. It
+// never waits.
+func (b *Backend) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabiz.Claims, error) {
+	if err := b.enter(ctx); err != nil {
+		return lambdabiz.Claims{}, err
+	}
+	defer b.mu.Unlock()
+	if r.Hand != "" {
+		return b.claimByHand(r)
+	}
+	w := b.workers[r.Worker]
+	if w == nil {
+		return lambdabiz.Claims{}, lambdabiz.ErrFenced
+	}
+	// Arrivals first: what comes with a claim is in its Record.
+	claims := lambdabiz.Claims{Arrived: arrivals(w, r.After), Through: b.lastMsg}
+	now := stamp(r.Now)
+	if r.Limit > 0 {
+		taken, more := b.take(now, r.Limit, func(x *run) bool { return slices.Contains(r.Names, x.info.Name) })
+		for _, x := range taken {
+			x.hold(w)
+			b.perform(x, now)
+			claims.Runs = append(claims.Runs, x.claimed())
+		}
+		claims.More = more
+	}
+	claims.NextWake = b.nextWake()
+	return claims, nil
+}
+
+func (b *Backend) claimByHand(r lambdabiz.ClaimRequest) (lambdabiz.Claims, error) {
+	x := b.latest(r.Hand)
+	switch {
+	case x == nil:
+		return lambdabiz.Claims{}, lambdabiz.ErrNotFound
+	case x.info.Mode != lambdabiz.ModeHand:
+		return lambdabiz.Claims{}, lambdabiz.ErrMode
+	}
+	if x.open() {
+		x.hold(nil)
+		b.perform(x, stamp(r.Now))
+	}
+	return lambdabiz.Claims{Runs: []lambdabiz.Claimed{x.claimed()}}, nil
+}
+
+func (r *run) claimed() lambdabiz.Claimed {
+	return lambdabiz.Claimed{Record: r.record(), Ref: r.ref(), Crashes: r.crashes, Follows: r.follows}
+}
+
+// arrivals returns the messages with a number above after for the runs that the worker holds.
+func arrivals(w *worker, after int64) []lambdabiz.Arrival {
+	var arrived []lambdabiz.Arrival
+	for r := range w.held {
+		if messages := r.newer(after); len(messages) > 0 {
+			arrived = append(arrived, lambdabiz.Arrival{Ref: r.ref(), Messages: messages})
+		}
+	}
+	slices.SortFunc(arrived, func(x, y lambdabiz.Arrival) int {
+		return cmp.Compare(x.Messages[0].Number, y.Messages[0].Number)
+	})
+	return arrived
+}
+
+// perform ends the timers that are due, if the backend does timers itself.
+func (b *Backend) perform(r *run, now time.Time) {
+	if !b.performs(lambdabiz.KindTimer) {
+		return
+	}
+	for i := range r.operations {
+		op := &r.operations[i]
+		if isRunningTimer(op) && !op.DueAt.After(now) {
+			op.Status, op.EndedAt = lambdabiz.StatusSucceeded, now
+		}
+	}
+}
+
+// wakeAt returns when a run is due whose claim a commit has ended: at the time that the commit named,
+// or earlier when a timer that the backend performs ends before.
+func (b *Backend) wakeAt(r *run, named time.Time) time.Time {
+	if !b.performs(lambdabiz.KindTimer) {
+		return named
+	}
+	for i := range r.operations {
+		op := &r.operations[i]
+		if isRunningTimer(op) && (named.IsZero() || op.DueAt.Before(named)) {
+			named = op.DueAt
+		}
+	}
+	return named
+}
+
+func isRunningTimer(op *lambdabiz.Operation) bool {
+	return op.Kind == lambdabiz.KindTimer && !op.Status.Ended() && !op.DueAt.IsZero()
+}

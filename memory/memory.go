@@ -1,0 +1,138 @@
+package memory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/lambdabiz/lambdabiz"
+)
+
+// Config says how a [Backend] behaves. The zero value is a plain backend whose claims are held.
+type Config struct {
+	// CommitEndsClaim makes every applied commit end its run's claim, and a start never claims. The
+	// run is due again when Commit.Again was set, Commit.WakeAt has passed, or a message with a
+	// number above Commit.Seen is there.
+	CommitEndsClaim bool
+
+	// Performs lists the kinds of operations that the backend does itself: none, or KindTimer. It
+	// needs CommitEndsClaim, for the outcome comes with a later claim. A timer that is due at the
+	// time of a claim is returned as SUCCEEDED.
+	Performs []lambdabiz.Kind
+}
+
+// batchSize is the number of commits that the engine may hand over at once.
+const batchSize = 256
+
+var errClosed = errors.New("memory: backend is closed")
+
+// Backend is a [lambdabiz.Backend] and a [lambdabiz.Waker] in memory. Make one with [New].
+type Backend struct {
+	config Config
+	wake   chan struct{}
+
+	mu         sync.Mutex
+	closed     bool
+	ids        map[string][]*run // in the order of creation; never an empty slice
+	kept       map[string][]kept // events for starts to come
+	workers    map[int64]*worker
+	lastWorker int64
+	lastRun    int64 // the place of a run in the order of creation
+	lastMsg    int64 // message numbers grow across runs, so that ClaimRequest.After is one number
+	ready      []*run
+	wakes      wakeHeap
+}
+
+var (
+	_ lambdabiz.Backend = (*Backend)(nil)
+	_ lambdabiz.Waker   = (*Backend)(nil)
+)
+
+// New makes an empty backend. It returns an error for a Config that cannot be kept.
+func New(config Config) (*Backend, error) {
+	for _, kind := range config.Performs {
+		if kind != lambdabiz.KindTimer {
+			return nil, fmt.Errorf("memory: Config.Performs has %v (only TIMER is possible)", kind)
+		}
+	}
+	if len(config.Performs) > 0 && !config.CommitEndsClaim {
+		return nil, errors.New("memory: Config.Performs needs Config.CommitEndsClaim (a held run is not claimed again)")
+	}
+	config.Performs = slices.Clone(config.Performs)
+	return &Backend{
+		config:  config,
+		wake:    make(chan struct{}, 1),
+		ids:     map[string][]*run{},
+		kept:    map[string][]kept{},
+		workers: map[int64]*worker{},
+	}, nil
+}
+
+// Describe says that nothing is refused and nothing is limited.
+func (b *Backend) Describe() lambdabiz.Description {
+	return lambdabiz.Description{
+		Name:            "memory",
+		CommitEndsClaim: b.config.CommitEndsClaim,
+		Performs:        slices.Clone(b.config.Performs),
+		Lanes:           1,
+		BatchSize:       batchSize,
+	}
+}
+
+// Wake returns a channel that receives after every change.
+func (b *Backend) Wake() <-chan struct{} { return b.wake }
+
+// Close makes every later call fail. It frees no runs.
+func (b *Backend) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	return nil
+}
+
+// enter locks the backend, unless the call is over already.
+func (b *Backend) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return errClosed
+	}
+	return nil
+}
+
+func (b *Backend) signal() {
+	select {
+	case b.wake <- struct{}{}:
+	default: // one is waiting to be received already
+	}
+}
+
+func (b *Backend) performs(kind lambdabiz.Kind) bool {
+	return slices.Contains(b.config.Performs, kind)
+}
+
+// latest returns the newest run of an id, or nil.
+func (b *Backend) latest(id string) *run {
+	if runs := b.ids[id]; len(runs) > 0 {
+		return runs[len(runs)-1]
+	}
+	return nil
+}
+
+// find returns the run with that run id, the latest one for an empty run id, or nil.
+func (b *Backend) find(id, runID string) *run {
+	if runID == "" {
+		return b.latest(id)
+	}
+	for _, r := range b.ids[id] {
+		if r.info.RunID == runID {
+			return r
+		}
+	}
+	return nil
+}

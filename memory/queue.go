@@ -1,0 +1,93 @@
+package memory
+
+import (
+	"container/heap"
+	"time"
+)
+
+// Runs that are due wait in Backend.ready, runs that sleep in Backend.wakes. Neither is the truth:
+// run.dueAt is, and entries that it denies are dropped when they are met.
+
+// schedule enters the run where a claim will find it. It is called after every change that can make
+// a run due.
+func (b *Backend) schedule(r *run) {
+	switch {
+	case !r.claimable():
+	case r.called():
+		b.enqueue(r)
+	case !r.info.WakeAt.IsZero():
+		heap.Push(&b.wakes, wakeEntry{r.info.WakeAt, r})
+	}
+}
+
+func (b *Backend) enqueue(r *run) {
+	if !r.inReady {
+		r.inReady = true
+		b.ready = append(b.ready, r)
+	}
+}
+
+// take removes up to limit due runs that match from the queue, the longest waiting first, and says
+// whether more are due.
+func (b *Backend) take(now time.Time, limit int, match func(*run) bool) (taken []*run, more bool) {
+	for len(b.wakes) > 0 && !b.wakes[0].at.After(now) {
+		e := heap.Pop(&b.wakes).(wakeEntry)
+		if e.run.dueAt(now) {
+			b.enqueue(e.run)
+		}
+	}
+	rest := b.ready[:0]
+	for _, r := range b.ready {
+		switch {
+		case !r.dueAt(now):
+			r.inReady = false
+			b.schedule(r) // the caller's clock may have gone back since a sleeper was queued
+		case !match(r):
+			rest = append(rest, r)
+		case len(taken) == limit:
+			more = true
+			rest = append(rest, r)
+		default:
+			r.inReady = false
+			taken = append(taken, r)
+		}
+	}
+	clear(b.ready[len(rest):])
+	b.ready = rest
+	return taken, more
+}
+
+// nextWake returns when the next sleeper is due, or zero.
+func (b *Backend) nextWake() time.Time {
+	for len(b.wakes) > 0 {
+		e := b.wakes[0]
+		if e.run.claimable() && e.run.info.WakeAt.Equal(e.at) {
+			return e.at
+		}
+		heap.Pop(&b.wakes)
+	}
+	return time.Time{}
+}
+
+type wakeEntry struct {
+	at  time.Time
+	run *run
+}
+
+type wakeHeap []wakeEntry
+
+func (h wakeHeap) Len() int           { return len(h) }
+func (h wakeHeap) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
+func (h wakeHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+
+// Push implements heap.Interface.
+func (h *wakeHeap) Push(x any) { *h = append(*h, x.(wakeEntry)) }
+
+// Pop implements heap.Interface.
+func (h *wakeHeap) Pop() any {
+	old := *h
+	last := old[len(old)-1]
+	old[len(old)-1] = wakeEntry{}
+	*h = old[:len(old)-1]
+	return last
+}

@@ -1,0 +1,154 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/lambdabiz/lambdabiz"
+)
+
+const (
+	defaultPage  = 100
+	maxPage      = 1000
+	defaultPurge = 1000
+)
+
+var errCursor = errors.New("memory: Filter.Cursor is not from Page.Next")
+
+// Load returns one run as a snapshot; see [lambdabiz.Backend].
+func (b *Backend) Load(ctx context.Context, id, runID string) (*lambdabiz.Record, error) {
+	if err := b.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer b.mu.Unlock()
+	r := b.find(id, runID)
+	if r == nil {
+		return nil, lambdabiz.ErrNotFound
+	}
+	record := r.record()
+	return &record, nil
+}
+
+// List returns a page of runs; see [lambdabiz.Backend].
+func (b *Backend) List(ctx context.Context, f lambdabiz.Filter) (lambdabiz.Page, error) {
+	after, err := parseCursor(f.Cursor)
+	if err != nil {
+		return lambdabiz.Page{}, err
+	}
+	if err := b.enter(ctx); err != nil {
+		return lambdabiz.Page{}, err
+	}
+	defer b.mu.Unlock()
+	var found []*run
+	for _, runs := range b.ids {
+		if !f.AllRuns {
+			runs = runs[len(runs)-1:]
+		}
+		for _, r := range runs {
+			if selects(f, r) && (f.Cursor == "" || comparePlace(placeOf(r), after) > 0) {
+				found = append(found, r)
+			}
+		}
+	}
+	slices.SortFunc(found, func(x, y *run) int { return comparePlace(placeOf(x), placeOf(y)) })
+	var page lambdabiz.Page
+	limit := cmp.Or(max(f.Limit, 0), defaultPage)
+	limit = min(limit, maxPage)
+	for i, r := range found {
+		if i == limit {
+			last := placeOf(found[i-1])
+			page.Next = fmt.Sprintf("%d.%d", last.micros, last.place)
+			break
+		}
+		info := cloneInfo(r.info)
+		info.Input, info.Result, info.Progress = nil, nil, nil
+		page.Runs = append(page.Runs, info)
+	}
+	return page, nil
+}
+
+// listPlace is a run's place in a list. Neither part ever changes, so no run moves between pages.
+type listPlace struct{ micros, place int64 }
+
+func placeOf(r *run) listPlace { return listPlace{r.info.ScheduledAt.UnixMicro(), r.place} }
+
+// comparePlace orders the newest start first, and of the same time the one accepted last.
+func comparePlace(x, y listPlace) int {
+	return cmp.Or(cmp.Compare(y.micros, x.micros), cmp.Compare(y.place, x.place))
+}
+
+func parseCursor(cursor string) (listPlace, error) {
+	var p listPlace
+	if cursor == "" {
+		return p, nil
+	}
+	if n, err := fmt.Sscanf(cursor, "%d.%d", &p.micros, &p.place); err != nil || n != 2 {
+		return p, errCursor
+	}
+	return p, nil
+}
+
+func selects(f lambdabiz.Filter, r *run) bool {
+	i := &r.info
+	switch {
+	case len(f.Status) > 0 && !slices.Contains(f.Status, i.Status),
+		f.Name != "" && i.Name != f.Name,
+		!strings.HasPrefix(i.ID, f.IDPrefix),
+		f.Blocked && i.Blocked == nil,
+		f.Paused && !i.Paused,
+		!f.ScheduledAfter.IsZero() && i.ScheduledAt.Before(f.ScheduledAfter),
+		!f.ScheduledBefore.IsZero() && !i.ScheduledAt.Before(f.ScheduledBefore):
+		return false
+	}
+	for name, value := range f.Tags {
+		if got, ok := i.Tags[name]; !ok || got != value {
+			return false
+		}
+	}
+	return true
+}
+
+// Purge removes ended runs, the oldest first; see [lambdabiz.Backend].
+func (b *Backend) Purge(ctx context.Context, p lambdabiz.PurgeRequest) (int, error) {
+	if err := b.enter(ctx); err != nil {
+		return 0, err
+	}
+	defer b.mu.Unlock()
+	var ended []*run
+	for id, runs := range b.ids {
+		if p.ID != "" && id != p.ID {
+			continue
+		}
+		for _, r := range runs {
+			switch {
+			case r.open() && p.ID != "":
+				return 0, lambdabiz.ErrOpen
+			case r.open(), !p.EndedBefore.IsZero() && !r.info.EndedAt.Before(p.EndedBefore):
+			default:
+				ended = append(ended, r)
+			}
+		}
+	}
+	slices.SortFunc(ended, func(x, y *run) int { return cmp.Compare(x.place, y.place) })
+	limit := cmp.Or(max(p.Limit, 0), defaultPurge)
+	ended = ended[:min(limit, len(ended))]
+	for _, r := range ended {
+		b.remove(r)
+	}
+	b.signal()
+	return len(ended), nil
+}
+
+func (b *Backend) remove(r *run) {
+	id := r.info.ID
+	rest := slices.DeleteFunc(b.ids[id], func(x *run) bool { return x == r })
+	if len(rest) == 0 {
+		delete(b.ids, id)
+	} else {
+		b.ids[id] = rest
+	}
+}

@@ -1,0 +1,135 @@
+package memory
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/lambdabiz/lambdabiz"
+)
+
+// run is one stored run. Everything in it is the backend's own copy.
+type run struct {
+	info       lambdabiz.RunInfo
+	operations []lambdabiz.Operation // sorted by number
+	messages   []lambdabiz.Message   // unconsumed, sorted by number
+	keys       map[string]bool       // shared by the runs of a ContinueAsNew chain
+	place      int64                 // in the order of creation
+
+	fence   int64
+	held    bool
+	follows int64 // the fence of the last applied commit
+
+	kick bool  // due whatever the rest says; only a claim clears it
+	seen int64 // the last message that the commit which ended the claim had seen
+
+	crashes int
+	atCrash int // what was recorded at the last crash
+
+	inReady bool // in Backend.ready
+}
+
+func (r *run) open() bool { return !r.info.Status.Ended() }
+
+// claimable says whether a worker may take the run once there is a reason to.
+func (r *run) claimable() bool {
+	return r.open() && !r.held && !r.info.Paused && r.info.Mode == lambdabiz.ModeWorker
+}
+
+// called says whether there is a reason to claim the run that no clock decides.
+func (r *run) called() bool {
+	if r.kick {
+		return true
+	}
+	n := len(r.messages)
+	return r.info.Blocked == nil && n > 0 && r.messages[n-1].Number > r.seen
+}
+
+func (r *run) dueAt(now time.Time) bool {
+	return r.claimable() && (r.called() || !r.info.WakeAt.IsZero() && !r.info.WakeAt.After(now))
+}
+
+// recorded grows with every new record: with an operation, and again with its end.
+func (r *run) recorded() int {
+	n := len(r.operations)
+	for i := range r.operations {
+		if r.operations[i].Status.Ended() {
+			n++
+		}
+	}
+	return n
+}
+
+// put inserts or replaces an operation by its number.
+func (r *run) put(op lambdabiz.Operation) {
+	i, found := slices.BinarySearchFunc(r.operations, op.Number, func(o lambdabiz.Operation, n int64) int {
+		return cmp.Compare(o.Number, n)
+	})
+	if found {
+		r.operations[i] = op
+	} else {
+		r.operations = slices.Insert(r.operations, i, op)
+	}
+}
+
+// consume removes messages. Cancel messages stay: every later holder has to see them.
+func (r *run) consume(numbers []int64) {
+	if len(numbers) == 0 {
+		return
+	}
+	r.messages = slices.DeleteFunc(r.messages, func(m lambdabiz.Message) bool {
+		return m.Kind != lambdabiz.MessageCancel && slices.Contains(numbers, m.Number)
+	})
+}
+
+// newer returns copies of the messages with a number above seen.
+func (r *run) newer(seen int64) []lambdabiz.Message {
+	i := len(r.messages)
+	for i > 0 && r.messages[i-1].Number > seen {
+		i--
+	}
+	return cloneMessages(r.messages[i:])
+}
+
+func (r *run) ref() lambdabiz.RunRef {
+	return lambdabiz.RunRef{ID: r.info.ID, RunID: r.info.RunID, Fence: r.fence}
+}
+
+func (r *run) record() lambdabiz.Record {
+	operations := make([]lambdabiz.Operation, len(r.operations))
+	for i := range r.operations {
+		operations[i] = cloneOperation(r.operations[i])
+	}
+	return lambdabiz.Record{
+		RunInfo:    cloneInfo(r.info),
+		Operations: operations,
+		Messages:   cloneMessages(r.messages),
+	}
+}
+
+// hold gives the run to a worker, or to a caller by hand when w is nil, under a new fence.
+func (r *run) hold(w *worker) {
+	r.fence++
+	r.held, r.kick = true, false
+	r.info.WakeAt = time.Time{}
+	if w != nil {
+		r.info.Worker = w.record.Number
+		w.held[r] = true
+	}
+}
+
+// free ends the claim, if there is one.
+func (b *Backend) free(r *run) {
+	if w := b.workers[r.info.Worker]; w != nil {
+		delete(w.held, r)
+	}
+	r.held, r.info.Worker = false, 0
+}
+
+// deliver puts a message into the run's inbox and makes the run due.
+func (b *Backend) deliver(r *run, m lambdabiz.Message) {
+	b.lastMsg++
+	m.Number = b.lastMsg
+	r.messages = append(r.messages, m)
+	b.schedule(r)
+}

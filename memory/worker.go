@@ -1,0 +1,108 @@
+package memory
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/lambdabiz/lambdabiz"
+)
+
+type worker struct {
+	record lambdabiz.WorkerRecord
+	held   map[*run]bool
+}
+
+// Join registers a worker; see [lambdabiz.Backend].
+func (b *Backend) Join(ctx context.Context, w lambdabiz.WorkerInfo) (int64, error) {
+	if err := b.enter(ctx); err != nil {
+		return 0, err
+	}
+	defer b.mu.Unlock()
+	b.lastWorker++
+	record := lambdabiz.WorkerRecord{WorkerInfo: w, Number: b.lastWorker, JoinedAt: stamp(time.Now())}
+	b.workers[b.lastWorker] = &worker{record: cloneWorker(record), held: map[*run]bool{}}
+	for _, runs := range b.ids {
+		for _, r := range runs {
+			blocked := r.info.Blocked
+			if blocked == nil || blocked.Version == w.Version || !r.open() || r.held ||
+				!slices.Contains(w.Names, r.info.Name) {
+				continue
+			}
+			r.kick = true
+			b.schedule(r)
+		}
+	}
+	b.signal()
+	return b.lastWorker, nil
+}
+
+// Renew moves the worker's heartbeat; see [lambdabiz.Backend].
+func (b *Backend) Renew(ctx context.Context, number int64) error {
+	if err := b.enter(ctx); err != nil {
+		return err
+	}
+	defer b.mu.Unlock()
+	w := b.workers[number]
+	if w == nil {
+		return lambdabiz.ErrFenced
+	}
+	w.record.Beat++
+	return nil
+}
+
+// Leave removes a worker and frees its runs; see [lambdabiz.Backend]. The fences of the freed runs
+// grow here and not at the next claim: a worker that was declared dead can record nothing from now.
+func (b *Backend) Leave(ctx context.Context, number, beat int64) error {
+	if err := b.enter(ctx); err != nil {
+		return err
+	}
+	defer b.mu.Unlock()
+	w := b.workers[number]
+	switch {
+	case w == nil:
+		return nil
+	case beat >= 0 && beat != w.record.Beat:
+		return lambdabiz.ErrStale
+	}
+	freed := make([]*run, 0, len(w.held))
+	for r := range w.held {
+		freed = append(freed, r)
+	}
+	slices.SortFunc(freed, func(x, y *run) int { return int(x.place - y.place) })
+	for _, r := range freed {
+		b.crash(r)
+	}
+	delete(b.workers, number)
+	b.signal()
+	return nil
+}
+
+// crash takes a run from a holder that did not release it.
+func (b *Backend) crash(r *run) {
+	recorded := r.recorded()
+	if r.crashes > 0 && recorded > r.atCrash {
+		r.crashes = 0
+	}
+	r.crashes++
+	r.atCrash = recorded
+	r.fence++
+	r.kick = true
+	b.free(r)
+	b.schedule(r)
+}
+
+// Workers returns the registered workers; see [lambdabiz.Backend]. None is ever gone without Leave:
+// they live in this process.
+func (b *Backend) Workers(ctx context.Context) ([]lambdabiz.WorkerRecord, error) {
+	if err := b.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer b.mu.Unlock()
+	records := make([]lambdabiz.WorkerRecord, 0, len(b.workers))
+	for _, w := range b.workers {
+		records = append(records, cloneWorker(w.record))
+	}
+	slices.SortFunc(records, func(x, y lambdabiz.WorkerRecord) int { return int(x.Number - y.Number) })
+	return records, nil
+}

@@ -1,0 +1,214 @@
+package lambdabiz
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Orchestration is a run that its caller drives by hand: it is the [Context] that operations take. Every
+// operation returns only when its result is durable. Call the same code again after an interruption,
+// in this process or another one, and it continues.
+//
+// A wait blocks until it ends, or until the context given to [Engine.Create] ends: then it returns
+// ErrWaiting, which records nothing. A mistake is a *BlockedError. When somebody else has called Create
+// for the id, operations return ErrFenced. After an ended run operations return what is recorded, and
+// ErrClosed if nothing is.
+type Orchestration struct {
+	Context
+
+	e  *Engine
+	id string
+
+	mu      sync.Mutex
+	r       *run // nil until it is started
+	parent  context.Context
+	release func() bool
+}
+
+// Create takes an orchestration over, to drive it by hand: at once, by a new fence, whoever drove it
+// before. An id that has no run yet gets one with [Orchestration.Start]. It returns ErrMode for an
+// orchestration that workers drive, and *UnsupportedError where the home has none driven by hand.
+func (e *Engine) Create(ctx context.Context, id string) (*Orchestration, error) {
+	if err := errors.Join(e.checkOrchestrationID(id), e.supports(FeatureHand)); err != nil {
+		return nil, fmt.Errorf("create orchestration: %w", err)
+	}
+	o := &Orchestration{e: e, id: id, parent: ctx}
+	claims, err := e.backend.Claim(ctx, ClaimRequest{Hand: id, Now: now()})
+	switch {
+	case errors.Is(err, ErrNotFound):
+		o.Context = o.unstarted()
+		return o, nil
+	case err != nil:
+		return nil, fmt.Errorf("create orchestration %s: %w", id, err)
+	case len(claims.Runs) != 1:
+		return nil, fmt.Errorf("create orchestration %s: the backend gave %d runs instead of one", id, len(claims.Runs))
+	}
+	o.attach(&claims.Runs[0])
+	return o, nil
+}
+
+// unstarted is a context whose operations say that Start is missing.
+func (o *Orchestration) unstarted() Context {
+	r := newRun(o.parent, o.e, &Claimed{Record: Record{RunInfo: RunInfo{ID: o.id, Mode: ModeHand}}})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.phase, r.cause = phaseDead, fmt.Errorf("orchestration %s: %w: call Start first", o.id, ErrNotFound)
+	return r.root.view()
+}
+
+// attach makes the claimed run this orchestration's.
+func (o *Orchestration) attach(c *Claimed) {
+	r := newRun(o.parent, o.e, c)
+	r.hand, r.started = true, true
+	r.ended = c.Status.Ended()
+	r.mu.Lock()
+	r.acceptLocked(c.Messages)
+	r.armLocked()
+	r.mu.Unlock()
+	o.r, o.Context = r, r.root.view()
+	if r.ended {
+		return
+	}
+	o.e.mu.Lock()
+	o.e.hands[o.id] = append(o.e.hands[o.id], r)
+	o.e.mu.Unlock()
+	o.release = context.AfterFunc(o.parent, func() { r.evict(ErrWaiting) })
+}
+
+// Start records that the orchestration has begun, with its input. Called again for a run that is open
+// it does nothing, and the first input stays; for one that has ended it returns ErrClosed.
+func (o *Orchestration) Start(input any, opts ...StartOption) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.r != nil {
+		if o.r.ended {
+			return fmt.Errorf("start orchestration %s: %w with status %s", o.id, ErrClosed, o.r.info.Status)
+		}
+		return nil
+	}
+	s := RunStart{ID: o.id, RunID: newRunID(), Name: o.id, Mode: ModeHand, Claim: true}
+	for _, opt := range opts {
+		opt.applyStart(&s)
+	}
+	if err := o.e.checkStart(&s); err != nil {
+		return fmt.Errorf("start orchestration: %w", err)
+	}
+	p, err := o.e.encode("input", input)
+	if err != nil {
+		return fmt.Errorf("start orchestration %s: %w", o.id, err)
+	}
+	s.Input = p
+	v, err := o.e.commitClient(o.parent, &Commit{At: now(), Starts: []RunStart{s}})
+	if err == nil {
+		err = v.Starts[0].Err
+	}
+	if err != nil {
+		return fmt.Errorf("start orchestration %s: %w", o.id, err)
+	}
+	// Whether this start or another caller's was first: the latest Create or Start drives the run.
+	claims, err := o.e.backend.Claim(o.parent, ClaimRequest{Hand: o.id, Now: now()})
+	if err != nil {
+		return fmt.Errorf("start orchestration %s: %w", o.id, err)
+	}
+	o.attach(&claims.Runs[0])
+	if o.r.ended {
+		return fmt.Errorf("start orchestration %s: %w with status %s", o.id, ErrClosed, o.r.info.Status)
+	}
+	return nil
+}
+
+// Complete ends the orchestration as SUCCEEDED with a result, and returns when that is durable. On a
+// run that has ended it does nothing.
+func (o *Orchestration) Complete(result any) error { return o.close(result, nil) }
+
+// Fail ends the orchestration as FAILED with an error; as CANCELLED if the error is ErrCancelled after a
+// cancellation. An error that only says that this caller cannot go on (ErrWaiting, ErrFenced, a
+// *BlockedError) ends nothing and is returned.
+func (o *Orchestration) Fail(cause error) error {
+	var blocked *BlockedError
+	if errors.Is(cause, ErrWaiting) || errors.Is(cause, ErrFenced) || errors.As(cause, &blocked) {
+		return cause
+	}
+	if cause == nil {
+		cause = errors.New("failed without an error")
+	}
+	return o.close(nil, cause)
+}
+
+func (o *Orchestration) close(result any, cause error) error {
+	o.mu.Lock()
+	r := o.r
+	o.mu.Unlock()
+	if r == nil {
+		return fmt.Errorf("end orchestration %s: %w: call Start first", o.id, ErrNotFound)
+	}
+	if r.ended {
+		return nil
+	}
+	if cause == nil {
+		if _, err := o.e.encode("result", result); err != nil {
+			return fmt.Errorf("complete orchestration %s: %w", o.id, err)
+		}
+	}
+	r.mu.Lock()
+	if r.closing == nil {
+		r.returnedLocked(result, cause)
+	}
+	outcome, why := r.outcome, r.cause
+	r.mu.Unlock()
+	if outcome == nil {
+		return why
+	}
+	return nil
+}
+
+// State returns the orchestration's state, as [Engine.State] does.
+func (o *Orchestration) State() (*State, error) {
+	return o.e.State(context.WithoutCancel(o.parent), o.id)
+}
+
+// forgetHand is called when a run driven by hand is dead.
+func (e *Engine) forgetHand(r *run) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	runs := slices.DeleteFunc(e.hands[r.info.ID], func(x *run) bool { return x == r })
+	if e.hands[r.info.ID] = runs; len(runs) == 0 {
+		delete(e.hands, r.info.ID)
+	}
+}
+
+// refresh asks for messages that have come.
+func (r *run) refresh() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.phase != phaseLive || r.committing || r.closing != nil {
+		return
+	}
+	r.fetch = true
+	r.commitLocked()
+	if r.phase == phaseLive && r.active == 0 {
+		r.idleLocked()
+	}
+}
+
+// pollLater asks for messages again and again while a run driven by hand waits: no worker does it.
+func (r *run) pollLater() {
+	poll := r.e.config.PollInterval
+	if poll < 0 || r.polling {
+		return
+	}
+	r.polling = true
+	time.AfterFunc(poll, func() {
+		r.mu.Lock()
+		r.polling = false
+		idle := r.phase == phaseLive && r.active == 0
+		r.mu.Unlock()
+		if idle {
+			r.refresh()
+		}
+	})
+}

@@ -1,0 +1,385 @@
+package lambdabiz
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+)
+
+// phase is where a resident run is in its life in this process.
+type phase uint8
+
+const (
+	phaseLive     phase = iota // its code runs
+	phaseStopping              // its code unwinds; bodies that still run are recorded
+	phaseDead                  // no commit, panic, error, log line or return of it counts any more
+)
+
+// run is one orchestration in memory: its recorded operations by id, its branches, and its pending
+// changes. Branches are ordinary goroutines; mu guards everything below it and is never held over I/O
+// or author's code. Lock order: run.mu, then the locks of the engine.
+type run struct {
+	e    *Engine
+	hand bool
+	def  *definitionSpec
+	info RunInfo // as claimed
+	log  *slog.Logger
+	root *scope
+
+	base      context.Context //nolint:containedctx // ends when the run leaves this process
+	endBase   context.CancelCauseFunc
+	done      chan struct{} // closed when the run is dead
+	abandoned chan struct{} // closed when the worker gives up on it
+
+	mu    sync.Mutex
+	moved sync.Cond // durable, claimed, committing or phase has changed
+
+	ref     RunRef
+	claimed bool // ref may be committed with; false between commits where a commit ends the claim
+	polling bool // a run driven by hand will look for messages
+	started bool // its code runs in this process
+	ended   bool // driven by hand, and the run was over when it was claimed
+	phase   phase
+	cause   error    // why it is not live
+	release *Release // how it stops
+	closing *Close   // its function has returned
+	outcome *Close   // the closing, once it is durable
+
+	ops    map[string]*op
+	number int64 // of the last operation
+	lost   map[string]bool
+	scopes map[string]*scope
+
+	pending    pending
+	changed    uint64 // counts changes
+	given      uint64 // the last change that a branch knows of: an effect waits until it is durable
+	durable    uint64
+	since      time.Time // when the oldest pending change was made
+	committing bool
+	flushArmed bool
+	parking    bool
+	fetch      bool // the next commit asks for messages
+
+	seen    int64 // the number of the last message
+	arrived []Message
+	inbox   []Message
+	waits   map[string][]*op // open event waits by name, in the order of their numbers
+
+	active   int // branches that are not blocked in an operation; those in flushers are active too
+	flushers int
+	bodies   int
+	waiting  map[*waiter]struct{}
+	dues     dueHeap
+	alarm    time.Time // what the engine's alarm is set to
+	fireLate bool      // the alarm rang during a commit
+
+	branchesEnded uint64
+
+	stopCause error // why the contexts of its code have ended: cancellation or deadline
+	idleSince time.Time
+}
+
+// op is a recorded operation, or one that is about to be.
+type op struct {
+	Operation
+	site      callSite
+	visited   bool // by this pass
+	loaded    bool // recorded before this pass
+	dirty     bool // is in pending
+	timingOut bool // is in pending.timeouts
+	waiter    *waiter
+}
+
+// waiter is a branch that is blocked. ready is closed under run.mu, and active is counted up with it.
+type waiter struct {
+	op       *op
+	s        *scope
+	detached bool
+	due      time.Time
+	ready    chan struct{}
+	woken    bool
+}
+
+func newRun(ctx context.Context, e *Engine, c *Claimed) *run {
+	r := &run{
+		e: e, hand: c.Mode == ModeHand, info: c.RunInfo, ref: c.Ref, claimed: true,
+		log:  e.log.With("orchestration", c.ID, "run", c.RunID),
+		done: make(chan struct{}), abandoned: make(chan struct{}),
+		ops: make(map[string]*op, len(c.Operations)), lost: map[string]bool{},
+		waits: map[string][]*op{}, waiting: map[*waiter]struct{}{}, scopes: map[string]*scope{},
+		active: 1,
+	}
+	r.moved.L = &r.mu
+	r.base, r.endBase = context.WithCancelCause(ctx)
+	r.root = newScope(r, nil, "", false)
+	for i := range c.Operations {
+		r.load(c.Operations[i])
+	}
+	for path := range r.lost {
+		r.dropWaits(path)
+	}
+	return r
+}
+
+// load takes a recorded operation in. Operations come in the order of their numbers.
+func (r *run) load(rec Operation) {
+	o := &op{Operation: rec, loaded: true}
+	r.ops[rec.ID] = o
+	r.number = max(r.number, rec.Number)
+	switch {
+	case rec.Kind == KindEvent && !rec.Status.Ended():
+		r.waits[rec.Name] = append(r.waits[rec.Name], o)
+	case rec.Kind == KindRace && rec.Status == StatusSucceeded:
+		var race raceResult
+		if r.e.decode("race", rec.Result, &race) == nil {
+			for _, path := range race.Losers {
+				r.lost[path] = true
+			}
+		}
+	}
+}
+
+func (r *run) dropWaits(path string) {
+	for name, queue := range r.waits {
+		kept := queue[:0]
+		for _, o := range queue {
+			if !inScope(o.ID, path) {
+				kept = append(kept, o)
+			}
+		}
+		r.waits[name] = kept
+	}
+}
+
+// main runs the orchestration's function from its top.
+func (r *run) main() {
+	finished := false
+	defer func() { r.exit(r.root, finished) }()
+	out, err := guard(func() (any, error) { return r.def.run(r.root.view(), r.e, r.info.Input) })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	finished = true
+	r.returnedLocked(out, err)
+}
+
+// returnedLocked takes what the function returned.
+func (r *run) returnedLocked(out any, err error) {
+	if r.phase != phaseLive || r.closing != nil {
+		return
+	}
+	var p *panicError
+	var bad *undecodableError
+	switch {
+	case errors.As(err, &p):
+		r.log.Error("orchestration panicked", "panic", p.value, "stack", p.stack)
+		r.blockLocked(Blocked{Reason: p.Error(), Source: p.source, Detail: cut(p.stack, 4<<10)})
+		return
+	case errors.As(err, &bad):
+		r.blockLocked(Blocked{Reason: bad.Error()})
+		return
+	}
+	r.closing = r.closeOf(out, err)
+	for _, s := range r.scopes {
+		if s.parent == r.root {
+			r.cancelScopeLocked(s.path)
+		}
+	}
+	r.closing.Orphans = r.orphansLocked()
+	r.finishLocked()
+}
+
+// finishLocked commits the closing or the release, again when newer messages come between.
+func (r *run) finishLocked() {
+	for r.phase != phaseDead {
+		if r.committing || !r.claimed {
+			r.moved.Wait()
+			continue
+		}
+		r.commitLocked()
+	}
+}
+
+// closeOf makes the outcome of what the function returned.
+func (r *run) closeOf(out any, err error) *Close {
+	if next, ok := asContinue(err); ok {
+		input, fault := r.e.encode("input of the next run", next.input)
+		if fault == nil {
+			in := r.info
+			return &Close{Status: StatusSucceeded, Next: &RunStart{
+				ID: in.ID, RunID: newRunID(), Name: in.Name, Mode: in.Mode, Input: input,
+				Deadline: in.Deadline, Tags: in.Tags, Parent: in.Parent,
+			}}
+		}
+		err = fault
+	}
+	if err == nil {
+		result, fault := r.e.encode("result of the orchestration", out)
+		if fault == nil {
+			return &Close{Status: StatusSucceeded, Result: result}
+		}
+		err = fault
+	}
+	status := StatusFailed
+	switch {
+	case errors.Is(err, ErrCancelled) && r.info.CancelRequested:
+		status = StatusCancelled
+	case errors.Is(err, context.DeadlineExceeded) && errors.Is(r.stopCause, context.DeadlineExceeded):
+		status = StatusTimeout
+	}
+	return &Close{Status: status, Error: r.e.registry.record(err)}
+}
+
+func (r *run) orphansLocked() []string {
+	var orphans []string
+	for path, o := range r.ops {
+		if o.loaded && !o.visited && !r.inLostLocked(path) {
+			orphans = append(orphans, path)
+		}
+	}
+	return sorted(orphans)
+}
+
+func (r *run) inLostLocked(path string) bool {
+	for lost := range r.lost {
+		if inScope(path, lost) {
+			return true
+		}
+	}
+	return false
+}
+
+// exit is the end of every goroutine that the run owns. A function that ended its goroutine instead of
+// returning is a mistake.
+func (r *run) exit(s *scope, finished bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.active--
+	if r.phase != phaseLive || r.closing != nil {
+		return
+	}
+	if !finished && !s.closed {
+		b := Blocked{Reason: "the function ended its goroutine instead of returning (runtime.Goexit?)"}
+		if s.busy != nil {
+			b.Source = s.busy.String()
+		}
+		r.blockLocked(b)
+		return
+	}
+	r.idleLocked()
+}
+
+// leaveLocked ends the calling goroutine, which holds mu: the run is not live, or the scope is closed.
+// A goroutine that belongs to the caller of an orchestration driven by hand gets an error instead.
+func (r *run) leaveLocked(s *scope) error {
+	s.busy = nil
+	if r.hand && s.parent == nil {
+		err := r.cause
+		r.mu.Unlock()
+		return err
+	}
+	r.mu.Unlock()
+	runtime.Goexit()
+	return nil
+}
+
+// liveLocked reports whether code in the scope may go on.
+func (r *run) liveLocked(s *scope) bool { return r.phase == phaseLive && !s.closed }
+
+// blockLocked stops the run because of a mistake: it stays open, and nothing of the mistake is
+// recorded but the reason.
+func (r *run) blockLocked(b Blocked) {
+	if r.phase != phaseLive {
+		return
+	}
+	b.Since, b.Version, b.Times = now(), r.e.version, 1
+	if last := r.info.Blocked; last != nil && r.durable == 0 {
+		b.Times = last.Times + 1
+		if last.Reason == b.Reason {
+			b.Since = last.Since
+		}
+	}
+	b.RetryAt = now().Add(blockedBackoff.wait(b.Times))
+	r.log.Error("orchestration is blocked", "reason", b.Reason, "operation", b.Operation,
+		"source", b.Source, "retryAt", b.RetryAt)
+	if r.hand {
+		r.evictLocked(&BlockedError{ID: r.info.ID, Blocked: b})
+		return
+	}
+	r.stopLocked(Release{WakeAt: b.RetryAt, Blocked: &b}, &BlockedError{ID: r.info.ID, Blocked: b})
+}
+
+var blockedBackoff = Backoff{Initial: time.Second, Max: 5 * time.Minute, Jitter: -1}
+
+// stopLocked makes the run leave this process: its code unwinds now, its bodies may end and are
+// recorded, then it is released.
+func (r *run) stopLocked(release Release, cause error) {
+	if r.phase != phaseLive {
+		return
+	}
+	r.phase, r.release, r.cause = phaseStopping, &release, cause
+	r.wakeAllLocked()
+	r.e.idle.remove(r)
+	if !r.claimed { // a cache only, where commits end claims
+		r.evictLocked(cause)
+		return
+	}
+	if r.bodies == 0 {
+		r.e.spawn(func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.finishLocked()
+		})
+	}
+}
+
+// bodyEndedLocked lets a stopping run go when its last body has ended.
+func (r *run) bodyEndedLocked() {
+	r.bodies--
+	if r.phase == phaseStopping && r.bodies == 0 {
+		r.finishLocked()
+	}
+}
+
+// evictLocked ends the run in this process at once. What is pending is dropped: it was never
+// acknowledged, or somebody else owns the run.
+func (r *run) evictLocked(cause error) {
+	if r.phase == phaseDead {
+		return
+	}
+	if r.phase == phaseLive {
+		r.cause = cause
+	}
+	r.phase = phaseDead
+	r.endBase(cause)
+	r.wakeAllLocked()
+	r.moved.Broadcast()
+	r.e.forget(r)
+	if r.hand {
+		r.e.forgetHand(r)
+	}
+	close(r.done)
+}
+
+func (r *run) wakeAllLocked() {
+	for w := range r.waiting {
+		r.wakeLocked(w)
+	}
+	r.moved.Broadcast()
+}
+
+// wakeLocked lets a blocked branch go on.
+func (r *run) wakeLocked(w *waiter) {
+	if w == nil || w.woken {
+		return
+	}
+	w.woken = true
+	delete(r.waiting, w)
+	if r.active == 0 {
+		r.e.idle.remove(r)
+	}
+	r.active++
+	close(w.ready)
+}

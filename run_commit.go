@@ -1,0 +1,311 @@
+package lambdabiz
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"time"
+)
+
+// flushDelay is how long a pending change that nobody waits for may stay in memory.
+const flushDelay = 5 * time.Millisecond
+
+// pending is the changes of a run that no commit has taken yet.
+type pending struct {
+	ops      []*op // dirty, each once
+	timeouts []*op // event waits whose time is over, if no event has come by then
+	consumed []int64
+	progress Payload
+	started  bool
+	starts   []RunStart
+	raises   []Raise
+	controls []Control
+}
+
+func (p *pending) empty() bool {
+	return len(p.ops) == 0 && len(p.timeouts) == 0 && len(p.consumed) == 0 && p.progress == nil &&
+		len(p.starts) == 0 && len(p.raises) == 0 && len(p.controls) == 0
+}
+
+// changedLocked counts a change, and makes sure that it does not stay in memory for long.
+func (r *run) changedLocked() {
+	r.changed++
+	if r.since.IsZero() {
+		r.since = time.Now()
+	}
+	if !r.flushArmed && !r.e.endsClaim && r.phase == phaseLive {
+		r.flushArmed = true
+		time.AfterFunc(flushDelay, r.flushLate)
+	}
+}
+
+// touchLocked puts an operation into the pending changes.
+func (r *run) touchLocked(o *op) {
+	if o.Number == 0 {
+		r.number++
+		o.Number = r.number
+	}
+	if !o.dirty {
+		o.dirty = true
+		r.pending.ops = append(r.pending.ops, o)
+	}
+	r.changedLocked()
+}
+
+// flushLate commits what has been pending for the delay, so that a long operation is seen running.
+func (r *run) flushLate() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.flushArmed = false
+	if r.phase != phaseLive || r.since.IsZero() {
+		return
+	}
+	wait := flushDelay - time.Since(r.since)
+	if wait <= 0 && !r.committing && r.closing == nil {
+		r.commitLocked()
+		return
+	}
+	r.flushArmed = true
+	time.AfterFunc(max(wait, time.Millisecond), r.flushLate)
+}
+
+// flushLocked blocks until the changes up to target are durable and the run is claimed. It reports
+// whether the run is live.
+func (r *run) flushLocked(target uint64) bool {
+	r.flushers++
+	for r.phase == phaseLive && (r.durable < target || !r.claimed) {
+		if r.committing || !r.claimed || r.e.endsClaim && r.active != r.flushers {
+			r.moved.Wait()
+			continue
+		}
+		r.commitLocked()
+	}
+	r.flushers--
+	return r.phase == phaseLive
+}
+
+// idleLocked is called when a branch has blocked or ended. The last one commits what is pending.
+func (r *run) idleLocked() {
+	for r.phase == phaseLive && r.active == r.flushers && !r.committing && r.closing == nil {
+		if r.active == 0 && r.matchAllLocked(true) {
+			return
+		}
+		if !r.claimed || r.active > 0 && !r.e.endsClaim {
+			break
+		}
+		if !r.e.endsClaim && r.pending.empty() {
+			break
+		}
+		r.commitLocked()
+	}
+	if r.phase == phaseLive && r.active == 0 && !r.committing && r.closing == nil {
+		r.armLocked()
+		if r.hand {
+			r.pollLater()
+			return
+		}
+		r.e.idle.add(r)
+	}
+}
+
+// nudgeLocked commits from a goroutine of its own what no branch will: for callers that must not block.
+func (r *run) nudgeLocked() {
+	if r.phase == phaseLive && r.active == 0 && r.claimed && !r.committing && r.closing == nil {
+		r.e.spawn(func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.idleLocked()
+		})
+	}
+}
+
+// commitLocked makes what is pending durable. It gives mu up meanwhile; committing keeps other commits
+// and deliveries of the run away.
+func (r *run) commitLocked() {
+	t := r.takeLocked()
+	r.committing = true
+	r.mu.Unlock()
+	v := r.e.commitRun(r, t.commit)
+	r.mu.Lock()
+	r.committing = false
+	if r.phase == phaseDead {
+		return
+	}
+	r.settleLocked(t, v)
+	if arrived := r.arrived; len(arrived) > 0 {
+		r.arrived = nil
+		r.acceptLocked(arrived)
+	}
+	if r.fireLate {
+		r.fireLate = false
+		r.fireLocked(now())
+	}
+	r.moved.Broadcast()
+	if r.phase == phaseLive && r.closing == nil && r.active == 0 {
+		r.nudgeIfPendingLocked()
+	}
+}
+
+// nudgeIfPendingLocked covers a change that a delivery made while no branch is there to commit it.
+func (r *run) nudgeIfPendingLocked() {
+	if !r.pending.empty() && !r.parking {
+		r.nudgeLocked()
+	}
+}
+
+// taken is a commit with what it was made of.
+type taken struct {
+	commit   *Commit
+	upTo     uint64 // the last change in it
+	ops      []*op
+	timeouts []*op
+}
+
+// takeLocked makes a commit of all that is pending.
+func (r *run) takeLocked() taken {
+	p := &r.pending
+	ref := r.ref
+	c := &Commit{
+		Run: &ref, Worker: r.e.worker.Load(), At: now(), Seen: r.seen, Fetch: r.fetch,
+		Consumed: p.consumed, Progress: p.progress, Started: p.started,
+		Starts: p.starts, Raises: p.raises, Controls: p.controls,
+	}
+	for _, o := range p.timeouts {
+		if !o.Status.Ended() {
+			c.Operations = append(c.Operations, r.timedOut(o, c.At))
+			c.Conditional = true
+		}
+	}
+	for _, o := range p.ops {
+		o.dirty = false
+		if !o.timingOut || o.Status.Ended() {
+			c.Operations = append(c.Operations, o.Operation)
+		}
+	}
+	slices.SortStableFunc(c.Operations, func(a, b Operation) int { return cmp.Compare(a.Number, b.Number) })
+	for _, raise := range c.Raises {
+		c.Fetch = c.Fetch || raise.ID == r.info.ID
+	}
+	switch {
+	case r.closing != nil:
+		closing := *r.closing
+		c.Close, c.Conditional = &closing, true
+	case r.phase == phaseStopping && r.bodies == 0:
+		release := *r.release
+		c.Release, c.Conditional = &release, true
+	case r.parking:
+		c.Release, c.Conditional = &Release{WakeAt: r.nextDueLocked()}, true
+	}
+	if r.e.endsClaim {
+		c.Conditional, c.Again, c.WakeAt = true, r.flushers > 0, r.nextDueLocked()
+	}
+	t := taken{commit: c, upTo: r.changed, ops: p.ops, timeouts: p.timeouts}
+	r.pending = pending{timeouts: p.timeouts}
+	r.since, r.fetch = time.Time{}, false
+	return t
+}
+
+// timedOut is the record of an event wait whose time is over. It becomes true with its commit.
+func (r *run) timedOut(o *op, at time.Time) Operation {
+	rec := o.Operation
+	rec.Status, rec.EndedAt = StatusTimeout, at
+	rec.Error = r.e.registry.record(&EventTimeoutError{Event: o.Name, OperationID: o.ID, Deadline: o.DueAt})
+	return rec
+}
+
+// settleLocked takes the verdict on a commit.
+func (r *run) settleLocked(t taken, v Verdict) {
+	c := t.commit
+	switch {
+	case errors.Is(v.Err, ErrStale):
+		r.putBackLocked(t)
+		r.acceptLocked(v.Messages)
+		return
+	case v.Err != nil:
+		r.evictLocked(v.Err)
+		return
+	}
+	r.durable = max(r.durable, t.upTo)
+	if c.Close != nil {
+		r.outcome = c.Close
+		r.e.hooks.runEnded(r)
+	}
+	if c.Close != nil || c.Release != nil {
+		r.evictLocked(r.leftBecause(c))
+	}
+	r.pending.timeouts = slices.DeleteFunc(r.pending.timeouts, func(o *op) bool {
+		return slices.Contains(t.timeouts, o)
+	})
+	r.settleOperationsLocked(c)
+	r.e.adoptStarts(c, v)
+	if r.phase == phaseDead {
+		return
+	}
+	r.claimed = !r.e.endsClaim
+	r.acceptLocked(v.Messages)
+}
+
+func (r *run) leftBecause(c *Commit) error {
+	switch {
+	case c.Close != nil:
+		return ErrClosed
+	case r.cause != nil:
+		return r.cause
+	default:
+		return errParked
+	}
+}
+
+var errParked = errors.New("orchestration is parked")
+
+// settleOperationsLocked takes back what the commit made of operations: refusals and time-outs.
+func (r *run) settleOperationsLocked(c *Commit) {
+	for i := range c.Operations {
+		rec := &c.Operations[i]
+		o := r.ops[rec.ID]
+		if o == nil || o.Status == rec.Status || !rec.Status.Ended() || o.dirty {
+			continue
+		}
+		o.Operation = *rec
+		r.hookEnded(o)
+		r.wakeLocked(o.waiter)
+	}
+}
+
+// putBackLocked makes pending again what a refused commit took.
+func (r *run) putBackLocked(t taken) {
+	p, c := &r.pending, t.commit
+	for _, o := range t.ops {
+		if !o.dirty {
+			o.dirty = true
+			p.ops = append(p.ops, o)
+		}
+	}
+	p.consumed = append(c.Consumed, p.consumed...)
+	if p.progress == nil {
+		p.progress = c.Progress
+	}
+	p.started = p.started || c.Started
+	p.starts = append(c.Starts, p.starts...)
+	p.raises = append(c.Raises, p.raises...)
+	p.controls = append(c.Controls, p.controls...)
+	r.fetch = r.fetch || c.Fetch
+	r.changedLocked()
+}
+
+// parkLocked releases an idle run, if no newer message has come. Its branches end only after that.
+func (r *run) parkLocked() {
+	if r.phase != phaseLive || r.active != 0 || r.committing || r.closing != nil || r.hand {
+		return
+	}
+	if !r.claimed { // a cache only: the backend knows all
+		r.evictLocked(errParked)
+		return
+	}
+	r.parking = true
+	r.commitLocked()
+	r.parking = false
+	if r.phase == phaseLive && r.active == 0 {
+		r.idleLocked()
+	}
+}

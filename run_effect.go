@@ -1,0 +1,297 @@
+package lambdabiz
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// body is the effect of a task, a step or a service call.
+type body func(ctx context.Context) (any, error)
+
+// effect runs a body until it succeeds or its attempts are used up, and records what came of it. It
+// starts only when every result that any branch has been given is durable.
+func (r *run) effect(c *call, opts *callOptions, f func(in Payload) body) error {
+	o, err := r.begin(c)
+	if err != nil {
+		return err
+	}
+	if o.Number == 0 && opts.deadline > 0 {
+		o.ExpiresAt = o.ScheduledAt.Add(opts.deadline)
+	}
+	if f == nil && !o.Status.Ended() && !r.e.performs(c.kind) {
+		r.blockLocked(Blocked{Operation: o.ID, Source: o.site.String(), Reason: fmt.Sprintf(
+			"no %s with the name %q is registered", c.kind, c.name)})
+		if o.Number == 0 {
+			delete(r.ops, o.ID)
+		}
+		return r.leaveLocked(c.scope())
+	}
+	if r.e.performs(c.kind) {
+		return r.performed(c, o)
+	}
+	target := r.given
+	rerun := o.Status == StatusStarted
+	for !o.Status.Ended() {
+		if o.Status == StatusScheduled && !o.DueAt.IsZero() {
+			if err := r.backoff(c, o); err != nil {
+				return err
+			}
+			if o.Status.Ended() {
+				break
+			}
+		}
+		if !r.flushLocked(target) || !r.liveLocked(c.scope()) {
+			return r.leaveLocked(c.scope())
+		}
+		if r.stopCause != nil && !c.o.detached() {
+			r.cancelOpLocked(o, r.stopCause)
+			break
+		}
+		if !rerun {
+			o.Attempts++
+		}
+		rerun = false
+		if err := r.attempt(c, o, opts, f(o.Input)); err != nil {
+			return err
+		}
+		target = r.changed
+	}
+	return r.give(c, o)
+}
+
+// performed records an operation that the backend does itself, and waits for its end.
+func (r *run) performed(c *call, o *op) error {
+	if o.Number == 0 {
+		o.Attempts = 1
+		r.touchLocked(o)
+	}
+	if err := r.await(c, o); err != nil {
+		return err
+	}
+	return r.give(c, o)
+}
+
+// attempt runs the body once, without mu, and settles the operation. It returns an error when the
+// calling code must leave.
+func (r *run) attempt(c *call, o *op, opts *callOptions, f body) error {
+	o.Status, o.StartedAt, o.DueAt = StatusStarted, now(), time.Time{}
+	r.touchLocked(o)
+	r.bodies++
+	a := &attempt{r: r, o: o, c: c, opts: opts, rec: o.Operation}
+	r.mu.Unlock()
+	returned := false
+	defer func() {
+		if !returned { // the body ended the branch's goroutine
+			r.mu.Lock()
+			r.bodyEndedLocked()
+			r.mu.Unlock()
+		}
+	}()
+	a.do(f)
+	returned = true
+	r.mu.Lock()
+	if !r.settleAttemptLocked(a) {
+		r.bodyEndedLocked()
+		return r.leaveLocked(c.scope())
+	}
+	r.bodyEndedLocked()
+	if !r.liveLocked(c.scope()) {
+		return r.leaveLocked(c.scope())
+	}
+	return nil
+}
+
+// settleAttemptLocked records what an attempt came to. It reports false for a late result, which
+// nobody wants any more.
+func (r *run) settleAttemptLocked(a *attempt) bool {
+	o, opts := a.o, a.opts
+	if r.phase == phaseDead || o.Status.Ended() {
+		return false
+	}
+	if a.err == nil {
+		a.c.taken = true
+		r.endLocked(o, StatusSucceeded, a.result, nil)
+		return true
+	}
+	if r.phase == phaseStopping && r.base.Err() != nil {
+		return false // its context ended because the run leaves: the attempt is not charged
+	}
+	if cause := r.stopCause; cause != nil && !a.c.o.detached() && isCancellation(a.err) {
+		r.cancelOpLocked(o, cause)
+		return true
+	}
+	r.logAttempt(a)
+	wait, again := opts.retry.again(o.Attempts, a.err)
+	next := now().Add(wait)
+	if again && (o.ExpiresAt.IsZero() || next.Before(o.ExpiresAt)) {
+		o.Status, o.DueAt, o.Error = StatusScheduled, next, r.e.registry.record(a.err)
+		r.touchLocked(o)
+		return true
+	}
+	status := StatusFailed
+	if a.timedOut {
+		status = StatusTimeout
+	}
+	r.endLocked(o, status, nil, r.e.registry.record(
+		&TaskError{Task: o.Name, OperationID: o.ID, Attempt: o.Attempts, Err: a.err}))
+	return true
+}
+
+func isCancellation(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+func (r *run) logAttempt(a *attempt) {
+	args := []any{"operation", a.rec.ID, "attempt", a.rec.Attempts, "error", a.err}
+	var p *panicError
+	if errors.As(a.err, &p) {
+		args = append(args, "stack", p.stack)
+	}
+	r.log.Warn("attempt failed", args...)
+}
+
+// attempt is one call of a body.
+type attempt struct {
+	r    *run
+	o    *op
+	c    *call
+	opts *callOptions
+	rec  Operation // as the attempt began
+
+	result   Payload
+	err      error
+	timedOut bool
+}
+
+// errLate is the cause that ends the context of an attempt whose time is over.
+var errLate = fmt.Errorf("attempt timed out: %w", context.DeadlineExceeded)
+
+var errSilent = fmt.Errorf("no heartbeat in time: %w", context.DeadlineExceeded)
+
+// do calls the body: on the branch's own goroutine, or, when its time is limited, on one that may
+// outlive the attempt.
+func (a *attempt) do(f body) {
+	ctx, cancel := context.WithCancelCause(a.opts.withValues(a.c.bodyContext()))
+	defer cancel(context.Canceled)
+	beats := make(chan struct{}, 1)
+	live := &liveTask{info: a.info(), beat: func(details any) error { return a.beat(details, beats) }}
+	ctx = context.WithValue(ctx, taskKey{}, live)
+	ctx, end := a.r.e.hooks.attempt(ctx, a)
+	limit := a.limit()
+	if limit < 0 {
+		a.take(a.call(ctx, f))
+		end(a.err)
+		return
+	}
+	type outcome struct {
+		result Payload
+		err    error
+	}
+	results := make(chan outcome, 1)
+	go func() {
+		out := outcome{err: NonRetryable(errors.New("the body ended its goroutine instead of returning"))}
+		defer func() { results <- out }()
+		out.result, out.err = a.call(ctx, f)
+	}()
+	clock := time.NewTimer(limit)
+	defer clock.Stop()
+	silence := a.silence()
+	defer silence.Stop()
+	for {
+		select {
+		case out := <-results:
+			a.take(out.result, out.err)
+		case <-clock.C:
+			a.err, a.timedOut = errLate, true
+			cancel(errLate)
+		case <-silence.C:
+			a.err, a.timedOut = errSilent, true
+			cancel(errSilent)
+		case <-beats:
+			silence.Reset(a.opts.heartbeat)
+			continue
+		}
+		end(a.err)
+		return
+	}
+}
+
+// limit is the time that the attempt may take; negative for no limit at all.
+func (a *attempt) limit() time.Duration {
+	limit := a.opts.timeout
+	if !a.rec.ExpiresAt.IsZero() {
+		left := max(time.Until(a.rec.ExpiresAt), 0)
+		if limit <= 0 || left < limit {
+			return left
+		}
+	}
+	switch {
+	case limit > 0:
+		return limit
+	case a.opts.heartbeat > 0:
+		return time.Duration(1<<63 - 1)
+	default:
+		return -1
+	}
+}
+
+func (a *attempt) silence() *time.Timer {
+	if a.opts.heartbeat > 0 {
+		return time.NewTimer(a.opts.heartbeat)
+	}
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return t
+}
+
+// call runs the body and makes a payload of its result.
+func (a *attempt) call(ctx context.Context, f body) (Payload, error) {
+	v, err := guard(func() (any, error) { return f(ctx) })
+	if err != nil {
+		return nil, err
+	}
+	result, err := a.r.e.encode("result", v)
+	return result, NonRetryable(err)
+}
+
+// take decodes the result at once, on the branch's own goroutine: a first run sees what a resumed run
+// will see.
+func (a *attempt) take(result Payload, err error) {
+	if err == nil && a.c.take != nil {
+		err = NonRetryable(a.c.take(result))
+	}
+	a.result, a.err = result, err
+}
+
+func (a *attempt) info() TaskInfo {
+	info := TaskInfo{
+		OrchestrationID: a.r.info.ID, RunID: a.r.info.RunID, OperationID: a.rec.ID, Task: a.rec.Name,
+		Attempt: a.rec.Attempts, IdempotencyKey: a.opts.key, Details: a.rec.Details,
+	}
+	if info.IdempotencyKey == "" {
+		info.IdempotencyKey = idempotencyKey(info.OrchestrationID, info.RunID, info.OperationID)
+	}
+	return info
+}
+
+// beat records the details of a heartbeat, unless the attempt is over.
+func (a *attempt) beat(details any, beats chan<- struct{}) error {
+	p, err := a.r.e.encode("heartbeat details", details)
+	if err != nil {
+		return err
+	}
+	select {
+	case beats <- struct{}{}:
+	default:
+	}
+	a.r.mu.Lock()
+	defer a.r.mu.Unlock()
+	o := a.o
+	if a.r.phase != phaseDead && o.Status == StatusStarted && o.Attempts == a.rec.Attempts {
+		o.Details = p
+		a.r.touchLocked(o)
+	}
+	return nil
+}

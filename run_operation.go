@@ -1,0 +1,213 @@
+package lambdabiz
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+)
+
+// call is one operation as the author's code asks for it.
+type call struct {
+	o     Context
+	id    string
+	kind  Kind
+	name  string
+	input any
+	take  func(Payload) error // decodes the result for the author
+
+	hasInput bool
+	encoded  Payload
+	taken    bool // take has been called
+}
+
+func (c *call) scope() *scope { return c.o.scope() }
+
+// fault names the orchestration and the operation in an error that the author gets back.
+func (c *call) fault(err error) error {
+	return fmt.Errorf("orchestration %s, operation %q: %w", c.o.ID(), c.id, err)
+}
+
+// begin looks an operation up by its id, or makes a new one. Without an error it returns with run.mu
+// held. An error is either bad input, of which nothing is recorded, or the end of the run.
+func (r *run) begin(c *call) (*op, error) {
+	if err := errors.Join(checkID("operation id", c.id), checkName(c.name)); err != nil {
+		return nil, c.fault(err)
+	}
+	if c.hasInput {
+		input, err := r.e.encode("input", c.input)
+		if err != nil {
+			return nil, c.fault(err)
+		}
+		c.encoded = input
+	}
+	s, site := c.scope(), here()
+	r.mu.Lock()
+	if r.closing != nil && r.phase == phaseLive && !s.closed {
+		r.mu.Unlock()
+		return nil, c.fault(ErrClosed)
+	}
+	if !r.liveLocked(s) && !r.ended {
+		return nil, r.leaveLocked(s)
+	}
+	if s.busy != nil {
+		r.blockLocked(Blocked{Operation: joinPath(s.path, c.id), Source: site.String(), Reason: fmt.Sprintf(
+			"a context is used by two goroutines at once: the operation at %s has not ended", s.busy)})
+		return nil, r.leaveLocked(s)
+	}
+	path := joinPath(s.path, c.id)
+	if err := r.visitLocked(s, c.id, path, site); err != nil {
+		return nil, err
+	}
+	o := r.ops[path]
+	switch {
+	case o == nil && r.ended:
+		r.mu.Unlock()
+		return nil, c.fault(ErrClosed)
+	case o == nil && r.stopCause != nil && !c.o.detached():
+		cause := r.stopCause
+		r.mu.Unlock()
+		return nil, c.fault(cause)
+	case o == nil:
+		return r.addLocked(c, path, site)
+	}
+	return o, r.meetLocked(c, o, site)
+}
+
+func checkName(name string) error {
+	if name == "" {
+		return nil
+	}
+	return checkID("name", name)
+}
+
+// visitLocked notes that this pass has come to the id, and blocks the run if it had before.
+func (r *run) visitLocked(s *scope, id, path string, site callSite) error {
+	if first, twice := s.visited[id]; twice {
+		r.blockLocked(Blocked{Operation: path, Source: site.String(), Reason: fmt.Sprintf(
+			"the same id twice: operation %q is also at %s", path, first)})
+		return r.leaveLocked(s)
+	}
+	if s.visited == nil {
+		s.visited = map[string]callSite{}
+	}
+	s.visited[id] = site
+	s.busy = &site
+	return nil
+}
+
+// addLocked makes a new operation. It is recorded when its kind says so.
+func (r *run) addLocked(c *call, path string, site callSite) (*op, error) {
+	o := &op{site: site, visited: true, Operation: Operation{
+		ID: path, Kind: c.kind, Name: c.name, Status: StatusScheduled, Input: c.encoded, ScheduledAt: now(),
+	}}
+	r.ops[path] = o
+	return o, nil
+}
+
+// meetLocked compares a recorded operation with what the code asks for.
+func (r *run) meetLocked(c *call, o *op, site callSite) error {
+	s := c.scope()
+	o.visited, o.site = true, site
+	if o.Kind != c.kind || o.Name != c.name {
+		r.blockLocked(Blocked{Operation: o.ID, Source: site.String(), Reason: fmt.Sprintf(
+			"recorded as %s %q, the code has %s %q now", o.Kind, o.Name, c.kind, c.name)})
+		return r.leaveLocked(s)
+	}
+	if c.hasInput && !bytes.Equal(o.Input, c.encoded) {
+		if o.Status.Ended() && r.def != nil && r.def.strict {
+			r.blockLocked(Blocked{Operation: o.ID, Source: site.String(), Reason: "its input differs from the recorded one"})
+			return r.leaveLocked(s)
+		}
+		r.log.Warn("input differs from the recorded one, which is kept", "operation", o.ID, "source", site.String())
+	}
+	if o.Status.Ended() {
+		r.e.hooks.operation(r, o, true)
+		return nil
+	}
+	if r.ended {
+		r.mu.Unlock()
+		return c.fault(ErrClosed)
+	}
+	if r.stopCause != nil && !c.o.detached() {
+		r.cancelOpLocked(o, r.stopCause)
+	}
+	if o.Kind == KindEvent {
+		r.matchAllLocked(false)
+	}
+	return nil
+}
+
+// give returns an ended operation to the author's code, and gives mu up. From now on effects of any
+// branch wait until it is durable.
+func (r *run) give(c *call, o *op) error {
+	s := c.scope()
+	if !r.liveLocked(s) && !r.ended {
+		return r.leaveLocked(s)
+	}
+	r.given = r.changed
+	if r.hand && !r.ended && !r.flushLocked(r.changed) {
+		return r.leaveLocked(s)
+	}
+	s.busy = nil
+	rec := o.Operation
+	r.mu.Unlock()
+	if rec.Status != StatusSucceeded {
+		return r.e.registry.rebuild(rec.Error)
+	}
+	if c.taken || c.take == nil {
+		return nil
+	}
+	if err := c.take(rec.Result); err != nil {
+		r.mu.Lock()
+		r.blockLocked(Blocked{Operation: rec.ID, Source: o.site.String(), Reason: "its record cannot be read: " + err.Error()})
+		return r.leaveLocked(s)
+	}
+	return nil
+}
+
+// await blocks until the operation has ended. It is called and returns with mu held; an error means
+// that mu is given up and the caller must return it.
+func (r *run) await(c *call, o *op) error {
+	for !o.Status.Ended() && r.liveLocked(c.scope()) {
+		if o.Kind == KindTimer && !o.DueAt.After(now()) && !r.e.performs(KindTimer) {
+			r.endLocked(o, StatusSucceeded, nil, nil)
+			break
+		}
+		w := &waiter{op: o, s: c.scope(), detached: c.o.detached()}
+		if o.Kind == KindEvent || o.Kind == KindTimer && !r.e.performs(KindTimer) {
+			w.due = o.DueAt
+		}
+		o.waiter = w
+		r.waitLocked(w)
+		o.waiter = nil
+	}
+	if !r.liveLocked(c.scope()) {
+		return r.leaveLocked(c.scope())
+	}
+	return nil
+}
+
+// backoff blocks until the next attempt is due, or the operation has ended. It is like await else.
+func (r *run) backoff(c *call, o *op) error {
+	if r.liveLocked(c.scope()) && o.DueAt.After(now()) {
+		o.waiter = &waiter{op: o, s: c.scope(), detached: c.o.detached(), due: o.DueAt}
+		r.waitLocked(o.waiter)
+		o.waiter = nil
+	}
+	if !r.liveLocked(c.scope()) {
+		return r.leaveLocked(c.scope())
+	}
+	return nil
+}
+
+// hookEnded tells the telemetry that an operation has ended.
+func (r *run) hookEnded(o *op) { r.e.hooks.operation(r, o, false) }
+
+// bodyContext is what a body gets: the scope's context, without the cancellation if detached.
+func (c *call) bodyContext() context.Context {
+	if c.o.detached() {
+		return c.scope().run.base
+	}
+	return c.scope().own
+}

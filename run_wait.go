@@ -1,0 +1,296 @@
+package lambdabiz
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"time"
+)
+
+// waitLocked blocks the calling branch until the waiter is woken; mu is given up meanwhile. The run
+// may not be live when it returns.
+func (r *run) waitLocked(w *waiter) {
+	w.ready = make(chan struct{})
+	w.woken = false
+	if !w.due.IsZero() {
+		heap.Push(&r.dues, w)
+		r.armLocked()
+	}
+	r.waiting[w] = struct{}{}
+	r.active--
+	r.idleLocked()
+	r.mu.Unlock()
+	<-w.ready
+	r.mu.Lock()
+}
+
+// dueHeap is the waiters with a time, the earliest first. Woken ones are dropped when they come up.
+type dueHeap []*waiter
+
+func (h dueHeap) Len() int           { return len(h) }
+func (h dueHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
+func (h dueHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *dueHeap) Push(w any)        { *h = append(*h, w.(*waiter)) } //nolint:forcetypeassert // its own
+func (h *dueHeap) Pop() any {
+	old := *h
+	w := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return w
+}
+
+// nextDueLocked is when the run has something to do by time; zero for never.
+func (r *run) nextDueLocked() time.Time {
+	for len(r.dues) > 0 && r.dues[0].woken {
+		heap.Pop(&r.dues)
+	}
+	var next time.Time
+	if len(r.dues) > 0 {
+		next = r.dues[0].due
+	}
+	if d := r.info.Deadline; !d.IsZero() && r.stopCause == nil && (next.IsZero() || d.Before(next)) {
+		next = d
+	}
+	return next
+}
+
+// armLocked sets the engine's alarm to the next thing that is due.
+func (r *run) armLocked() {
+	if r.e.endsClaim {
+		return // the backend claims the run when it is due
+	}
+	next := r.nextDueLocked()
+	if !next.Equal(r.alarm) {
+		r.alarm = next
+		r.e.alarms.set(r, next)
+	}
+}
+
+// ring is called by the engine's alarm.
+func (r *run) ring() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.alarm = time.Time{}
+	switch {
+	case r.phase != phaseLive || !r.claimed:
+	case r.committing:
+		r.fireLate = true
+	default:
+		r.fireLocked(now())
+		r.nudgeIfPendingLocked()
+		r.armLocked()
+	}
+}
+
+// fireLocked does what is due at t by the wall clock: never early, whatever woke it.
+func (r *run) fireLocked(t time.Time) {
+	if d := r.info.Deadline; !d.IsZero() && !d.After(t) && r.stopCause == nil {
+		r.stopCodeLocked(context.DeadlineExceeded)
+	}
+	for len(r.dues) > 0 && (r.dues[0].woken || !r.dues[0].due.After(t)) {
+		w, _ := heap.Pop(&r.dues).(*waiter)
+		if w.woken {
+			continue
+		}
+		switch o := w.op; {
+		case o == nil || o.Kind == KindTask || o.Kind == KindStep || o.Kind == KindService:
+			r.wakeLocked(w) // its next attempt
+		case o.Kind == KindTimer:
+			r.endLocked(o, StatusSucceeded, nil, nil)
+		case o.Kind == KindEvent:
+			r.timeOutLocked(o)
+		}
+	}
+}
+
+// timeOutLocked lets the next commit say that no event has come in time.
+func (r *run) timeOutLocked(o *op) {
+	if !o.timingOut && !o.Status.Ended() {
+		o.timingOut = true
+		r.pending.timeouts = append(r.pending.timeouts, o)
+		r.changedLocked()
+	}
+}
+
+// endLocked ends an operation, and wakes the branch that waits for it.
+func (r *run) endLocked(o *op, status Status, result Payload, failure *Failure) {
+	o.Status, o.Result, o.Error, o.EndedAt = status, result, failure, now()
+	o.DueAt = dueOf(o)
+	r.touchLocked(o)
+	r.hookEnded(o)
+	r.wakeLocked(o.waiter)
+}
+
+// dueOf keeps the times that say something of an ended operation: not the one of a next attempt.
+func dueOf(o *op) time.Time {
+	if o.Kind == KindTimer || o.Kind == KindEvent {
+		return o.DueAt
+	}
+	return time.Time{}
+}
+
+// deliver takes messages from the engine. It does not block on I/O.
+func (r *run) deliver(messages []Message) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.phase == phaseDead:
+	case r.committing:
+		r.arrived = append(r.arrived, messages...)
+	default:
+		r.acceptLocked(messages)
+		if r.phase == phaseLive {
+			r.nudgeIfPendingLocked()
+		}
+	}
+}
+
+// acceptLocked takes messages in, in the order of their numbers; what it has seen before it ignores.
+func (r *run) acceptLocked(messages []Message) {
+	for i := range messages {
+		m := &messages[i]
+		if m.Number <= r.seen {
+			continue
+		}
+		r.seen = m.Number
+		switch m.Kind {
+		case MessageEvent:
+			r.inbox = append(r.inbox, *m)
+		case MessageChild:
+			r.childEndedLocked(m)
+		case MessageCancel:
+			r.info.CancelRequested = true
+			r.stopCodeLocked(ErrCancelled)
+		case MessagePause:
+			r.consumeLocked(m.Number)
+			if r.started { // else it was resumed before it was claimed
+				r.stopLocked(Release{WakeAt: now()}, errPaused)
+			}
+		}
+	}
+	r.matchAllLocked(r.active == 0)
+}
+
+var errPaused = errors.New("orchestration is paused")
+
+func (r *run) consumeLocked(number int64) {
+	r.pending.consumed = append(r.pending.consumed, number)
+	r.changedLocked()
+}
+
+func (r *run) childEndedLocked(m *Message) {
+	r.consumeLocked(m.Number)
+	for _, o := range r.ops {
+		if o.Number == m.Operation && !o.Status.Ended() {
+			var failure *Failure
+			if m.Status != StatusSucceeded {
+				failure = r.e.registry.record(r.e.outcomeError(o.Target, o.Name, m.Status, m.Error))
+			}
+			r.endLocked(o, m.Status, m.Payload, failure)
+			return
+		}
+	}
+}
+
+// matchAllLocked gives events to the waits of their names: waits in the order in which they were
+// recorded, events in the order in which they arrived. A recorded wait that this pass has not come to
+// yet keeps its place until all branches are blocked: then the code does not have it any more. It
+// reports whether a branch was woken.
+func (r *run) matchAllLocked(idle bool) bool {
+	if r.closing != nil || r.phase != phaseLive || len(r.inbox) == 0 {
+		return false
+	}
+	woken := false
+	kept := r.inbox[:0]
+	for i := range r.inbox {
+		m := r.inbox[i]
+		o := r.waitForLocked(&m, idle)
+		if o == nil {
+			kept = append(kept, m)
+			continue
+		}
+		r.consumeLocked(m.Number)
+		r.endLocked(o, StatusSucceeded, m.Payload, nil)
+		woken = true
+	}
+	clear(r.inbox[len(kept):])
+	r.inbox = kept
+	return woken
+}
+
+// waitForLocked finds the wait that the event belongs to, if it is there to take it.
+func (r *run) waitForLocked(m *Message, idle bool) *op {
+	queue := r.waits[m.Name]
+	for len(queue) > 0 && queue[0].Status.Ended() {
+		queue = queue[1:]
+		r.waits[m.Name] = queue
+	}
+	for _, o := range queue {
+		switch {
+		case o.Status.Ended():
+		case !o.DueAt.IsZero() && m.ArrivedAt.After(o.DueAt):
+			if o.visited {
+				r.timeOutLocked(o)
+			}
+		case !o.visited:
+			if !idle {
+				return nil
+			}
+		default:
+			return o
+		}
+	}
+	return nil
+}
+
+// stopCodeLocked ends the contexts of the code, for a cancellation or the deadline: operations that
+// wait end as cancelled, children are asked to cancel, and code under Detached goes on.
+func (r *run) stopCodeLocked(cause error) {
+	if r.stopCause != nil {
+		return
+	}
+	r.stopCause = cause
+	r.root.cancel(cause)
+	for w := range r.waiting {
+		if w.detached {
+			continue
+		}
+		if w.op != nil && !w.op.Status.Ended() {
+			r.cancelOpLocked(w.op, cause)
+		} else {
+			r.wakeLocked(w)
+		}
+	}
+}
+
+// cancelOpLocked ends an open operation as cancelled.
+func (r *run) cancelOpLocked(o *op, cause error) {
+	if o.Kind == KindChild && o.Target != "" {
+		r.pending.controls = append(r.pending.controls, Control{
+			Kind: ControlCancel, ID: o.Target, Reason: "its parent was cancelled",
+		})
+	}
+	r.endLocked(o, StatusCancelled, nil, r.e.registry.record(cause))
+}
+
+// cancelScopeLocked ends a branch that has lost, with all that is inside it: its operations are
+// recorded as cancelled, its code ends at its next operation.
+func (r *run) cancelScopeLocked(path string) {
+	for _, s := range r.scopes {
+		if s.path == path || inScope(s.path, path) {
+			s.closed = true
+			s.cancel(ErrCancelled)
+		}
+	}
+	for _, o := range r.ops {
+		if inScope(o.ID, path) && !o.Status.Ended() {
+			r.cancelOpLocked(o, ErrCancelled)
+		}
+	}
+	for w := range r.waiting {
+		if w.s.path == path || inScope(w.s.path, path) {
+			r.wakeLocked(w)
+		}
+	}
+	r.moved.Broadcast()
+}

@@ -1,0 +1,156 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+	lambdabiz "github.com/lambdabiz/lambdabiz"
+)
+
+const (
+	batchSize       = 256
+	maxPayloadBytes = 64 << 20 // a row, with all its payloads, stays well below SQLite's own limit of 1 GB
+	maxReaders      = 4
+)
+
+// Backend keeps orchestrations in one SQLite file. It implements [lambdabiz.Backend], and
+// [lambdabiz.Waker] for what is changed through the same value; changes by other processes, and by
+// other values of this one, are found by Claim.
+type Backend struct {
+	config Config
+	path   string // absolute, without symbolic links
+	token  int64  // names this value in the table of writers
+
+	// Channels instead of mutexes: who waits for one inside a synctest bubble lets the time go on.
+	writing chan *writer  // one place: the only connection that writes
+	reading chan struct{} // as many places as there may be readers
+	watches chan *watch   // one place: what Claim saw last
+	closed  chan struct{} // closed by Close
+	closing sync.Once
+
+	mu    sync.Mutex // guards what follows, and is never held across a wait
+	idle  []*conn
+	locks map[int64]*flock.Flock
+	wakes []chan struct{}
+
+	doubts map[int64][]doubt // by worker
+}
+
+var (
+	_ lambdabiz.Backend = (*Backend)(nil)
+	_ lambdabiz.Waker   = (*Backend)(nil)
+)
+
+var errClosed = errors.New("sqlite: backend is closed")
+
+// Describe says that SQLite keeps every promise, and commits batches in one lane.
+func (b *Backend) Describe() lambdabiz.Description {
+	return lambdabiz.Description{
+		Name: "sqlite", Lanes: 1, BatchSize: batchSize, MaxPayloadBytes: maxPayloadBytes,
+	}
+}
+
+// Wake returns a new channel that receives after changes made through this value.
+func (b *Backend) Wake() <-chan struct{} {
+	c := make(chan struct{}, 1)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.wakes = append(b.wakes, c)
+	return c
+}
+
+func (b *Backend) wakeAll() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range b.wakes {
+		select {
+		case c <- struct{}{}:
+		default: // a signal is waiting already
+		}
+	}
+}
+
+// Close waits for writes and reads in progress and closes the file. The workers that joined through
+// this value count as gone afterwards. It may be called twice.
+func (b *Backend) Close() error {
+	var err error
+	b.closing.Do(func() { err = b.close() })
+	return err
+}
+
+func (b *Backend) close() error {
+	close(b.closed)
+	w := <-b.writing
+	v := <-b.watches
+	for range maxReaders {
+		b.reading <- struct{}{}
+	}
+	errs := []error{v.close()}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range b.idle {
+		errs = append(errs, c.close())
+	}
+	errs = append(errs, w.close()) // the last one, so that SQLite checkpoints and removes the log
+	for _, l := range b.locks {
+		errs = append(errs, l.Close())
+	}
+	b.idle, b.locks = nil, nil
+	return errors.Join(errs...)
+}
+
+// read runs do on a connection of its own within one read transaction: what it sees is one snapshot.
+func (b *Backend) read(ctx context.Context, do func(*conn) error) error {
+	select {
+	case <-b.closed:
+		return errClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	case b.reading <- struct{}{}:
+	}
+	defer func() { <-b.reading }()
+	c, err := b.reader(ctx)
+	if err != nil {
+		return err
+	}
+	err = c.snapshot(ctx, b.config.BusyTimeout, do)
+	if isFault(err) {
+		_ = c.close() // the fault is the answer
+		return faultOf(ctx, "read", err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.idle = append(b.idle, c)
+	return err
+}
+
+func (b *Backend) reader(ctx context.Context) (*conn, error) {
+	b.mu.Lock()
+	if n := len(b.idle); n > 0 {
+		c := b.idle[n-1]
+		b.idle = slices.Delete(b.idle, n-1, n)
+		b.mu.Unlock()
+		return c, nil
+	}
+	b.mu.Unlock()
+	return b.connect(ctx, true)
+}
+
+// snapshot runs do in a read transaction, again while other connections are in the way.
+func (c *conn) snapshot(ctx context.Context, patience time.Duration, do func(*conn) error) error {
+	defer c.under(ctx)()
+	return retryBusy(ctx, patience, func() error {
+		if err := c.exec(qBegin); err != nil {
+			return err
+		}
+		err := do(c)
+		c.under(context.Background())
+		c.rollback() // a read has nothing to commit
+		c.under(ctx)
+		return err
+	})
+}

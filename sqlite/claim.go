@@ -1,0 +1,253 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	lambdabiz "github.com/lambdabiz/lambdabiz"
+)
+
+// watch is a connection that reads for Claim. It stays the same one, because SQLite tells each
+// connection whether others have changed the file since it looked last.
+type watch struct {
+	conn *conn
+	seen map[int64]*sighting // by worker
+}
+
+// sighting is what a worker's last look found, good until the file changes.
+type sighting struct {
+	version  int64
+	names    []string
+	nextWake time.Time
+	through  int64
+}
+
+func (w *watch) close() error {
+	if w.conn == nil {
+		return nil
+	}
+	return w.conn.close()
+}
+
+// Claim takes runs that are due. When nothing is, it takes no lock, and when nobody has changed the
+// file since the last look, it reads no table.
+func (b *Backend) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabiz.Claims, error) {
+	if r.Hand != "" {
+		return b.claimHand(ctx, r.Hand)
+	}
+	found, err := b.look(ctx, r)
+	if err != nil {
+		return lambdabiz.Claims{}, err
+	}
+	if r.Limit <= 0 || found.NextWake.IsZero() || found.NextWake.After(r.Now) {
+		return found, nil
+	}
+	err = b.write(ctx, "claim", func(t *tx) error {
+		found = lambdabiz.Claims{}
+		return t.claim(b, r, &found)
+	})
+	if errors.Is(err, lambdabiz.ErrOutcomeUnknown) {
+		b.addDoubts(r.Worker, found.Runs)
+	}
+	if err != nil {
+		return lambdabiz.Claims{}, err
+	}
+	return found, nil
+}
+
+// look finds messages for held runs, and when a run is due next.
+func (b *Backend) look(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabiz.Claims, error) {
+	var w *watch
+	select {
+	case <-b.closed:
+		return lambdabiz.Claims{}, errClosed
+	case <-ctx.Done():
+		return lambdabiz.Claims{}, ctx.Err()
+	case w = <-b.watches:
+	}
+	defer func() { b.watches <- w }()
+	if w.conn == nil {
+		c, err := b.connect(ctx, true)
+		if err != nil {
+			return lambdabiz.Claims{}, faultOf(ctx, "claim", err)
+		}
+		w.conn, w.seen = c, map[int64]*sighting{}
+	}
+	var found lambdabiz.Claims
+	err := w.conn.snapshot(ctx, b.config.BusyTimeout, func(c *conn) error {
+		found = lambdabiz.Claims{}
+		return w.look(c, r, &found)
+	})
+	if isFault(err) {
+		_ = w.conn.close() // the fault is the answer
+		w.conn = nil
+		return lambdabiz.Claims{}, faultOf(ctx, "claim", err)
+	}
+	return found, err
+}
+
+func (w *watch) look(c *conn, r lambdabiz.ClaimRequest, found *lambdabiz.Claims) error {
+	version, err := c.prepare(qDataVersion).one()
+	if err != nil {
+		return err
+	}
+	if s := w.seen[r.Worker]; s != nil && s.version == version && r.After >= s.through &&
+		slices.Equal(s.names, r.Names) {
+		found.Through, found.NextWake = r.After, s.nextWake
+		return nil
+	}
+	delete(w.seen, r.Worker)
+	if err := c.news(r, found); err != nil {
+		return err
+	}
+	if found.NextWake, err = c.nextWake(r.Names); err != nil {
+		return err
+	}
+	w.seen[r.Worker] = &sighting{version, slices.Clone(r.Names), found.NextWake, found.Through}
+	return nil
+}
+
+// one returns the only number of the only row, 0 if there is none.
+func (s *stmt) one() (int64, error) {
+	var n int64
+	if s.next() {
+		n = s.getInt()
+	}
+	return n, s.done()
+}
+
+// news finds the messages for runs that the worker holds.
+func (c *conn) news(r lambdabiz.ClaimRequest, found *lambdabiz.Claims) error {
+	known, err := c.prepare(qFindWorker).int(r.Worker).found()
+	if err != nil {
+		return err
+	}
+	if !known {
+		return fmt.Errorf("worker %d was removed: %w", r.Worker, lambdabiz.ErrFenced)
+	}
+	last, err := c.prepare(qLastMessage).one()
+	if err != nil {
+		return err
+	}
+	found.Through = max(r.After, last)
+	if last <= r.After {
+		return nil
+	}
+	place := map[int64]int{}
+	s := c.prepare(qArrivals).int(r.After).int(r.Worker)
+	for s.next() {
+		no, fence := s.getInt(), s.getInt()
+		id, runID := s.getText(), s.getText()
+		i, known := place[no]
+		if !known {
+			i = len(found.Arrived)
+			place[no] = i
+			ref := lambdabiz.RunRef{ID: id, RunID: runID, Fence: fence, Handle: no}
+			found.Arrived = append(found.Arrived, lambdabiz.Arrival{Ref: ref})
+		}
+		found.Arrived[i].Messages = append(found.Arrived[i].Messages, s.message())
+	}
+	return s.done()
+}
+
+func (c *conn) nextWake(names []string) (time.Time, error) {
+	var next time.Time
+	for _, name := range names {
+		s := c.prepare(qNextWake).text(name)
+		if s.next() {
+			if at := s.getTime(); !at.IsZero() && (next.IsZero() || at.Before(next)) {
+				next = at
+			}
+		}
+		if err := s.done(); err != nil {
+			return next, err
+		}
+	}
+	return next, nil
+}
+
+type candidate struct{ no, wakeAt int64 }
+
+// claim takes what is due, the longest due first.
+func (t *tx) claim(b *Backend, r lambdabiz.ClaimRequest, found *lambdabiz.Claims) error {
+	if err := t.settle(b, r.Worker, r.Now); err != nil {
+		return err
+	}
+	if err := t.news(r, found); err != nil {
+		return err
+	}
+	var due []candidate
+	for _, name := range r.Names {
+		s := t.prepare(qDue).text(name).int(micros(r.Now)).int(int64(r.Limit) + 1)
+		for s.next() {
+			due = append(due, candidate{s.getInt(), s.getInt()})
+		}
+		if err := s.done(); err != nil {
+			return err
+		}
+	}
+	slices.SortFunc(due, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(a.wakeAt, b.wakeAt), cmp.Compare(a.no, b.no))
+	})
+	due = slices.Compact(due) // a name may be given twice
+	found.More = len(due) > r.Limit
+	for _, d := range due[:min(len(due), r.Limit)] {
+		if err := t.prepare(qClaim).int(r.Worker).int(d.no).exec(); err != nil {
+			return err
+		}
+		run, err := t.claimed(d.no)
+		if err != nil {
+			return err
+		}
+		found.Runs = append(found.Runs, run)
+	}
+	var err error
+	found.NextWake, err = t.nextWake(r.Names)
+	return err
+}
+
+// claimed reads a run with all that belongs to it.
+func (t *tx) claimed(no int64) (lambdabiz.Claimed, error) {
+	run, err := t.prepare(qRun).int(no).stored()
+	if err != nil {
+		return lambdabiz.Claimed{}, err
+	}
+	if err := t.fill(run); err != nil {
+		return lambdabiz.Claimed{}, err
+	}
+	return lambdabiz.Claimed{Record: run.record, Ref: run.ref(), Crashes: run.crashes}, nil
+}
+
+// claimHand takes one run for its caller. An ended one comes without a fence: it can be read only.
+func (b *Backend) claimHand(ctx context.Context, id string) (lambdabiz.Claims, error) {
+	var run lambdabiz.Claimed
+	err := b.write(ctx, "claim", func(t *tx) error {
+		h, err := t.findHead(id, "")
+		switch {
+		case err != nil:
+			return err
+		case h == nil:
+			return fmt.Errorf("claim %s: %w", id, lambdabiz.ErrNotFound)
+		case h.mode != lambdabiz.ModeHand:
+			return fmt.Errorf("claim %s: workers drive it: %w", id, lambdabiz.ErrMode)
+		}
+		if !h.status.Ended() {
+			if err := t.prepare(qClaimHand).int(h.no).exec(); err != nil {
+				return err
+			}
+		}
+		run, err = t.claimed(h.no)
+		if h.status.Ended() {
+			run.Ref.Fence = 0
+		}
+		return err
+	})
+	if err != nil {
+		return lambdabiz.Claims{}, err
+	}
+	return lambdabiz.Claims{Runs: []lambdabiz.Claimed{run}}, nil
+}

@@ -1,0 +1,231 @@
+package sqlite
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	lambdabiz "github.com/lambdabiz/lambdabiz"
+)
+
+// Commit makes each commit durable in one transaction with one fsync; see [lambdabiz.Backend]. A
+// commit that is a few operations or one start is a single statement, guarded by its own condition.
+//
+// What a commit may not do gets its verdict; a fault of SQLite's rolls all of the batch back.
+func (b *Backend) Commit(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
+	if len(batch) == 0 {
+		return nil, nil
+	}
+	if len(batch) == 1 {
+		if verdict, done, err := b.commitSingle(ctx, batch[0]); done || err != nil {
+			return []lambdabiz.Verdict{verdict}, err
+		}
+	}
+	verdicts := make([]lambdabiz.Verdict, len(batch))
+	err := b.write(ctx, "commit", func(t *tx) error {
+		for i, c := range batch {
+			if err := t.apply(c, &verdicts[i]); err != nil {
+				return err
+			}
+		}
+		return t.rows.flush(t.conn)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return verdicts, nil
+}
+
+// apply applies one commit, or says in the verdict why it may not be applied. Rows of operations are
+// only collected: nothing in a transaction reads them.
+func (t *tx) apply(c *lambdabiz.Commit, v *lambdabiz.Verdict) error {
+	t.at = c.At
+	var h *head
+	if c.Run != nil {
+		var err error
+		if h, err = t.guard(c, v); err != nil || v.Err != nil {
+			return err
+		}
+	}
+	if slices.ContainsFunc(c.Starts, func(s lambdabiz.RunStart) bool { return claims(&s, c) }) ||
+		c.Close != nil && c.Close.Next != nil && claims(c.Close.Next, c) {
+		// A run must not be held by a worker that is not there: nobody would ever take it over.
+		if known, err := t.prepare(qFindWorker).int(c.Worker).found(); err != nil || !known {
+			v.Err = lambdabiz.ErrFenced
+			return err
+		}
+	}
+	if err := t.applyMessages(c, v); err != nil {
+		return err
+	}
+	if h != nil {
+		if err := t.applyRun(c, h, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// guard checks the fence and the condition of a commit.
+func (t *tx) guard(c *lambdabiz.Commit, v *lambdabiz.Verdict) (*head, error) {
+	h, err := t.headOf(c.Run)
+	if err != nil {
+		return nil, err
+	}
+	if h == nil || c.Run.Fence == 0 || h.fence != c.Run.Fence || h.status.Ended() {
+		v.Err = lambdabiz.ErrFenced
+		return nil, nil
+	}
+	if !c.Conditional {
+		return h, nil
+	}
+	v.Messages, err = t.prepare(qNewerMessages).int(h.no).int(c.Seen).messages()
+	if len(v.Messages) > 0 {
+		v.Err = lambdabiz.ErrStale
+	}
+	return h, err
+}
+
+func (t *tx) headOf(ref *lambdabiz.RunRef) (*head, error) {
+	if no, ok := ref.Handle.(int64); ok {
+		return t.prepare(qRunHead).int(no).head()
+	}
+	return t.findHead(ref.ID, ref.RunID)
+}
+
+// applyMessages does what goes to other runs. A refusal marks the operation that asked for it.
+func (t *tx) applyMessages(c *lambdabiz.Commit, v *lambdabiz.Verdict) error {
+	for i := range c.Starts {
+		verdict, err := t.start(c, &c.Starts[i], nil)
+		if err != nil {
+			return err
+		}
+		v.Starts = append(v.Starts, verdict)
+		t.refuse(c, c.Starts[i].Operation, verdict.Err)
+	}
+	for i := range c.Raises {
+		refusal, err := t.raise(c, &c.Raises[i])
+		if err != nil {
+			return err
+		}
+		v.Raises = append(v.Raises, refusal)
+		t.refuse(c, c.Raises[i].Operation, refusal)
+	}
+	for i := range c.Controls {
+		refusal, err := t.control(c, &c.Controls[i])
+		if err != nil {
+			return err
+		}
+		v.Controls = append(v.Controls, refusal)
+		t.refuse(c, c.Controls[i].Operation, refusal)
+	}
+	return nil
+}
+
+// refuse marks an operation as refused, until the transaction fails: then the commit comes again.
+func (t *tx) refuse(c *lambdabiz.Commit, operation int64, err error) {
+	if err == nil || operation == 0 {
+		return
+	}
+	before := slices.Clone(c.Operations)
+	t.undo = append([]func(){func() { copy(c.Operations, before) }}, t.undo...)
+	c.Refuse(operation, err)
+}
+
+// applyRun changes the run that the commit writes.
+func (t *tx) applyRun(c *lambdabiz.Commit, h *head, v *lambdabiz.Verdict) error {
+	t.rows.add(h.no, c.Operations)
+	for _, number := range c.Consumed {
+		if err := t.prepare(qConsume).int(number).int(h.no).exec(); err != nil {
+			return err
+		}
+	}
+	if c.Started && h.status == lambdabiz.StatusScheduled {
+		if err := t.prepare(qSetStarted).int(h.no).int(micros(c.At)).exec(); err != nil {
+			return err
+		}
+	}
+	if c.Progress != nil {
+		if err := t.prepare(qSetProgress).blob(c.Progress).int(h.no).exec(); err != nil {
+			return err
+		}
+	}
+	var err error
+	switch {
+	case c.Close != nil:
+		err = t.end(c, h, v)
+	case c.Release != nil:
+		err = t.release(c, h)
+	}
+	if err != nil || !c.Fetch {
+		return err
+	}
+	v.Messages, err = t.prepare(qNewerMessages).int(h.no).int(c.Seen).messages()
+	return err
+}
+
+// release gives the run back. It is due at its time, or at once when a message came that its holder
+// has not seen, or when a person resumed it meanwhile.
+func (t *tx) release(c *lambdabiz.Commit, h *head) error {
+	// The commit itself may have sent the run a message, or paused it.
+	now, err := t.prepare(qRunHead).int(h.no).head()
+	if err != nil || now == nil || now.status.Ended() {
+		return err
+	}
+	wake := c.Release.WakeAt
+	resumed := now.owner > 0 && !now.wakeAt.IsZero()
+	switch {
+	case now.paused:
+		wake = time.Time{}
+	case resumed:
+		wake = c.At
+	case c.Release.Blocked == nil:
+		s := t.prepare(qNewerMessages).int(h.no).int(c.Seen)
+		newer, err := s.found()
+		if err != nil {
+			return err
+		}
+		if newer && (wake.IsZero() || wake.After(c.At)) {
+			wake = c.At
+		}
+	}
+	t.wake = t.wake || !wake.IsZero()
+	blocked := c.Release.Blocked
+	return t.prepare(qRelease).int(h.no).time(wake).json(blocked, blocked == nil).exec()
+}
+
+// operationRows are rows of operations that are written together.
+type operationRows []operationRow
+
+type operationRow struct {
+	no int64
+	op *lambdabiz.Operation
+}
+
+func (r *operationRows) add(no int64, operations []lambdabiz.Operation) {
+	for i := range operations {
+		*r = append(*r, operationRow{no, &operations[i]})
+	}
+}
+
+// flush writes the rows, as many by one statement as there is a statement for.
+func (r operationRows) flush(c *conn) error {
+	for _, by := range []struct {
+		rows  int
+		query query
+	}{
+		{64, qInsertOperations64}, {16, qInsertOperations16}, {4, qInsertOperations4}, {1, qInsertOperations1},
+	} {
+		for len(r) >= by.rows {
+			s := c.prepare(by.query)
+			for _, row := range r[:by.rows] {
+				s.bindOperation(row.no, row.op)
+			}
+			if err := s.exec(); err != nil {
+				return err
+			}
+			r = r[by.rows:]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,254 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/ncruces/go-sqlite3"
+)
+
+// conn is a connection with its prepared statements. One goroutine uses it at a time.
+type conn struct {
+	db    *sqlite3.Conn
+	stmts [queryCount]*stmt
+}
+
+// prepare returns a statement that is ready to be bound. A fault comes out of its exec or done.
+func (c *conn) prepare(q query) *stmt {
+	s := c.stmts[q]
+	if s == nil {
+		raw, _, err := c.db.PrepareFlags(queries[q], sqlite3.PREPARE_PERSISTENT)
+		if err != nil {
+			return &stmt{err: err}
+		}
+		s = &stmt{raw: raw}
+		c.stmts[q] = s
+	}
+	s.bound, s.column, s.err = 0, 0, nil
+	return s
+}
+
+// exec runs a statement without parameters.
+func (c *conn) exec(q query) error { return c.prepare(q).exec() }
+
+// pragma returns the answer of a statement that is run once.
+func (c *conn) pragma(text string) (string, error) {
+	raw, _, err := c.db.Prepare(text)
+	if err != nil {
+		return "", err
+	}
+	defer raw.Close()
+	var answer string
+	for raw.Step() {
+		answer = raw.ColumnText(0)
+	}
+	return answer, raw.Err()
+}
+
+// rollback ends the transaction, if SQLite has not ended it itself, and reports whether the
+// connection can be used on.
+func (c *conn) rollback() bool {
+	for _, s := range c.stmts {
+		if s != nil {
+			_ = s.raw.Reset() // repeats the error that led here
+		}
+	}
+	if c.db.GetAutocommit() {
+		return true
+	}
+	return c.exec(qRollback) == nil && c.db.GetAutocommit()
+}
+
+// close gives up the connection; an open transaction is rolled back.
+func (c *conn) close() error {
+	for _, s := range slices.Collect(c.db.Stmts()) {
+		_ = s.Close() // repeats the last error of the statement
+	}
+	return c.db.Close()
+}
+
+// under lets ctx interrupt what the connection does until the returned function is called.
+func (c *conn) under(ctx context.Context) func() {
+	old := c.db.SetInterrupt(ctx)
+	return func() { c.db.SetInterrupt(old) }
+}
+
+// stmt is a prepared statement. Its parameters are bound, and its columns read, from left to right.
+type stmt struct {
+	raw    *sqlite3.Stmt
+	bound  int
+	column int
+	err    error
+}
+
+func (s *stmt) note(err error) *stmt {
+	if err != nil && s.err == nil {
+		s.err = err
+	}
+	return s
+}
+
+func (s *stmt) int(v int64) *stmt {
+	if s.err != nil {
+		return s
+	}
+	s.bound++
+	return s.note(s.raw.BindInt64(s.bound, v))
+}
+
+func (s *stmt) bool(v bool) *stmt {
+	if v {
+		return s.int(1)
+	}
+	return s.int(0)
+}
+
+func (s *stmt) null() *stmt {
+	if s.err != nil {
+		return s
+	}
+	s.bound++
+	return s.note(s.raw.BindNull(s.bound))
+}
+
+func (s *stmt) text(v string) *stmt {
+	if s.err != nil {
+		return s
+	}
+	s.bound++
+	return s.note(s.raw.BindText(s.bound, v))
+}
+
+// optionalText binds NULL for the empty string.
+func (s *stmt) optionalText(v string) *stmt {
+	if v == "" {
+		return s.null()
+	}
+	return s.text(v)
+}
+
+// blob binds NULL for nil, and an empty value for an empty one.
+func (s *stmt) blob(v []byte) *stmt {
+	if s.err != nil {
+		return s
+	}
+	s.bound++
+	return s.note(s.raw.BindBlob(s.bound, v))
+}
+
+// time binds NULL for the zero time.
+func (s *stmt) time(t time.Time) *stmt {
+	if t.IsZero() {
+		return s.null()
+	}
+	return s.int(t.UnixMicro())
+}
+
+// after binds the time from base to t, and NULL for the zero time.
+func (s *stmt) after(t, base time.Time) *stmt {
+	if t.IsZero() {
+		return s.null()
+	}
+	return s.int(t.UnixMicro() - micros(base))
+}
+
+// json binds NULL if there is nothing.
+func (s *stmt) json(v any, nothing bool) *stmt {
+	if nothing {
+		return s.null()
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		return s.note(err)
+	}
+	return s.text(string(text))
+}
+
+// exec runs the statement to its end.
+func (s *stmt) exec() error {
+	if s.err != nil {
+		return s.err
+	}
+	return s.raw.Exec()
+}
+
+// next steps to the next row.
+func (s *stmt) next() bool {
+	s.column = 0
+	return s.err == nil && s.raw.Step()
+}
+
+// done ends the reading of rows and returns the first fault.
+func (s *stmt) done() error {
+	if s.raw == nil {
+		return s.err
+	}
+	s.note(s.raw.Err())
+	_ = s.raw.Reset() // repeats the same error
+	return s.err
+}
+
+// found runs the statement and reports whether it has a row.
+func (s *stmt) found() (bool, error) {
+	found := s.next()
+	return found, s.done()
+}
+
+func (s *stmt) getInt() int64 {
+	s.column++
+	return s.raw.ColumnInt64(s.column - 1)
+}
+
+func (s *stmt) getBool() bool { return s.getInt() != 0 }
+
+func (s *stmt) getText() string {
+	s.column++
+	return s.raw.ColumnText(s.column - 1)
+}
+
+// getBlob returns nil for NULL only.
+func (s *stmt) getBlob() []byte {
+	s.column++
+	if s.raw.ColumnType(s.column-1) == sqlite3.NULL {
+		return nil
+	}
+	return s.raw.ColumnBlob(s.column-1, []byte{})
+}
+
+func (s *stmt) getTime() time.Time { return s.getAfter(time.Time{}) }
+
+func (s *stmt) getAfter(base time.Time) time.Time {
+	s.column++
+	if s.raw.ColumnType(s.column-1) == sqlite3.NULL {
+		return time.Time{}
+	}
+	return time.UnixMicro(micros(base) + s.raw.ColumnInt64(s.column-1)).UTC()
+}
+
+// getJSON fills v, and reports whether there was something.
+func (s *stmt) getJSON(v any) bool {
+	s.column++
+	if s.err != nil || s.raw.ColumnType(s.column-1) == sqlite3.NULL {
+		return false
+	}
+	if err := json.Unmarshal(s.raw.ColumnRawText(s.column-1), v); err != nil {
+		s.note(fmt.Errorf("decode column %s: %w", s.raw.ColumnName(s.column-1), err))
+		return false
+	}
+	return true
+}
+
+// micros is the time as it is stored, 0 for the zero time.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+// isBusy reports whether another connection was in the way, and nothing was done.
+func isBusy(err error) bool { return errors.Is(err, sqlite3.BUSY) }

@@ -1,0 +1,82 @@
+package sqlite
+
+import (
+	"fmt"
+
+	lambdabiz "github.com/lambdabiz/lambdabiz"
+)
+
+// control does what a person asks of a run. It returns the refusal, if any, and the fault.
+func (t *tx) control(c *lambdabiz.Commit, k *lambdabiz.Control) (refusal, fault error) {
+	h, err := t.findHead(k.ID, k.RunID)
+	if err != nil {
+		return nil, err
+	}
+	if h == nil {
+		return fmt.Errorf("orchestration %s: %w", k.ID, lambdabiz.ErrNotFound), nil
+	}
+	if h.status.Ended() {
+		return fmt.Errorf("orchestration %s: %w", k.ID, lambdabiz.ErrClosed), nil
+	}
+	switch k.Kind {
+	case lambdabiz.ControlCancel:
+		return nil, t.cancel(c, h, k.Reason)
+	case lambdabiz.ControlTerminate:
+		return nil, t.terminate(c, h, k.Reason)
+	case lambdabiz.ControlPause:
+		return nil, t.pause(c, h)
+	case lambdabiz.ControlResume:
+		return nil, t.resume(c, h)
+	}
+	return fmt.Errorf("orchestration %s: control %d is unknown", k.ID, k.Kind), nil
+}
+
+func (t *tx) cancel(c *lambdabiz.Commit, h *head, reason string) error {
+	if h.cancelled {
+		return nil
+	}
+	if err := t.prepare(qSetCancel).int(h.no).exec(); err != nil {
+		return err
+	}
+	m := &lambdabiz.Message{Kind: lambdabiz.MessageCancel, ArrivedAt: c.At}
+	if reason != "" {
+		m.Error = &lambdabiz.Failure{Message: reason, Code: "cancelled"}
+	}
+	return t.deliver(c, h.no, m)
+}
+
+func (t *tx) terminate(c *lambdabiz.Commit, h *head, reason string) error {
+	failure := lambdabiz.FailureOf(lambdabiz.ErrTerminated)
+	if reason != "" {
+		failure.Message = reason
+	}
+	if err := t.prepare(qTerminate).int(h.no).int(micros(c.At)).json(failure, false).exec(); err != nil {
+		return err
+	}
+	t.wake = true
+	return t.tellParent(c, h, &lambdabiz.Close{Status: lambdabiz.StatusTerminated, Error: failure})
+}
+
+// pause takes an unheld run out of what is due, and asks a holder to release it.
+func (t *tx) pause(c *lambdabiz.Commit, h *head) error {
+	if h.paused {
+		return nil
+	}
+	if err := t.prepare(qPause).int(h.no).exec(); err != nil {
+		return err
+	}
+	if h.owner == 0 {
+		return nil
+	}
+	return t.deliver(c, h.no, &lambdabiz.Message{Kind: lambdabiz.MessagePause, ArrivedAt: c.At})
+}
+
+// resume makes the run due. A holder that is about to release it, because of the pause or of the
+// mistake, has the run due at once when it does.
+func (t *tx) resume(c *lambdabiz.Commit, h *head) error {
+	t.wake = true
+	if err := t.prepare(qWithdrawPause).int(h.no).exec(); err != nil {
+		return err
+	}
+	return t.prepare(qResume).int(h.no).int(micros(c.At)).exec()
+}

@@ -1,0 +1,11 @@
+// Package sqlite keeps orchestrations in a SQLite file: the home for one machine, and the default.
+// Any number of processes may work on one file at the same time.
+//
+// What is acknowledged is on disk: the file is in WAL mode with synchronous=FULL. Commits of many runs
+// are one transaction with one fsync. A worker holds a lock file beside the database, named like
+// "orders.db-worker-7", for as long as its process lives, so that others learn at once of its death.
+//
+// The package may import the root package, the driver (github.com/ncruces/go-sqlite3, through its
+// direct interface), github.com/gofrs/flock and the standard library. It starts no goroutines, and
+// works inside a testing/synctest bubble.
+package sqlite

@@ -1,0 +1,94 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+
+	lambdabiz "github.com/lambdabiz/lambdabiz"
+)
+
+const (
+	defaultPage = 100
+	maxPage     = 1000
+)
+
+// List returns a page of runs, newest start first. The cursor is the number of the last run: runs that
+// start meanwhile do not move the pages.
+func (b *Backend) List(ctx context.Context, f lambdabiz.Filter) (lambdabiz.Page, error) {
+	before := int64(math.MaxInt64)
+	if f.Cursor != "" {
+		var err error
+		if before, err = strconv.ParseInt(f.Cursor, 36, 64); err != nil {
+			return lambdabiz.Page{}, fmt.Errorf("list: cursor %q is not of an earlier page", f.Cursor)
+		}
+	}
+	limit := f.Limit
+	if limit <= 0 {
+		limit = defaultPage
+	}
+	limit = min(limit, maxPage)
+	var page lambdabiz.Page
+	err := b.read(ctx, func(c *conn) error {
+		page = lambdabiz.Page{}
+		s := c.list(f, before, limit)
+		var last int64
+		for s.next() {
+			if len(page.Runs) == limit {
+				page.Next = strconv.FormatInt(last, 36)
+				break
+			}
+			run := s.run()
+			last = run.no
+			page.Runs = append(page.Runs, run.record.RunInfo)
+		}
+		return s.done()
+	})
+	return page, err
+}
+
+func (c *conn) list(f lambdabiz.Filter, before int64, limit int) *stmt {
+	var s *stmt
+	if f.IDPrefix == "" {
+		s = c.prepare(qList).null().null()
+	} else {
+		s = c.prepare(qListPrefix).text(f.IDPrefix).optionalText(afterPrefix(f.IDPrefix))
+	}
+	s.int(before)
+	var statuses int64
+	for _, status := range f.Status {
+		statuses |= 1 << (status & 63)
+	}
+	s.int(statuses).optionalText(f.Name).tags(f.Tags).bool(f.Blocked).bool(f.Paused)
+	s.time(f.ScheduledAfter).time(f.ScheduledBefore).bool(f.AllRuns)
+	return s.int(int64(limit) + 1) // one more tells whether there is another page
+}
+
+// afterPrefix returns the least string above all that begin with prefix, empty if there is none.
+func afterPrefix(prefix string) string {
+	b := []byte(prefix)
+	for i := len(b) - 1; i >= 0; i-- {
+		if b[i] < 0xff {
+			b[i]++
+			return string(b[:i+1])
+		}
+	}
+	return ""
+}
+
+// tags binds tags as they are stored: keys are compared as they stand in the JSON text.
+func (s *stmt) tags(tags map[string]string) *stmt {
+	if len(tags) == 0 {
+		return s.null()
+	}
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(tags); err != nil {
+		return s.note(err)
+	}
+	return s.text(text.String())
+}

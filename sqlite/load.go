@@ -1,0 +1,31 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+
+	lambdabiz "github.com/lambdabiz/lambdabiz"
+)
+
+// Load returns a run with its operations and messages, as one snapshot. It waits for no writer.
+func (b *Backend) Load(ctx context.Context, id, runID string) (*lambdabiz.Record, error) {
+	var run *stored
+	err := b.read(ctx, func(c *conn) error {
+		s := c.prepare(qLatest).text(id)
+		if runID != "" {
+			s = c.prepare(qByRunID).text(id).text(runID)
+		}
+		var err error
+		if run, err = s.stored(); err != nil {
+			return err
+		}
+		if run == nil {
+			return fmt.Errorf("load %s: %w", id, lambdabiz.ErrNotFound)
+		}
+		return c.fill(run)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &run.record, nil
+}

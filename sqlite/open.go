@@ -1,0 +1,219 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/ncruces/go-sqlite3"
+)
+
+// Config is for what [Open] decides by itself. The zero value works.
+type Config struct {
+	// Path of the database file. It is created, readable by its owner only, if it does not exist;
+	// its directory must exist.
+	Path string
+
+	// BusyTimeout is how long a call waits for other processes that write. Default: 30 seconds.
+	BusyTimeout time.Duration
+
+	// VFS is the name of a file system that was registered with the driver's vfs package. It must keep
+	// its files where Path says, for the lock files stand beside them. Default: the operating system's.
+	VFS string
+}
+
+// Open opens the database file at path, or creates it. See [OpenConfig].
+func Open(path string) (*Backend, error) {
+	return OpenConfig(context.Background(), Config{Path: path})
+}
+
+// OpenConfig opens a database file, or creates it, and brings its schema up to date. Any number of
+// processes may do so at the same time. It refuses a file that is not ours, one that was written by a
+// newer version, and one that cannot be written, and leaves such a file as it is.
+func OpenConfig(ctx context.Context, c Config) (*Backend, error) {
+	if c.BusyTimeout == 0 {
+		c.BusyTimeout = 30 * time.Second
+	}
+	path, err := prepareFile(c.Path)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", c.Path, err)
+	}
+	b := &Backend{
+		config:  c,
+		path:    path,
+		token:   rand.Int64(),
+		writing: make(chan *writer, 1),
+		reading: make(chan struct{}, maxReaders),
+		watches: make(chan *watch, 1),
+		closed:  make(chan struct{}),
+		locks:   map[int64]*flock.Flock{},
+		doubts:  map[int64][]doubt{},
+	}
+	w := &writer{}
+	err = retryBusy(ctx, c.BusyTimeout, func() error {
+		conn, err := b.connect(ctx, false)
+		if err != nil {
+			return err
+		}
+		if err := b.setUp(ctx, conn); err != nil {
+			_ = conn.close() // the fault is the answer
+			return err
+		}
+		w.conn = conn
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", c.Path, explain(err))
+	}
+	b.writing <- w
+	b.watches <- &watch{seen: map[int64]*sighting{}}
+	return b, nil
+}
+
+// prepareFile creates the file with rights for its owner only; SQLite gives the files beside it the
+// same ones.
+func prepareFile(path string) (string, error) {
+	if path == "" || path == ":memory:" {
+		return "", errors.New("give the path of a file: state that is to survive needs one")
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	switch {
+	case err == nil:
+		if err := f.Close(); err != nil {
+			return "", err
+		}
+	case errors.Is(err, fs.ErrPermission):
+		return "", fmt.Errorf("the file and its directory must be writable: %w", err)
+	default:
+		return "", err
+	}
+	// Lock files are found by name: every process must come to the same one.
+	path, err = filepath.EvalSymlinks(path)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(path)
+}
+
+// connect opens a connection whose settings are verified.
+func (b *Backend) connect(ctx context.Context, reader bool) (*conn, error) {
+	uri := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(b.path)}
+	if b.config.VFS != "" {
+		uri.RawQuery = url.Values{"vfs": {b.config.VFS}}.Encode()
+	}
+	db, err := sqlite3.OpenFlags(uri.String(), sqlite3.OPEN_READWRITE|sqlite3.OPEN_URI)
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{db: db}
+	if err := b.configure(ctx, c, reader); err != nil {
+		_ = c.close() // the fault is the answer
+		return nil, err
+	}
+	return c, nil
+}
+
+// The settings of every connection. The write-ahead log is copied back after 16 MB, which is a second
+// of full load, and does not stay larger on disk than 64 MB.
+var settings = []struct{ set, get, want string }{
+	{"PRAGMA synchronous=FULL", "PRAGMA synchronous", "2"},
+	{"PRAGMA wal_autocheckpoint=4000", "PRAGMA wal_autocheckpoint", "4000"},
+	{"PRAGMA journal_size_limit=67108864", "PRAGMA journal_size_limit", "67108864"},
+	{"PRAGMA trusted_schema=OFF", "PRAGMA trusted_schema", "0"},
+	{"PRAGMA cell_size_check=ON", "PRAGMA cell_size_check", "1"},
+}
+
+func (b *Backend) configure(ctx context.Context, c *conn, reader bool) error {
+	defer c.under(ctx)()
+	if err := c.db.BusyTimeout(b.config.BusyTimeout); err != nil {
+		return err
+	}
+	timeout := strconv.FormatInt(b.config.BusyTimeout.Milliseconds(), 10)
+	if err := c.verify("PRAGMA busy_timeout", timeout); err != nil {
+		return err
+	}
+	for _, s := range settings {
+		if _, err := c.pragma(s.set); err != nil {
+			return fmt.Errorf("%s: %w", s.set, err)
+		}
+		if err := c.verify(s.get, s.want); err != nil {
+			return err
+		}
+	}
+	if reader {
+		_, err := c.pragma("PRAGMA query_only=ON")
+		return err
+	}
+	return nil
+}
+
+func (c *conn) verify(pragma, want string) error {
+	have, err := c.pragma(pragma)
+	if err != nil {
+		return fmt.Errorf("%s: %w", pragma, err)
+	}
+	if have != want {
+		return fmt.Errorf("%s: want %s, have %s", pragma, want, have)
+	}
+	return nil
+}
+
+// explain says in words what the common faults of opening mean.
+func explain(err error) error {
+	switch {
+	case errors.Is(err, sqlite3.NOTADB):
+		return fmt.Errorf("it is not a SQLite database: %w", err)
+	case errors.Is(err, sqlite3.READONLY), errors.Is(err, sqlite3.CANTOPEN):
+		return fmt.Errorf("the file and its directory must be writable: %w", err)
+	case errors.Is(err, sqlite3.FULL):
+		return fmt.Errorf("the disk is full: %w", err)
+	case errors.Is(err, sqlite3.CORRUPT):
+		return fmt.Errorf("the database is damaged: %w", err)
+	}
+	return err
+}
+
+// isFault reports whether an error came from SQLite, and not from a rule of ours.
+func isFault(err error) bool {
+	var code sqlite3.ErrorCode
+	var fault *sqlite3.Error
+	return errors.As(err, &fault) || errors.As(err, &code)
+}
+
+// faultOf maps an error of SQLite's at the edge: an interruption is the context's.
+func faultOf(ctx context.Context, verb string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil && (errors.Is(err, sqlite3.INTERRUPT) || isBusy(err)) {
+		return fmt.Errorf("sqlite: %s: %w", verb, ctx.Err())
+	}
+	return fmt.Errorf("sqlite: %s: %w", verb, explain(err))
+}
+
+// retryBusy repeats do while another connection is in the way. SQLite waits by itself in most places;
+// converting a fresh file to WAL and recovering a log are not among them.
+func retryBusy(ctx context.Context, patience time.Duration, do func() error) error {
+	deadline := time.Now().Add(patience)
+	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
+		err := do()
+		if !isBusy(err) || !time.Now().Before(deadline) {
+			return err
+		}
+		timer := time.NewTimer(time.Duration(rand.Int64N(int64(wait))) + wait/2)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return err
+		case <-timer.C:
+		}
+	}
+}

@@ -1,0 +1,247 @@
+package sqlite
+
+import "strings"
+
+// query names a statement; each connection prepares it once.
+type query int
+
+const (
+	qBegin query = iota
+	qBeginImmediate
+	qCommit
+	qRollback
+	qDataVersion
+
+	qInsertOperations1
+	qInsertOperations4
+	qInsertOperations16
+	qInsertOperations64
+	qGuardedOperation
+	qOperation
+	qOperations
+
+	qInsertRun
+	qGuardedStart
+	qRunHead
+	qLatestHead
+	qRunIDHead
+	qRun
+	qLatest
+	qByRunID
+	qSetStarted
+	qSetProgress
+	qRelease
+	qClose
+	qContinue
+	qTerminate
+	qWake
+	qSetCancel
+	qPause
+	qResume
+
+	qInsertMessage
+	qMessages
+	qNewerMessages
+	qConsume
+	qMoveMessages
+	qWithdrawPause
+	qFindKey
+	qInsertKey
+	qFindKept
+	qFindKeptKey
+	qInsertKept
+	qDropKept
+	qExpireKept
+	qArrivals
+	qLastMessage
+
+	qInsertWorker
+	qFindWorker
+	qBeat
+	qDeleteWorker
+	qWorkers
+	qFree
+	qUnblock
+
+	qDue
+	qNextWake
+	qClaim
+	qClaimHand
+	qFreeDoubtful
+
+	qBatch
+	qFindBatch
+	qForgetWriters
+	qForgetWriter
+
+	qList
+	qListPrefix
+	qPurgeable
+	qPurgeableID
+	qOpenOfID
+	qPurgeOperations
+	qPurgeMessages
+	qPurgeKeys
+	qPurgeRun
+	qLastRun
+	qTombstone
+	qDropTombstones
+
+	queryCount
+)
+
+const (
+	operationColumns = `number, kind, status, attempts, scheduled_at, started_after, ended_after,
+		due_after, expires_after, path, name, target, error, input, result, details`
+	insertOperations = `INSERT OR REPLACE INTO operations (run_no, ` + operationColumns + `) `
+	operationValues  = `(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`
+
+	insertRun = `INSERT INTO runs (status, mode, fence, owner, wake_at, scheduled_at, started_after,
+		deadline_after, chain, id, run_id, name, tags, parent, previous, input) `
+
+	infoColumns = `no, status, mode, fence, owner, paused, cancel_requested, crashes, wake_at,
+		scheduled_at, started_after, ended_after, deadline_after,
+		id, run_id, name, tags, parent, blocked, orphans, previous, next, error`
+	runColumns  = infoColumns + `, input, result, progress`
+	listColumns = infoColumns + `, NULL, NULL, NULL`
+
+	headColumns = `no, fence, status, mode, owner, paused, cancel_requested, blocked IS NOT NULL,
+		wake_at, COALESCE(chain, no), id, run_id, name, parent`
+
+	messageColumns = `number, kind, arrived_at, name, key, operation, status, error, payload`
+
+	// Optional conditions are switched by their parameter, so that no filter changes the text.
+	listWhere = `
+		AND id IS NOT NULL
+		AND no < ?3
+		AND (?4 = 0 OR (1 << status) & ?4 != 0)
+		AND (?5 IS NULL OR name = ?5)
+		AND (?6 IS NULL OR NOT EXISTS (SELECT 1 FROM json_each(?6) AS want WHERE NOT EXISTS (
+			SELECT 1 FROM json_each(r.tags) AS has WHERE has.key = want.key AND has.value = want.value)))
+		AND (?7 = 0 OR (blocked IS NOT NULL AND status < 3))
+		AND (?8 = 0 OR paused = 1)
+		AND (?9 IS NULL OR scheduled_at >= ?9)
+		AND (?10 IS NULL OR scheduled_at < ?10)
+		AND (?11 = 1 OR NOT EXISTS (SELECT 1 FROM runs AS later WHERE later.id = r.id AND later.no > r.no))
+		ORDER BY no DESC LIMIT ?12`
+)
+
+func insertOperationRows(rows int) string {
+	return insertOperations + `VALUES ` + operationValues + strings.Repeat(`,`+operationValues, rows-1)
+}
+
+var queries = [queryCount]string{
+	qBegin:          `BEGIN`,
+	qBeginImmediate: `BEGIN IMMEDIATE`,
+	qCommit:         `COMMIT`,
+	qRollback:       `ROLLBACK`,
+	qDataVersion:    `PRAGMA data_version`,
+
+	qInsertOperations1:  insertOperationRows(1),
+	qInsertOperations4:  insertOperationRows(4),
+	qInsertOperations16: insertOperationRows(16),
+	qInsertOperations64: insertOperationRows(64),
+	qGuardedOperation: insertOperations + `SELECT ?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?
+		WHERE EXISTS (SELECT 1 FROM runs WHERE no = ?1 AND fence = ?18 AND status < 3)`,
+	qOperation:  `SELECT ` + operationColumns + ` FROM operations WHERE run_no = ? AND number = ?`,
+	qOperations: `SELECT ` + operationColumns + ` FROM operations WHERE run_no = ? ORDER BY number`,
+
+	qInsertRun: insertRun + `VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+	qGuardedStart: insertRun + `SELECT ?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?
+		WHERE NOT EXISTS (SELECT 1 FROM runs WHERE id = ?10)
+		AND NOT EXISTS (SELECT 1 FROM kept WHERE id = ?10)
+		AND (?4 <= 0 OR EXISTS (SELECT 1 FROM workers WHERE no = ?4))`,
+	qRunHead:    `SELECT ` + headColumns + ` FROM runs WHERE no = ?`,
+	qLatestHead: `SELECT ` + headColumns + ` FROM runs WHERE id = ? ORDER BY no DESC LIMIT 1`,
+	qRunIDHead:  `SELECT ` + headColumns + ` FROM runs WHERE id = ? AND run_id = ? ORDER BY no DESC LIMIT 1`,
+	qRun:        `SELECT ` + runColumns + ` FROM runs WHERE no = ?`,
+	qLatest:     `SELECT ` + runColumns + ` FROM runs WHERE id = ? ORDER BY no DESC LIMIT 1`,
+	qByRunID:    `SELECT ` + runColumns + ` FROM runs WHERE id = ? AND run_id = ? ORDER BY no DESC LIMIT 1`,
+
+	qSetStarted:  `UPDATE runs SET status = 2, started_after = ?2 - scheduled_at WHERE no = ?1 AND status = 1`,
+	qSetProgress: `UPDATE runs SET progress = ? WHERE no = ?`,
+	qRelease: `UPDATE runs SET owner = CASE mode WHEN 0 THEN 0 ELSE -1 END, wake_at = ?2, blocked = ?3,
+		crashes = 0, crash_mark = 0 WHERE no = ?1 AND status < 3`,
+	qClose: `UPDATE runs SET owner = 0, wake_at = NULL, blocked = NULL, paused = 0, status = ?2,
+		ended_after = ?3 - scheduled_at, result = ?4, error = ?5, orphans = ?6 WHERE no = ?1 AND status < 3`,
+	qContinue: `UPDATE runs SET next = ? WHERE no = ?`,
+	qTerminate: `UPDATE runs SET owner = 0, wake_at = NULL, blocked = NULL, paused = 0, status = 7,
+		fence = fence + 1, ended_after = ?2 - scheduled_at, error = ?3 WHERE no = ?1 AND status < 3`,
+	qWake: `UPDATE runs SET wake_at = ?2 WHERE no = ?1 AND status < 3 AND owner = 0 AND paused = 0
+		AND blocked IS NULL AND (wake_at IS NULL OR wake_at > ?2)`,
+	qSetCancel: `UPDATE runs SET cancel_requested = 1 WHERE no = ?`,
+	qPause:     `UPDATE runs SET paused = 1, wake_at = NULL WHERE no = ?`,
+	qResume:    `UPDATE runs SET paused = 0, blocked = NULL, wake_at = ?2 WHERE no = ?1`,
+
+	qInsertMessage: `INSERT INTO inbox (run_no, kind, arrived_at, name, key, operation, status, error, payload)
+		VALUES (?,?,?,?,?,?,?,?,?)`,
+	qMessages:      `SELECT ` + messageColumns + ` FROM inbox WHERE run_no = ? ORDER BY number`,
+	qNewerMessages: `SELECT ` + messageColumns + ` FROM inbox WHERE run_no = ? AND number > ? ORDER BY number`,
+	qConsume:       `DELETE FROM inbox WHERE number = ? AND run_no = ? AND kind != 3`,
+	qMoveMessages:  `UPDATE inbox SET run_no = ? WHERE run_no = ?`,
+	qWithdrawPause: `DELETE FROM inbox WHERE run_no = ? AND kind = 4`,
+	qFindKey:       `SELECT 1 FROM keys WHERE chain = ? AND key = ?`,
+	qInsertKey:     `INSERT OR IGNORE INTO keys (chain, key) VALUES (?,?)`,
+	qFindKept:      `SELECT name, key, payload, arrived_at FROM kept WHERE id = ? AND until > ? ORDER BY number`,
+	qFindKeptKey:   `SELECT 1 FROM kept WHERE id = ? AND key = ? AND until > ?`,
+	qInsertKept:    `INSERT INTO kept (id, until, arrived_at, name, key, payload) VALUES (?,?,?,?,?,?)`,
+	qDropKept:      `DELETE FROM kept WHERE id = ?`,
+	qExpireKept:    `DELETE FROM kept WHERE until <= ?`,
+	qArrivals: `SELECT r.no, r.fence, r.id, r.run_id, m.number, m.kind, m.arrived_at, m.name, m.key,
+		m.operation, m.status, m.error, m.payload
+		FROM inbox AS m CROSS JOIN runs AS r ON r.no = m.run_no
+		WHERE m.number > ? AND r.owner = ? AND r.status < 3 ORDER BY m.number`,
+
+	qLastMessage: `SELECT seq FROM sqlite_sequence WHERE name = 'inbox'`,
+
+	qInsertWorker: `INSERT INTO workers (joined_at, info) VALUES (?,?)`,
+	qFindWorker:   `SELECT beat FROM workers WHERE no = ?`,
+	qBeat:         `UPDATE workers SET beat = beat + 1 WHERE no = ?`,
+	qDeleteWorker: `DELETE FROM workers WHERE no = ?`,
+	qWorkers:      `SELECT no, beat, joined_at, info FROM workers ORDER BY no`,
+	// The mark counts what is recorded. If it has grown since the last crash, the run got further, and
+	// the count of crashes starts again.
+	qFree: `UPDATE runs SET owner = 0, fence = fence + 1,
+		wake_at = CASE paused WHEN 0 THEN ?2 END,
+		crashes = CASE WHEN o.mark > crash_mark THEN 1 ELSE crashes + 1 END,
+		crash_mark = o.mark
+		FROM (SELECT r.no AS run, (SELECT COALESCE(SUM(1 + attempts + (status >= 3)), 0)
+			FROM operations WHERE run_no = r.no) AS mark FROM runs AS r WHERE r.status < 3 AND r.owner = ?1) AS o
+		WHERE runs.no = o.run`,
+	qUnblock: `UPDATE runs SET wake_at = ?3 WHERE blocked IS NOT NULL AND status < 3 AND owner = 0
+		AND mode = 0 AND paused = 0 AND name IN (SELECT value FROM json_each(?1))
+		AND COALESCE(json_extract(blocked, '$.version'), '') != ?2`,
+
+	qDue: `SELECT no, wake_at FROM runs INDEXED BY runs_open
+		WHERE status < 3 AND owner = 0 AND name = ? AND wake_at <= ? ORDER BY wake_at LIMIT ?`,
+	qNextWake: `SELECT MIN(wake_at) FROM runs INDEXED BY runs_open
+		WHERE status < 3 AND owner = 0 AND name = ? AND wake_at IS NOT NULL`,
+	qClaim:     `UPDATE runs SET owner = ?, fence = fence + 1, wake_at = NULL WHERE no = ?`,
+	qClaimHand: `UPDATE runs SET fence = fence + 1 WHERE no = ?`,
+	qFreeDoubtful: `UPDATE runs SET owner = 0, fence = fence + 1, wake_at = CASE paused WHEN 0 THEN ?4 END
+		WHERE no = ?1 AND owner = ?2 AND fence = ?3 AND status < 3`,
+
+	qBatch: `INSERT INTO writers (token, batch, written_at) VALUES (?,?,?) ON CONFLICT (token)
+		DO UPDATE SET batch = excluded.batch, written_at = excluded.written_at`,
+	qFindBatch:     `SELECT 1 FROM writers WHERE token = ? AND batch = ?`,
+	qForgetWriters: `DELETE FROM writers WHERE written_at < ?`,
+	qForgetWriter:  `DELETE FROM writers WHERE token = ?`,
+
+	qList: `SELECT ` + listColumns + ` FROM runs AS r WHERE ?1 IS NULL AND ?2 IS NULL` + listWhere,
+	qListPrefix: `SELECT ` + listColumns + ` FROM runs AS r
+		WHERE id >= ?1 AND (?2 IS NULL OR id < ?2)` + listWhere,
+
+	qPurgeable: `SELECT no, id, COALESCE(chain, no) FROM runs WHERE status >= 3 AND id IS NOT NULL
+		AND (?1 IS NULL OR scheduled_at + ended_after < ?1) ORDER BY no LIMIT ?2`,
+	qPurgeableID: `SELECT no, id, COALESCE(chain, no) FROM runs WHERE id = ?3 AND status >= 3
+		AND (?1 IS NULL OR scheduled_at + ended_after < ?1) ORDER BY no LIMIT ?2`,
+	qOpenOfID:        `SELECT 1 FROM runs WHERE id = ? AND status < 3`,
+	qPurgeOperations: `DELETE FROM operations WHERE run_no = ?`,
+	qPurgeMessages:   `DELETE FROM inbox WHERE run_no = ?`,
+	qPurgeKeys: `DELETE FROM keys WHERE chain = ?1 AND NOT EXISTS (
+		SELECT 1 FROM runs WHERE id = ?2 AND COALESCE(chain, no) = ?1)`,
+	qPurgeRun:       `DELETE FROM runs WHERE no = ?`,
+	qLastRun:        `SELECT MAX(no) FROM runs`,
+	qTombstone:      `INSERT INTO runs (no, status, mode, fence, owner, scheduled_at) VALUES (?,7,0,0,0,0)`,
+	qDropTombstones: `DELETE FROM runs WHERE id IS NULL AND no < ?`,
+}

@@ -1,0 +1,62 @@
+package sqlite
+
+import (
+	"fmt"
+
+	lambdabiz "github.com/lambdabiz/lambdabiz"
+)
+
+// raise puts an event into the inbox of a run, or keeps it for a start to come. It returns the refusal,
+// if any, and the fault.
+func (t *tx) raise(c *lambdabiz.Commit, r *lambdabiz.Raise) (refusal, fault error) {
+	h, err := t.findHead(r.ID, r.RunID)
+	if err != nil {
+		return nil, err
+	}
+	if h != nil && r.Key != "" {
+		if seen, err := t.prepare(qFindKey).int(h.chain).text(r.Key).found(); err != nil || seen {
+			return nil, err
+		}
+	}
+	if h == nil || h.status.Ended() {
+		if r.RunID == "" && r.Until.After(c.At) {
+			return nil, t.keep(c, r)
+		}
+		if h == nil {
+			return fmt.Errorf("raise %s in %s: %w", r.Name, r.ID, lambdabiz.ErrNotFound), nil
+		}
+		return fmt.Errorf("raise %s in %s: %w", r.Name, r.ID, lambdabiz.ErrClosed), nil
+	}
+	if r.Key != "" {
+		if err := t.prepare(qInsertKey).int(h.chain).text(r.Key).exec(); err != nil {
+			return nil, err
+		}
+	}
+	return nil, t.deliver(c, h.no, &lambdabiz.Message{
+		Kind: lambdabiz.MessageEvent, Name: r.Name, Key: r.Key, Payload: r.Payload, ArrivedAt: c.At,
+	})
+}
+
+// deliver puts a message into an inbox and makes the run due, if a message can.
+func (t *tx) deliver(c *lambdabiz.Commit, no int64, m *lambdabiz.Message) error {
+	t.wake = true
+	if err := t.insertMessage(no, m); err != nil {
+		return err
+	}
+	return t.prepare(qWake).int(no).int(micros(c.At)).exec()
+}
+
+// keep stores an event for a start to come, once by key.
+func (t *tx) keep(c *lambdabiz.Commit, r *lambdabiz.Raise) error {
+	if r.Key != "" {
+		seen, err := t.prepare(qFindKeptKey).text(r.ID).text(r.Key).int(micros(c.At)).found()
+		if err != nil || seen {
+			return err
+		}
+	}
+	if err := t.prepare(qExpireKept).int(micros(c.At)).exec(); err != nil {
+		return err
+	}
+	return t.prepare(qInsertKept).text(r.ID).int(micros(r.Until)).time(c.At).
+		optionalText(r.Name).optionalText(r.Key).blob(r.Payload).exec()
+}

@@ -1,0 +1,169 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"reflect"
+
+	"github.com/ncruces/go-sqlite3"
+
+	lambdabiz "github.com/lambdabiz/lambdabiz"
+)
+
+// commitSingle commits what is one row by one statement, without a transaction around it: that is half
+// the work. It reports false for what it leaves to the general way.
+func (b *Backend) commitSingle(ctx context.Context, c *lambdabiz.Commit) (lambdabiz.Verdict, bool, error) {
+	switch {
+	case isOperation(c):
+		v, err := b.commitOperation(ctx, c)
+		return v, true, err
+	case isStart(c):
+		return b.commitStart(ctx, c)
+	}
+	return lambdabiz.Verdict{}, false, nil
+}
+
+func isOperation(c *lambdabiz.Commit) bool {
+	if c.Run == nil || c.Run.Fence == 0 || len(c.Operations) != 1 {
+		return false
+	}
+	_, known := c.Run.Handle.(int64)
+	return known && isPlain(c) && len(c.Starts) == 0
+}
+
+func isStart(c *lambdabiz.Commit) bool {
+	return c.Run == nil && len(c.Starts) == 1 && isPlain(c) && len(c.Operations) == 0
+}
+
+// isPlain reports whether a commit has nothing but operations and starts.
+func isPlain(c *lambdabiz.Commit) bool {
+	return !c.Conditional && !c.Started && len(c.Consumed) == 0 && c.Progress == nil &&
+		c.Release == nil && c.Close == nil && len(c.Raises) == 0 && len(c.Controls) == 0
+}
+
+// commitOperation writes one operation under the fence.
+func (b *Backend) commitOperation(ctx context.Context, c *lambdabiz.Commit) (lambdabiz.Verdict, error) {
+	no, op := c.Run.Handle.(int64), &c.Operations[0]
+	var v lambdabiz.Verdict
+	err := b.writeOne(ctx, func(conn *conn) error {
+		if err := conn.prepare(qGuardedOperation).bindOperation(no, op).int(c.Run.Fence).exec(); err != nil {
+			return err
+		}
+		if conn.db.Changes() == 0 {
+			v.Err = lambdabiz.ErrFenced
+		}
+		return nil
+	}, func(conn *conn) (bool, error) { return conn.hasOperation(no, op) }, func(conn *conn) error {
+		if !c.Fetch || v.Err != nil {
+			return nil
+		}
+		var err error
+		v.Messages, err = conn.prepare(qNewerMessages).int(no).int(c.Seen).messages()
+		return err
+	})
+	return v, err
+}
+
+// hasOperation reports whether the row says what op says. Then it does not matter who wrote it: the
+// statement would have changed nothing else.
+func (c *conn) hasOperation(no int64, op *lambdabiz.Operation) (bool, error) {
+	s := c.prepare(qOperation).int(no).int(op.Number)
+	if !s.next() {
+		return false, s.done()
+	}
+	have := s.operation()
+	if err := s.done(); err != nil {
+		return false, err
+	}
+	same := bytes.Equal(have.Input, op.Input) && bytes.Equal(have.Result, op.Result) &&
+		bytes.Equal(have.Details, op.Details) && reflect.DeepEqual(have.Error, op.Error)
+	return same && have.Status == op.Status && have.Attempts == op.Attempts && have.ID == op.ID &&
+		micros(have.EndedAt) == micros(op.EndedAt) && micros(have.DueAt) == micros(op.DueAt), nil
+}
+
+// commitStart inserts a run whose id is new, and reports false if it is not, or if events were kept
+// for it.
+func (b *Backend) commitStart(ctx context.Context, c *lambdabiz.Commit) (lambdabiz.Verdict, bool, error) {
+	s := &c.Starts[0]
+	var no int64
+	applied := func(conn *conn) (bool, error) {
+		h, err := conn.findHead(s.ID, s.RunID)
+		if h != nil {
+			no = h.no
+		}
+		return h != nil, err
+	}
+	err := b.writeOne(ctx, func(conn *conn) error {
+		no = 0
+		if err := conn.prepare(qGuardedStart).bindStart(c, s, nil).exec(); err != nil {
+			return err
+		}
+		if conn.db.Changes() > 0 {
+			no = conn.db.LastInsertRowID()
+		}
+		return nil
+	}, applied, nil)
+	if err != nil || no == 0 {
+		return lambdabiz.Verdict{}, false, err
+	}
+	ref := startedRef(c, s, no)
+	if ref.Fence == 0 {
+		b.wakeAll()
+	}
+	return lambdabiz.Verdict{Starts: []lambdabiz.StartVerdict{{Created: true, Run: ref}}}, true, nil
+}
+
+// writeOne runs a statement that is a transaction by itself, and then what is to be read after it.
+func (b *Backend) writeOne(ctx context.Context, do func(*conn) error, applied witness, after func(*conn) error) error {
+	w, err := b.lockWriter(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { b.writing <- w }()
+	if err := w.once(ctx, b, do); err != nil {
+		if isRefusal(err) {
+			w.discardUnless(isBusy(err) || errors.Is(err, sqlite3.INTERRUPT))
+			return faultOf(ctx, "commit", err)
+		}
+		if err := b.resolve(ctx, w, applied, err); err != nil {
+			return faultOf(ctx, "commit", err)
+		}
+	}
+	if after == nil {
+		return nil
+	}
+	// The write is done: only a fault of the connection can still come between.
+	if err := after(w.conn); err != nil {
+		w.discard()
+		return faultOf(ctx, "commit", errors.Join(lambdabiz.ErrOutcomeUnknown, err))
+	}
+	return nil
+}
+
+func (w *writer) once(ctx context.Context, b *Backend, do func(*conn) error) error {
+	defer w.conn.under(ctx)()
+	return retryBusy(ctx, b.config.BusyTimeout, func() error { return do(w.conn) })
+}
+
+func (w *writer) discardUnless(whole bool) {
+	if !whole {
+		w.discard()
+	}
+}
+
+// isRefusal reports whether an error came before anything was written.
+func isRefusal(err error) bool {
+	if !isFault(err) {
+		return true
+	}
+	for _, code := range []sqlite3.ErrorCode{
+		sqlite3.BUSY, sqlite3.INTERRUPT, sqlite3.CONSTRAINT, sqlite3.TOOBIG, sqlite3.MISMATCH, sqlite3.READONLY,
+		sqlite3.RANGE, sqlite3.MISUSE, sqlite3.ERROR,
+	} {
+		if errors.Is(err, code) {
+			return true
+		}
+	}
+	return false
+}

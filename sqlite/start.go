@@ -1,0 +1,171 @@
+package sqlite
+
+import (
+	"fmt"
+
+	lambdabiz "github.com/lambdabiz/lambdabiz"
+)
+
+// claims reports whether the start gives the run to the worker that commits it.
+func claims(s *lambdabiz.RunStart, c *lambdabiz.Commit) bool {
+	return s.Claim && s.Mode == lambdabiz.ModeWorker && c.Worker > 0
+}
+
+// start creates a run, unless its id is used and the policy says otherwise. A run that continues
+// another one comes after it, whatever the policy.
+func (t *tx) start(c *lambdabiz.Commit, s *lambdabiz.RunStart, after *head) (lambdabiz.StartVerdict, error) {
+	if after == nil {
+		existing, err := t.prepare(qLatest).text(s.ID).stored()
+		if err != nil {
+			return lambdabiz.StartVerdict{}, err
+		}
+		if existing != nil {
+			if v, create := existingVerdict(existing, c, s); !create {
+				return v, nil
+			}
+		}
+	}
+	if err := t.prepare(qInsertRun).bindStart(c, s, after).exec(); err != nil {
+		return lambdabiz.StartVerdict{}, err
+	}
+	no := t.db.LastInsertRowID()
+	t.witnessStart(s)
+	if err := t.deliverKept(c, s.ID, no, after); err != nil {
+		return lambdabiz.StartVerdict{}, err
+	}
+	v := lambdabiz.StartVerdict{Created: true, Run: startedRef(c, s, no)}
+	if after != nil {
+		if err := t.prepare(qMoveMessages).int(no).int(after.no).exec(); err != nil {
+			return v, err
+		}
+	}
+	if v.Run.Fence == 0 {
+		t.wake = true
+		return v, nil
+	}
+	var err error
+	v.Messages, err = t.prepare(qMessages).int(no).messages()
+	return v, err
+}
+
+// existingVerdict answers a start whose id is used, or says that a new run is to be created.
+func existingVerdict(existing *stored, c *lambdabiz.Commit, s *lambdabiz.RunStart) (lambdabiz.StartVerdict, bool) {
+	info := existing.record.RunInfo
+	v := lambdabiz.StartVerdict{Run: existing.ref(), Info: info}
+	v.Run.Fence = 0
+	if info.RunID == s.RunID {
+		// The same start has come twice. If its worker holds the run still as it was started, it may not
+		// have heard so: it gets its fence again.
+		if claims(s, c) && info.Worker == c.Worker && existing.fence == 1 {
+			v.Run.Fence = existing.fence
+		}
+		return v, false
+	}
+	open := !info.Status.Ended()
+	switch s.Policy {
+	case lambdabiz.RejectExisting:
+		v.Err = fmt.Errorf("start %s: %w", s.ID, lambdabiz.ErrExists)
+		return v, false
+	case lambdabiz.RejectOpen:
+		if open {
+			v.Err = fmt.Errorf("start %s: it is open: %w", s.ID, lambdabiz.ErrExists)
+		}
+		return v, !open
+	case lambdabiz.RestartEnded:
+		if !open {
+			return v, true
+		}
+	case lambdabiz.RestartFailed:
+		if !open && info.Status != lambdabiz.StatusSucceeded {
+			return v, true
+		}
+	case lambdabiz.UseExisting:
+	}
+	if info.Name != s.Name {
+		v.Err = fmt.Errorf("start %s: it belongs to definition %q: %w", s.ID, info.Name, lambdabiz.ErrExists)
+	}
+	return v, false
+}
+
+// bindStart binds the columns of a new run.
+func (st *stmt) bindStart(c *lambdabiz.Commit, s *lambdabiz.RunStart, after *head) *stmt {
+	held := s.Claim && (s.Mode == lambdabiz.ModeHand || c.Worker > 0)
+	status := lambdabiz.StatusScheduled
+	if held {
+		status = lambdabiz.StatusStarted
+	}
+	st.int(int64(status)).int(int64(s.Mode)).bool(held)
+	switch {
+	case s.Mode == lambdabiz.ModeHand:
+		st.int(handOwner).null()
+	case held:
+		st.int(c.Worker).null()
+	default:
+		st.int(0).int(micros(c.At))
+	}
+	st.int(micros(c.At))
+	if held {
+		st.int(0)
+	} else {
+		st.null()
+	}
+	st.after(s.Deadline, c.At)
+	previous := ""
+	parent := s.Parent
+	if after == nil {
+		st.null()
+	} else {
+		st.int(after.chain)
+		previous = after.runID
+		if parent == nil {
+			parent = after.parent // who waits for the chain waits for its last run
+		}
+	}
+	st.text(s.ID).text(s.RunID).optionalText(s.Name).tags(s.Tags)
+	return st.json(parent, parent == nil).optionalText(previous).blob(s.Input)
+}
+
+func startedRef(c *lambdabiz.Commit, s *lambdabiz.RunStart, no int64) lambdabiz.RunRef {
+	ref := lambdabiz.RunRef{ID: s.ID, RunID: s.RunID, Handle: no}
+	if s.Claim && (s.Mode == lambdabiz.ModeHand || c.Worker > 0) {
+		ref.Fence = 1
+	}
+	return ref
+}
+
+// witnessStart makes the new run id tell whether the transaction was applied: nobody else writes it.
+func (t *tx) witnessStart(s *lambdabiz.RunStart) {
+	id, runID := s.ID, s.RunID
+	t.witness = func(c *conn) (bool, error) { return c.prepare(qRunIDHead).text(id).text(runID).found() }
+}
+
+// deliverKept moves the events that were kept for a start into the inbox of the new run.
+func (t *tx) deliverKept(c *lambdabiz.Commit, id string, no int64, after *head) error {
+	chain := no
+	if after != nil {
+		chain = after.chain
+	}
+	var kept []lambdabiz.Message
+	s := t.prepare(qFindKept).text(id).int(micros(c.At))
+	for s.next() {
+		kept = append(kept, lambdabiz.Message{
+			Kind: lambdabiz.MessageEvent, Name: s.getText(), Key: s.getText(),
+			Payload: s.getBlob(), ArrivedAt: s.getTime(),
+		})
+	}
+	if err := s.done(); err != nil {
+		return err
+	}
+	for i := range kept {
+		if err := t.insertMessage(no, &kept[i]); err != nil {
+			return err
+		}
+		if kept[i].Key == "" {
+			continue
+		}
+		if err := t.prepare(qInsertKey).int(chain).text(kept[i].Key).exec(); err != nil {
+			return err
+		}
+	}
+	return t.prepare(qDropKept).text(id).exec()
+}

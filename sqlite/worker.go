@@ -1,0 +1,192 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	lambdabiz "github.com/lambdabiz/lambdabiz"
+)
+
+// Join registers a worker. It holds a lock file for the worker, until Leave, Close or the end of the
+// process: by that other processes see at once that a worker is gone.
+func (b *Backend) Join(ctx context.Context, w lambdabiz.WorkerInfo) (int64, error) {
+	var number int64
+	err := b.write(ctx, "join", func(t *tx) error {
+		if err := t.prepare(qInsertWorker).int(micros(t.at)).json(w, false).exec(); err != nil {
+			return err
+		}
+		number = t.db.LastInsertRowID()
+		// The lock is taken before anybody can see the row, or it would look like a dead worker's.
+		if err := b.hold(number); err != nil {
+			return err
+		}
+		t.undo = append(t.undo, func() { b.letGo(number) })
+		err := t.prepare(qUnblock).json(w.Names, false).text(w.Version).int(micros(t.at)).exec()
+		t.wake = err == nil && t.db.Changes() > 0
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return number, nil
+}
+
+// Renew moves the worker's heartbeat; ErrFenced if the worker has been removed.
+func (b *Backend) Renew(ctx context.Context, worker int64) error {
+	return b.write(ctx, "renew", func(t *tx) error {
+		if err := t.prepare(qBeat).int(worker).exec(); err != nil {
+			return err
+		}
+		if t.db.Changes() == 0 {
+			return fmt.Errorf("worker %d was removed: %w", worker, lambdabiz.ErrFenced)
+		}
+		return nil
+	})
+}
+
+// Leave removes a worker and frees its runs, in one transaction. Their fences move, so that the worker
+// can write nothing more, even before somebody else claims them.
+func (b *Backend) Leave(ctx context.Context, worker int64, beat int64) error {
+	err := b.write(ctx, "leave", func(t *tx) error {
+		s := t.prepare(qFindWorker).int(worker)
+		known := s.next()
+		var current int64
+		if known {
+			current = s.getInt()
+		}
+		if err := s.done(); err != nil || !known {
+			return err
+		}
+		if beat >= 0 && current != beat {
+			return fmt.Errorf("worker %d is alive: %w", worker, lambdabiz.ErrStale)
+		}
+		if err := t.prepare(qFree).int(worker).int(micros(t.at)).exec(); err != nil {
+			return err
+		}
+		t.wake = true
+		return t.prepare(qDeleteWorker).int(worker).exec()
+	})
+	if err == nil {
+		b.letGo(worker)
+	}
+	return err
+}
+
+// Workers returns the registered workers. A worker whose lock nobody holds is gone.
+func (b *Backend) Workers(ctx context.Context) ([]lambdabiz.WorkerRecord, error) {
+	var all []lambdabiz.WorkerRecord
+	err := b.read(ctx, func(c *conn) error {
+		all = nil
+		s := c.prepare(qWorkers)
+		for s.next() {
+			r := lambdabiz.WorkerRecord{Number: s.getInt(), Beat: s.getInt(), JoinedAt: s.getTime()}
+			s.getJSON(&r.WorkerInfo)
+			all = append(all, r)
+		}
+		return s.done()
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		if all[i].Gone, err = b.isGone(all[i].Number); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func (b *Backend) lockPath(worker int64) string {
+	return b.path + "-worker-" + strconv.FormatInt(worker, 10)
+}
+
+// hold takes the lock of a worker of this process.
+func (b *Backend) hold(worker int64) error {
+	path := b.lockPath(worker)
+	l := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o600))
+	locked, err := l.TryLock()
+	if err != nil {
+		return fmt.Errorf("lock %s: %w", path, err)
+	}
+	if !locked {
+		return fmt.Errorf("lock %s: another process holds it", path)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.locks[worker] = l
+	return nil
+}
+
+// letGo removes the lock file of a worker that is no more.
+func (b *Backend) letGo(worker int64) {
+	_ = os.Remove(b.lockPath(worker)) // without its row nobody looks for it
+	b.mu.Lock()
+	l := b.locks[worker]
+	delete(b.locks, worker)
+	delete(b.doubts, worker)
+	b.mu.Unlock()
+	if l != nil {
+		_ = l.Close() // the file is removed: nobody can want its lock
+	}
+}
+
+// isGone asks for a shared lock, which several may have at a time, so that observers do not take each
+// other for the worker.
+func (b *Backend) isGone(worker int64) (bool, error) {
+	b.mu.Lock()
+	_, ours := b.locks[worker]
+	b.mu.Unlock()
+	if ours {
+		return false, nil
+	}
+	l := flock.New(b.lockPath(worker), flock.SetFlag(os.O_RDONLY))
+	free, err := l.TryRLock()
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("lock of worker %d: %w", worker, err)
+	}
+	return free, l.Close()
+}
+
+// doubt is a claim of which nobody knows whether it was made: its worker would hold a run without
+// knowing it. The worker's next claim gives it back.
+type doubt struct{ no, fence int64 }
+
+func (b *Backend) addDoubts(worker int64, runs []lambdabiz.Claimed) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, r := range runs {
+		b.doubts[worker] = append(b.doubts[worker], doubt{r.Ref.Handle.(int64), r.Ref.Fence})
+	}
+}
+
+func (t *tx) settle(b *Backend, worker int64, now time.Time) error {
+	b.mu.Lock()
+	doubts := b.doubts[worker]
+	delete(b.doubts, worker)
+	b.mu.Unlock()
+	if len(doubts) == 0 {
+		return nil
+	}
+	t.undo = append(t.undo, func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.doubts[worker] = append(b.doubts[worker], doubts...)
+	})
+	for _, d := range doubts {
+		err := t.prepare(qFreeDoubtful).int(d.no).int(worker).int(d.fence).int(micros(now)).exec()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,201 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ncruces/go-sqlite3"
+
+	lambdabiz "github.com/lambdabiz/lambdabiz"
+)
+
+// writer is the only connection of a Backend that writes. Whoever holds it has taken it out of
+// Backend.writing.
+type writer struct {
+	conn  *conn // nil after a fault: the next one who writes opens it anew
+	batch int64 // the last transaction that named itself in the table of writers
+}
+
+// tx is a transaction that writes.
+type tx struct {
+	*conn
+	at time.Time // for what has no time of its own
+
+	wake    bool    // somebody may have something to claim
+	witness witness // tells afterwards whether the transaction was applied; nil for its number
+	undo    []func()
+	rows    operationRows
+}
+
+// witness reports whether a transaction was applied.
+type witness func(*conn) (bool, error)
+
+func (w *writer) close() error {
+	if w.conn == nil {
+		return nil
+	}
+	return w.conn.close()
+}
+
+// discard gives up the connection: what state it is in is not known any more.
+func (w *writer) discard() {
+	if w.conn != nil {
+		_ = w.conn.close() // it is given up because of an error that is reported
+		w.conn = nil
+	}
+}
+
+func (b *Backend) lockWriter(ctx context.Context) (*writer, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	select {
+	case <-b.closed:
+		return nil, errClosed
+	default:
+	}
+	select {
+	case <-b.closed:
+		return nil, errClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case w := <-b.writing:
+		if w.conn != nil {
+			return w, nil
+		}
+		c, err := b.connect(ctx, false)
+		if err != nil {
+			b.writing <- w
+			return nil, faultOf(ctx, "reopen", err)
+		}
+		w.conn = c
+		return w, nil
+	}
+}
+
+// write runs do in one transaction. When it returns nil, what was written is on disk. Any error means
+// that nothing was applied, except one that wraps ErrOutcomeUnknown.
+func (b *Backend) write(ctx context.Context, verb string, do func(*tx) error) error {
+	w, err := b.lockWriter(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { b.writing <- w }()
+	t, err := b.transact(ctx, w, do)
+	if err != nil {
+		for _, undo := range t.undo {
+			undo()
+		}
+		if isFault(err) {
+			return faultOf(ctx, verb, err)
+		}
+		return err
+	}
+	if t.wake {
+		b.wakeAll()
+	}
+	return nil
+}
+
+func (b *Backend) transact(ctx context.Context, w *writer, do func(*tx) error) (*tx, error) {
+	t := &tx{conn: w.conn, at: time.Now()}
+	if err := begin(ctx, w.conn, b.config.BusyTimeout); err != nil {
+		if !isBusy(err) && !errors.Is(err, sqlite3.INTERRUPT) {
+			w.discard()
+		}
+		return t, err
+	}
+	before := w.conn.db.TotalChanges()
+	err := do(t)
+	if err == nil && w.conn.db.TotalChanges() == before && w.conn.rollback() {
+		return t, nil // refusals only: there is nothing to wait for the disk for
+	}
+	if err == nil {
+		err = b.name(w, t)
+	}
+	if err == nil && w.conn.db.GetAutocommit() {
+		err = fmt.Errorf("commit: SQLite has rolled the transaction back: %w", sqlite3.ABORT)
+	}
+	if err != nil {
+		// After a fault nobody knows what the connection still believes; our own refusals leave it whole.
+		if usable := w.conn.rollback(); !usable || isFault(err) {
+			w.discard()
+		}
+		return t, err
+	}
+	if err := w.conn.exec(qCommit); err != nil {
+		return t, b.resolve(ctx, w, t.witness, err)
+	}
+	return t, nil
+}
+
+// begin takes the write lock first, so that no statement within finds out later that it has to wait.
+func begin(ctx context.Context, c *conn, patience time.Duration) error {
+	defer c.under(ctx)()
+	return retryBusy(ctx, patience, func() error { return c.exec(qBeginImmediate) })
+}
+
+// name writes the number of the transaction, if nothing in it tells as well whether it was applied.
+func (b *Backend) name(w *writer, t *tx) error {
+	if t.witness != nil {
+		return nil
+	}
+	w.batch++
+	if w.batch == 1 {
+		// Rows of processes that died: a failed COMMIT is looked up within seconds.
+		old := t.at.Add(-24 * time.Hour)
+		if err := t.prepare(qForgetWriters).time(old).exec(); err != nil {
+			return err
+		}
+	}
+	number := w.batch
+	t.witness = func(c *conn) (bool, error) {
+		return c.prepare(qFindBatch).int(b.token).int(number).found()
+	}
+	return t.prepare(qBatch).int(b.token).int(number).time(t.at).exec()
+}
+
+// resolve finds out what became of a transaction whose end failed. It returns nil if the transaction
+// was applied, the cause if it was not and never will be, and ErrOutcomeUnknown if that is not to be
+// found out.
+//
+// A new connection looks for the witness. Then it writes: if the frames of the failed commit are still
+// in the log, beyond its valid end, this overwrites them. Without that they could come back to life
+// when the log is recovered after a crash.
+func (b *Backend) resolve(ctx context.Context, w *writer, applied witness, cause error) error {
+	w.discard()
+	unknown := func(err error) error {
+		w.discard()
+		return fmt.Errorf("%w: %w (read back: %w)", lambdabiz.ErrOutcomeUnknown, cause, err)
+	}
+	ctx = context.WithoutCancel(ctx)
+	c, err := b.connect(ctx, false)
+	if err != nil {
+		return unknown(err)
+	}
+	w.conn = c
+	if err := begin(ctx, c, b.config.BusyTimeout); err != nil {
+		return unknown(err)
+	}
+	found, err := applied(c)
+	if err != nil {
+		return unknown(err)
+	}
+	w.batch++
+	err = c.prepare(qBatch).int(b.token).int(w.batch).int(time.Now().UnixMicro()).exec()
+	if err == nil {
+		err = c.exec(qCommit)
+	}
+	switch {
+	case err != nil && errors.Is(cause, sqlite3.FULL) && !found:
+		w.discard() // there was no room for the frame that ends a transaction
+		return cause
+	case err != nil:
+		return unknown(err)
+	case found:
+		return nil
+	}
+	return cause
+}

@@ -1,0 +1,498 @@
+package lambdabiz
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+)
+
+// maxCrashes is how many claims in a row without a new record make a crash loop.
+const maxCrashes = 5
+
+// stopGrace is how long a draining worker waits for bodies whose contexts it has ended.
+const stopGrace = 2 * time.Second
+
+// Run makes the engine a worker: it claims orchestrations whose definitions are registered and drives
+// them until ctx ends. Then it drains: it claims nothing more, lets tasks and steps that run end within
+// the drain timeout, records them, releases all orchestrations, and returns nil. Attempts that it cut
+// are not charged. It returns an error when it could not begin. An engine has one Run at a time.
+func (e *Engine) Run(ctx context.Context) error {
+	e.mu.Lock()
+	if e.running {
+		e.mu.Unlock()
+		return errors.New("run engine: it runs already")
+	}
+	e.running = true
+	e.mu.Unlock()
+	w := &worker{e: e, peers: map[int64]*peer{}}
+	if err := w.join(ctx); err != nil {
+		e.mu.Lock()
+		e.running = false
+		e.mu.Unlock()
+		return fmt.Errorf("run engine: %w", err)
+	}
+	e.log.Info("worker started", "worker", e.worker.Load(), "backend", e.desc.Name)
+	stop := make(chan struct{})
+	beats := make(chan struct{})
+	go func() {
+		defer close(beats)
+		w.keepAlive(stop)
+	}()
+	w.loop(ctx)
+	w.drain()
+	close(stop)
+	<-beats
+	w.leave()
+	e.log.Info("worker stopped")
+	return nil
+}
+
+// worker is the life of an engine between Run's begin and end. Its fields belong to Run's goroutine.
+type worker struct {
+	e       *Engine
+	through int64
+	next    time.Time // when the next run is due, as far as the backend knows
+	failed  int       // claims in a row
+
+	watching sync.Mutex // held over the watch's I/O: there is one at a time
+	peers    map[int64]*peer
+}
+
+// peer is another worker, as this one has seen it.
+type peer struct {
+	beat   int64
+	since  time.Time // when the beat was first seen
+	looked time.Time
+}
+
+// join registers the worker, and takes over at once what processes that are gone have left.
+func (w *worker) join(ctx context.Context) error {
+	e := w.e
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	number, err := e.backend.Join(ctx, WorkerInfo{
+		Names: e.registry.names(), Version: e.version, Host: host, PID: os.Getpid(),
+	})
+	if err != nil {
+		return fmt.Errorf("join as a worker: %w", err)
+	}
+	e.worker.Store(number)
+	w.through = 0
+	if err := w.watch(ctx); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	e.accepting = true
+	e.mu.Unlock()
+	return nil
+}
+
+// loop claims until ctx ends.
+func (w *worker) loop(ctx context.Context) {
+	var wake <-chan struct{}
+	if waker, ok := w.e.backend.(Waker); ok {
+		wake = waker.Wake()
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		more := w.claim(ctx)
+		if more {
+			continue
+		}
+		if wait, ok := w.wait(); ok {
+			timer.Reset(wait)
+		} else {
+			timer.Stop()
+		}
+		select {
+		case <-ctx.Done():
+		case <-w.e.kicks:
+		case <-wake:
+		case <-timer.C:
+		}
+	}
+}
+
+// wait is how long there is nothing to do, unless somebody kicks.
+func (w *worker) wait() (time.Duration, bool) {
+	poll := w.e.config.PollInterval
+	if w.failed > 0 {
+		return commitBackoff.wait(w.failed), true
+	}
+	if w.next.IsZero() {
+		return poll, poll > 0
+	}
+	wait := max(time.Until(w.next), 0)
+	if w.e.full() {
+		wait = max(wait, time.Second)
+	}
+	if poll > 0 {
+		wait = min(wait, poll)
+	}
+	return wait, true
+}
+
+// claim asks the backend once, and reports whether there is more at once.
+func (w *worker) claim(ctx context.Context) bool {
+	e := w.e
+	claims, err := e.backend.Claim(ctx, ClaimRequest{
+		Worker: e.worker.Load(), Names: e.registry.names(), Limit: e.room(), Now: now(),
+		After: w.through, Wait: time.Minute,
+	})
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return false
+	case errors.Is(err, ErrFenced):
+		w.rejoin(ctx)
+		return false
+	case err != nil:
+		w.failed++
+		e.log.Error("claim work", "error", err, "try", w.failed)
+		return false
+	}
+	w.failed, w.through, w.next = 0, claims.Through, claims.NextWake
+	for i := range claims.Runs {
+		e.adopt(&claims.Runs[i])
+	}
+	for _, a := range claims.Arrived {
+		if r := e.resident(a.Ref.RunID); r != nil {
+			r.deliver(a.Messages)
+		}
+	}
+	return claims.More && e.room() > 0
+}
+
+// rejoin begins a new life after this worker was declared dead: it owns nothing any more.
+func (w *worker) rejoin(ctx context.Context) {
+	e := w.e
+	e.log.Warn("this worker was declared dead and has lost its orchestrations", "worker", e.worker.Load())
+	for _, r := range e.allResidents() {
+		r.evict(ErrFenced)
+	}
+	if err := w.join(ctx); err != nil {
+		w.failed++
+		e.log.Error("join again", "error", err)
+	}
+}
+
+// maxClaims is how many runs one request asks for.
+const maxClaims = 256
+
+func (e *Engine) room() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return max(0, min(maxClaims, e.config.MaxResident-len(e.residents)))
+}
+
+func (e *Engine) full() bool { return e.room() == 0 }
+
+func (e *Engine) resident(runID string) *run {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.residents[runID]
+}
+
+func (e *Engine) allResidents() []*run {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	runs := make([]*run, 0, len(e.residents))
+	for _, r := range e.residents {
+		if !r.hand {
+			runs = append(runs, r)
+		}
+	}
+	return runs
+}
+
+// adopt makes a claimed run resident, or goes on with the copy that is.
+func (e *Engine) adopt(c *Claimed) *run {
+	if old := e.resident(c.RunID); old != nil {
+		if e.endsClaim && old.resume(c) {
+			return old
+		}
+		old.evict(ErrFenced)
+	}
+	r := newRun(context.Background(), e, c)
+	r.def = e.registry.definition(c.Name)
+	if r.enter() {
+		go r.start(c)
+	} else {
+		r.stop(ErrStopped)
+	}
+	return r
+}
+
+// enter puts a run among the residents. It reports false when the worker drains.
+func (r *run) enter() bool {
+	e := r.e
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.residents[r.info.RunID] = r
+	if len(e.residents) == 1 {
+		select {
+		case e.busy <- struct{}{}:
+		default:
+		}
+	}
+	return e.accepting || r.hand
+}
+
+// start runs the code of a claimed run.
+func (r *run) start(c *Claimed) {
+	r.mu.Lock()
+	r.pending.started = c.StartedAt.IsZero()
+	r.acceptLocked(c.Messages)
+	r.armLocked()
+	switch {
+	case c.Crashes >= maxCrashes:
+		r.blockLocked(Blocked{Reason: fmt.Sprintf(
+			"%d workers in a row died while they ran it, without a new record", c.Crashes)})
+	case r.def == nil:
+		r.blockLocked(Blocked{Reason: fmt.Sprintf("no definition with the name %q is registered", r.info.Name)})
+	}
+	r.started = true
+	live := r.phase == phaseLive
+	r.mu.Unlock()
+	if live {
+		r.e.hooks.runStarted(r)
+		r.main()
+	}
+}
+
+// resume goes on with a run that stayed in memory after a commit ended its claim. It reports false
+// when the claim does not follow on that commit.
+func (r *run) resume(c *Claimed) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.phase != phaseLive || r.claimed || c.Follows != r.ref.Fence {
+		return false
+	}
+	r.ref, r.claimed = c.Ref, true
+	r.e.idle.remove(r)
+	for i := range c.Operations {
+		rec := &c.Operations[i]
+		o := r.ops[rec.ID]
+		if o != nil && !o.Status.Ended() && rec.Status.Ended() && r.e.performs(rec.Kind) {
+			o.Operation = *rec
+			r.hookEnded(o)
+			r.wakeLocked(o.waiter)
+		}
+	}
+	r.acceptLocked(c.Messages)
+	r.fireLocked(now())
+	r.moved.Broadcast()
+	if r.phase == phaseLive && r.active == r.flushers {
+		r.e.spawn(func() { // nobody woke: the claim must be answered all the same
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.idleLocked()
+		})
+	}
+	return true
+}
+
+// evict ends a run in this process at once.
+func (r *run) evict(cause error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.evictLocked(cause)
+}
+
+// stop releases a run for other workers.
+func (r *run) stop(cause error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stopLocked(Release{WakeAt: now()}, cause)
+}
+
+// forget is called when a run is dead, with its lock held.
+func (e *Engine) forget(r *run) {
+	e.alarms.set(r, time.Time{})
+	e.idle.remove(r)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.residents[r.info.RunID] == r {
+		delete(e.residents, r.info.RunID)
+	}
+	for _, ch := range e.watchers[r.info.ID] {
+		select {
+		case ch <- true:
+		default:
+		}
+	}
+	if e.drained != nil && len(e.residents) == 0 {
+		close(e.drained)
+		e.drained = nil
+	}
+}
+
+// adoptStarts runs what a commit has started and claimed.
+func (e *Engine) adoptStarts(c *Commit, v Verdict) *run {
+	var last *run
+	for i := range c.Starts {
+		s := &c.Starts[i]
+		if !s.Claim || i >= len(v.Starts) || !v.Starts[i].Created {
+			continue
+		}
+		last = e.adopt(&Claimed{
+			Ref: v.Starts[i].Run,
+			Record: Record{Messages: v.Starts[i].Messages, RunInfo: RunInfo{
+				ID: s.ID, Name: s.Name, RunID: s.RunID, Mode: s.Mode, Status: StatusStarted, Tags: s.Tags,
+				Parent: s.Parent, Input: s.Input, ScheduledAt: c.At, StartedAt: c.At, Deadline: s.Deadline,
+			}},
+		})
+	}
+	return last
+}
+
+// keepAlive renews the worker while it owns runs, and watches the others.
+func (w *worker) keepAlive(stop <-chan struct{}) {
+	e := w.e
+	beat := e.config.Lease / 3
+	look := min(beat, time.Second)
+	if e.config.PollInterval < 0 {
+		look = 0 // nobody else uses the store
+	}
+	var beaten time.Time
+	for {
+		wait := beat
+		if look > 0 {
+			wait = look
+		} else if !w.owning(stop) {
+			return
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-stop:
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), e.config.Lease)
+		if time.Since(beaten) >= beat-look && len(e.allResidents()) > 0 {
+			if err := e.backend.Renew(ctx, e.worker.Load()); err != nil {
+				e.log.Error("renew the worker's lease", "error", err)
+				e.kick() // if it was declared dead, the next claim says so
+			}
+			beaten = time.Now()
+		}
+		if look > 0 {
+			if err := w.watch(ctx); err != nil {
+				e.log.Error("watch other workers", "error", err)
+			}
+		}
+		cancel()
+	}
+}
+
+// owning blocks until the worker owns a run. It reports false when the worker stops.
+func (w *worker) owning(stop <-chan struct{}) bool {
+	for len(w.e.allResidents()) == 0 {
+		select {
+		case <-stop:
+			return false
+		case <-w.e.busy:
+		}
+	}
+	return true
+}
+
+// watch takes over from workers that are gone, or whose heartbeat has not moved for a lease on this
+// process's own clock, watched without a gap.
+func (w *worker) watch(ctx context.Context) error {
+	w.watching.Lock()
+	defer w.watching.Unlock()
+	e := w.e
+	workers, err := e.backend.Workers(ctx)
+	if err != nil {
+		return fmt.Errorf("list workers: %w", err)
+	}
+	at := time.Now()
+	seen := map[int64]*peer{}
+	for _, other := range workers {
+		if other.Number == e.worker.Load() {
+			continue
+		}
+		p := w.peers[other.Number]
+		if p == nil || p.beat != other.Beat || at.Sub(p.looked) > e.config.Lease/2 {
+			p = &peer{beat: other.Beat, since: at}
+		}
+		p.looked = at
+		seen[other.Number] = p
+		if !other.Gone && at.Sub(p.since) < e.config.Lease {
+			continue
+		}
+		err := e.backend.Leave(ctx, other.Number, other.Beat)
+		if err != nil && !errors.Is(err, ErrStale) {
+			return fmt.Errorf("take over from worker %d: %w", other.Number, err)
+		}
+		if err == nil {
+			e.log.Warn("took over from a worker", "worker", other.Number, "host", other.Host, "pid", other.PID, "gone", other.Gone)
+			e.kick()
+		}
+	}
+	w.peers = seen
+	return nil
+}
+
+// drain releases all runs, and gives what runs in them some time to end.
+func (w *worker) drain() {
+	e := w.e
+	e.mu.Lock()
+	e.accepting = false
+	drained := make(chan struct{})
+	if len(e.residents) == 0 {
+		close(drained)
+	} else {
+		e.drained = drained
+	}
+	e.mu.Unlock()
+	for _, r := range e.allResidents() {
+		r.stop(ErrStopped)
+	}
+	if within(drained, e.config.DrainTimeout) {
+		return
+	}
+	for _, r := range e.allResidents() {
+		r.endBase(ErrStopped)
+	}
+	if within(drained, stopGrace) {
+		return
+	}
+	for _, r := range e.allResidents() {
+		e.log.Warn("a task or step does not end; it will run again elsewhere", "orchestration", r.info.ID)
+		close(r.abandoned)
+		r.evict(ErrStopped)
+	}
+}
+
+func within(done <-chan struct{}, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-done:
+		return true
+	case <-t.C:
+		return false
+	}
+}
+
+// leave removes the worker, which frees whatever it still owns.
+func (w *worker) leave() {
+	e := w.e
+	ctx, cancel := context.WithTimeout(context.Background(), e.config.Lease)
+	defer cancel()
+	if err := e.backend.Leave(ctx, e.worker.Load(), -1); err != nil {
+		e.log.Error("leave", "error", err)
+	}
+	e.worker.Store(0)
+	e.mu.Lock()
+	e.running = false
+	e.mu.Unlock()
+}
