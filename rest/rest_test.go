@@ -290,7 +290,7 @@ func TestDefaultRetry(t *testing.T) {
 		attempts := map[string]int{}
 		fake := func(_ context.Context, r rest.Request) (rest.Response, error) {
 			attempts[r.Method]++
-			return rest.Response{}, errors.New("no answer")
+			return rest.Response{}, lambdabiz.RetryAfter(errors.New("no answer"), 5*time.Second)
 		}
 		o := create(t, newEngine(t, newMemory(t), lambdabiz.NewService("GET", fake), lambdabiz.NewService("POST", fake)))
 		_, err := rest.Get[Employee](o, "get", "http://a.example")
