@@ -98,7 +98,7 @@ func (m *model) write(r *modelRun, c *lambdabiz.Commit) {
 }
 
 // proceed begins the run that continues r: it has r's log, and so its messages and keys.
-func (m *model) proceed(r *modelRun, s lambdabiz.Start, at time.Time) {
+func (m *model) proceed(r *modelRun, s lambdabiz.RunStart, at time.Time) {
 	next := m.create(s, at)
 	next.ID, next.Parent, next.Previous = r.ID, r.Parent, r.RunID
 	next.CancelRequested = r.CancelRequested
@@ -120,7 +120,7 @@ func (m *model) end(r *modelRun, at time.Time, status lambdabiz.Status, failure 
 	}
 }
 
-func (m *model) create(s lambdabiz.Start, at time.Time) *modelRun {
+func (m *model) create(s lambdabiz.RunStart, at time.Time) *modelRun {
 	r := &modelRun{wanted: true}
 	r.ID, r.RunID, r.Name, r.Mode, r.Input = s.ID, s.RunID, s.Name, s.Mode, s.Input
 	r.Status, r.Deadline, r.Tags, r.Parent = lambdabiz.StatusScheduled, s.Deadline, s.Tags, s.Parent
@@ -129,7 +129,7 @@ func (m *model) create(s lambdabiz.Start, at time.Time) *modelRun {
 	return r
 }
 
-func (m *model) start(c *lambdabiz.Commit, s lambdabiz.Start) lambdabiz.StartVerdict {
+func (m *model) start(c *lambdabiz.Commit, s lambdabiz.RunStart) lambdabiz.StartVerdict {
 	if r := m.find(s.ID, ""); r != nil {
 		v := lambdabiz.StartVerdict{Info: r.RunInfo, Run: lambdabiz.RunRef{ID: r.ID, RunID: r.RunID}}
 		repetition := r.RunID == s.RunID

@@ -177,7 +177,7 @@ func (s *script) anyRun(id string) string {
 // is left open. Only a worker that is registered claims, and only where a start can claim.
 func (s *script) startCommit(alone bool) lambdabiz.Commit {
 	id := s.anyIDWhere(s.hasKept)
-	start := lambdabiz.Start{
+	start := lambdabiz.RunStart{
 		ID: id, RunID: s.fresh(id + "#"), Name: s.nameOf(id), Input: text(s.fresh("in")),
 		Policy: lambdabiz.StartPolicy(s.draw(5, "policy")),
 		Tags:   map[string]string{"t": fmt.Sprint(s.draw(2, "tag"))},
@@ -195,7 +195,7 @@ func (s *script) startCommit(alone bool) lambdabiz.Commit {
 	if alone && id != s.hand() && !s.model.endsClaim && len(workers) == scriptSlots {
 		start.Claim = s.draw.one(2, "claim")
 	}
-	return lambdabiz.Commit{At: s.now, Starts: []lambdabiz.Start{start}}
+	return lambdabiz.Commit{At: s.now, Starts: []lambdabiz.RunStart{start}}
 }
 
 // raise is an event to any id. With the run id of a run that is not the latest it has no key, and with

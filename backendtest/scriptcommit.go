@@ -111,7 +111,7 @@ func (s *script) ending(p *part, t *ticket) {
 			c.Close = s.outcome()
 			break
 		}
-		next := lambdabiz.Start{
+		next := lambdabiz.RunStart{
 			ID: t.ref.ID, RunID: s.fresh(t.ref.ID + "#"), Name: s.nameOf(t.ref.ID), Mode: r.Mode, Input: text(s.fresh("in")),
 		}
 		c.Close, c.Conditional = s.outcome(), true
@@ -158,7 +158,7 @@ func (s *script) messages(p *part, t *ticket, alone bool) {
 				ID: t.ref.ID, RunID: t.ref.RunID, Operation: start.Operation, Detached: s.draw.one(4, "detached"),
 			}
 			c.Operations = append(c.Operations, pending(start.Operation, lambdabiz.KindChild))
-			c.Starts = []lambdabiz.Start{start}
+			c.Starts = []lambdabiz.RunStart{start}
 		}
 	}
 	continues := c.Close != nil && c.Close.Next != nil

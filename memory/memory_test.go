@@ -63,7 +63,7 @@ func TestAnUnknownControlIsRefused(t *testing.T) {
 	ctx := context.Background()
 	b := open(memory.Config{})(t)
 	v, err := b.Commit(ctx, []*lambdabiz.Commit{{
-		Starts:   []lambdabiz.Start{{ID: "a", RunID: "r", Name: "n"}},
+		Starts:   []lambdabiz.RunStart{{ID: "a", RunID: "r", Name: "n"}},
 		Controls: []lambdabiz.Control{{Kind: 99, ID: "a"}},
 	}})
 	if err != nil || v[0].Err != nil || v[0].Controls[0] == nil {
@@ -88,8 +88,8 @@ func TestWorksInABubble(t *testing.T) {
 		<-wake
 		go func() {
 			time.Sleep(365 * 24 * time.Hour)
-			start := lambdabiz.Start{ID: "a", RunID: "r", Name: "n"}
-			if _, err := b.Commit(ctx, []*lambdabiz.Commit{{At: time.Now(), Starts: []lambdabiz.Start{start}}}); err != nil {
+			start := lambdabiz.RunStart{ID: "a", RunID: "r", Name: "n"}
+			if _, err := b.Commit(ctx, []*lambdabiz.Commit{{At: time.Now(), Starts: []lambdabiz.RunStart{start}}}); err != nil {
 				t.Error(err)
 			}
 		}()

@@ -87,7 +87,7 @@ func childWork(ctx context.Context, b *sqlite.Backend) error {
 	}
 	verdicts, err := b.Commit(ctx, []*lambdabiz.Commit{{
 		Worker: worker, At: time.Now(),
-		Starts: []lambdabiz.Start{{ID: "held", RunID: "held-1", Name: "Order", Claim: true}},
+		Starts: []lambdabiz.RunStart{{ID: "held", RunID: "held-1", Name: "Order", Claim: true}},
 	}})
 	if err != nil {
 		return err
@@ -116,7 +116,7 @@ func childWrite(ctx context.Context, b *sqlite.Backend) error {
 		id := fmt.Sprintf("%d-%d", worker, i)
 		verdicts, err := b.Commit(ctx, []*lambdabiz.Commit{{
 			Worker: worker, At: time.Now(),
-			Starts: []lambdabiz.Start{{ID: id, RunID: id, Name: "Order", Claim: true}},
+			Starts: []lambdabiz.RunStart{{ID: id, RunID: id, Name: "Order", Claim: true}},
 		}})
 		if err != nil {
 			return err

@@ -12,10 +12,10 @@ func TestClaimTakesWhatIsDue(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	for i := range 5 {
-		b.startAs(lambdabiz.Start{ID: fmt.Sprintf("r%d", i), RunID: fmt.Sprint(i), Name: "Order"})
+		b.startAs(lambdabiz.RunStart{ID: fmt.Sprintf("r%d", i), RunID: fmt.Sprint(i), Name: "Order"})
 	}
-	b.startAs(lambdabiz.Start{ID: "foreign", RunID: "f", Name: "Invoice"})
-	b.startAs(lambdabiz.Start{ID: "hand", RunID: "h", Name: "Order", Mode: lambdabiz.ModeHand})
+	b.startAs(lambdabiz.RunStart{ID: "foreign", RunID: "f", Name: "Invoice"})
+	b.startAs(lambdabiz.RunStart{ID: "hand", RunID: "h", Name: "Order", Mode: lambdabiz.ModeHand})
 	if got := b.claim(0, 0); len(got.Runs) != 0 || !got.NextWake.Equal(b.now) {
 		t.Fatalf("without a limit: %+v", got)
 	}
@@ -74,7 +74,7 @@ func TestClaimByHand(t *testing.T) {
 	b.start("worker's")
 	_, err = claim("worker's")
 	wantErr(t, err, lambdabiz.ErrMode)
-	first := b.startAs(lambdabiz.Start{ID: "one", RunID: "1", Mode: lambdabiz.ModeHand, Claim: true}).Run
+	first := b.startAs(lambdabiz.RunStart{ID: "one", RunID: "1", Mode: lambdabiz.ModeHand, Claim: true}).Run
 	claims, err := claim("one")
 	if err != nil || len(claims.Runs) != 1 || claims.Runs[0].Ref.Fence != first.Fence+1 || claims.Runs[0].Worker != 0 {
 		t.Fatalf("claimed %+v, %v", claims, err)
@@ -216,7 +216,7 @@ func TestWake(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	one, two := b.Wake(), b.Wake()
-	b.startAs(lambdabiz.Start{ID: "one", RunID: "1", Name: "Order"})
+	b.startAs(lambdabiz.RunStart{ID: "one", RunID: "1", Name: "Order"})
 	<-one
 	<-two
 	if err := b.raise(lambdabiz.Raise{ID: "one", Name: "A"}); err != nil {

@@ -14,8 +14,8 @@ func TestRecordSurvivesTheRoundTrip(t *testing.T) {
 	b := setup(t)
 	at := b.now
 	failure := &lambdabiz.Failure{Message: "no", Type: "x", Causes: []*lambdabiz.Failure{{Message: "why"}}}
-	b.startAs(lambdabiz.Start{ID: "parent", RunID: "parent-1", Name: "Order"})
-	ref := b.startAs(lambdabiz.Start{
+	b.startAs(lambdabiz.RunStart{ID: "parent", RunID: "parent-1", Name: "Order"})
+	ref := b.startAs(lambdabiz.RunStart{
 		ID: "one", RunID: "one-1", Name: "Order", Claim: true, Input: lambdabiz.Payload{},
 		Deadline: at.Add(time.Hour), Tags: map[string]string{`a"<b`: "1&'", "c": ""},
 		Parent: &lambdabiz.Parent{ID: "parent", RunID: "parent-1", Operation: 7, Detached: true},
@@ -75,7 +75,7 @@ func TestFences(t *testing.T) {
 			return &lambdabiz.Commit{Run: &ref, Close: &lambdabiz.Close{Status: lambdabiz.StatusSucceeded}}
 		},
 		"start": func(ref lambdabiz.RunRef) *lambdabiz.Commit {
-			return &lambdabiz.Commit{Run: &ref, Starts: []lambdabiz.Start{{ID: "child", RunID: "c", Name: "Order"}}}
+			return &lambdabiz.Commit{Run: &ref, Starts: []lambdabiz.RunStart{{ID: "child", RunID: "c", Name: "Order"}}}
 		},
 	}
 	zero, ended := second, b.start("ended").Run
@@ -169,7 +169,7 @@ func TestRefusedChangesMarkTheirOperation(t *testing.T) {
 	operations := []lambdabiz.Operation{b.operation(1), b.operation(2), b.operation(3)}
 	v := b.commit(&lambdabiz.Commit{
 		Run: &ref, Operations: operations,
-		Starts: []lambdabiz.Start{{
+		Starts: []lambdabiz.RunStart{{
 			ID: "taken", RunID: "other", Name: "Order", Policy: lambdabiz.RejectExisting, Operation: 1,
 		}},
 		Raises:   []lambdabiz.Raise{{ID: "nobody", Name: "A", Operation: 2}, {ID: "taken", Name: "A"}},
@@ -215,7 +215,7 @@ func TestBatchEqualsOneByOne(t *testing.T) {
 			case 5:
 				c.Conditional = true
 			case 6:
-				c.Starts = []lambdabiz.Start{{ID: "new", RunID: fmt.Sprint(i), Name: "Order"}}
+				c.Starts = []lambdabiz.RunStart{{ID: "new", RunID: fmt.Sprint(i), Name: "Order"}}
 			case 7:
 				c.Controls = []lambdabiz.Control{{Kind: lambdabiz.ControlTerminate, ID: fmt.Sprintf("r%d", i+1)}}
 			}

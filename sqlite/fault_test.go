@@ -63,7 +63,7 @@ func TestFullInsideABatch(t *testing.T) {
 		if i == 7 {
 			c = &lambdabiz.Commit{Run: &ref, Operations: []lambdabiz.Operation{op}}
 		}
-		c.Starts = append(c.Starts, lambdabiz.Start{ID: fmt.Sprintf("big%d", i), RunID: "x", Name: "Order", Input: op.Result})
+		c.Starts = append(c.Starts, lambdabiz.RunStart{ID: fmt.Sprintf("big%d", i), RunID: "x", Name: "Order", Input: op.Result})
 		batch = append(batch, c)
 	}
 	_, err := b.Commit(t.Context(), batch)

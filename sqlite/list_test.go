@@ -15,15 +15,15 @@ func TestList(t *testing.T) {
 	for i := range 5 {
 		b.now = b.now.Add(time.Minute)
 		tags := map[string]string{"n": fmt.Sprint(i % 2), `k"<`: "v' OR 1=1 --"}
-		b.startAs(lambdabiz.Start{
+		b.startAs(lambdabiz.RunStart{
 			ID: fmt.Sprintf("order-%d", i), RunID: fmt.Sprint(i), Name: "Order", Claim: i != 4, Tags: tags,
 			Input: lambdabiz.Payload("1"),
 		})
 	}
-	b.startAs(lambdabiz.Start{ID: "invoice-0", RunID: "i", Name: "Invoice"})
+	b.startAs(lambdabiz.RunStart{ID: "invoice-0", RunID: "i", Name: "Invoice"})
 	one := lambdabiz.RunRef{ID: "order-1", RunID: "1", Fence: 1}
 	b.commit(&lambdabiz.Commit{Run: &one, Close: &lambdabiz.Close{Status: lambdabiz.StatusFailed}})
-	b.startAs(lambdabiz.Start{ID: "order-1", RunID: "1b", Name: "Order", Policy: lambdabiz.RestartEnded})
+	b.startAs(lambdabiz.RunStart{ID: "order-1", RunID: "1b", Name: "Order", Policy: lambdabiz.RestartEnded})
 	two := lambdabiz.RunRef{ID: "order-2", RunID: "2", Fence: 1}
 	b.commit(&lambdabiz.Commit{Run: &two, Release: &lambdabiz.Release{Blocked: &lambdabiz.Blocked{Reason: "x"}}})
 	if err := b.control(lambdabiz.ControlPause, "order-3"); err != nil {
@@ -130,7 +130,7 @@ func TestPurge(t *testing.T) {
 		t.Error("a key of the run before was found")
 	}
 	b.commit(&lambdabiz.Commit{Run: &ref, Close: &lambdabiz.Close{
-		Status: lambdabiz.StatusSucceeded, Next: &lambdabiz.Start{ID: "r0", RunID: "next", Name: "Order"},
+		Status: lambdabiz.StatusSucceeded, Next: &lambdabiz.RunStart{ID: "r0", RunID: "next", Name: "Order"},
 	}})
 	purge(lambdabiz.PurgeRequest{}, 1)
 	if err := b.raise(lambdabiz.Raise{ID: "r0", Name: "A", Key: "k"}); err != nil || len(b.load("r0").Messages) != 1 {

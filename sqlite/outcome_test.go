@@ -46,7 +46,7 @@ type write struct {
 func startsRun(b *bundle, id string) { b.start(id) }
 
 func refOf(b *bundle, id string) *lambdabiz.RunRef {
-	v := b.startAs(lambdabiz.Start{ID: id, RunID: "run-of-" + id, Name: "Order", Claim: true})
+	v := b.startAs(lambdabiz.RunStart{ID: id, RunID: "run-of-" + id, Name: "Order", Claim: true})
 	return &v.Run
 }
 
@@ -56,7 +56,7 @@ func exists(b *bundle, id string) bool {
 }
 
 func startOf(b *bundle, id string) *lambdabiz.Commit {
-	return &lambdabiz.Commit{Worker: b.worker, At: b.now, Starts: []lambdabiz.Start{{
+	return &lambdabiz.Commit{Worker: b.worker, At: b.now, Starts: []lambdabiz.RunStart{{
 		ID: id, RunID: "run-of-" + id, Name: "Order", Claim: true,
 	}}}
 }

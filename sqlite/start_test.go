@@ -40,8 +40,8 @@ func TestStartPolicies(t *testing.T) {
 		if test.before != open {
 			b.commit(&lambdabiz.Commit{Run: &first, Close: &lambdabiz.Close{Status: test.before}})
 		}
-		start := lambdabiz.Start{ID: "one", RunID: "again", Name: "Order", Claim: true, Policy: test.policy}
-		v := b.commit(&lambdabiz.Commit{Worker: b.worker, Starts: []lambdabiz.Start{start}}).Starts[0]
+		start := lambdabiz.RunStart{ID: "one", RunID: "again", Name: "Order", Claim: true, Policy: test.policy}
+		v := b.commit(&lambdabiz.Commit{Worker: b.worker, Starts: []lambdabiz.RunStart{start}}).Starts[0]
 		got := existing
 		switch {
 		case v.Err != nil:
@@ -73,7 +73,7 @@ func TestStartOfAnotherDefinition(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.start("one")
-	v := b.commit(&lambdabiz.Commit{Starts: []lambdabiz.Start{{ID: "one", RunID: "x", Name: "Invoice"}}})
+	v := b.commit(&lambdabiz.Commit{Starts: []lambdabiz.RunStart{{ID: "one", RunID: "x", Name: "Invoice"}}})
 	wantErr(t, v.Starts[0].Err, lambdabiz.ErrExists)
 }
 
@@ -117,7 +117,7 @@ func TestContinueAsNew(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	parent := b.start("parent").Run
-	b.commit(&lambdabiz.Commit{Run: &parent, Starts: []lambdabiz.Start{{
+	b.commit(&lambdabiz.Commit{Run: &parent, Starts: []lambdabiz.RunStart{{
 		ID: "one", RunID: "1", Name: "Order", Parent: &lambdabiz.Parent{ID: "parent", RunID: parent.RunID, Operation: 3},
 	}}})
 	first := b.claim(1, 0).Runs[0].Ref
@@ -129,7 +129,7 @@ func TestContinueAsNew(t *testing.T) {
 	messages := b.load("one").Messages
 	v := b.commit(&lambdabiz.Commit{
 		Run: &first, Worker: b.worker, Consumed: []int64{messages[0].Number}, Seen: messages[1].Number, Conditional: true,
-		Close: &lambdabiz.Close{Status: lambdabiz.StatusSucceeded, Next: &lambdabiz.Start{
+		Close: &lambdabiz.Close{Status: lambdabiz.StatusSucceeded, Next: &lambdabiz.RunStart{
 			ID: "one", RunID: "2", Name: "Order", Claim: true,
 		}},
 	})
@@ -193,7 +193,7 @@ func TestContinuedRunInherits(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	ref := b.start("one").Run
-	child := b.startAs(lambdabiz.Start{
+	child := b.startAs(lambdabiz.RunStart{
 		ID: "child", RunID: "c", Name: "Order", Claim: true,
 		Parent: &lambdabiz.Parent{ID: "one", RunID: ref.RunID, Operation: 1},
 	}).Run
@@ -207,7 +207,7 @@ func TestContinuedRunInherits(t *testing.T) {
 		t.Fatalf("%d messages, want the child's, the cancellation and the pause", got)
 	}
 	b.commit(&lambdabiz.Commit{Run: &ref, Close: &lambdabiz.Close{
-		Status: lambdabiz.StatusSucceeded, Next: &lambdabiz.Start{ID: "one", RunID: "next", Name: "Order"},
+		Status: lambdabiz.StatusSucceeded, Next: &lambdabiz.RunStart{ID: "one", RunID: "next", Name: "Order"},
 	}})
 	next := b.load("one")
 	if !next.CancelRequested || !next.Paused || len(b.claim(1, 0).Runs) != 0 {

@@ -105,7 +105,7 @@ func TestRemovedWorkerIsFenced(t *testing.T) {
 	// Nobody has claimed the run yet, and still its former holder can write nothing.
 	v := b.try(&lambdabiz.Commit{Run: &ref, Worker: b.worker, Operations: []lambdabiz.Operation{b.operation(1)}})
 	wantErr(t, v.Err, lambdabiz.ErrFenced)
-	v = b.try(&lambdabiz.Commit{Worker: b.worker, Starts: []lambdabiz.Start{{ID: "two", RunID: "2", Name: "Order", Claim: true}}})
+	v = b.try(&lambdabiz.Commit{Worker: b.worker, Starts: []lambdabiz.RunStart{{ID: "two", RunID: "2", Name: "Order", Claim: true}}})
 	wantErr(t, v.Err, lambdabiz.ErrFenced)
 	if next := b.join("v1", "Order"); next <= b.worker {
 		t.Errorf("worker number %d was used again", next)
