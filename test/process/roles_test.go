@@ -1,0 +1,4 @@
+package process_test
+
+func handRole(*child)  {}
+func freshRole(*child) {}
