@@ -250,6 +250,36 @@ func (p *process) find(words string) ([]string, <-chan struct{}) {
 	return found, p.changed
 }
 
+// awaitAny waits until one of the processes has said the words, and returns that one.
+func (b *bench) awaitAny(words string, processes ...*process) *process {
+	b.t.Helper()
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	any := make(chan struct{}, len(processes))
+	stop := make(chan struct{})
+	defer close(stop)
+	for {
+		for _, p := range processes {
+			found, changed := p.find(words)
+			if len(found) > 0 {
+				return p
+			}
+			go func() {
+				select {
+				case <-changed:
+					any <- struct{}{}
+				case <-stop:
+				}
+			}()
+		}
+		select {
+		case <-any:
+		case <-limit.C:
+			b.t.Fatalf("no process says %q", words)
+		}
+	}
+}
+
 func (p *process) said(words string) int {
 	found, _ := p.find(words)
 	return len(found)

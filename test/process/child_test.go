@@ -92,6 +92,15 @@ func (c *child) latch(name string) chan struct{} {
 	return ch
 }
 
+func (c *child) isOpen(name string) bool {
+	select {
+	case <-c.latch(name):
+		return true
+	default:
+		return false
+	}
+}
+
 func (c *child) let(name string) {
 	ch := c.latch(name)
 	c.mu.Lock()

@@ -121,7 +121,7 @@ func body(ctx context.Context, m move) (string, error) {
 		<-time.After(time.Duration(m.Millis) * time.Millisecond) // work that takes its time
 	}
 	switch {
-	case m.Mode == "exit":
+	case m.Mode == "exit" && !self.isOpen("mended"):
 		os.Exit(3)
 	case m.Mode == "panic":
 		panic("the move says so")

@@ -1,4 +1,0 @@
-package process_test
-
-func handRole(*child)  {}
-func freshRole(*child) {}
