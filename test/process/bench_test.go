@@ -20,7 +20,7 @@ import (
 
 // patience is how long a test waits for a line before it gives up: far longer than anything takes, and
 // far shorter than the leases that tests take for endless.
-const patience = 30 * time.Second
+const patience = 15 * time.Second
 
 // endless is a lease that never runs out in a test.
 const endless = time.Hour

@@ -37,6 +37,7 @@ func runChild(a args) {
 	c := &child{args: a, latches: map[string]chan struct{}{}, orders: make(chan []string, 1000)}
 	self = c
 	c.ctx, c.stop = signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(c.ctx, func() { c.say("stopping") })
 	for _, name := range a.Let {
 		c.let(name)
 	}

@@ -10,9 +10,10 @@ import (
 func freshRole(c *child) {
 	c.say("loaded")
 	<-c.latch("go")
-	e, _ := c.engine()
+	e, backend := c.engine()
 	done := make(chan error, 1)
 	go func() { done <- e.Run(c.ctx) }()
+	<-backend.works
 	c.startAndWait(e, c.Name, `[{"ID":"work","Kind":"task","Text":"done"},{"ID":"more","Kind":"step","Text":"more"}]`)
 	c.stop()
 	c.must("run", <-done)

@@ -42,7 +42,7 @@ func handRole(c *child) {
 			os.Exit(0)
 		}
 		c.say("did %s %s", operation.id, result)
-		<-c.latch("after " + operation.id)
+		<-c.latch("after-" + operation.id)
 	}
 	c.must("complete", o.Complete("all done"))
 	c.say("completed")
@@ -54,7 +54,7 @@ func handRole(c *child) {
 func letAfter(ids ...string) []string {
 	names := make([]string, len(ids))
 	for i, id := range ids {
-		names[i] = "after " + id
+		names[i] = "after-" + id
 	}
 	return names
 }
@@ -105,11 +105,11 @@ func TestSecondCallerByHandFencesFirst(t *testing.T) {
 	if got := second.await("did one"); got != "1 by first" {
 		t.Errorf("the second caller got %q", got)
 	}
-	first.tell("let after one")
+	first.tell("let after-one")
 	if got := first.await("error two"); got[:len("fenced=true")] != "fenced=true" {
 		t.Errorf("the first caller got %q", got)
 	}
-	second.tell("let after one")
+	second.tell("let after-one")
 	if got := second.await("did two"); got != "2 by second" {
 		t.Errorf("the second caller got %q", got)
 	}

@@ -82,6 +82,7 @@ func newKilling(t *testing.T) *killing {
 func orderID(n int) string { return fmt.Sprintf("order-%d", n) }
 
 func TestKilledWorkersLoseNothingAndRepeatNothingRecorded(t *testing.T) {
+	t.Parallel()
 	k := newKilling(t)
 	cycles := setting(t, "LAMBDABIZ_KILL_CYCLES", 25)
 	for cycle := range cycles {
@@ -293,7 +294,7 @@ func (k *killing) checkBarrier(effects []effect, done map[string]bool) {
 		}
 		for i := range max(last, 0) {
 			for _, path := range bodies(moves[i]) {
-				if moves[i].Kind != "child" && !done[id+" "+path] {
+				if !done[id+" "+path] {
 					k.fault("%s began the body of %s before the result of %s was on disk", id, moves[last].ID, path)
 				}
 			}

@@ -3,11 +3,9 @@ package process_test
 import (
 	"testing"
 	"time"
-
-	"github.com/lambdabiz/lambdabiz"
 )
 
-// state is something in which a run can be when its worker is asked to end.
+// stateCase is something in which a run can be when its worker is asked to end.
 type stateCase struct {
 	name   string
 	move   move
@@ -59,13 +57,14 @@ func TestShutdownInEveryState(t *testing.T) {
 		first.await(c.ready)
 	}
 	first.stop()
+	first.await("stopping")
 	first.tell("let soon") // while it drains
 	if code := first.awaitExit(); code != 0 || first.await("stopped") != "<nil>" {
 		t.Errorf("the process ended with exit code %d", code)
 	}
 	for _, c := range stateCases {
 		s := b.state(c.name)
-		if s.Status != lambdabiz.StatusStarted || s.Worker != 0 || s.Blocked != nil {
+		if s.Status.Ended() && c.name != "ending" || s.Worker != 0 || s.Blocked != nil {
 			t.Errorf("%s was left behind as %s", c.name, b.dump(c.name))
 		}
 		if c.event != "" {
@@ -83,8 +82,8 @@ func wantContinued(t *testing.T, b *bench, by *process, c stateCase) {
 	if got := b.result(c.name); got != c.result {
 		t.Errorf("it ended with %q, want %q", got, c.result)
 	}
-	if crashes := by.await("claimed " + c.name); crashes != "crashes 0" {
-		t.Errorf("the orderly end of its worker counts as %s", crashes)
+	if claims, _ := by.find("claimed " + c.name); len(claims) > 0 && claims[0] != "crashes 0" {
+		t.Errorf("the orderly end of its worker counts as %s", claims[0])
 	}
 	b.wantBegun(c.name, "first", 1)
 	if c.path == "" {

@@ -22,12 +22,14 @@ type tracer struct {
 	c     *child
 	gate  sync.RWMutex
 	ready atomic.Bool // it has said that it accepts starts, in this life as a worker
+	once  sync.Once
+	works chan struct{} // closed when it accepts starts for the first time
 }
 
 func openTraced(c *child) *tracer {
 	b, err := sqlite.Open(c.File)
 	c.must("open", err)
-	return &tracer{Backend: b, c: c}
+	return &tracer{Backend: b, c: c, works: make(chan struct{})}
 }
 
 // quiet lets no call through until the latch opens. When it has said so none is under way.
@@ -76,6 +78,7 @@ func (t *tracer) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabiz
 	defer t.pass()()
 	if r.Hand == "" && t.ready.CompareAndSwap(false, true) {
 		t.c.say("ready")
+		t.once.Do(func() { close(t.works) })
 	}
 	claims, err := t.Backend.Claim(ctx, r)
 	for i := range claims.Runs {
@@ -117,7 +120,11 @@ func (t *tracer) tell(c *lambdabiz.Commit, v *lambdabiz.Verdict) {
 	if c.Run == nil {
 		return
 	}
-	if v.Err != nil {
+	switch {
+	case errors.Is(v.Err, lambdabiz.ErrStale):
+		t.c.say("stale %s", c.Run.ID) // newer messages come first
+		return
+	case v.Err != nil:
 		t.c.say("refused %s %v", c.Run.ID, v.Err)
 		return
 	}
