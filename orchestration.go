@@ -67,6 +67,7 @@ func (o *Orchestration) attach(c *Claimed) {
 	r.ended = c.Status.Ended()
 	r.mu.Lock()
 	r.acceptLocked(c.Messages)
+	r.fireLocked(now()) // the deadline may have passed
 	r.armLocked()
 	r.mu.Unlock()
 	o.r, o.Context = r, r.root.view()
@@ -154,10 +155,8 @@ func (o *Orchestration) close(result any, cause error) error {
 			return fmt.Errorf("complete orchestration %s: %w", o.id, err)
 		}
 	}
+	r.returned(result, cause)
 	r.mu.Lock()
-	if r.closing == nil {
-		r.returnedLocked(result, cause)
-	}
 	outcome, why := r.outcome, r.cause
 	r.mu.Unlock()
 	if outcome == nil {
