@@ -4,13 +4,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"slices"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
-
-	"github.com/lambdabiz/lambdabiz"
 )
 
 // setting reads a number from the environment, for longer runs than the ordinary one.
@@ -27,27 +23,13 @@ func setting(t *testing.T, name string, ordinary int) int {
 	return n
 }
 
-// killing is a test in which one worker after the other is killed. Its ledger lies outside the file:
-// what processes have acknowledged, and what the file said after each kill.
+// killing is a test in which workers are killed at random moments. What they have acknowledged, and what
+// the file said after each kill, is in the ledger.
 type killing struct {
-	*bench
+	*ledger
 	random *rand.Rand
-
-	moves    map[string][]move // of each started orchestration, children included
-	runIDs   map[string]string // as acknowledged
-	approved map[string]bool   // the event was acknowledged
-	finished map[string]seen   // operations that were found recorded
-	outcomes map[string]string // as acknowledged
-	keys     map[string]string // by operation
-	effects  int               // how many have been checked
-	faults   []string          // what was found wrong
-	inFlight int               // bodies that a kill has cut
-}
-
-// seen is what must stay of a finished operation.
-type seen struct {
-	result string
-	ended  time.Time
+	orders int // how many have been started
+	lives  int
 }
 
 // orderMoves is an orchestration with every kind of operation. Bodies take a few milliseconds, so that
@@ -68,276 +50,120 @@ func orderResult(n int) string {
 	return fmt.Sprintf("r%d,p%d,pause,a+b+c,yes,paper,closed", n, n)
 }
 
+func orderID(n int) string { return fmt.Sprintf("order-%d", n) }
+
 func newKilling(t *testing.T) *killing {
 	t.Helper()
 	seed := uint64(setting(t, "LAMBDABIZ_KILL_SEED", int(time.Now().UnixNano()))) //nolint:gosec // any number will do
 	t.Logf("LAMBDABIZ_KILL_SEED=%d", seed)
 	return &killing{
-		bench: setup(t), random: rand.New(rand.NewPCG(seed, 0)), //nolint:gosec // it must be repeatable
-		moves: map[string][]move{}, runIDs: map[string]string{}, approved: map[string]bool{},
-		finished: map[string]seen{}, outcomes: map[string]string{}, keys: map[string]string{},
+		ledger: newLedger(setup(t)),
+		random: rand.New(rand.NewPCG(seed, 0)), //nolint:gosec // it must be repeatable
 	}
 }
 
-func orderID(n int) string { return fmt.Sprintf("order-%d", n) }
-
+// TestKilledWorkersLoseNothingAndRepeatNothingRecorded: LAMBDABIZ_KILL_CYCLES sets how many are killed.
 func TestKilledWorkersLoseNothingAndRepeatNothingRecorded(t *testing.T) {
 	t.Parallel()
 	k := newKilling(t)
 	cycles := setting(t, "LAMBDABIZ_KILL_CYCLES", 25)
-	for cycle := range cycles {
-		k.live(cycle, "", k.random.IntN(130)+20)
+	for range cycles {
+		p := k.live("")
+		k.liveOn(20 + k.random.IntN(130))
+		p.kill()
+		k.acknowledge(p)
 		k.check()
 	}
-	k.finish(2 * cycles)
-	for _, fault := range k.faults {
-		t.Error(fault)
-	}
-	t.Logf("%d cycles cut %d bodies", cycles, k.inFlight)
-	if k.inFlight < cycles/5 {
-		t.Errorf("only %d bodies were cut in %d cycles: the kills came at the wrong times", k.inFlight, cycles)
-	}
+	k.finish()
+	k.report(cycles)
 }
 
-// TestKillsWouldShowForgottenResults is the proof that the test above sees what it looks for.
-func TestKillsWouldShowForgottenResults(t *testing.T) {
+// TestKilledWorkerAmongTwo kills one of two workers in turns: the other one takes over while it works.
+func TestKilledWorkerAmongTwo(t *testing.T) {
 	t.Parallel()
 	k := newKilling(t)
-	for cycle := 0; cycle < 20 && len(k.faults) == 0; cycle++ {
-		k.live(cycle, "forgetful", 100)
+	cycles := setting(t, "LAMBDABIZ_KILL_CYCLES", 25) / 2
+	workers := []*process{k.live(""), k.live("")}
+	for cycle := range cycles {
+		k.liveOn(20 + k.random.IntN(130))
+		workers[cycle%2].kill()
+		k.acknowledge(workers[cycle%2])
 		k.check()
+		workers[cycle%2] = k.live("")
 	}
-	if len(k.faults) == 0 {
-		t.Error("a worker acknowledged results that it did not write, and no check has seen it")
+	k.finish()
+	for _, p := range workers {
+		p.kill()
+		k.acknowledge(p)
+	}
+	k.check()
+	k.report(cycles)
+}
+
+// TestKillsWouldShow is the proof that the tests above see what they look for.
+func TestKillsWouldShow(t *testing.T) {
+	t.Parallel()
+	for _, sabotage := range []string{"forgetful", "amnesiac"} {
+		t.Run(sabotage, func(t *testing.T) {
+			t.Parallel()
+			k := newKilling(t)
+			for cycle := 0; cycle < 20 && len(k.faults) == 0; cycle++ {
+				p := k.live(sabotage)
+				k.liveOn(100)
+				p.kill()
+				k.acknowledge(p)
+				k.check()
+			}
+			if len(k.faults) == 0 {
+				t.Fatalf("workers were %s, and no check has seen it", sabotage)
+			}
+			t.Logf("seen: %s", k.faults[0])
+		})
 	}
 }
 
-// live lets one worker live for some milliseconds after it has begun to work.
-func (k *killing) live(cycle int, sabotage string, millis int) {
+// live makes a worker that works on all that is open, and on two new orders.
+func (k *killing) live(sabotage string) *process {
 	k.t.Helper()
-	p := k.worker(args{Name: fmt.Sprintf("life %d", cycle), Lease: endless, Sabotage: sabotage})
-	for n := range 2 * (cycle + 1) {
+	k.lives++
+	p := k.worker(args{Name: fmt.Sprintf("life %d", k.lives), Lease: endless, Sabotage: sabotage})
+	k.orders += 2
+	for n := range k.orders {
 		if k.outcomes[orderID(n)] == "" {
 			p.launch(orderID(n), orderMoves(n)...)
 		}
 	}
 	p.await("started")
-	k.approve()
-	<-time.After(time.Duration(millis) * time.Millisecond) // the life of a process that gets no warning
-	p.kill()
-	k.acknowledge(p)
+	return p
 }
 
-// approve raises the event in everything that has started, again and again with the same key.
-func (k *killing) approve() {
+// liveOn raises events in some of what has started, again and again with the same keys, and lets the
+// workers live for some milliseconds more.
+func (k *killing) liveOn(millis int) {
 	k.t.Helper()
 	for id := range k.runIDs {
-		if k.random.IntN(3) == 0 && k.outcomes[id] == "" {
+		if k.outcomes[id] == "" && k.random.IntN(3) == 0 {
 			k.raise(id, "Approve", "yes")
 			k.approved[id] = true
 		}
 	}
-}
-
-// acknowledge takes what a process has said into the ledger.
-func (k *killing) acknowledge(p *process) {
-	k.t.Helper()
-	started, _ := p.find("started")
-	for _, line := range started {
-		id, runID, _ := strings.Cut(line, " ")
-		if known := k.runIDs[id]; known != "" && known != runID {
-			k.fault("the start of %s was acknowledged as run %s, before as %s", id, runID, known)
-		}
-		k.runIDs[id] = runID
-	}
-	ended, _ := p.find("ended")
-	for _, line := range ended {
-		id, result, _ := strings.Cut(line, " ")
-		k.outcomes[id] = result
-	}
-	if failed, _ := p.find("failed"); len(failed) > 0 {
-		k.fault("failed: %v", failed)
-	}
-	recorded, _ := p.find("recorded")
-	for _, line := range recorded {
-		if operation, ok := strings.CutSuffix(line, " SUCCEEDED"); ok {
-			if _, known := k.finished[operation]; !known {
-				k.finished[operation] = seen{}
-			}
-		}
-	}
-}
-
-func (k *killing) fault(format string, a ...any) {
-	k.faults = append(k.faults, fmt.Sprintf(format, a...))
-}
-
-// check compares the file with the ledger, after a kill.
-func (k *killing) check() {
-	k.t.Helper()
-	effects := k.allEffects()
-	k.checkRepeats(effects[k.effects:])
-	done := map[string]bool{}
-	for _, info := range k.allRuns() {
-		k.checkRun(info.ID, done)
-	}
-	for id := range k.runIDs {
-		if k.moves[id] == nil {
-			k.fault("the start of %s was acknowledged, and it is not there", id)
-		}
-	}
-	k.checkBarrier(effects, done)
-	k.countCut(effects[k.effects:], done)
-	k.effects = len(effects)
-	for operation := range k.finished {
-		if !done[operation] {
-			k.fault("%s was acknowledged as recorded, and is not", operation)
-		}
-	}
-}
-
-// allRuns lists what is in the file.
-func (k *killing) allRuns() []lambdabiz.RunInfo {
-	k.t.Helper()
-	page, err := k.client.List(k.t.Context(), lambdabiz.Filter{Limit: 1000})
-	if err != nil {
-		k.t.Fatal(err)
-	}
-	for _, info := range page.Runs {
-		n, err := strconv.Atoi(strings.TrimPrefix(info.ID, "order-"))
-		if k.moves[info.ID] = orderMoves(n); err != nil {
-			k.moves[info.ID] = []move{{ID: "print", Kind: "task"}}
-		}
-	}
-	return page.Runs
-}
-
-// checkRepeats: a body whose result was recorded before this life never began in it, none began twice
-// in one life, and a repeat carries the attempt and the key of the first.
-func (k *killing) checkRepeats(life []effect) {
-	begun := map[string]bool{}
-	for _, e := range life {
-		if e.what != "begin" {
-			continue
-		}
-		operation := e.operation()
-		if before, recorded := k.finished[operation]; recorded && !before.ended.IsZero() {
-			k.fault("the body of %s began again after its result was recorded", operation)
-		}
-		if begun[operation] {
-			k.fault("the body of %s began twice in one life", operation)
-		}
-		begun[operation] = true
-		if known := k.keys[operation]; known != "" && known != e.key {
-			k.fault("%s was repeated with the key %s, before %s", operation, e.key, known)
-		}
-		k.keys[operation] = e.key
-		if e.attempt != 1 {
-			k.fault("%s was repeated as attempt %d", operation, e.attempt)
-		}
-	}
-}
-
-// checkRun: one record for each operation, and none that ended has changed.
-func (k *killing) checkRun(id string, done map[string]bool) {
-	s := k.state(id)
-	if known := k.runIDs[id]; known != "" && s.RunID != known {
-		k.fault("%s is run %s, it was acknowledged as %s", id, s.RunID, known)
-	}
-	if want := k.outcomes[id]; want != "" && string(s.Result) != want {
-		k.fault("%s has the result %s, acknowledged was %s", id, s.Result, want)
-	}
-	if s.Blocked != nil && !strings.Contains(s.Blocked.Reason, "workers in a row died") {
-		k.fault("%s is blocked: %s", id, s.Blocked.Reason)
-	}
-	paths := map[string]bool{}
-	consumed := false
-	for _, o := range s.Operations {
-		if paths[o.ID] {
-			k.fault("%s has two records of %s", id, o.ID)
-		}
-		paths[o.ID] = true
-		if o.Attempts > 1 {
-			k.fault("%s %s has %d attempts", id, o.ID, o.Attempts)
-		}
-		if o.Status == lambdabiz.StatusSucceeded {
-			consumed = consumed || o.Kind == lambdabiz.KindEvent
-			done[id+" "+o.ID] = true
-			k.keep(id+" "+o.ID, seen{string(o.Result), o.EndedAt})
-		}
-	}
-	if k.approved[id] && !consumed && len(s.Events) != 1 {
-		k.fault("%s: of one acknowledged event %d are left, and none is consumed", id, len(s.Events))
-	}
-	if consumed && len(s.Events) > 0 {
-		k.fault("%s: an event with the key of the one that is consumed has come again", id)
-	}
-}
-
-func (k *killing) keep(operation string, now seen) {
-	before := k.finished[operation]
-	if !before.ended.IsZero() && before != now {
-		k.fault("the record of %s was %v and is %v", operation, before, now)
-	}
-	k.finished[operation] = now
-}
-
-// checkBarrier: a body began only when the results of all moves before its own were on disk.
-func (k *killing) checkBarrier(effects []effect, done map[string]bool) {
-	begun := map[string]bool{}
-	for _, e := range effects {
-		begun[e.id+" "+e.path] = true
-	}
-	for id, moves := range k.moves {
-		last := slices.IndexFunc(moves, func(m move) bool { return m.ID == "close" })
-		for ; last > 0 && !begun[id+" "+bodies(moves[last])[0]]; last-- { //nolint:revive // it only looks
-		}
-		for i := range max(last, 0) {
-			for _, path := range bodies(moves[i]) {
-				if !done[id+" "+path] {
-					k.fault("%s began the body of %s before the result of %s was on disk", id, moves[last].ID, path)
-				}
-			}
-		}
-	}
-}
-
-// bodies returns the paths of a move's records.
-func bodies(m move) []string {
-	if m.Kind != "map" {
-		return []string{m.ID}
-	}
-	var paths []string
-	for _, item := range m.Items {
-		paths = append(paths, m.ID+"/"+item+"/pack")
-	}
-	return paths
-}
-
-// countCut counts the bodies that the kill has met, so that the test knows that it had some.
-func (k *killing) countCut(life []effect, done map[string]bool) {
-	for _, e := range life {
-		if e.what == "begin" && !done[e.operation()] {
-			k.inFlight++
-		}
-	}
+	<-time.After(time.Duration(millis) * time.Millisecond) // the life of a process that gets no warning
 }
 
 // finish lets one worker end everything, and checks every outcome.
-func (k *killing) finish(orders int) {
+func (k *killing) finish() {
 	k.t.Helper()
-	p := k.worker(args{Name: "last life", Lease: endless})
-	for n := range orders {
-		p.launch(orderID(n), orderMoves(n)...)
-	}
-	p.awaitNth("started", orders)
-	for n := range orders {
-		k.raise(orderID(n), "Approve", "yes")
-		k.approved[orderID(n)] = true
-	}
-	for n := range orders {
-		if got, want := k.result(orderID(n)), orderResult(n); got != want {
-			k.fault("%s ended with %q, want %q", orderID(n), got, want)
+	p := k.live("")
+	for n := range k.orders {
+		id := orderID(n)
+		if k.outcomes[id] == "" {
+			p.await("started " + id)
+		}
+		if k.runIDs[id] == "" || !k.settled[id] {
+			k.raiseIfOpen(id)
+		}
+		if got, want := k.result(id), orderResult(n); got != want {
+			k.fault("%s ended with %q, want %q", id, got, want)
 		}
 	}
 	p.stop()
@@ -345,5 +171,17 @@ func (k *killing) finish(orders int) {
 		k.fault("the last worker ended with exit code %d", code)
 	}
 	k.acknowledge(p)
+	clear(k.settled) // the last check looks at everything
 	k.check()
+}
+
+func (k *killing) report(cycles int) {
+	k.t.Helper()
+	for _, fault := range k.faults {
+		k.t.Error(fault)
+	}
+	k.t.Logf("%d cycles cut %d bodies", cycles, k.cut)
+	if k.cut < cycles/5 {
+		k.t.Errorf("only %d bodies were cut in %d cycles: the kills came at the wrong times", k.cut, cycles)
+	}
 }

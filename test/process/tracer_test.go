@@ -17,6 +17,7 @@ import (
 //
 //	unfenced   a refused commit is repeated with higher fences until it is taken
 //	forgetful  the results of tasks and steps are acknowledged without being written
+//	amnesiac   a claim comes without the tasks and steps that are recorded
 type tracer struct {
 	*sqlite.Backend
 	c     *child
@@ -82,6 +83,9 @@ func (t *tracer) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabiz
 	}
 	claims, err := t.Backend.Claim(ctx, r)
 	for i := range claims.Runs {
+		if run := &claims.Runs[i]; t.c.Sabotage == "amnesiac" {
+			run.Operations = slices.DeleteFunc(run.Operations, isEndedBody)
+		}
 		t.c.say("claimed %s crashes %d", claims.Runs[i].ID, claims.Runs[i].Crashes)
 	}
 	return claims, err
@@ -161,10 +165,12 @@ func withoutResults(batch []*lambdabiz.Commit) []*lambdabiz.Commit {
 	written := make([]*lambdabiz.Commit, len(batch))
 	for i, c := range batch {
 		less := *c
-		less.Operations = slices.DeleteFunc(slices.Clone(c.Operations), func(o lambdabiz.Operation) bool {
-			return o.Status.Ended() && (o.Kind == lambdabiz.KindTask || o.Kind == lambdabiz.KindStep)
-		})
+		less.Operations = slices.DeleteFunc(slices.Clone(c.Operations), isEndedBody)
 		written[i] = &less
 	}
 	return written
+}
+
+func isEndedBody(o lambdabiz.Operation) bool {
+	return o.Status.Ended() && (o.Kind == lambdabiz.KindTask || o.Kind == lambdabiz.KindStep)
 }
