@@ -255,7 +255,7 @@ func (b *bench) awaitAny(words string, processes ...*process) *process {
 	b.t.Helper()
 	limit := time.NewTimer(patience)
 	defer limit.Stop()
-	any := make(chan struct{}, len(processes))
+	news := make(chan struct{}, len(processes))
 	stop := make(chan struct{})
 	defer close(stop)
 	for {
@@ -267,13 +267,13 @@ func (b *bench) awaitAny(words string, processes ...*process) *process {
 			go func() {
 				select {
 				case <-changed:
-					any <- struct{}{}
+					news <- struct{}{}
 				case <-stop:
 				}
 			}()
 		}
 		select {
-		case <-any:
+		case <-news:
 		case <-limit.C:
 			b.t.Fatalf("no process says %q", words)
 		}

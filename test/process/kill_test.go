@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -98,6 +100,39 @@ func TestKilledWorkerAmongTwo(t *testing.T) {
 	}
 	k.check()
 	k.report(cycles)
+}
+
+// TestStoppedWorkersCutNothing asks workers to end at random moments: what they have begun they end and
+// record, so that nothing at all is repeated.
+func TestStoppedWorkersCutNothing(t *testing.T) {
+	t.Parallel()
+	k := newKilling(t)
+	for range setting(t, "LAMBDABIZ_KILL_CYCLES", 25) / 3 {
+		p := k.live("")
+		k.liveOn(k.random.IntN(100))
+		p.stop()
+		if code := p.awaitExit(); code != 0 {
+			k.fault("%s ended with exit code %d", p.name, code)
+		}
+		k.acknowledge(p)
+		k.check()
+		for _, crashed := range p.claimsAfterCrash() {
+			k.fault("the orderly end of a worker counts as a crash: claimed %s", crashed)
+		}
+	}
+	k.finish()
+	if k.cut > 0 {
+		k.fault("%d bodies began, and their results are not recorded", k.cut)
+	}
+	for _, fault := range k.faults {
+		t.Error(fault)
+	}
+}
+
+// claimsAfterCrash returns the claims of runs whose last worker did not let them go.
+func (p *process) claimsAfterCrash() []string {
+	claims, _ := p.find("claimed")
+	return slices.DeleteFunc(claims, func(claim string) bool { return strings.HasSuffix(claim, " crashes 0") })
 }
 
 // TestKillsWouldShow is the proof that the tests above see what they look for.
