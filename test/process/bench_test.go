@@ -146,7 +146,8 @@ func (b *bench) spawn(a args) *process {
 		b.t.Fatal(err)
 	}
 	cmd := exec.Command(os.Args[0]) //nolint:gosec // itself
-	cmd.Env = append(os.Environ(), childVariable+"="+string(text))
+	cmd.Env = append(os.Environ(), childVariable+"="+string(text),
+		"GORACE=atexit_sleep_ms=0") // or the race detector keeps every child for a second
 	p := &process{b: b, name: a.Name, cmd: cmd, changed: make(chan struct{}), exited: make(chan struct{})}
 	out, err := cmd.StdoutPipe()
 	if err == nil {

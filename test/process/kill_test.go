@@ -38,13 +38,13 @@ type killing struct {
 // many a kill meets one.
 func orderMoves(n int) []move {
 	return []move{
-		{ID: "reserve", Kind: "task", Text: fmt.Sprintf("r%d", n), Millis: 1 + n%7},
-		{ID: "price", Kind: "step", Text: fmt.Sprintf("p%d", n), Millis: 1 + n%5},
+		{ID: "reserve", Kind: "task", Text: fmt.Sprintf("r%d", n), Millis: 3 + n%7},
+		{ID: "price", Kind: "step", Text: fmt.Sprintf("p%d", n), Millis: 3 + n%5},
 		{ID: "pause", Kind: "timer", Millis: 30},
-		{ID: "ship", Kind: "map", Items: []string{"a", "b", "c"}, Millis: 3 + n%4},
+		{ID: "ship", Kind: "map", Items: []string{"a", "b", "c"}, Millis: 5 + n%4},
 		{ID: "Approve", Kind: "event"},
-		{ID: "invoice", Kind: "child", Moves: []move{{ID: "print", Kind: "task", Text: "paper", Millis: 4}}},
-		{ID: "close", Kind: "task", Text: "closed", Millis: 1 + n%3},
+		{ID: "invoice", Kind: "child", Moves: []move{{ID: "print", Kind: "task", Text: "paper", Millis: 6}}},
+		{ID: "close", Kind: "task", Text: "closed", Millis: 3 + n%3},
 	}
 }
 
@@ -157,12 +157,12 @@ func TestKillsWouldShow(t *testing.T) {
 	}
 }
 
-// live makes a worker that works on all that is open, and on two new orders.
+// live makes a worker that works on all that is open, and on three new orders.
 func (k *killing) live(sabotage string) *process {
 	k.t.Helper()
 	k.lives++
 	p := k.worker(args{Name: fmt.Sprintf("life %d", k.lives), Lease: endless, Sabotage: sabotage})
-	k.orders += 2
+	k.orders += 3
 	for n := range k.orders {
 		if k.outcomes[orderID(n)] == "" {
 			p.launch(orderID(n), orderMoves(n)...)
