@@ -12,3 +12,5 @@ require (
 	github.com/ncruces/julianday v1.0.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 )
+
+require pgregory.net/rapid v1.3.0
