@@ -121,9 +121,11 @@ func chaos(t *testing.T, b *bench, seed uint64) {
 	var mu sync.Mutex
 	roll := func(n int) int { mu.Lock(); defer mu.Unlock(); return rng.IntN(n) }
 	var faults atomic.Bool
+	var commits atomic.Int64
 	faults.Store(true)
 	inner := b.backend
 	b.backend = &proxy{Backend: inner, commit: func(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
+		commits.Add(1)
 		plain := true
 		for _, c := range batch {
 			plain = plain && c.Run != nil && len(c.Starts) == 0
@@ -276,6 +278,12 @@ func chaos(t *testing.T, b *bench, seed uint64) {
 	if err != nil || len(seen) != 3*n {
 		t.Errorf("sink: %v, %v", seen, err)
 	}
+	if t.Failed() {
+		b.logs.mu.Lock()
+		text := b.logs.buf.String()
+		t.Logf("%d commits\n%s", commits.Load(), text[max(0, len(text)-3000):])
+		b.logs.mu.Unlock()
+	}
 	stop()
 	stop2()
 	time.Sleep(time.Minute)
@@ -320,4 +328,34 @@ func TestReviewChildInEveryRunOfALoop(t *testing.T) {
 			t.Error(v, err)
 		}
 	})
+}
+
+// Where a commit ends the claim, a wait whose time is over when a fresh copy of the run comes to it ends in
+// that claim: the next one may come to another worker, which begins afresh too.
+func TestReviewTimeOutInAFreshClaim(t *testing.T) {
+	reviewOn(t, func(t *testing.T, b *bench) {
+		inner := b.backend
+		b.backend = &proxy{Backend: inner, commit: func(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
+			time.Sleep(10 * time.Millisecond)
+			return inner.Commit(ctx, batch)
+		}, claim: func(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabiz.Claims, error) {
+			c, err := inner.Claim(ctx, r)
+			for i := range c.Runs {
+				c.Runs[i].Follows = -1 // as if another worker had had it meanwhile
+			}
+			return c, err
+		}}
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
+			if _, err := lambdabiz.WaitForEvent[int](o, "e", lambdabiz.Timeout(time.Second)); !errors.Is(err, context.DeadlineExceeded) {
+				return 0, errors.New("no time-out")
+			}
+			return 1, nil
+		})
+		e, _ := b.worker(d)
+		ctx, cancel := within(b, 30*time.Second)
+		defer cancel()
+		if v, err := start(b, e, d, "x", 0).Result(ctx); v != 1 || err != nil {
+			t.Error(v, err, b.state(e, "x").WaitingFor)
+		}
+	}, "memory, a commit ends the claim")
 }
