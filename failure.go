@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -35,9 +36,40 @@ var sentinels = map[string]error{
 // FailureOf records an error without registered types: backends use it for refusals.
 func FailureOf(err error) *Failure { return (&errorRegistry{}).record(err) }
 
-// errorRegistry is the user's error types by name.
+// errorRegistry is an engine's error types by name.
 type errorRegistry struct {
 	types map[string]*ErrorRegistration
+}
+
+// common is the error types that every engine knows.
+var common struct {
+	mu    sync.RWMutex
+	types []*ErrorRegistration
+}
+
+// RegisterErrors makes error types known to every engine of the process. It is for packages that define
+// such types, to be called while they are initialised; a program hands its own to [Engine.Register].
+func RegisterErrors(types ...*ErrorRegistration) {
+	common.mu.Lock()
+	defer common.mu.Unlock()
+	common.types = append(common.types, types...)
+}
+
+// all returns the types of the engine and the common ones.
+func (r *errorRegistry) all(yield func(t *ErrorRegistration) bool) {
+	for _, t := range r.types {
+		if !yield(t) {
+			return
+		}
+	}
+	common.mu.RLock()
+	types := common.types
+	common.mu.RUnlock()
+	for _, t := range types {
+		if !yield(t) {
+			return
+		}
+	}
 }
 
 // ErrorRegistration is an error type or value that keeps its identity through recording. Make one
@@ -114,7 +146,7 @@ func (r *errorRegistry) recordNode(err error, depth int) *Failure {
 func (f *Failure) recognised() bool { return f.Code != "" || f.Type != "" || len(f.Causes) > 0 }
 
 func (r *errorRegistry) recordRegistered(f *Failure, err error) bool {
-	for _, t := range r.types {
+	for t := range r.all {
 		data, ok, fault := t.encode(err)
 		if ok && fault == nil {
 			f.Type, f.Data = t.name, data
@@ -198,7 +230,10 @@ func (r *errorRegistry) rebuild(f *Failure) error {
 }
 
 func (r *errorRegistry) rebuildTyped(f *Failure, causes []error) error {
-	if t, ok := r.types[f.Type]; ok && f.Type != "" {
+	for t := range r.all {
+		if t.name != f.Type {
+			continue
+		}
 		if err, fault := t.decode(f.Data); fault == nil {
 			return err
 		}

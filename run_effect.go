@@ -123,7 +123,7 @@ func (r *run) settleAttemptLocked(a *attempt) bool {
 		r.cancelOpLocked(o, cause)
 		return true
 	}
-	next := now().Add(a.wait)
+	next := now().Add(a.wait).Truncate(time.Microsecond).Add(time.Microsecond) // never early
 	if a.again && (o.ExpiresAt.IsZero() || next.Before(o.ExpiresAt)) {
 		o.Status, o.DueAt, o.Error = StatusScheduled, next, a.failure
 		r.touchLocked(o)
@@ -145,6 +145,7 @@ func (a *attempt) judge() {
 	}
 	_, fault := guard(func() (any, error) {
 		a.cancelled = isCancellation(a.err)
+		a.timedOut = a.timedOut || errors.Is(a.err, context.DeadlineExceeded)
 		a.wait, a.again = a.opts.retry.again(a.rec.Attempts, a.err)
 		args := []any{"operation", a.rec.ID, "attempt", a.rec.Attempts, "error", a.err.Error()}
 		var p *panicError
