@@ -199,7 +199,7 @@ func TestReviewClaimWhoseAnswerIsLost(t *testing.T) {
 			c, err := inner.Claim(ctx, r)
 			if err == nil && len(c.Runs) > 0 && lose {
 				lose = false
-				return lambdabiz.Claims{}, errors.New("connection lost")
+				return lambdabiz.Claims{}, fmt.Errorf("connection lost: %w", lambdabiz.ErrOutcomeUnknown)
 			}
 			return c, err
 		}}

@@ -40,11 +40,8 @@ func TestReviewMessagesThatOvertakeTheStart(t *testing.T) {
 	c := &Claimed{Ref: RunRef{ID: "x", RunID: "r", Fence: 1}, Record: Record{
 		RunInfo: RunInfo{ID: "x", RunID: "r", Name: "D", Input: Payload("1")}, Messages: []Message{event(1, "1")},
 	}}
-	r := newRun(t.Context(), e, c)
-	r.def = e.registry.definition("D")
-	r.enter()
-	r.deliver([]Message{event(2, "2")}) // the worker's next claim was quicker than the goroutine
-	go r.start(c)
+	e.accepting = true
+	e.adopt(c).deliver([]Message{event(2, "2")}) // the worker's next claim may be quicker than the run
 	select {
 	case v := <-got:
 		if v[0] != 1 || v[1] != 2 {
