@@ -83,6 +83,7 @@ func (f *future) run(o Context, id string, code func(o Context) error, begin boo
 		return start
 	}
 	f.s = newScope(r, parent, path, o.detached())
+	f.s.branch = f
 	r.scopes[path] = f.s
 	start = func() {
 		if r.phase != phaseLive && !r.ended || f.s.closed || f.ended {
@@ -167,6 +168,13 @@ func (f *future) wait(o Context) error {
 	r.given = r.changed
 	defer r.mu.Unlock()
 	return f.err
+}
+
+func (f *future) hasEnded(o Context) bool {
+	r := o.scope().run
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return f.ended && !f.lost
 }
 
 // waitAnyLocked blocks until one of the futures has ended. A cancellation does not end it: the branches
@@ -317,6 +325,9 @@ func Map[T, R any](
 		return struct{}{}, errors.Join(errs...)
 	})
 	if _, err := all.Wait(o); err != nil {
+		if !all.f.hasEnded(o) {
+			results = nil // branches may still write to it
+		}
 		return results, err
 	}
 	return results, nil

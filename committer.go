@@ -91,7 +91,11 @@ func (c *committer) try(ctx context.Context, batch []*submission) bool {
 		commits[i] = s.commit
 	}
 	began := time.Now()
-	verdicts, err := c.backend.Commit(ctx, commits)
+	var verdicts []Verdict
+	_, err := guard(func() (v any, err error) { // a panic must not keep the lane
+		verdicts, err = c.backend.Commit(ctx, commits)
+		return nil, err
+	})
 	c.hooks.committed(len(batch), time.Since(began), err)
 	if err == nil && len(verdicts) != len(batch) {
 		err = errors.New("the backend gave another number of verdicts than commits")

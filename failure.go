@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 // Failure is an error as it is recorded: a message, and as much of the error tree as can be rebuilt,
@@ -22,6 +24,9 @@ type Failure struct {
 
 // maxFailureDepth bounds the recorded tree, against errors that wrap themselves.
 const maxFailureDepth = 32
+
+// maxFailureBytes bounds the messages and data of a recorded tree together.
+const maxFailureBytes = 64 << 10
 
 // maxMessageBytes bounds a recorded message.
 const maxMessageBytes = 16 << 10
@@ -125,11 +130,28 @@ func (r *errorRegistry) record(err error) *Failure {
 		return &Failure{Message: fmt.Sprintf("%T, whose methods panic: %v", err, fault)}
 	}
 	f, _ := v.(*Failure)
+	budget := maxFailureBytes
+	f.trim(&budget)
 	return f
 }
 
+// trim drops the parts of a tree that are over the budget, the deepest and last first.
+func (f *Failure) trim(budget *int) {
+	*budget -= len(f.Message) + len(f.Data)
+	if *budget < 0 {
+		f.Message, f.Causes = cut(f.Message, 256), nil
+		if len(f.Data) > 256 {
+			f.Type, f.Code, f.Data = "", "", nil
+		}
+		return
+	}
+	for _, c := range f.Causes {
+		c.trim(budget)
+	}
+}
+
 func (r *errorRegistry) recordNode(err error, depth int) *Failure {
-	f := &Failure{Message: cut(err.Error(), maxMessageBytes)}
+	f := &Failure{Message: cut(strings.ToValidUTF8(err.Error(), "\uFFFD"), maxMessageBytes)}
 	if depth > maxFailureDepth || r.recordRegistered(f, err) || recordSentinel(f, err) {
 		return f
 	}
@@ -295,6 +317,9 @@ func retryWait(err error) time.Duration {
 func cut(s string, limit int) string {
 	if len(s) <= limit {
 		return s
+	}
+	for limit > 0 && !utf8.RuneStart(s[limit]) {
+		limit--
 	}
 	return s[:limit] + "…"
 }

@@ -62,7 +62,7 @@ func (o *Orchestration) unstarted() Context {
 
 // attach makes the claimed run this orchestration's.
 func (o *Orchestration) attach(c *Claimed) {
-	r := newRun(o.parent, o.e, c)
+	r := newRun(context.WithoutCancel(o.parent), o.e, c)
 	r.hand, r.started = true, true
 	r.ended = c.Status.Ended()
 	r.mu.Lock()
@@ -156,6 +156,7 @@ func (o *Orchestration) close(result any, cause error) error {
 		}
 	}
 	r.returned(result, cause)
+	<-r.done // somebody else may have ended it first
 	r.mu.Lock()
 	outcome, why := r.outcome, r.cause
 	r.mu.Unlock()
@@ -184,14 +185,15 @@ func (e *Engine) forgetHand(r *run) {
 func (r *run) refresh() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.phase != phaseLive || r.committing || r.closing != nil {
+	for r.committing && r.phase == phaseLive {
+		r.moved.Wait()
+	}
+	if r.phase != phaseLive || r.closing != nil || !r.claimed || r.e.endsClaim && r.active != r.flushers {
 		return
 	}
 	r.fetch = true
 	r.commitLocked()
-	if r.phase == phaseLive && r.active == 0 {
-		r.idleLocked()
-	}
+	r.idleLocked()
 }
 
 // pollLater asks for messages again and again while a run driven by hand waits: no worker does it.

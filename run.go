@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -59,6 +60,7 @@ type run struct {
 	durable    uint64
 	since      time.Time // when the oldest pending change was made
 	committing bool
+	forced     bool // a stopping run is released although bodies go on
 	flushArmed bool
 	parking    bool
 	fetch      bool // the next commit asks for messages
@@ -70,6 +72,7 @@ type run struct {
 
 	active   int // branches that are not blocked in an operation; those in flushers are active too
 	flushers int
+	target   uint64 // the most that a flusher has waited for
 	bodies   int
 	waiting  map[*waiter]struct{}
 	dues     dueHeap
@@ -78,8 +81,8 @@ type run struct {
 
 	branchesEnded uint64
 
-	stopCause error // why the contexts of its code have ended: cancellation or deadline
-	idleSince time.Time
+	stopCause error       // why the contexts of its code have ended: cancellation or deadline
+	left      atomic.Bool // it is dead: its code logs nothing any more
 }
 
 // op is a recorded operation, or one that is about to be.
@@ -197,6 +200,9 @@ func (r *run) returned(out any, err error) {
 			r.cancelScopeLocked(s.path)
 		}
 	}
+	if st := r.closing.Status; st == StatusCancelled || st == StatusTimeout {
+		r.cancelChildrenLocked()
+	}
 	r.closing.Orphans = r.orphansLocked()
 	r.finishLocked()
 }
@@ -240,6 +246,15 @@ func (r *run) closeOf(out any, err error, cancelled bool, cause error) *Close {
 		status = StatusTimeout
 	}
 	return &Close{Status: status, Error: r.e.registry.record(err)}
+}
+
+// cancelChildrenLocked cancels the children that the code has not come to since it was resumed.
+func (r *run) cancelChildrenLocked() {
+	for _, o := range r.ops {
+		if o.Kind == KindChild && !o.Status.Ended() {
+			r.cancelOpLocked(o, r.stopCause)
+		}
+	}
 }
 
 func (r *run) orphansLocked() []string {
@@ -367,6 +382,7 @@ func (r *run) evictLocked(cause error) {
 		r.cause = cause
 	}
 	r.phase = phaseDead
+	r.left.Store(true)
 	r.endBase(cause)
 	r.wakeAllLocked()
 	r.moved.Broadcast()

@@ -275,6 +275,9 @@ func (r *run) cancelScopeLocked(path string) {
 		if s.path == path || inScope(s.path, path) {
 			s.closed = true
 			s.cancel(ErrCancelled)
+			if s.branch != nil && s.path != path {
+				s.branch.endLocked(ErrCancelled)
+			}
 		}
 	}
 	for _, o := range r.ops {

@@ -46,6 +46,9 @@ func (e *Engine) Run(ctx context.Context) error {
 	close(stop)
 	<-beats
 	w.leave()
+	e.mu.Lock()
+	e.running = false
+	e.mu.Unlock()
 	e.log.Info("worker stopped")
 	return nil
 }
@@ -84,6 +87,7 @@ func (w *worker) join(ctx context.Context) error {
 	e.worker.Store(number)
 	w.through = 0
 	if err := w.watch(ctx); err != nil {
+		w.leave()
 		return err
 	}
 	e.mu.Lock()
@@ -151,6 +155,11 @@ func (w *worker) claim(ctx context.Context) bool {
 	case errors.Is(err, ErrFenced):
 		w.rejoin(ctx)
 		return false
+	case errors.Is(err, ErrOutcomeUnknown):
+		// It may hold runs that it does not know of: only a new worker is sure not to.
+		w.leave()
+		w.rejoin(ctx)
+		return false
 	case err != nil:
 		w.failed++
 		e.log.Error("claim work", "error", err, "try", w.failed)
@@ -171,7 +180,7 @@ func (w *worker) claim(ctx context.Context) bool {
 // rejoin begins a new life after this worker was declared dead: it owns nothing any more.
 func (w *worker) rejoin(ctx context.Context) {
 	e := w.e
-	e.log.Warn("this worker was declared dead and has lost its orchestrations", "worker", e.worker.Load())
+	e.log.Warn("this worker has lost its orchestrations and begins anew", "worker", e.worker.Load())
 	for _, r := range e.allResidents() {
 		r.evict(ErrFenced)
 	}
@@ -220,10 +229,15 @@ func (e *Engine) adopt(c *Claimed) *run {
 	}
 	r := newRun(context.Background(), e, c)
 	r.def = e.registry.definition(c.Name)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pending.started = c.StartedAt.IsZero()
+	r.acceptLocked(c.Messages) // before others can be delivered
+	r.started = true
 	if r.enter() {
 		go r.start(c)
 	} else {
-		r.stop(ErrStopped)
+		r.stopLocked(Release{WakeAt: now()}, ErrStopped)
 	}
 	return r
 }
@@ -246,24 +260,45 @@ func (r *run) enter() bool {
 // start runs the code of a claimed run.
 func (r *run) start(c *Claimed) {
 	r.mu.Lock()
-	r.pending.started = c.StartedAt.IsZero()
-	r.acceptLocked(c.Messages)
 	r.fireLocked(now()) // the deadline may have passed
 	r.armLocked()
 	switch {
-	case c.Crashes >= maxCrashes:
-		r.blockLocked(Blocked{Reason: fmt.Sprintf(
+	case crashLoop(c):
+		r.blockLocked(Blocked{Crashes: c.Crashes, Reason: fmt.Sprintf(
 			"%d workers in a row died while they ran it, without a new record", c.Crashes)})
 	case r.def == nil:
 		r.blockLocked(Blocked{Reason: fmt.Sprintf("no definition with the name %q is registered", r.info.Name)})
 	}
-	r.started = true
 	live := r.phase == phaseLive
 	r.mu.Unlock()
 	if live {
 		r.e.hooks.runStarted(r)
 		r.main()
 	}
+}
+
+// crashLoop reports whether the run kills its workers: five in a row, or one more after it was blocked
+// for that. A run that only waited while its workers died has not done it.
+func crashLoop(c *Claimed) bool {
+	limit := maxCrashes
+	if c.Blocked != nil && c.Blocked.Crashes > 0 {
+		limit = 1
+	}
+	if c.Crashes < limit {
+		return false
+	}
+	waits := false
+	for i := range c.Operations {
+		o := &c.Operations[i]
+		if o.Status.Ended() {
+			continue
+		}
+		if o.Status == StatusStarted && (o.Kind == KindTask || o.Kind == KindStep || o.Kind == KindService) {
+			return true
+		}
+		waits = true
+	}
+	return !waits
 }
 
 // resume goes on with a run that stayed in memory after a commit ended its claim. It reports false
@@ -288,7 +323,7 @@ func (r *run) resume(c *Claimed) bool {
 	r.acceptLocked(c.Messages)
 	r.fireLocked(now())
 	r.moved.Broadcast()
-	if r.phase == phaseLive && r.active == r.flushers {
+	if r.phase == phaseLive && r.active == 0 {
 		r.e.spawn(func() { // nobody woke: the claim must be answered all the same
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -338,7 +373,7 @@ func (e *Engine) adoptStarts(c *Commit, v Verdict) *run {
 	var last *run
 	for i := range c.Starts {
 		s := &c.Starts[i]
-		if !s.Claim || i >= len(v.Starts) || !v.Starts[i].Created || v.Starts[i].Run.Fence == 0 {
+		if !s.Claim || i >= len(v.Starts) || v.Starts[i].Err != nil || v.Starts[i].Run.Fence == 0 {
 			continue
 		}
 		last = e.adopt(&Claimed{
@@ -376,7 +411,7 @@ func (w *worker) keepAlive(stop <-chan struct{}) {
 		case <-timer.C:
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), e.config.Lease)
-		if time.Since(beaten) >= beat-look && len(e.allResidents()) > 0 {
+		if time.Since(beaten) >= beat-look {
 			if err := e.backend.Renew(ctx, e.worker.Load()); err != nil {
 				e.log.Error("renew the worker's lease", "error", err)
 				e.kick() // if it was declared dead, the next claim says so
@@ -468,9 +503,23 @@ func (w *worker) drain() {
 	}
 	for _, r := range e.allResidents() {
 		e.log.Warn("a task or step does not end; it will run again elsewhere", "orchestration", r.info.ID)
+		e.spawn(r.letGo)
+	}
+	if within(drained, stopGrace) {
+		return
+	}
+	for _, r := range e.allResidents() { // the store does not answer
 		close(r.abandoned)
 		r.evict(ErrStopped)
 	}
+}
+
+// letGo releases a stopping run whose bodies do not end.
+func (r *run) letGo() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.forced = true
+	r.finishLocked()
 }
 
 func within(done <-chan struct{}, d time.Duration) bool {
@@ -493,7 +542,4 @@ func (w *worker) leave() {
 		e.log.Error("leave", "error", err)
 	}
 	e.worker.Store(0)
-	e.mu.Lock()
-	e.running = false
-	e.mu.Unlock()
 }
