@@ -97,7 +97,7 @@ func (p part) answer(s *side, c *lambdabiz.Commit, v lambdabiz.Verdict) string {
 	}
 	p.count(s, c, v)
 	for i, sv := range v.Starts {
-		claimed := sv.Run.Fence != 0
+		claimed := sv.Run.Fence != 0 && sv.Created // else it is the holder's own fence once more
 		out += fmt.Sprintf("\n  start %s created=%v claimed=%v %s/%s %s", errorName(sv.Err), sv.Created, claimed,
 			sv.Run.ID, sv.Run.RunID, messagesText(sv.Messages))
 		if !sv.Created {

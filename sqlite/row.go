@@ -85,6 +85,9 @@ func (s *stmt) run() *stored {
 	info.Previous, info.ContinuedAs = s.getText(), s.getText()
 	s.getJSON(&info.Error)
 	info.Input, info.Result, info.Progress = s.getBlob(), s.getBlob(), s.getBlob()
+	if !info.WakeAt.IsZero() && micros(info.WakeAt) == atOnce {
+		info.WakeAt = info.ScheduledAt
+	}
 	if info.Worker > 0 {
 		info.WakeAt = time.Time{} // a resume that its holder has not seen, not a time of its own
 	}

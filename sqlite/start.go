@@ -118,7 +118,7 @@ func (st *stmt) bindStart(c *lambdabiz.Commit, s *lambdabiz.RunStart, after *hea
 	case held:
 		st.int(c.Worker).null()
 	default:
-		st.int(0).int(micros(c.At))
+		st.int(0).int(atOnce)
 	}
 	st.int(micros(c.At))
 	if held {
