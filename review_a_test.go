@@ -386,7 +386,8 @@ func TestReviewResumeAfterCancelSeesTheBranches(t *testing.T) {
 			if err := lambdabiz.Sleep(clean, "later", 10*time.Minute); err != nil {
 				return 0, err
 			}
-			if _, err := lambdabiz.Step(clean, "refund", func(context.Context) (int, error) { return int(undone.Add(1)), nil }); err != nil {
+			refund := func(context.Context) (int, error) { return int(undone.Add(1)), nil }
+			if _, err := lambdabiz.Step(clean, "refund", refund); err != nil {
 				return 0, err
 			}
 			return 0, err

@@ -375,7 +375,9 @@ func TestReviewNoAttemptAfterTheDeadlineOfTheCall(t *testing.T) {
 					return 1, nil
 				}
 				return 0, errors.New("not yet")
-			}, lambdabiz.Deadline(time.Minute), lambdabiz.Retry(lambdabiz.Backoff{Attempts: -1, Initial: 50 * time.Second, Max: 50 * time.Second, Jitter: -1}))
+			}, lambdabiz.Deadline(time.Minute), lambdabiz.Retry(lambdabiz.Backoff{
+				Attempts: -1, Initial: 50 * time.Second, Max: 50 * time.Second, Jitter: -1,
+			}))
 		})
 		e, stop := b.worker(d)
 		run := start(b, e, d, "x", 0)

@@ -143,7 +143,8 @@ func TestReviewErrorsAfterAResume(t *testing.T) {
 		var task *lambdabiz.TaskError
 		errors.As(err, &code)
 		errors.As(err, &task)
-		return fmt.Sprintf("%d %q is %v %v %v %v code %v task %v", len(err.Error()), err.Error(), errors.Is(err, sentinel), errors.Is(err, context.DeadlineExceeded),
+		return fmt.Sprintf("%d %q is %v %v %v %v code %v task %v", len(err.Error()), err.Error(),
+			errors.Is(err, sentinel), errors.Is(err, context.DeadlineExceeded),
 			errors.Is(err, context.Canceled), errors.Is(err, lambdabiz.ErrCancelled), code, task != nil)
 	}
 	for name, made := range makers {
@@ -170,7 +171,7 @@ func TestReviewErrorsAfterAResume(t *testing.T) {
 				}
 				seen = slices.Compact(seen)
 				if len(seen) != 1 {
-					t.Errorf("first run and resumed run see different errors:\n%.300q\n%.300q", seen[0][:min(300, len(seen[0]))], seen[1][:min(300, len(seen[1]))])
+					t.Errorf("first run and resumed run see different errors:\n%.300q\n%.300q", seen[0], seen[1])
 				}
 			})
 		})

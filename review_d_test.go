@@ -179,7 +179,8 @@ func chaos(t *testing.T, b *bench, seed uint64) {
 					return 0, err
 				}
 				if n == 2 {
-					if w, err := lambdabiz.CallChild(o, "c", child, n, lambdabiz.ChildID(fmt.Sprint(o.ID(), ".", round))); err != nil || w != n {
+					id := lambdabiz.ChildID(fmt.Sprint(o.ID(), ".", round))
+					if w, err := lambdabiz.CallChild(o, "c", child, n, id); err != nil || w != n {
 						return 0, fmt.Errorf("child: %d, %w", w, err)
 					}
 				}
@@ -271,7 +272,8 @@ func chaos(t *testing.T, b *bench, seed uint64) {
 		id := fmt.Sprint("d", i)
 		if v, err := lambdabiz.Get(client, d, id).Result(ctx); v != 10 || err != nil {
 			s := b.state(client, id)
-			t.Errorf("%s: %d, %v; round %s worker %d blocked %+v waits %+v events %d", id, v, err, s.Input, s.Worker, s.Blocked, s.WaitingFor, len(s.Events))
+			t.Errorf("%s: %d, %v; round %s worker %d blocked %+v waits %+v events %d",
+				id, v, err, s.Input, s.Worker, s.Blocked, s.WaitingFor, len(s.Events))
 		}
 	}
 	seen, err := lambdabiz.Get(client, sink, "sink").Result(ctx)
