@@ -1,6 +1,7 @@
 package lambdabiz
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -200,7 +201,7 @@ func (r *run) waitAnyLocked(o Context, futures []*future) (left bool, err error)
 	}
 }
 
-// raceResult is what a race records.
+// raceResult is what a race records, as plain JSON whatever the codec: there is no user's data in it.
 type raceResult struct {
 	Winner string   `json:"winner"`
 	Losers []string `json:"losers"`
@@ -214,7 +215,7 @@ type raceResult struct {
 func Race(o Context, id string, branches ...Awaitable) (int, error) {
 	r := o.scope().run
 	var result raceResult
-	c := &call{o: o, id: id, kind: KindRace, take: func(p Payload) error { return takeInto(r.e, p, &result) }}
+	c := &call{o: o, id: id, kind: KindRace, take: func(p Payload) error { return json.Unmarshal(p, &result) }}
 	if len(branches) == 0 {
 		return -1, c.fault(errors.New("a race needs at least one branch"))
 	}
@@ -270,9 +271,10 @@ func (r *run) runRace(c *call, o *op, futures []*future) error {
 		f.endLocked(ErrCancelled)
 		f.err = ErrCancelled
 	}
-	p, err := r.e.codec.Encode(result)
+	p, err := json.Marshal(result)
 	if err != nil {
-		panic(fmt.Sprintf("lambdabiz: the codec cannot encode %T: %v", result, err))
+		r.blockLocked(Blocked{Operation: o.ID, Source: o.site.String(), Reason: "its winner cannot be recorded: " + err.Error()})
+		return r.leaveLocked(c.scope())
 	}
 	o.Attempts, o.StartedAt = 1, o.ScheduledAt
 	r.endLocked(o, StatusSucceeded, p, nil)

@@ -1,6 +1,9 @@
 package lambdabiz
 
-import "fmt"
+import (
+	"encoding/json"
+	"fmt"
+)
 
 // CallChild starts another orchestration and waits for its outcome. The start commits together with
 // the operation, the outcome with the child's end. Its failure is an *OrchestrationError. The child's
@@ -49,7 +52,7 @@ func StartChild[In, Out any](
 	r := o.scope().run
 	var out string
 	c := &call{o: o, id: id, kind: KindChild, name: d.spec.name, input: in, hasInput: true,
-		take: func(p Payload) error { return takeInto(r.e, p, &out) }}
+		take: func(p Payload) error { return json.Unmarshal(p, &out) }}
 	op, err := r.begin(c)
 	if err != nil {
 		return "", err
@@ -87,7 +90,7 @@ func (r *run) startChildLocked(c *call, o *op, detached bool, opts []ChildOption
 	if err := r.e.checkStart(&s); err != nil {
 		return drop(err)
 	}
-	result, err := r.e.codec.Encode(s.ID)
+	result, err := json.Marshal(s.ID) // the engine's own value: plain JSON whatever the codec
 	if err != nil {
 		return drop(fmt.Errorf("encode child id: %w", err))
 	}

@@ -81,6 +81,7 @@ type Engine struct {
 	mu        sync.Mutex
 	residents map[string]*run          // by run id
 	hands     map[string][]*run        // driven by hand, by id
+	early     map[string]earlyMessages // by run id
 	watchers  map[string][]chan<- bool // who waits for an orchestration's end, by its id
 	accepting bool                     // a worker that is not draining
 	running   bool                     // Run has begun
@@ -100,7 +101,7 @@ func New(b Backend, c Config) (*Engine, error) {
 		backend: b, desc: desc, config: c, codec: c.Codec, log: c.Logger, version: c.Version,
 		hooks: &hookCaller{c.Hooks}, maxPayload: c.MaxPayloadBytes, endsClaim: desc.CommitEndsClaim,
 		registry: newRegistry(), kicks: make(chan struct{}, 1), busy: make(chan struct{}, 1),
-		residents: map[string]*run{}, hands: map[string][]*run{}, watchers: map[string][]chan<- bool{},
+		residents: map[string]*run{}, early: map[string]earlyMessages{}, hands: map[string][]*run{}, watchers: map[string][]chan<- bool{},
 	}
 	if e.version == "" {
 		e.version = codeVersion()

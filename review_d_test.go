@@ -361,3 +361,86 @@ func TestReviewTimeOutInAFreshClaim(t *testing.T) {
 		}
 	}, "memory, a commit ends the claim")
 }
+
+// reviewSlow is an input that takes its time to encode.
+type reviewSlow int
+
+func (n reviewSlow) MarshalJSON() ([]byte, error) {
+	if n > 0 {
+		time.Sleep(time.Second)
+	}
+	return []byte(fmt.Sprint(int(n))), nil
+}
+
+// A message that comes while the outcome is encoded.
+func TestReviewCancelWhileTheOutcomeIsEncoded(t *testing.T) {
+	reviewOn(t, func(t *testing.T, b *bench) {
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, n reviewSlow) (int, error) {
+			if n == 0 {
+				return 0, lambdabiz.ContinueAsNew(o, reviewSlow(1))
+			}
+			return 1, nil
+		})
+		e, _ := b.worker(d)
+		run := start(b, e, d, "x", 0)
+		time.Sleep(500 * time.Millisecond)
+		if err := e.Cancel(b.ctx, "x", ""); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = run.Result(b.ctx)
+	}, "memory")
+}
+
+// Pause while code waits and while a body runs; Resume goes on with everything.
+func TestReviewPauseAndResume(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		var bodies atomic.Int64
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
+			f := lambdabiz.Go(o, "f", func(o lambdabiz.Context) (int, error) {
+				return lambdabiz.Step(o, "s", func(context.Context) (int, error) {
+					time.Sleep(10 * time.Second)
+					return int(bodies.Add(1)), nil
+				})
+			})
+			a, err := lambdabiz.WaitForEvent[int](o, "e")
+			if err != nil {
+				return 0, err
+			}
+			v, err := f.Wait(o)
+			return a + v, err
+		})
+		e, _ := b.worker(d)
+		run := start(b, e, d, "x", 0)
+		for range 3 {
+			time.Sleep(3 * time.Second)
+			if err := e.Pause(b.ctx, "x", ""); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(30 * time.Second)
+			if s := b.state(e, "x"); !s.Paused || s.Worker != 0 || operation(t, s, "f/s").Status != lambdabiz.StatusSucceeded {
+				t.Errorf("%+v", s)
+			}
+			if err := e.Resume(b.ctx, "x"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := e.Pause(b.ctx, "x", ""); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.RaiseEvent(b.ctx, "x", "e", 10); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if s := b.state(e, "x"); s.Status.Ended() {
+			t.Error("a paused run has ended")
+		}
+		if err := e.Resume(b.ctx, "x"); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := within(b, time.Minute)
+		defer cancel()
+		if v, err := run.Result(ctx); v != 11 || err != nil || bodies.Load() != 1 {
+			t.Error(v, err, bodies.Load())
+		}
+	})
+}

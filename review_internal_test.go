@@ -21,6 +21,7 @@ func TestReviewMessagesThatOvertakeTheStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	e.accepting = true
 	got := make(chan []int, 1)
 	d := Define("D", func(o Context, _ int) (int, error) {
 		a, err := WaitForEvent[int](o, "a", Named("e"))
@@ -40,8 +41,8 @@ func TestReviewMessagesThatOvertakeTheStart(t *testing.T) {
 	c := &Claimed{Ref: RunRef{ID: "x", RunID: "r", Fence: 1}, Record: Record{
 		RunInfo: RunInfo{ID: "x", RunID: "r", Name: "D", Input: Payload("1")}, Messages: []Message{event(1, "1")},
 	}}
-	e.accepting = true
-	e.adopt(c).deliver([]Message{event(2, "2")}) // the worker's next claim may be quicker than the run
+	r := e.adopt(c)
+	r.deliver([]Message{event(2, "2")}) // the worker's next claim was quicker than the goroutine
 	select {
 	case v := <-got:
 		if v[0] != 1 || v[1] != 2 {

@@ -2,6 +2,7 @@ package lambdabiz
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"runtime"
@@ -137,7 +138,7 @@ func (r *run) load(rec Operation) {
 		r.waits[rec.Name] = append(r.waits[rec.Name], o)
 	case rec.Kind == KindRace && rec.Status == StatusSucceeded:
 		var race raceResult
-		if r.e.decode("race", rec.Result, &race) == nil {
+		if json.Unmarshal(rec.Result, &race) == nil {
 			for _, path := range race.Losers {
 				r.lost[path] = true
 			}
@@ -169,7 +170,7 @@ func (r *run) main() {
 // returned takes what the function returned. Author's values are encoded and asked without mu.
 func (r *run) returned(out any, err error) {
 	r.mu.Lock()
-	cancelled, cause := r.info.CancelRequested, r.stopCause
+	in, cause := r.info, r.stopCause
 	r.mu.Unlock()
 	v, fault := guard(func() (any, error) {
 		var p *panicError
@@ -177,7 +178,7 @@ func (r *run) returned(out any, err error) {
 		if errors.As(err, &p) || errors.As(err, &bad) {
 			return nil, err
 		}
-		return r.closeOf(out, err, cancelled, cause), nil
+		return r.closeOf(in, cause, out, err), nil
 	})
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -219,11 +220,10 @@ func (r *run) finishLocked() {
 }
 
 // closeOf makes the outcome of what the function returned.
-func (r *run) closeOf(out any, err error, cancelled bool, cause error) *Close {
+func (r *run) closeOf(in RunInfo, cause error, out any, err error) *Close {
 	if next, ok := asContinue(err); ok {
 		input, fault := r.e.encode("input of the next run", next.input)
 		if fault == nil {
-			in := r.info
 			return &Close{Status: StatusSucceeded, Next: &RunStart{
 				ID: in.ID, RunID: newRunID(), Name: in.Name, Mode: in.Mode, Input: input,
 				Deadline: in.Deadline, Tags: in.Tags, Parent: in.Parent,
@@ -240,7 +240,7 @@ func (r *run) closeOf(out any, err error, cancelled bool, cause error) *Close {
 	}
 	status := StatusFailed
 	switch {
-	case errors.Is(err, ErrCancelled) && cancelled:
+	case errors.Is(err, ErrCancelled) && in.CancelRequested:
 		status = StatusCancelled
 	case errors.Is(err, context.DeadlineExceeded) && errors.Is(cause, context.DeadlineExceeded):
 		status = StatusTimeout

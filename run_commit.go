@@ -98,6 +98,12 @@ func (r *run) idleLocked() {
 		if !r.e.endsClaim && r.pending.empty() {
 			break
 		}
+		if r.e.endsClaim {
+			r.fireLocked(now()) // the next claim may come to another worker, which begins afresh
+			if r.active != r.flushers {
+				continue
+			}
+		}
 		r.commitLocked()
 	}
 	if r.phase == phaseLive && r.active == 0 && !r.committing && r.closing == nil {

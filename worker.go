@@ -170,7 +170,7 @@ func (w *worker) claim(ctx context.Context) bool {
 		e.adopt(&claims.Runs[i])
 	}
 	for _, a := range claims.Arrived {
-		if r := e.resident(a.Ref.RunID); r != nil {
+		if r := e.residentOrEarly(a); r != nil {
 			r.deliver(a.Messages)
 		}
 	}
@@ -207,6 +207,31 @@ func (e *Engine) resident(runID string) *run {
 	return e.residents[runID]
 }
 
+// residentOrEarly finds the run that messages are for. One whose start has claimed it may not be resident
+// yet: its messages are kept until it enters.
+func (e *Engine) residentOrEarly(a Arrival) *run {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if r := e.residents[a.Ref.RunID]; r != nil {
+		return r
+	}
+	t := time.Now()
+	for id, early := range e.early {
+		if t.Sub(early.at) > time.Minute {
+			delete(e.early, id) // it was there once, and has left
+		}
+	}
+	early := e.early[a.Ref.RunID]
+	e.early[a.Ref.RunID] = earlyMessages{t, append(early.messages, a.Messages...)}
+	return nil
+}
+
+// earlyMessages is what has come for a run before the run.
+type earlyMessages struct {
+	at       time.Time
+	messages []Message
+}
+
 func (e *Engine) allResidents() []*run {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -234,7 +259,9 @@ func (e *Engine) adopt(c *Claimed) *run {
 	r.pending.started = c.StartedAt.IsZero()
 	r.acceptLocked(c.Messages) // before others can be delivered
 	r.started = true
-	if r.enter() {
+	accepting, early := r.enter()
+	r.acceptLocked(early)
+	if accepting {
 		go r.start(c)
 	} else {
 		r.stopLocked(Release{WakeAt: now()}, ErrStopped)
@@ -242,8 +269,9 @@ func (e *Engine) adopt(c *Claimed) *run {
 	return r
 }
 
-// enter puts a run among the residents. It reports false when the worker drains.
-func (r *run) enter() bool {
+// enter puts a run among the residents, and returns what has come for it. It reports false when the worker
+// drains.
+func (r *run) enter() (accepting bool, early []Message) {
 	e := r.e
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -254,7 +282,9 @@ func (r *run) enter() bool {
 		default:
 		}
 	}
-	return e.accepting || r.hand
+	early = e.early[r.info.RunID].messages
+	delete(e.early, r.info.RunID)
+	return e.accepting, early
 }
 
 // start runs the code of a claimed run.
