@@ -20,7 +20,7 @@ func TestConcurrentUse(t *testing.T) {
 		all.Go(func() {
 			for i := range ids {
 				id := fmt.Sprint(i)
-				v := b.commit(&lambdabiz.Commit{Starts: []lambdabiz.Start{{ID: id, RunID: fmt.Sprint(g, i), Name: "Order"}}})
+				v := b.commit(&lambdabiz.Commit{Starts: []lambdabiz.RunStart{{ID: id, RunID: fmt.Sprint(g, i), Name: "Order"}}})
 				mu.Lock()
 				if v.Starts[0].Created {
 					created[id]++
