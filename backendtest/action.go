@@ -159,17 +159,18 @@ func (a claimAction) do(s *side) string {
 		return errorName(err)
 	}
 	s.through[a.slot] = claims.Through
-	out := "claimed"
+	var out strings.Builder
+	out.WriteString("claimed")
 	slices.SortFunc(claims.Runs, func(x, y lambdabiz.Claimed) int { return strings.Compare(x.RunID, y.RunID) })
 	for _, r := range claims.Runs {
-		out += s.claimText(r, number)
+		out.WriteString(s.claimText(r, number))
 	}
 	slices.SortFunc(claims.Arrived, func(x, y lambdabiz.Arrival) int { return strings.Compare(x.Ref.RunID, y.Ref.RunID) })
 	for _, arrival := range claims.Arrived {
 		if slices.ContainsFunc(claims.Runs, func(r lambdabiz.Claimed) bool { return r.RunID == arrival.Ref.RunID }) {
 			continue // a run claimed just now has them in its record
 		}
-		out += "\n  arrived for " + arrival.Ref.RunID + " " + messagesText(arrival.Messages)
+		out.WriteString("\n  arrived for " + arrival.Ref.RunID + " " + messagesText(arrival.Messages))
 		s.cover("arrived")
 		for _, t := range s.tickets {
 			if t.ref.RunID == arrival.Ref.RunID && t.ref.Fence == arrival.Ref.Fence {
@@ -177,7 +178,7 @@ func (a claimAction) do(s *side) string {
 			}
 		}
 	}
-	return out
+	return out.String()
 }
 
 func (s *side) claimText(r lambdabiz.Claimed, number int64) string {

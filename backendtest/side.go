@@ -167,13 +167,14 @@ func (s *side) infoText(i lambdabiz.RunInfo) string {
 }
 
 func (s *side) recordText(r lambdabiz.Record) string {
-	out := s.infoText(r.RunInfo)
+	var out strings.Builder
+	out.WriteString(s.infoText(r.RunInfo))
 	for _, o := range r.Operations {
-		out += fmt.Sprintf("\n    %d %s %v %v in=%q out=%q ended %d due %d%s", o.Number, o.ID, o.Kind, o.Status,
+		fmt.Fprintf(&out, "\n    %d %s %v %v in=%q out=%q ended %d due %d%s", o.Number, o.ID, o.Kind, o.Status,
 			o.Input, o.Result, o.EndedAt.UnixMicro(), o.DueAt.UnixMicro(), failureText(o.Error))
 	}
 	if !r.Status.Ended() {
-		out += "\n    inbox " + messagesText(r.Messages)
+		out.WriteString("\n    inbox " + messagesText(r.Messages))
 	}
-	return out
+	return out.String()
 }
