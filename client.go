@@ -232,7 +232,7 @@ func (e *Engine) control(ctx context.Context, kind ControlKind, verb, id, reason
 	if kind == ControlTerminate {
 		for _, r := range e.allResidents() {
 			if r.info.ID == id {
-				e.spawn(r.refresh) // it finds itself fenced
+				go r.refresh() // it finds itself fenced
 			}
 		}
 	}
@@ -252,7 +252,7 @@ func (e *Engine) poke(id string) {
 	}
 	e.mu.Unlock()
 	for _, r := range runs {
-		e.spawn(r.refresh)
+		go r.refresh()
 	}
 }
 

@@ -75,8 +75,7 @@ type Engine struct {
 
 	worker atomic.Int64 // this engine's worker number; 0 while it is a client
 	kicks  chan struct{}
-	busy   chan struct{}  // receives when the first run has come
-	tasks  sync.WaitGroup // goroutines that spawn began, and runs
+	busy   chan struct{} // receives when the first run has come
 
 	mu        sync.Mutex
 	residents map[string]*run          // by run id
@@ -276,15 +275,6 @@ func (e *Engine) outcomeError(id, name string, status Status, failure *Failure) 
 		cause = ErrTerminated
 	}
 	return &OrchestrationError{ID: id, Name: name, Status: status, Err: cause}
-}
-
-// spawn runs f in a goroutine that the engine waits for when it stops.
-func (e *Engine) spawn(f func()) {
-	e.tasks.Add(1)
-	go func() {
-		defer e.tasks.Done()
-		f()
-	}()
 }
 
 // kick makes the worker look for work now.

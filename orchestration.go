@@ -23,10 +23,9 @@ type Orchestration struct {
 	e  *Engine
 	id string
 
-	mu      sync.Mutex
-	r       *run // nil until it is started
-	parent  context.Context
-	release func() bool
+	mu     sync.Mutex
+	r      *run            // nil until it is started
+	parent context.Context //nolint:containedctx // the caller's, for as long as it drives
 }
 
 // Create takes an orchestration over, to drive it by hand: at once, by a new fence, whoever drove it
@@ -74,10 +73,12 @@ func (o *Orchestration) attach(c *Claimed) {
 	if r.ended {
 		return
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unwatch = context.AfterFunc(o.parent, func() { r.evict(ErrWaiting) })
 	o.e.mu.Lock()
 	o.e.hands[o.id] = append(o.e.hands[o.id], r)
 	o.e.mu.Unlock()
-	o.release = context.AfterFunc(o.parent, func() { r.evict(ErrWaiting) })
 }
 
 // Start records that the orchestration has begun, with its input. Called again for a run that is open

@@ -40,10 +40,11 @@ type run struct {
 	moved sync.Cond // durable, claimed, committing or phase has changed
 
 	ref     RunRef
-	claimed bool // ref may be committed with; false between commits where a commit ends the claim
-	polling bool // a run driven by hand will look for messages
-	started bool // its code runs in this process
-	ended   bool // driven by hand, and the run was over when it was claimed
+	claimed bool        // ref may be committed with; false between commits where a commit ends the claim
+	unwatch func() bool // ends the watch on the context given to Create
+	polling bool        // a run driven by hand will look for messages
+	started bool        // its code runs in this process
+	ended   bool        // driven by hand, and the run was over when it was claimed
 	phase   phase
 	cause   error    // why it is not live
 	release *Release // how it stops
@@ -352,11 +353,11 @@ func (r *run) stopLocked(release Release, cause error) {
 		return
 	}
 	if r.bodies == 0 {
-		r.e.spawn(func() {
+		go func() {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.finishLocked()
-		})
+		}()
 	}
 }
 
@@ -389,6 +390,7 @@ func (r *run) evictLocked(cause error) {
 	r.e.forget(r)
 	if r.hand {
 		r.e.forgetHand(r)
+		r.unwatch()
 	}
 	close(r.done)
 }

@@ -57,11 +57,11 @@ func (r *run) flushLate() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.flushArmed = false
-	if r.phase == phaseDead || r.since.IsZero() {
+	if r.phase == phaseDead || r.since.IsZero() || r.closing != nil {
 		return
 	}
 	wait := flushDelay - time.Since(r.since)
-	if wait <= 0 && !r.committing && r.closing == nil {
+	if wait <= 0 && !r.committing {
 		r.commitLocked()
 		r.idleLocked()
 		return
@@ -119,11 +119,11 @@ func (r *run) idleLocked() {
 // nudgeLocked commits from a goroutine of its own what no branch will: for callers that must not block.
 func (r *run) nudgeLocked() {
 	if r.phase == phaseLive && r.active == 0 && r.claimed && !r.committing && r.closing == nil {
-		r.e.spawn(func() {
+		go func() {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.idleLocked()
-		})
+		}()
 	}
 }
 

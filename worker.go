@@ -354,11 +354,11 @@ func (r *run) resume(c *Claimed) bool {
 	r.fireLocked(now())
 	r.moved.Broadcast()
 	if r.phase == phaseLive && r.active == 0 {
-		r.e.spawn(func() { // nobody woke: the claim must be answered all the same
+		go func() { // nobody woke: the claim must be answered all the same
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.idleLocked()
-		})
+		}()
 	}
 	return true
 }
@@ -533,7 +533,7 @@ func (w *worker) drain() {
 	}
 	for _, r := range e.allResidents() {
 		e.log.Warn("a task or step does not end; it will run again elsewhere", "orchestration", r.info.ID)
-		e.spawn(r.letGo)
+		go r.letGo()
 	}
 	if within(drained, stopGrace) {
 		return
