@@ -97,11 +97,15 @@ func (p part) answer(s *side, c *lambdabiz.Commit, v lambdabiz.Verdict) string {
 	}
 	p.count(s, c, v)
 	for i, sv := range v.Starts {
-		claimed := sv.Run.Fence != 0
+		claimed := sv.Created && sv.Run.Fence != 0
 		out += fmt.Sprintf("\n  start %s created=%v claimed=%v %s/%s %s", errorName(sv.Err), sv.Created, claimed,
 			sv.Run.ID, sv.Run.RunID, messagesText(sv.Messages))
 		if !sv.Created {
 			out += fmt.Sprintf(" existing %s %v ended=%v", sv.Info.Name, sv.Info.Mode, sv.Info.Status.Ended())
+			// A start come twice may get its fence again, in case its worker did not hear of it.
+			if sv.Run.Fence != 0 && !s.took(sv.Run, c.Worker) {
+				out += " A FENCE THAT ITS WORKER DID NOT GET"
+			}
 		}
 		s.cover(fmt.Sprintf("start %s created=%v", errorName(sv.Err), sv.Created))
 		if claimed {

@@ -62,6 +62,13 @@ func (s *side) take(ref lambdabiz.RunRef, number int64, messages []lambdabiz.Mes
 	return ""
 }
 
+// took reports whether the worker has had this very claim.
+func (s *side) took(ref lambdabiz.RunRef, number int64) bool {
+	return slices.ContainsFunc(s.tickets, func(t *ticket) bool {
+		return t.number == number && t.ref.RunID == ref.RunID && t.ref.Fence == ref.Fence
+	})
+}
+
 // follows names the claim that a Claimed.Follows speaks of.
 func (s *side) follows(ref lambdabiz.RunRef, fence int64) string {
 	if fence == 0 {
