@@ -17,7 +17,7 @@ import (
 func TestResultOfATerminatedRun(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
-			return lambdabiz.Step(o, "s", func(context.Context) (int, error) { time.Sleep(time.Hour); return 1, nil })
+			return lambdabiz.Step(o, "s", func(context.Context) (int, error) { time.Sleep(10 * time.Minute); return 1, nil })
 		})
 		e, _ := b.worker(d)
 		run := start(b, e, d, "x", 0)
@@ -30,7 +30,7 @@ func TestResultOfATerminatedRun(t *testing.T) {
 			t.Error(err)
 		}
 		cancel()
-		time.Sleep(2 * time.Hour)
+		time.Sleep(20 * time.Minute)
 	})
 }
 

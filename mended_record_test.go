@@ -97,7 +97,7 @@ func TestTimersAtTheEndsOfTime(t *testing.T) {
 			everywhere(t, func(t *testing.T, b *bench) {
 				d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (string, error) {
 					f := lambdabiz.Go(o, "f", func(o lambdabiz.Context) (int, error) { return 1, lambdabiz.SleepUntil(o, "s", at) })
-					g := lambdabiz.Go(o, "g", func(o lambdabiz.Context) (int, error) { return 1, lambdabiz.Sleep(o, "s", time.Hour) })
+					g := lambdabiz.Go(o, "g", func(o lambdabiz.Context) (int, error) { return 1, lambdabiz.Sleep(o, "s", 5*time.Minute) })
 					i, err := lambdabiz.Race(o, "r", f, g)
 					if i == 0 {
 						_, err = f.Wait(o)

@@ -324,7 +324,7 @@ func TestChildOfACallerThatGoesAway(t *testing.T) {
 			t.Error(err)
 		}
 		d.Store(0)
-		time.Sleep(time.Hour)
+		time.Sleep(10 * time.Minute)
 		if s := b.state(e, "h.c"); !s.Status.Ended() {
 			t.Errorf("the child is %v, held by worker %d", s.Status, s.Worker)
 		}

@@ -267,7 +267,8 @@ func TestTidyFiles(t *testing.T) {
 
 // inBubble reports whether a test file works with a fake clock, on which sleeping costs nothing.
 func inBubble(f *goFile) bool {
-	return slices.Contains(f.imports(), "testing/synctest") || strings.Contains(f.text, "everywhere"+"(t, ") || strings.Contains(f.text, "onHomes"+"(t, ")
+	return slices.Contains(f.imports(), "testing/synctest") ||
+		strings.Contains(f.text, "everywhere"+"(t, ") || strings.Contains(f.text, "onHomes"+"(t, ")
 }
 
 // TestTidyComments: every package has a doc.go, every exported name a comment that begins with it.
