@@ -169,7 +169,8 @@ func (b *Backend) addDoubts(worker int64, runs []lambdabiz.Claimed) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, r := range runs {
-		b.doubts[worker] = append(b.doubts[worker], doubt{r.Ref.Handle.(int64), r.Ref.Fence})
+		no := r.Ref.Handle.(int64) //nolint:forcetypeassert // a claim of this backend has it
+		b.doubts[worker] = append(b.doubts[worker], doubt{no, r.Ref.Fence})
 	}
 }
 
