@@ -136,7 +136,7 @@ func (e *examination) look(ctx context.Context, id, runID string) (*problem, err
 	switch {
 	case s.Worker != 0:
 		return e.held(p), nil
-	case s.Blocked != nil:
+	case s.Blocked != nil && s.Blocked.Times > 0: // without a count it is not recorded, see waking
 		p.Since = s.Blocked.Since
 		return p.is(problemBlocked, blockedText(s.Blocked),
 			"mend the code and start its worker again, or: lambdabiz resume "+s.ID), nil

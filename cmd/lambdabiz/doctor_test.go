@@ -76,15 +76,32 @@ func TestDoctorFindsWhatNobodyServes(t *testing.T) {
 	c.must("doctor", "--grace", "1h")
 }
 
-// work runs an engine with the definitions until they have been entered and it has drained.
-func (c *cli) work(entered <-chan struct{}, items ...lambdabiz.Registrable) {
+// While other workers live, the engine itself says of such a run that nobody knows its definition.
+func TestDoctorFindsWhatNoLiveWorkerServes(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	p := c.waiting()
+	c.must("start", "Nobody", "n-1")
+	c.must("start", "Nobody", "n-2")
+	c.must("pause", "n-2")
+	c.finds(map[string]string{"n-1": problemUnserved})
+	c.must("doctor", "--grace", "1h")
+	if out := c.must("show", "n-1"); !strings.Contains(out, `knows a definition with the name "Nobody"`) {
+		t.Errorf("show printed %s", out)
+	}
+	c.must("resume", "RESTSequence1")
+	p.ends(exitOK)
+}
+
+// work runs an engine with the definitions until something was told, and it has drained.
+func (c *cli) work(log slog.Handler, until <-chan struct{}, items ...lambdabiz.Registrable) {
 	c.t.Helper()
 	backend, err := sqlite.Open(c.path())
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	defer func() { _ = backend.Close() }()
-	engine, err := lambdabiz.New(backend, lambdabiz.Config{Logger: slog.New(slog.DiscardHandler), Version: "one"})
+	engine, err := lambdabiz.New(backend, lambdabiz.Config{Logger: slog.New(log), Version: "one"})
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -94,26 +111,39 @@ func (c *cli) work(entered <-chan struct{}, items ...lambdabiz.Registrable) {
 	ctx, stop := context.WithCancel(c.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- engine.Run(ctx) }()
-	<-entered
+	<-until
 	stop()
 	if err := <-done; err != nil {
 		c.t.Fatal(err)
 	}
 }
 
+// blockedLog is told when the engine says that it blocks a run.
+type blockedLog chan struct{}
+
+func (l blockedLog) Enabled(context.Context, slog.Level) bool { return true }
+func (l blockedLog) WithAttrs([]slog.Attr) slog.Handler       { return l }
+func (l blockedLog) WithGroup(string) slog.Handler            { return l }
+func (l blockedLog) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == "orchestration is blocked" {
+		l <- struct{}{}
+	}
+	return nil
+}
+
 func TestDoctorNamesWhyARunIsBlocked(t *testing.T) {
 	t.Parallel()
 	c := setup(t)
 	c.must("start", "Panics", "p-1")
-	entered := make(chan struct{}, 10)
-	c.work(entered, lambdabiz.Define("Panics", func(lambdabiz.Context, any) (any, error) {
-		entered <- struct{}{}
-		panic("boom")
-	}))
+	blocked := make(blockedLog, 10)
+	c.work(blocked, blocked, lambdabiz.Define("Panics", func(lambdabiz.Context, any) (any, error) { panic("boom") }))
 	c.finds(map[string]string{"p-1": problemBlocked})
 	r := c.call("doctor")
 	if r.code != exitProblems || !strings.Contains(r.out, "boom") || !strings.Contains(r.out, "doctor_test.go") {
 		t.Errorf("exit code %d, %s", r.code, r.out)
+	}
+	if out := c.must("show", "p-1"); !strings.Contains(out, "\nblocked at\n  ") || !strings.Contains(out, "tried again at") {
+		t.Errorf("show printed %s", out)
 	}
 	if out := c.must("list", "--blocked"); !strings.Contains(out, "p-1") {
 		t.Errorf("list --blocked printed %s", out)
@@ -133,7 +163,7 @@ func TestDoctorFindsALostWakeUp(t *testing.T) {
 		<-entered
 		close(both)
 	}()
-	c.work(both,
+	c.work(slog.DiscardHandler, both,
 		lambdabiz.Define("Naps", func(o lambdabiz.Context, _ any) (any, error) {
 			entered <- struct{}{}
 			return nil, lambdabiz.Sleep(o, "nap", 1<<50)
