@@ -54,6 +54,9 @@ func diagnose(ctx context.Context, r reader, now time.Time, grace time.Duration)
 	if err != nil {
 		return nil, err
 	}
+	if workers == nil {
+		workers = []lambdabiz.WorkerRecord{} // a list in JSON
+	}
 	d := &diagnosis{Workers: workers, Problems: []problem{}}
 	f := lambdabiz.Filter{
 		Status:  []lambdabiz.Status{lambdabiz.StatusScheduled, lambdabiz.StatusStarted},

@@ -55,12 +55,17 @@ func showText(s *lambdabiz.State) string {
 		text += "\n" + t.String()
 	}
 	if s.Blocked != nil && s.Blocked.Detail != "" {
-		text += "\nblocked at\n"
-		for line := range strings.Lines(s.Blocked.Detail) {
-			text += "  " + strings.TrimRight(clean(line), " ") + "\n"
-		}
+		text += "\nblocked at\n" + indented(s.Blocked.Detail)
 	}
 	return text
+}
+
+func indented(lines string) string {
+	var text strings.Builder
+	for line := range strings.Lines(lines) {
+		text.WriteString("  " + strings.TrimRight(clean(line), " ") + "\n")
+	}
+	return text.String()
 }
 
 func headTable(s *lambdabiz.State) *table {
