@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"syscall"
@@ -93,14 +94,14 @@ func TestDoctorFindsWhatNoLiveWorkerServes(t *testing.T) {
 	p.ends(exitOK)
 }
 
-// work runs an engine with the definitions until something was told, and it has drained.
-func (c *cli) work(log slog.Handler, until <-chan struct{}, items ...lambdabiz.Registrable) {
+// work runs an engine with the definitions in this process. It returns what ends it, drained.
+func (c *cli) work(log slog.Handler, items ...lambdabiz.Registrable) (stop func()) {
 	c.t.Helper()
 	backend, err := sqlite.Open(c.path())
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	defer func() { _ = backend.Close() }()
+	c.t.Cleanup(func() { _ = backend.Close() })
 	engine, err := lambdabiz.New(backend, lambdabiz.Config{Logger: slog.New(log), Version: "one"})
 	if err != nil {
 		c.t.Fatal(err)
@@ -108,13 +109,15 @@ func (c *cli) work(log slog.Handler, until <-chan struct{}, items ...lambdabiz.R
 	if err := engine.Register(items...); err != nil {
 		c.t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(c.t.Context())
+	ctx, cancel := context.WithCancel(c.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- engine.Run(ctx) }()
-	<-until
-	stop()
-	if err := <-done; err != nil {
-		c.t.Fatal(err)
+	return func() {
+		c.t.Helper()
+		cancel()
+		if err := errors.Join(<-done, backend.Close()); err != nil {
+			c.t.Fatal(err)
+		}
 	}
 }
 
@@ -136,7 +139,9 @@ func TestDoctorNamesWhyARunIsBlocked(t *testing.T) {
 	c := setup(t)
 	c.must("start", "Panics", "p-1")
 	blocked := make(blockedLog, 10)
-	c.work(blocked, blocked, lambdabiz.Define("Panics", func(lambdabiz.Context, any) (any, error) { panic("boom") }))
+	stop := c.work(blocked, lambdabiz.Define("Panics", func(lambdabiz.Context, any) (any, error) { panic("boom") }))
+	<-blocked
+	stop()
 	c.finds(map[string]string{"p-1": problemBlocked})
 	r := c.call("doctor")
 	if r.code != exitProblems || !strings.Contains(r.out, "boom") || !strings.Contains(r.out, "doctor_test.go") {
@@ -156,22 +161,20 @@ func TestDoctorFindsALostWakeUp(t *testing.T) {
 	c := setup(t)
 	c.must("start", "Naps", "n-1")
 	c.must("start", "Waits", "w-1")
-	entered := make(chan struct{}, 2)
-	both := make(chan struct{})
-	go func() {
-		<-entered
-		<-entered
-		close(both)
-	}()
-	c.work(slog.DiscardHandler, both,
+	stop := c.work(slog.DiscardHandler,
 		lambdabiz.Define("Naps", func(o lambdabiz.Context, _ any) (any, error) {
-			entered <- struct{}{}
 			return nil, lambdabiz.Sleep(o, "nap", 1<<50)
 		}),
 		lambdabiz.Define("Waits", func(o lambdabiz.Context, _ any) (any, error) {
-			entered <- struct{}{}
 			return lambdabiz.WaitForEvent[any](o, "go")
 		}))
+	for id, operation := range map[string]string{"n-1": "nap", "w-1": "go"} {
+		w := c.start("watch", id, "--interval", "10ms")
+		w.waitFor(id, operation)
+		w.interrupt()
+		w.ends(exitInterrupted)
+	}
+	stop()
 	c.finds(map[string]string{"n-1": problemUnserved, "w-1": problemUnserved}) // released to be taken at once
 	db, err := sqlite3.Open(c.path())
 	if err != nil {
