@@ -190,7 +190,8 @@ func cleans(seen *notes) *lambdabiz.Definition[int, int] {
 			return 0, err
 		}
 		branch := lambdabiz.Go(clean, "branch", func(o lambdabiz.Context) (int, error) {
-			if _, err := lambdabiz.WaitForEvent[bool](o, "E", lambdabiz.Timeout(10*time.Second)); !errors.Is(err, context.DeadlineExceeded) {
+			_, err := lambdabiz.WaitForEvent[bool](o, "E", lambdabiz.Timeout(10*time.Second))
+			if !errors.Is(err, context.DeadlineExceeded) {
 				return 0, fmt.Errorf("the wait gave %w", err)
 			}
 			return 0, lambdabiz.Do(o, "undo 2", note)

@@ -29,7 +29,9 @@ func TestContinueAsNewIsOneCommit(t *testing.T) {
 				inner := b.backend
 				var once sync.Once
 				crashed := make(chan struct{})
-				b.backend = &proxy{Backend: inner, commit: func(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
+				b.backend = &proxy{Backend: inner, commit: func(
+					ctx context.Context, batch []*lambdabiz.Commit,
+				) ([]lambdabiz.Verdict, error) {
 					dead := false
 					for _, c := range batch {
 						if c.Close != nil && c.Close.Next != nil {

@@ -271,12 +271,12 @@ func inBubble(f *goFile) bool {
 		strings.Contains(f.text, "everywhere"+"(t, ") || strings.Contains(f.text, "onHomes"+"(t, ")
 }
 
-// TestTidyComments: every package has a doc.go, every exported name a comment that begins with it.
+// TestTidyComments: every package has a doc.go (a program has its comment anywhere), every exported name a comment that begins with it.
 func TestTidyComments(t *testing.T) {
 	t.Parallel()
 	documented := map[string]bool{}
 	for _, f := range goFiles(t) {
-		if path.Base(f.path) == "doc.go" && f.ast.Doc != nil {
+		if (path.Base(f.path) == "doc.go" || f.ast.Name.Name == "main") && f.ast.Doc != nil {
 			documented[f.dir] = true
 		}
 	}
