@@ -23,7 +23,7 @@ func TestConformance(t *testing.T) {
 		},
 		Reopen: func(t *testing.T, b lambdabiz.Backend) lambdabiz.Backend {
 			path, _ := paths.Load(b)
-			return open(t, path.(string)) //nolint:forcetypeassert // stored above
+			return open(t, path.(string))
 		},
 	})
 }

@@ -73,7 +73,7 @@ func (t *tx) pause(c *lambdabiz.Commit, h *head) error {
 
 // resume makes the run due. A holder that is about to release it, because of the pause or of the
 // mistake, has the run due at once when it does.
-func (t *tx) resume(c *lambdabiz.Commit, h *head) error {
+func (t *tx) resume(_ *lambdabiz.Commit, h *head) error {
 	t.wake = true
 	if err := t.prepare(qWithdrawPause).int(h.no).exec(); err != nil {
 		return err

@@ -38,7 +38,7 @@ func (t *tx) raise(c *lambdabiz.Commit, r *lambdabiz.Raise) (refusal, fault erro
 }
 
 // deliver puts a message into an inbox and makes the run due, if a message can.
-func (t *tx) deliver(c *lambdabiz.Commit, no int64, m *lambdabiz.Message) error {
+func (t *tx) deliver(_ *lambdabiz.Commit, no int64, m *lambdabiz.Message) error {
 	t.wake = true
 	if err := t.insertMessage(no, m); err != nil {
 		return err

@@ -174,7 +174,7 @@ func (b *Backend) addDoubts(worker int64, runs []lambdabiz.Claimed) {
 	}
 }
 
-func (t *tx) settle(b *Backend, worker int64, now time.Time) error {
+func (t *tx) settle(b *Backend, worker int64, _ time.Time) error {
 	b.mu.Lock()
 	doubts := b.doubts[worker]
 	delete(b.doubts, worker)
