@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	lambdabiz "github.com/lambdabiz/lambdabiz"
+)
+
+// control is a command that asks one thing of one orchestration.
+type control struct {
+	verb, short, long string
+	example           string
+	done              string // what is true afterwards
+	act               func(ctx context.Context, s *store, id, reason string) error
+	noReason          bool // the verb takes none
+}
+
+func cancelCommand(a *app) *cobra.Command {
+	return a.control(&control{
+		verb: "cancel", short: "Ask an orchestration to end",
+		long: "Ask an orchestration to end. Its context ends, what it waits for returns, and its code may\n" +
+			"clean up. Its children are cancelled too. The request is on disk when the command returns.",
+		example: "  lambdabiz cancel order-7 --reason 'customer changed their mind'",
+		done:    "cancellation is requested",
+		act: func(ctx context.Context, s *store, id, reason string) error {
+			return s.Cancel(ctx, id, reason)
+		},
+	})
+}
+
+func terminateCommand(a *app) *cobra.Command {
+	return a.control(&control{
+		verb: "terminate", short: "End an orchestration at once, without a word to its code",
+		long: "End an orchestration at once as TERMINATED, without a word to its code. Tasks that run are\n" +
+			"not stopped, but their results are dropped. Its children go on. Prefer cancel.",
+		example: "  lambdabiz terminate order-7 --reason 'stuck since Monday'",
+		done:    "is terminated",
+		act: func(ctx context.Context, s *store, id, reason string) error {
+			return s.Terminate(ctx, id, reason)
+		},
+	})
+}
+
+func pauseCommand(a *app) *cobra.Command {
+	return a.control(&control{
+		verb: "pause", short: "Hold an orchestration until it is resumed",
+		long: "Hold an orchestration. Operations that run may end and are recorded, then nothing happens\n" +
+			"until it is resumed. Events are kept meanwhile.",
+		example: "  lambdabiz pause order-7 --reason 'stock is counted'",
+		done:    "is paused",
+		act: func(ctx context.Context, s *store, id, reason string) error {
+			return s.Pause(ctx, id, reason)
+		},
+	})
+}
+
+func resumeCommand(a *app) *cobra.Command {
+	return a.control(&control{
+		verb: "resume", short: "Let a paused or blocked orchestration go on",
+		long:    "Let a paused orchestration go on, and try a blocked one again at once.",
+		example: "  lambdabiz resume order-7",
+		done:    "goes on", noReason: true,
+		act: func(ctx context.Context, s *store, id, _ string) error { return s.Resume(ctx, id) },
+	})
+}
+
+func (a *app) control(k *control) *cobra.Command {
+	var reason string
+	c := &cobra.Command{
+		Use: k.verb + " ID", Short: k.short, Long: k.long, Example: k.example,
+		Args:              takes(1, "ID"),
+		ValidArgsFunction: completeIDs(a, true),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.with(c.Context(), func(s *store) error {
+				if err := k.act(c.Context(), s, args[0], reason); err != nil {
+					return err
+				}
+				if !a.json() {
+					return write(a.out, fmt.Sprintf("%s: %s\n", clean(args[0]), k.done))
+				}
+				state, err := s.State(c.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				return printJSON(a.out, controlled{
+					args[0], k.verb, state.Status, state.Paused, state.CancelRequested,
+				})
+			})
+		},
+	}
+	if !k.noReason {
+		c.Flags().StringVar(&reason, "reason", "", "why, for those who look at it later")
+	}
+	return c
+}
+
+// controlled is what a control prints: the state right after it.
+type controlled struct {
+	ID              string           `json:"id"`
+	Action          string           `json:"action"`
+	Status          lambdabiz.Status `json:"status"`
+	Paused          bool             `json:"paused"`
+	CancelRequested bool             `json:"cancelRequested"`
+}
+
+func purgeCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "purge ID",
+		Short: "Remove an ended orchestration with all its runs",
+		Long: "Remove an ended orchestration with all its runs, operations and event keys. The id is free\n" +
+			"afterwards. An open one is never removed.",
+		Example:           "  lambdabiz purge order-7",
+		Args:              takes(1, "ID"),
+		ValidArgsFunction: completeIDs(a, false),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.with(c.Context(), func(s *store) error {
+				if err := s.Purge(c.Context(), args[0]); err != nil {
+					return err
+				}
+				if a.json() {
+					return printJSON(a.out, purged{args[0], "purge"})
+				}
+				return write(a.out, fmt.Sprintf("%s: is removed\n", clean(args[0])))
+			})
+		},
+	}
+}
+
+type purged struct {
+	ID     string `json:"id"`
+	Action string `json:"action"`
+}

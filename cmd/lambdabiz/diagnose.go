@@ -1,0 +1,255 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	lambdabiz "github.com/lambdabiz/lambdabiz"
+)
+
+// The kinds of problems that diagnose finds.
+const (
+	problemBlocked    = "blocked"     // a mistake keeps it from going on
+	problemLostWorker = "lost worker" // held by a worker that is gone or was never registered
+	problemUnserved   = "unserved"    // due, and no live worker has its definition
+	problemOverdue    = "overdue"     // due for long, though a live worker has its definition
+	problemAsleep     = "asleep"      // nothing will ever wake it
+	problemLate       = "late"        // it will wake later than what it waits for
+)
+
+// problem is an open orchestration that will not go on by itself, or not in time.
+type problem struct {
+	ID      string    `json:"id"`
+	Name    string    `json:"name"`
+	RunID   string    `json:"runId"`
+	Kind    string    `json:"kind"`
+	Since   time.Time `json:"since"`
+	Detail  string    `json:"detail"`
+	Hint    string    `json:"hint"`
+	Worker  int64     `json:"worker,omitempty"`
+}
+
+// diagnosis is what the doctor has to say.
+type diagnosis struct {
+	Open     int                      `json:"open"` // orchestrations that were looked at
+	Paused   int                      `json:"paused"`
+	Workers  []lambdabiz.WorkerRecord `json:"workers"`
+	Problems []problem                `json:"problems"`
+}
+
+// reader is what a diagnosis asks of an engine.
+type reader interface {
+	List(ctx context.Context, f lambdabiz.Filter) (lambdabiz.Page, error)
+	StateOf(ctx context.Context, id, runID string) (*lambdabiz.State, error)
+	Workers(ctx context.Context) ([]lambdabiz.WorkerRecord, error)
+}
+
+// diagnose looks at every open orchestration. A run and its worker cannot be read in one snapshot, so
+// that a run may have changed hands between two looks: only what a second look confirms is reported.
+func diagnose(ctx context.Context, r reader, now time.Time, grace time.Duration) (*diagnosis, error) {
+	workers, err := r.Workers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d := &diagnosis{Workers: workers, Problems: []problem{}}
+	f := lambdabiz.Filter{
+		Status:  []lambdabiz.Status{lambdabiz.StatusScheduled, lambdabiz.StatusStarted},
+		AllRuns: true, Limit: 1000,
+	}
+	var suspects []problem
+	for more := true; more; more = f.Cursor != "" {
+		page, err := r.List(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		f.Cursor = page.Next
+		for i := range page.Runs {
+			run := &page.Runs[i]
+			d.Open++
+			if run.Paused {
+				d.Paused++
+			}
+			e := &examination{reader: r, workers: workers, now: now, grace: grace}
+			p, err := e.look(ctx, run.ID, run.RunID)
+			if err != nil {
+				return nil, err
+			}
+			if p != nil {
+				suspects = append(suspects, *p)
+			}
+		}
+	}
+	if len(suspects) > 0 {
+		if d.Problems, err = confirm(ctx, r, suspects, now, grace); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
+}
+
+// confirm looks a second time. A worker's number never comes back: what the first look missed among
+// the workers and the second look still finds holding a run has really lost it.
+func confirm(
+	ctx context.Context, r reader, suspects []problem, now time.Time, grace time.Duration,
+) ([]problem, error) {
+	workers, err := r.Workers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	confirmed := []problem{}
+	e := &examination{reader: r, workers: workers, now: now, grace: grace}
+	for _, s := range suspects {
+		p, err := e.look(ctx, s.ID, s.RunID)
+		if err != nil {
+			return nil, err
+		}
+		if p != nil && p.Kind == s.Kind && p.Worker == s.Worker {
+			confirmed = append(confirmed, *p)
+		}
+	}
+	return confirmed, nil
+}
+
+// examination is the circumstances in which runs are looked at.
+type examination struct {
+	reader
+	workers []lambdabiz.WorkerRecord
+	now     time.Time
+	grace   time.Duration
+}
+
+// look returns what is wrong with a run, nil if nothing is.
+func (e *examination) look(ctx context.Context, id, runID string) (*problem, error) {
+	s, err := e.StateOf(ctx, id, runID)
+	switch {
+	case errors.Is(err, lambdabiz.ErrNotFound):
+		return nil, nil //nolint:nilnil // it was purged meanwhile: there is nothing wrong with it
+	case err != nil:
+		return nil, err
+	case s.Status.Ended() || s.Mode == lambdabiz.ModeHand:
+		return nil, nil //nolint:nilnil // nobody needs to wake it
+	}
+	p := &problem{ID: s.ID, Name: s.Name, RunID: s.RunID, Since: s.ScheduledAt, Worker: s.Worker}
+	switch {
+	case s.Worker != 0:
+		return e.held(p), nil
+	case s.Blocked != nil:
+		p.Since = s.Blocked.Since
+		return p.is(problemBlocked, blockedText(s.Blocked),
+			"mend the code and start its worker again, or: lambdabiz resume "+s.ID), nil
+	case s.Paused:
+		return nil, nil //nolint:nilnil // a person wants it so
+	case !s.WakeAt.IsZero():
+		return e.waking(p, s), nil
+	default:
+		return e.sleeping(ctx, p, s)
+	}
+}
+
+func (p *problem) is(kind, detail, hint string) *problem {
+	p.Kind, p.Detail, p.Hint = kind, detail, hint
+	return p
+}
+
+// held looks at who holds a run.
+func (e *examination) held(p *problem) *problem {
+	hint := "start a worker that serves " + p.Name + ": it takes over"
+	i := slices.IndexFunc(e.workers, func(w lambdabiz.WorkerRecord) bool { return w.Number == p.Worker })
+	switch {
+	case i < 0:
+		return p.is(problemLostWorker, fmt.Sprintf("held by worker %d, which is not registered", p.Worker),
+			"this is a fault of the store, please report it")
+	case e.workers[i].Gone:
+		w := &e.workers[i]
+		return p.is(problemLostWorker, fmt.Sprintf("held by worker %d (process %d on %s), which is gone",
+			w.Number, w.PID, w.Host), hint)
+	}
+	return nil
+}
+
+// waking looks at a run that has a time to wake.
+func (e *examination) waking(p *problem, s *lambdabiz.State) *problem {
+	if late := e.now.Sub(s.WakeAt); late >= e.grace && late >= 0 {
+		p.Since = s.WakeAt
+		if served(e.workers, s.Name) {
+			return p.is(problemOverdue, fmt.Sprintf("due for %s, and no worker takes it", short(late)),
+				"look at the logs of the workers that serve "+s.Name)
+		}
+		return p.is(problemUnserved, fmt.Sprintf("due for %s, and no live worker serves %s", short(late), s.Name),
+			"start a worker that serves "+s.Name)
+	}
+	if first := firstDue(s); !first.IsZero() && s.WakeAt.Sub(first) > max(e.grace, time.Second) {
+		return p.is(problemLate, fmt.Sprintf("wakes at %s, but is due at %s", timeCell(s.WakeAt), timeCell(first)),
+			"raise any event in it: that wakes it")
+	}
+	return nil
+}
+
+// firstDue is the earliest time that a run waits for.
+func firstDue(s *lambdabiz.State) time.Time {
+	var first time.Time
+	if !s.CancelRequested {
+		first = s.Deadline
+	}
+	for _, w := range s.WaitingFor {
+		if !w.Until.IsZero() && (first.IsZero() || w.Until.Before(first)) {
+			first = w.Until
+		}
+	}
+	return first
+}
+
+// sleeping looks for the one thing that may wake a run without a time: a message that is still to come.
+func (e *examination) sleeping(ctx context.Context, p *problem, s *lambdabiz.State) (*problem, error) {
+	const hint = "raise any event in it: that wakes it; and please report it"
+	if first := firstDue(s); !first.IsZero() {
+		return p.is(problemAsleep, "due at "+timeCell(first)+", but it has no time to wake", hint), nil
+	}
+	hopeful := false
+	for _, w := range s.WaitingFor {
+		switch w.Kind {
+		case lambdabiz.KindEvent:
+			if slices.ContainsFunc(s.Events, func(b lambdabiz.Buffered) bool { return b.Name == w.Name }) {
+				return p.is(problemAsleep, fmt.Sprintf("event %s has arrived and did not wake it", w.Name), hint), nil
+			}
+			hopeful = true
+		case lambdabiz.KindChild:
+			over, err := e.childOver(ctx, s, w.Operation)
+			if err != nil {
+				return nil, err
+			}
+			if over != "" {
+				return p.is(problemAsleep, over+" and did not wake it", hint), nil
+			}
+			hopeful = true
+		default:
+		}
+	}
+	if hopeful {
+		return nil, nil //nolint:nilnil // the event or the child wakes it
+	}
+	return p.is(problemAsleep, "it waits for no event and no child, and has no time to wake", hint), nil
+}
+
+// childOver says so when the child that an operation waits for has ended, or does not exist.
+func (e *examination) childOver(ctx context.Context, s *lambdabiz.State, path string) (string, error) {
+	for i := range s.Operations {
+		o := &s.Operations[i]
+		if o.ID != path || o.Target == "" {
+			continue
+		}
+		child, err := e.StateOf(ctx, o.Target, "")
+		switch {
+		case errors.Is(err, lambdabiz.ErrNotFound):
+			return "child " + o.Target + " does not exist", nil
+		case err != nil:
+			return "", err
+		case child.Status.Ended():
+			return "child " + o.Target + " has ended", nil
+		}
+	}
+	return "", nil
+}

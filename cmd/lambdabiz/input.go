@@ -1,0 +1,40 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	lambdabiz "github.com/lambdabiz/lambdabiz"
+)
+
+// maxInput bounds what is read from standard input; the engine's own limit is lower and names the field.
+const maxInput = 64 << 20
+
+// payload reads a JSON argument: given in place, as "-" on standard input, or left out for null.
+func (a *app) payload(field string, given []string) (lambdabiz.Payload, error) {
+	text := []byte("null")
+	switch {
+	case len(given) > 0 && given[0] == "-":
+		var err error
+		if text, err = io.ReadAll(io.LimitReader(a.in, maxInput+1)); err != nil {
+			return nil, fmt.Errorf("read %s from standard input: %w", field, err)
+		}
+		if len(text) > maxInput {
+			return nil, usagef("%s on standard input is over %d bytes", field, maxInput)
+		}
+	case len(given) > 0:
+		text = []byte(given[0])
+	}
+	var compact json.RawMessage
+	if err := json.Unmarshal(text, &compact); err != nil {
+		hint := ""
+		var syntax *json.SyntaxError
+		if errors.As(err, &syntax) && json.Valid([]byte(`"`+string(text)+`"`)) {
+			hint = fmt.Sprintf("; a text needs quotes, '%s'", `"`+cut(string(text), 20)+`"`)
+		}
+		return nil, usagef("%s is %q, it must be JSON: %w%s", field, cut(string(text), 40), err, hint)
+	}
+	return lambdabiz.Payload(compact), nil
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	lambdabiz "github.com/lambdabiz/lambdabiz"
+)
+
+func raiseCommand(a *app) *cobra.Command {
+	var key string
+	var keep time.Duration
+	c := &cobra.Command{
+		Use:   "raise ID EVENT [PAYLOAD]",
+		Short: "Raise an event in an orchestration",
+		Long: "Raise an event in an orchestration, and return when it is on disk. It is kept until the\n" +
+			"orchestration waits for it. PAYLOAD is JSON, null when it is left out, and is read from\n" +
+			"standard input when it is \"-\".",
+		Example: "  lambdabiz raise Sequence3 Approve true\n" +
+			"  lambdabiz raise order-7 paid '{\"amount\":12}' --key payment-4711\n" +
+			"  lambdabiz raise order-8 paid - --before-start 24h < payment.json",
+		Args:              takes(2, "ID", "EVENT", "PAYLOAD"),
+		ValidArgsFunction: completeIDs(a, true),
+		RunE: func(c *cobra.Command, args []string) error {
+			payload, err := a.payload("PAYLOAD", args[2:])
+			if err != nil {
+				return err
+			}
+			var opts []lambdabiz.RaiseOption
+			if c.Flags().Changed("key") {
+				if key == "" {
+					return usagef("--key is empty, leave it out or give 1 to %d bytes", lambdabiz.MaxIDBytes)
+				}
+				opts = append(opts, lambdabiz.Key(key))
+			}
+			if c.Flags().Changed("before-start") {
+				if keep <= 0 {
+					return usagef("--before-start is %v, it must be positive", keep)
+				}
+				opts = append(opts, lambdabiz.BeforeStart(keep))
+			}
+			return a.with(c.Context(), func(s *store) error {
+				if err := s.RaiseEvent(c.Context(), args[0], args[1], payload, opts...); err != nil {
+					return err
+				}
+				if a.json() {
+					return printJSON(a.out, raised{args[0], args[1], key})
+				}
+				return write(a.out, fmt.Sprintf("%s: event %s is recorded\n", clean(args[0]), clean(args[1])))
+			})
+		},
+	}
+	c.Flags().StringVar(&key, "key", "", "a second event with this key does nothing")
+	c.Flags().DurationVar(&keep, "before-start", 0, "keep it so long for a start to come, when ID is unknown or has ended")
+	return c
+}
+
+// raised is what raise prints.
+type raised struct {
+	ID    string `json:"id"`
+	Event string `json:"event"`
+	Key   string `json:"key,omitempty"`
+}
