@@ -337,7 +337,7 @@ func (e *Engine) adoptStarts(c *Commit, v Verdict) *run {
 	var last *run
 	for i := range c.Starts {
 		s := &c.Starts[i]
-		if !s.Claim || i >= len(v.Starts) || !v.Starts[i].Created {
+		if !s.Claim || i >= len(v.Starts) || !v.Starts[i].Created || v.Starts[i].Run.Fence == 0 {
 			continue
 		}
 		last = e.adopt(&Claimed{

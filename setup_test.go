@@ -1,0 +1,191 @@
+package lambdabiz_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/memory"
+	"github.com/lambdabiz/lambdabiz/sqlite"
+)
+
+// home is a backend that the engine's tests run on.
+type home struct {
+	name string
+	open func(t *testing.T) lambdabiz.Backend
+}
+
+var homes = []home{
+	{"memory", openMemory(memory.Config{})},
+	{"memory, a commit ends the claim", openMemory(memory.Config{CommitEndsClaim: true})},
+	{"memory, and performs timers", openMemory(memory.Config{
+		CommitEndsClaim: true, Performs: []lambdabiz.Kind{lambdabiz.KindTimer},
+	})},
+	{"sqlite", func(t *testing.T) lambdabiz.Backend {
+		b, err := sqlite.Open(filepath.Join(t.TempDir(), "test.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}},
+}
+
+func openMemory(c memory.Config) func(t *testing.T) lambdabiz.Backend {
+	return func(t *testing.T) lambdabiz.Backend {
+		t.Helper()
+		b, err := memory.New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+}
+
+// bench is one store with the engines of a test on it. Everything happens in virtual time.
+type bench struct {
+	t       *testing.T
+	backend lambdabiz.Backend
+	logs    *logBuffer
+	ctx     context.Context //nolint:containedctx // the test's
+	stops   []func()
+}
+
+// everywhere runs a test on every home, each in a bubble of virtual time.
+func everywhere(t *testing.T, f func(t *testing.T, b *bench)) {
+	t.Helper()
+	t.Parallel()
+	for _, h := range homes {
+		t.Run(h.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := &bench{t: t, backend: h.open(t), logs: &logBuffer{}, ctx: t.Context()}
+				defer func() {
+					b.stop()
+					if err := b.backend.Close(); err != nil {
+						t.Error(err)
+					}
+				}()
+				f(t, b)
+			})
+		})
+	}
+}
+
+// engine makes an engine on the store.
+func (b *bench) engine(c lambdabiz.Config, items ...lambdabiz.Registrable) *lambdabiz.Engine {
+	b.t.Helper()
+	if c.PollInterval == 0 {
+		c.PollInterval = time.Second
+	}
+	c.Logger = slog.New(slog.NewTextHandler(b.logs, nil))
+	e, err := lambdabiz.New(b.backend, c)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if err := e.Register(items...); err != nil {
+		b.t.Fatal(err)
+	}
+	return e
+}
+
+// worker makes an engine that works until the test ends or stop is called.
+func (b *bench) worker(items ...lambdabiz.Registrable) (e *lambdabiz.Engine, stop func()) {
+	b.t.Helper()
+	return b.workerWith(lambdabiz.Config{}, items...)
+}
+
+func (b *bench) workerWith(c lambdabiz.Config, items ...lambdabiz.Registrable) (*lambdabiz.Engine, func()) {
+	b.t.Helper()
+	e := b.engine(c, items...)
+	ctx, cancel := context.WithCancel(b.ctx)
+	done := make(chan error, 1)
+	go func() { done <- e.Run(ctx) }()
+	synctest.Wait()
+	var once sync.Once
+	stop := func() {
+		once.Do(func() {
+			cancel()
+			if err := <-done; err != nil {
+				b.t.Errorf("run engine: %v", err)
+			}
+		})
+	}
+	b.stops = append(b.stops, stop)
+	return e, stop
+}
+
+func (b *bench) stop() {
+	for _, stop := range b.stops {
+		stop()
+	}
+	synctest.Wait()
+}
+
+// state loads a state that must be there.
+func (b *bench) state(e *lambdabiz.Engine, id string) *lambdabiz.State {
+	b.t.Helper()
+	s, err := e.State(b.ctx, id)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return s
+}
+
+// operation finds an operation by its path.
+func operation(t *testing.T, s *lambdabiz.State, path string) lambdabiz.Operation {
+	t.Helper()
+	for _, o := range s.Operations {
+		if o.ID == path {
+			return o
+		}
+	}
+	t.Fatalf("no operation %q in %+v", path, s.Operations)
+	return lambdabiz.Operation{}
+}
+
+// start starts an orchestration that must be accepted.
+func start[In, Out any](
+	b *bench, e *lambdabiz.Engine, d *lambdabiz.Definition[In, Out], id string, in In, opts ...lambdabiz.StartOption,
+) *lambdabiz.Run[Out] {
+	b.t.Helper()
+	run, err := lambdabiz.Start(b.ctx, e, d, id, in, opts...)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return run
+}
+
+// result waits for an outcome that must be a success.
+func result[Out any](b *bench, run *lambdabiz.Run[Out]) Out {
+	b.t.Helper()
+	out, err := run.Result(b.ctx)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return out
+}
+
+// logBuffer collects what an engine logs.
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *logBuffer) has(text string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Contains(l.buf.String(), text)
+}
