@@ -1,0 +1,112 @@
+package rest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// roundTrip sends the request once, without following redirects.
+func (a *attempt) roundTrip(ctx context.Context) (*http.Response, error) {
+	a.sent.Store(false)
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { a.sent.Store(true) },
+	})
+	req := (&http.Request{
+		Method: a.method, URL: a.url, Host: a.url.Host, Header: a.header.Clone(),
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}).WithContext(ctx)
+	if len(a.body) > 0 {
+		req.Body = io.NopCloser(bytes.NewReader(a.body))
+		req.ContentLength = int64(len(a.body))
+	}
+	return a.client.transport.RoundTrip(req)
+}
+
+// redirect prepares the next request if the response is a redirect to follow (RFC 9110, section 15.4).
+func (a *attempt) redirect(resp *http.Response) (bool, error) {
+	followed := []int{301, 302, 303, 307, 308}
+	most := a.client.config.MaxRedirects
+	location := resp.Header.Get("Location")
+	if !slices.Contains(followed, resp.StatusCode) || slices.Contains(a.req.Accept, resp.StatusCode) ||
+		location == "" || most < 0 {
+		return false, nil
+	}
+	if a.hops++; a.hops > most {
+		return false, a.fail(ReasonRefused, fmt.Sprintf("more than %d redirects", most), ErrRefused)
+	}
+	target, err := a.url.Parse(location)
+	if err != nil {
+		return false, a.fail(ReasonRefused, "redirect to an invalid URL: "+parseFault(err), ErrRefused)
+	}
+	if why := refuseRedirect(a.url, target); why != "" {
+		return false, a.fail(ReasonRefused, "redirect "+why, ErrRefused)
+	}
+	target.Fragment, target.RawFragment = "", ""
+	if !sameOrigin(a.url, target) {
+		for _, name := range a.guarded {
+			a.header.Del(name)
+		}
+	}
+	a.changeMethod(resp.StatusCode)
+	a.url = target
+	return true, nil
+}
+
+func refuseRedirect(from, to *url.URL) string {
+	switch {
+	case to.Scheme != "http" && to.Scheme != "https":
+		return fmt.Sprintf("to the scheme %q", to.Scheme)
+	case from.Scheme == "https" && to.Scheme == "http":
+		return "from https to http"
+	case to.User != nil:
+		return "to a URL with a user"
+	case to.Hostname() == "":
+		return "to a URL without a host"
+	}
+	return ""
+}
+
+// sameOrigin compares scheme, host and port (RFC 6454, section 4).
+func sameOrigin(a, b *url.URL) bool {
+	return a.Scheme == b.Scheme && hostName(a.Hostname()) == hostName(b.Hostname()) && portOf(a) == portOf(b)
+}
+
+func portOf(u *url.URL) string {
+	if port := u.Port(); port != "" {
+		return port
+	}
+	if u.Scheme == "https" {
+		return "443"
+	}
+	return "80"
+}
+
+// changeMethod makes a GET of what the status says is answered elsewhere: 303 for every method but
+// HEAD, 301 and 302 for POST. All else keeps method and body.
+func (a *attempt) changeMethod(status int) {
+	toGet := status == http.StatusSeeOther && a.method != http.MethodHead ||
+		(status == http.StatusMovedPermanently || status == http.StatusFound) && a.method == http.MethodPost
+	if !toGet || a.method == http.MethodGet {
+		return
+	}
+	a.acted = true
+	a.method, a.body = http.MethodGet, nil
+	for name := range a.header {
+		if strings.HasPrefix(name, "Content-") {
+			a.header.Del(name)
+		}
+	}
+}
+
+// discard reads a little of the body, so that the connection can be kept.
+func discard(resp *http.Response) {
+	_, _ = io.CopyN(io.Discard, resp.Body, 2<<10)
+	_ = resp.Body.Close()
+}
