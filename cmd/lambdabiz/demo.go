@@ -1,0 +1,273 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	lambdabiz "github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/rest"
+)
+
+// demoFlags are the flags of demo.
+type demoFlags struct {
+	numbers   Numbers
+	timer     time.Duration
+	prefix    string
+	killAfter string
+}
+
+func demoCommand(a *app) *cobra.Command {
+	f := &demoFlags{}
+	c := &cobra.Command{
+		Use:   "demo",
+		Short: "Run two orchestrations durably, and show how they survive a kill",
+		Long: "Run two orchestrations at the same time. Sequence3 computes with five tasks, waits for the\n" +
+			"timer 30SecTimer and for the event Approve. RESTSequence1 calls a REST service, which the demo\n" +
+			"starts on loopback, four times, and raises Approve in Sequence3.\n\n" +
+			"It prints a line for every operation that is on disk, and whether it ran now or was recorded\n" +
+			"before. Interrupt or kill it at any time and start it again: it continues. Started again\n" +
+			"after the end it runs nothing.",
+		Example: "  lambdabiz demo\n" +
+			"  lambdabiz demo --kill-after Operation3; lambdabiz demo; lambdabiz show Sequence3\n" +
+			"  lambdabiz demo --id second- --number1 21 --number2 7 --timer 1s",
+		Args: takes(0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := f.check(); err != nil {
+				return err
+			}
+			return newDemo(a, f, c.Flags().Changed).run(c.Context())
+		},
+	}
+	c.Flags().IntVar(&f.numbers.Number1, "number1", 15, "the first number")
+	c.Flags().IntVar(&f.numbers.Number2, "number2", 5, "the second number; 0 makes Operation5 fail")
+	c.Flags().DurationVar(&f.timer, "timer", 3*time.Second, "how long the timer takes")
+	c.Flags().StringVar(&f.prefix, "id", "", "what the ids of the orchestrations begin with")
+	c.Flags().StringVar(&f.killAfter, "kill-after", "", "kill this process by SIGKILL as soon as the "+
+		"end of this operation is on disk")
+	complete(c.RegisterFlagCompletionFunc("kill-after", cobra.FixedCompletions(
+		demoOperations, cobra.ShellCompDirectiveNoFileComp)))
+	return c
+}
+
+func (f *demoFlags) check() error {
+	if f.timer < 0 {
+		return usagef("--timer is %v, it must be 0 or more", f.timer)
+	}
+	if f.killAfter != "" && !slices.Contains(demoOperations, f.killAfter) {
+		return usagef("--kill-after is %q, it must be one of %s", f.killAfter, strings.Join(demoOperations, ", "))
+	}
+	return nil
+}
+
+// demo is one run of the demo.
+type demo struct {
+	*app
+	flags    *demoFlags
+	changed  func(flag string) bool
+	store    *store
+	service  *service
+	progress *progress
+	killer   *killer
+}
+
+func newDemo(a *app, f *demoFlags, changed func(string) bool) *demo {
+	return &demo{app: a, flags: f, changed: changed,
+		progress: newProgress(a, f.prefix+sequenceName, f.prefix+serviceName),
+		killer:   newKiller(f.killAfter, f.prefix)}
+}
+
+func (d *demo) sequenceID() string { return d.flags.prefix + sequenceName }
+func (d *demo) serviceID() string  { return d.flags.prefix + serviceName }
+
+func (d *demo) run(ctx context.Context) (err error) {
+	d.store, err = d.create(ctx, lambdabiz.Config{Hooks: d.hooks()})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.store.close()) }()
+	if err := d.progress.begin(ctx, d.store); err != nil {
+		return err
+	}
+	d.intro()
+	if d.progress.ended() {
+		return d.finish()
+	}
+	if err := d.openService(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.service.close()) }()
+	if err := d.work(ctx); err != nil {
+		return err
+	}
+	return d.finish()
+}
+
+// hooks tell the progress that there may be something new, and the killer that its time has come.
+func (d *demo) hooks() lambdabiz.Hooks {
+	return lambdabiz.Hooks{
+		Operation: func(e lambdabiz.OperationEvent) {
+			if !e.Recorded {
+				d.progress.ranHere(e.Run.ID, e.Operation.ID)
+				d.killer.ended(e.Run.ID, e.Operation.ID)
+			}
+			d.progress.kick()
+		},
+		Attempt: func(ctx context.Context, _ lambdabiz.TaskInfo) (context.Context, func(error)) {
+			d.killer.hold()
+			return ctx, func(error) {}
+		},
+		RunEnded: func(lambdabiz.RunEvent) { d.progress.kick() },
+		Commit:   func(int, time.Duration, error) { d.progress.kick() },
+	}
+}
+
+// intro says what the store knows already.
+func (d *demo) intro() {
+	for _, t := range d.progress.tracks {
+		switch s := t.state; {
+		case s == nil:
+			d.notef("%s: starts", clean(t.id))
+		case s.Status.Ended():
+			d.notef("%s: has ended before, %s: everything is recorded, nothing runs", clean(t.id), s.Status)
+		default:
+			d.notef("%s: continues, %d of its operations are recorded and do not run again", clean(t.id), endedCount(s))
+		}
+	}
+	s := d.progress.tracks[0].state
+	if s == nil {
+		return
+	}
+	for _, flag := range []string{"number1", "number2", "timer"} {
+		if d.changed(flag) {
+			d.notef("%s: keeps its recorded input %s; --%s has no effect on it (--id starts another one)",
+				clean(s.ID), clean(payloadCell(s.Input)), flag)
+		}
+	}
+	if op := d.flags.killAfter; op != "" && d.progress.recorded(op) {
+		d.notef("%s was recorded before: there is nothing to kill after", op)
+	}
+}
+
+func endedCount(s *lambdabiz.State) int {
+	n := 0
+	for i := range s.Operations {
+		if s.Operations[i].Status.Ended() {
+			n++
+		}
+	}
+	return n
+}
+
+// openService starts the service where RESTSequence1 calls it, unless that has ended.
+func (d *demo) openService(ctx context.Context) error {
+	s := d.progress.tracks[1].state
+	if s != nil && s.Status.Ended() {
+		return nil
+	}
+	var recorded *ServiceInput
+	if s != nil {
+		recorded = &ServiceInput{}
+		if err := json.Unmarshal(s.Input, recorded); err != nil {
+			return fmt.Errorf("read the input of %s: %w", d.serviceID(), err)
+		}
+	}
+	var err error
+	d.service, err = openService(ctx, recorded)
+	return err
+}
+
+// work runs the orchestrations until both have ended, or ctx does. It returns when the worker has
+// drained: nothing that has run is lost then.
+func (d *demo) work(ctx context.Context) error {
+	client, err := rest.NewClient(rest.Config{})
+	if err != nil {
+		return err
+	}
+	err = d.store.Register(sequence3, restSequence1, number, sum, difference, product, quotient, client.Services())
+	if err != nil {
+		return err
+	}
+	working, stop := context.WithCancel(ctx)
+	defer stop()
+	drained := make(chan error, 1)
+	go func() { drained <- d.store.Run(working) }()
+	err = d.start(ctx)
+	if err == nil {
+		err = d.progress.follow(ctx, d.store, d.killer, drained)
+	}
+	stop()
+	if !d.progress.stopped {
+		err = errors.Join(err, <-drained)
+	}
+	client.CloseIdleConnections()
+	if err != nil { // what has ended while the worker drained
+		err = errors.Join(err, d.progress.lookAll(context.WithoutCancel(ctx), d.store, d.killer))
+	}
+	return err
+}
+
+// start starts what is not started yet. Sequence3 comes first: the event finds it.
+func (d *demo) start(ctx context.Context) error {
+	_, err := lambdabiz.Start(ctx, d.store.Engine, sequence3, d.sequenceID(),
+		SequenceInput{Numbers: d.flags.numbers, Timer: d.flags.timer.String()})
+	if err != nil || d.service == nil {
+		return err
+	}
+	_, err = lambdabiz.Start(ctx, d.store.Engine, restSequence1, d.serviceID(),
+		ServiceInput{URL: d.service.url, Approve: d.sequenceID()})
+	return err
+}
+
+// outcome is what demo prints of an orchestration as JSON.
+type outcome struct {
+	ID             string    `json:"id"`
+	RanNow         []string  `json:"ranNow"`
+	RecordedBefore []string  `json:"recordedBefore"`
+	State          stateView `json:"state"`
+}
+
+// finish prints the ends, and returns an error unless both orchestrations succeeded.
+func (d *demo) finish() error {
+	var outcomes []outcome
+	var failed []string
+	ran := 0
+	for _, t := range d.progress.tracks {
+		outcomes = append(outcomes, outcome{t.id, nonNil(t.ranNow), nonNil(t.before), viewOf(t.state)})
+		ran += len(t.ranNow)
+		if t.state.Status != lambdabiz.StatusSucceeded {
+			failed = append(failed, fmt.Sprintf("%s %s: %s", t.id, t.state.Status, outcomeCell(nil, t.state.Error)))
+		}
+		if err := d.progress.live.line(runLine(t.state)); err != nil {
+			return err
+		}
+	}
+	if ran == 0 {
+		d.notef("everything was recorded before: nothing ran")
+	}
+	if d.json() {
+		err := printJSON(d.out, struct {
+			Orchestrations []outcome `json:"orchestrations"`
+		}{outcomes})
+		if err != nil {
+			return err
+		}
+	}
+	if len(failed) > 0 {
+		return &quietError{exitError, strings.Join(failed, "; ")}
+	}
+	return nil
+}
+
+func nonNil(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}

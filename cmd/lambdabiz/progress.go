@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	lambdabiz "github.com/lambdabiz/lambdabiz"
+)
+
+// progress prints the operations of the demo as they stand in the store: what it says has happened is
+// on disk.
+type progress struct {
+	app     *app
+	live    *live
+	tracks  []*track
+	kicks   chan struct{}
+	stopped bool // the worker's end was seen
+
+	mu  sync.Mutex
+	ran map[[2]string]bool // orchestration and operation that ended in this process
+}
+
+// track is one orchestration.
+type track struct {
+	id      string
+	state   *lambdabiz.State // nil before it is started
+	printed map[string]bool  // operations whose end, or wait, was told
+	ranNow  []string
+	before  []string // recorded when the demo began
+	told    string   // the last note
+}
+
+func newProgress(a *app, ids ...string) *progress {
+	w := a.out
+	if a.json() {
+		w = a.errs // standard output is for the one JSON object
+	}
+	p := &progress{app: a, live: newLive(w), kicks: make(chan struct{}, 1), ran: map[[2]string]bool{}}
+	for _, id := range ids {
+		p.tracks = append(p.tracks, &track{id: id, printed: map[string]bool{}})
+	}
+	return p
+}
+
+// kick asks for another look. It never blocks: hooks call it.
+func (p *progress) kick() {
+	select {
+	case p.kicks <- struct{}{}:
+	default:
+	}
+}
+
+func (p *progress) ranHere(id, operation string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ran[[2]string{id, operation}] = true
+}
+
+// begin looks at what is recorded before anything runs.
+func (p *progress) begin(ctx context.Context, s *store) error {
+	for _, t := range p.tracks {
+		var err error
+		if t.state, err = s.State(ctx, t.id); err != nil && !errors.Is(err, lambdabiz.ErrNotFound) {
+			return err
+		}
+		if t.state == nil {
+			continue
+		}
+		for _, o := range byEnd(t.state) {
+			t.printed[o.ID] = true
+			t.before = append(t.before, o.ID)
+			if err := p.live.line(operationLine(t.id, o, "recorded before")); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// byEnd returns the operations that have ended, in that order.
+func byEnd(s *lambdabiz.State) []*lambdabiz.Operation {
+	var ended []*lambdabiz.Operation
+	for i := range s.Operations {
+		if s.Operations[i].Status.Ended() {
+			ended = append(ended, &s.Operations[i])
+		}
+	}
+	slices.SortStableFunc(ended, func(a, b *lambdabiz.Operation) int { return a.EndedAt.Compare(b.EndedAt) })
+	return ended
+}
+
+// recorded reports whether an operation, whose id is unique in the demo, had ended before.
+func (p *progress) recorded(operation string) bool {
+	return slices.ContainsFunc(p.tracks, func(t *track) bool { return slices.Contains(t.before, operation) })
+}
+
+func (p *progress) ended() bool {
+	return !slices.ContainsFunc(p.tracks, func(t *track) bool {
+		return t.state == nil || !t.state.Status.Ended()
+	})
+}
+
+// follow prints what happens until both orchestrations have ended. The ticks are for what other
+// processes do.
+func (p *progress) follow(ctx context.Context, s *store, k *killer, worker <-chan error) error {
+	ticks := time.NewTicker(500 * time.Millisecond)
+	defer ticks.Stop()
+	for {
+		if err := p.lookAll(ctx, s, k); err != nil {
+			return err
+		}
+		if p.ended() {
+			return nil
+		}
+		if err := p.stuck(); err != nil && !k.armed.Load() {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			p.app.notef("interrupted: what has ended is recorded, the same command continues")
+			return context.Cause(ctx)
+		case err := <-worker:
+			p.stopped = true
+			if err == nil && ctx.Err() != nil {
+				err = context.Cause(ctx)
+			}
+			return err
+		case <-p.kicks:
+		case <-ticks.C:
+		}
+	}
+}
+
+func (p *progress) lookAll(ctx context.Context, s *store, k *killer) error {
+	for _, t := range p.tracks {
+		if err := p.look(ctx, s, t, k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// look prints what is new in one orchestration.
+func (p *progress) look(ctx context.Context, s *store, t *track, k *killer) error {
+	state, err := s.State(ctx, t.id)
+	if errors.Is(err, lambdabiz.ErrNotFound) && t.state == nil {
+		return nil
+	}
+	if err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return err
+	}
+	t.state = state
+	for _, o := range byEnd(state) {
+		if t.printed[o.ID] {
+			continue
+		}
+		t.printed[o.ID] = true
+		p.mu.Lock()
+		here := p.ran[[2]string{t.id, o.ID}]
+		p.mu.Unlock()
+		what := "ran elsewhere"
+		if here {
+			what = "ran now"
+			t.ranNow = append(t.ranNow, o.ID)
+		}
+		if o.Status != lambdabiz.StatusSucceeded {
+			what += ", " + o.Status.String()
+		}
+		if err := p.live.line(operationLine(t.id, o, what)); err != nil {
+			return err
+		}
+		k.durable(t.id, o.ID)
+	}
+	p.note(t)
+	return nil
+}
+
+// note tells, once each, why an orchestration does not move.
+func (p *progress) note(t *track) {
+	text := ""
+	switch s := t.state; {
+	case s.Status.Ended():
+	case s.Blocked != nil:
+		text = "is blocked: " + blockedText(s.Blocked)
+	case s.Paused:
+		text = "is paused: lambdabiz resume " + s.ID
+	default:
+		for _, w := range s.WaitingFor {
+			if w.Kind == lambdabiz.KindTimer || w.Kind == lambdabiz.KindEvent {
+				text = "waits for " + waitingText([]lambdabiz.Waiting{w})
+			}
+		}
+	}
+	if text != "" && text != t.told {
+		p.app.notef("%s: %s", clean(t.id), clean(text))
+	}
+	t.told = text
+}
+
+// stuck says so when the event that Sequence3 waits for will not come from here.
+func (p *progress) stuck() error {
+	sequence, service := p.tracks[0].state, p.tracks[1].state
+	if sequence == nil || service == nil || sequence.Status.Ended() ||
+		!service.Status.Ended() || service.Status == lambdabiz.StatusSucceeded {
+		return nil
+	}
+	return &quietError{exitError, strings.TrimSpace(fmt.Sprintf(
+		"%s %s: %s; %s stays open: lambdabiz raise %s %s true", service.ID, service.Status,
+		outcomeCell(nil, service.Error), sequence.ID, sequence.ID, approveEvent))}
+}
