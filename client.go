@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -284,7 +285,30 @@ func (e *Engine) StateOf(ctx context.Context, id, runID string) (*State, error) 
 	if err != nil {
 		return nil, fmt.Errorf("load state of orchestration %s: %w", id, err)
 	}
-	return stateOf(rec), nil
+	s := stateOf(rec)
+	if s.Status == StatusScheduled && s.Mode == ModeWorker && s.Blocked == nil && s.Worker == 0 {
+		if err := e.explainScheduled(ctx, s); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// explainScheduled says in the state when no worker knows the definition. That is seen from the
+// workers, not recorded.
+func (e *Engine) explainScheduled(ctx context.Context, s *State) error {
+	workers, err := e.Workers(ctx)
+	if err != nil || len(workers) == 0 {
+		return err
+	}
+	for _, w := range workers {
+		if !w.Gone && slices.Contains(w.Names, s.Name) {
+			return nil
+		}
+	}
+	s.Blocked = &Blocked{Since: s.ScheduledAt, Reason: fmt.Sprintf(
+		"no worker that runs knows a definition with the name %q", s.Name)}
+	return nil
 }
 
 // List returns a page of runs, newest start first.

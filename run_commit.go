@@ -236,6 +236,7 @@ func (r *run) settleLocked(t taken, v Verdict) {
 	r.pending.timeouts = slices.DeleteFunc(r.pending.timeouts, func(o *op) bool {
 		return slices.Contains(t.timeouts, o)
 	})
+	refuseAll(c, v)
 	r.settleOperationsLocked(c)
 	r.e.adoptStarts(c, v)
 	if r.phase == phaseDead {
@@ -243,6 +244,20 @@ func (r *run) settleLocked(t taken, v Verdict) {
 	}
 	r.claimed = !r.e.endsClaim
 	r.acceptLocked(v.Messages)
+}
+
+// refuseAll marks the operations whose changes the verdict refuses, as the backend has stored them.
+func refuseAll(c *Commit, v Verdict) {
+	for i := range min(len(c.Starts), len(v.Starts)) {
+		if err := v.Starts[i].Err; err != nil {
+			c.Refuse(c.Starts[i].Operation, err)
+		}
+	}
+	for i := range min(len(c.Raises), len(v.Raises)) {
+		if err := v.Raises[i]; err != nil {
+			c.Refuse(c.Raises[i].Operation, err)
+		}
+	}
 }
 
 func (r *run) leftBecause(c *Commit) error {
