@@ -95,7 +95,7 @@ func (d *demo) run(ctx context.Context) (err error) {
 	if err := d.progress.begin(ctx, d.store); err != nil {
 		return err
 	}
-	d.intro()
+	d.warn()
 	if d.progress.ended() {
 		return d.finish()
 	}
@@ -128,26 +128,14 @@ func (d *demo) hooks() lambdabiz.Hooks {
 	}
 }
 
-// intro says what the store knows already.
-func (d *demo) intro() {
-	for _, t := range d.progress.tracks {
-		switch s := t.state; {
-		case s == nil:
-			d.notef("%s: starts", clean(t.id))
-		case s.Status.Ended():
-			d.notef("%s: has ended before, %s: everything is recorded, nothing runs", clean(t.id), s.Status)
-		default:
-			d.notef("%s: continues, %d of its operations are recorded and do not run again", clean(t.id), endedCount(s))
-		}
-	}
-	s := d.progress.tracks[0].state
-	if s == nil {
-		return
-	}
-	for _, flag := range []string{"number1", "number2", "timer"} {
-		if d.changed(flag) {
-			d.notef("%s: keeps its recorded input %s; --%s has no effect on it (--id starts another one)",
-				clean(s.ID), clean(payloadCell(s.Input)), flag)
+// warn says which flags have no effect on what is recorded.
+func (d *demo) warn() {
+	if s := d.progress.tracks[0].state; s != nil {
+		var in SequenceInput
+		if json.Unmarshal(s.Input, &in) == nil {
+			d.warnKept(s, "number1", in.Number1 != d.flags.numbers.Number1)
+			d.warnKept(s, "number2", in.Number2 != d.flags.numbers.Number2)
+			d.warnKept(s, "timer", in.Timer != d.flags.timer.String())
 		}
 	}
 	if op := d.flags.killAfter; op != "" && d.progress.recorded(op) {
@@ -155,14 +143,11 @@ func (d *demo) intro() {
 	}
 }
 
-func endedCount(s *lambdabiz.State) int {
-	n := 0
-	for i := range s.Operations {
-		if s.Operations[i].Status.Ended() {
-			n++
-		}
+func (d *demo) warnKept(s *lambdabiz.State, flag string, differs bool) {
+	if differs && d.changed(flag) {
+		d.notef("%s: keeps its recorded input %s; --%s has no effect on it (--id starts another one)",
+			clean(s.ID), clean(payloadCell(s.Input)), flag)
 	}
-	return n
 }
 
 // openService starts the service where RESTSequence1 calls it, unless that has ended.
@@ -244,12 +229,14 @@ func (d *demo) finish() error {
 		if t.state.Status != lambdabiz.StatusSucceeded {
 			failed = append(failed, fmt.Sprintf("%s %s: %s", t.id, t.state.Status, outcomeCell(nil, t.state.Error)))
 		}
-		if err := d.progress.live.line(runLine(t.state)); err != nil {
+		if err := d.progress.live.run(t.state); err != nil {
 			return err
 		}
 	}
 	if ran == 0 {
-		d.notef("everything was recorded before: nothing ran")
+		if err := d.progress.live.line("everything was recorded before: nothing ran"); err != nil {
+			return err
+		}
 	}
 	if d.json() {
 		err := printJSON(d.out, struct {

@@ -22,14 +22,14 @@ const (
 
 // problem is an open orchestration that will not go on by itself, or not in time.
 type problem struct {
-	ID      string    `json:"id"`
-	Name    string    `json:"name"`
-	RunID   string    `json:"runId"`
-	Kind    string    `json:"kind"`
-	Since   time.Time `json:"since"`
-	Detail  string    `json:"detail"`
-	Hint    string    `json:"hint"`
-	Worker  int64     `json:"worker,omitempty"`
+	ID     string    `json:"id"`
+	Name   string    `json:"name"`
+	RunID  string    `json:"runId"`
+	Kind   string    `json:"kind"`
+	Since  time.Time `json:"since"`
+	Detail string    `json:"detail"`
+	Hint   string    `json:"hint"`
+	Worker int64     `json:"worker,omitempty"`
 }
 
 // diagnosis is what the doctor has to say.

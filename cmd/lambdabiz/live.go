@@ -14,6 +14,7 @@ type live struct {
 	w        io.Writer
 	terminal bool
 	shown    bool // the last line is a status
+	width    int  // of the column with the orchestrations' ids
 }
 
 func newLive(w io.Writer) *live { return &live{w: w, terminal: isTerminal(w)} }
@@ -45,8 +46,8 @@ func (l *live) erase() string {
 	return eraseLine
 }
 
-// operationLine is what happened to an operation, in one line of columns.
-func operationLine(id string, o *lambdabiz.Operation, what string) string {
+// operation prints what happened to an operation, in one line of columns.
+func (l *live) operation(id string, o *lambdabiz.Operation, what string) error {
 	at, took := o.StartedAt, "-"
 	if !o.EndedAt.IsZero() {
 		at = o.EndedAt
@@ -58,12 +59,11 @@ func operationLine(id string, o *lambdabiz.Operation, what string) string {
 	if o.Name != "" && o.Name != o.ID {
 		name += " " + o.Name
 	}
-	line := fmt.Sprintf("%-14s %-17s %-16s %-16s %s %8s  %s",
-		id, o.ID, name, what, clock(at), took, outcomeCell(o.Result, o.Error))
-	return strings.TrimRight(line, " ")
+	return l.line(fmt.Sprintf("%-*s %-17s %-16s %-16s %s %8s  %s",
+		l.width, id, o.ID, name, what, clock(at), took, operationOutcome(o)))
 }
 
-// runLine is the outcome of an orchestration, in one line.
-func runLine(s *lambdabiz.State) string {
-	return fmt.Sprintf("%-14s %s  %s", s.ID, s.Status, outcomeCell(s.Result, s.Error))
+// run prints the outcome of an orchestration, in one line.
+func (l *live) run(s *lambdabiz.State) error {
+	return l.line(fmt.Sprintf("%-*s %s  %s", l.width, s.ID, s.Status, outcomeCell(s.Result, s.Error)))
 }

@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	lambdabiz "github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/rest"
 )
 
 // cellWidth is how much of a payload or a message a table shows.
@@ -108,6 +109,15 @@ func outcomeCell(result lambdabiz.Payload, failure *lambdabiz.Failure) string {
 		return cut(failure.Message, cellWidth)
 	}
 	return payloadCell(result)
+}
+
+// operationOutcome is outcomeCell of an operation: of a service's response the status and the body.
+func operationOutcome(o *lambdabiz.Operation) string {
+	var r rest.Response
+	if o.Kind != lambdabiz.KindService || o.Error != nil || json.Unmarshal(o.Result, &r) != nil || r.Status == 0 {
+		return outcomeCell(o.Result, o.Error)
+	}
+	return cut(strings.TrimSpace(fmt.Sprintf("%d %s", r.Status, r.Body)), cellWidth)
 }
 
 // timeCell shows a time by the local clock, with the day.

@@ -42,6 +42,7 @@ func newProgress(a *app, ids ...string) *progress {
 	}
 	p := &progress{app: a, live: newLive(w), kicks: make(chan struct{}, 1), ran: map[[2]string]bool{}}
 	for _, id := range ids {
+		p.live.width = max(p.live.width, len(id))
 		p.tracks = append(p.tracks, &track{id: id, printed: map[string]bool{}})
 	}
 	return p
@@ -61,25 +62,49 @@ func (p *progress) ranHere(id, operation string) {
 	p.ran[[2]string{id, operation}] = true
 }
 
-// begin looks at what is recorded before anything runs.
+// begin tells what is recorded before anything runs.
 func (p *progress) begin(ctx context.Context, s *store) error {
 	for _, t := range p.tracks {
 		var err error
 		if t.state, err = s.State(ctx, t.id); err != nil && !errors.Is(err, lambdabiz.ErrNotFound) {
 			return err
 		}
-		if t.state == nil {
-			continue
-		}
-		for _, o := range byEnd(t.state) {
-			t.printed[o.ID] = true
-			t.before = append(t.before, o.ID)
-			if err := p.live.line(operationLine(t.id, o, "recorded before")); err != nil {
-				return err
-			}
+		if err := p.introduce(t); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+func (p *progress) introduce(t *track) error {
+	var ended []*lambdabiz.Operation
+	intro := t.id + ": starts"
+	if t.state != nil {
+		ended = byEnd(t.state)
+		intro = fmt.Sprintf("%s: continues; %d of its operations are recorded and do not run again", t.id, len(ended))
+		if t.state.Status.Ended() {
+			intro = fmt.Sprintf("%s: has ended before, %s; everything is recorded, nothing runs", t.id, t.state.Status)
+		}
+	}
+	if err := p.live.line(intro); err != nil {
+		return err
+	}
+	for _, o := range ended {
+		t.printed[o.ID] = true
+		t.before = append(t.before, o.ID)
+		if err := p.live.operation(t.id, o, happened("recorded before", o)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// happened adds how an operation ended, when that was not as it should.
+func happened(what string, o *lambdabiz.Operation) string {
+	if o.Status == lambdabiz.StatusSucceeded {
+		return what
+	}
+	return what + ", " + o.Status.String()
 }
 
 // byEnd returns the operations that have ended, in that order.
@@ -171,10 +196,7 @@ func (p *progress) look(ctx context.Context, s *store, t *track, k *killer) erro
 			what = "ran now"
 			t.ranNow = append(t.ranNow, o.ID)
 		}
-		if o.Status != lambdabiz.StatusSucceeded {
-			what += ", " + o.Status.String()
-		}
-		if err := p.live.line(operationLine(t.id, o, what)); err != nil {
+		if err := p.live.operation(t.id, o, happened(what, o)); err != nil {
 			return err
 		}
 		k.durable(t.id, o.ID)

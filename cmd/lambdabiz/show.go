@@ -142,7 +142,7 @@ func operationTable(ops []lambdabiz.Operation) *table {
 			took = short(o.EndedAt.Sub(o.StartedAt))
 		}
 		t.row(o.ID, o.Kind.String(), orDash(o.Name), o.Status.String(), fmt.Sprint(o.Attempts),
-			timeCell(o.StartedAt), took, outcomeCell(o.Result, o.Error))
+			timeCell(o.StartedAt), took, operationOutcome(o))
 	}
 	return t
 }

@@ -123,12 +123,12 @@ func (w *watcher) lines(s *lambdabiz.State) error {
 			continue
 		}
 		w.seen[o.ID] = what
-		if err := w.live.line(operationLine(s.ID, o, what)); err != nil {
+		if err := w.live.operation(s.ID, o, what); err != nil {
 			return err
 		}
 	}
 	if s.Status.Ended() {
-		return w.live.line(runLine(s))
+		return w.live.run(s)
 	}
 	text := fmt.Sprintf("%s %s%s", s.ID, s.Status, pausedText(s))
 	switch {
