@@ -122,11 +122,11 @@ func (a *app) open(ctx context.Context) (*store, error) {
 	stat, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("open --backend %s: the file does not exist (demo and start create one)", a.backend)
+		return nil, fmt.Errorf("--backend %s: the file does not exist (demo and start create one)", a.backend)
 	case err != nil:
-		return nil, fmt.Errorf("open --backend %s: %w", a.backend, err)
+		return nil, fmt.Errorf("--backend %s: %w", a.backend, err)
 	case stat.IsDir():
-		return nil, fmt.Errorf("open --backend %s: it is a directory, give the path of a file", a.backend)
+		return nil, fmt.Errorf("--backend %s: it is a directory, give the path of a file", a.backend)
 	}
 	return a.create(ctx, lambdabiz.Config{})
 }
@@ -139,7 +139,7 @@ func (a *app) create(ctx context.Context, c lambdabiz.Config) (*store, error) {
 	}
 	backend, err := sqlite.OpenConfig(ctx, sqlite.Config{Path: path})
 	if err != nil {
-		return nil, fmt.Errorf("open --backend: %w", err)
+		return nil, fmt.Errorf("--backend: %w", err)
 	}
 	c.Logger = a.logger()
 	engine, err := lambdabiz.New(backend, c)

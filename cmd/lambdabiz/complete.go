@@ -40,13 +40,18 @@ func completeIDs(a *app, openOnly bool) cobra.CompletionFunc {
 	}
 }
 
-// completionExamples gives the commands of the completion, which come without, an example each.
+// completionExamples gives the commands of the completion, which come without, an example each, and an
+// error for a shell that it does not know.
 func completionExamples(root *cobra.Command) {
 	for _, c := range root.Commands() {
 		if c.Name() != "completion" {
 			continue
 		}
 		c.Example = "  source <(lambdabiz completion bash)"
+		c.Args = cobra.ArbitraryArgs
+		c.RunE = func(_ *cobra.Command, given []string) error {
+			return usagef("completion: expected one of the shells bash, fish, powershell and zsh, got %q", given)
+		}
 		for _, shell := range c.Commands() {
 			shell.Example = "  lambdabiz completion " + shell.Name()
 		}

@@ -2,15 +2,18 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
+	"regexp"
 
 	lambdabiz "github.com/lambdabiz/lambdabiz"
 )
 
 // maxInput bounds what is read from standard input; the engine's own limit is lower and names the field.
 const maxInput = 64 << 20
+
+// word is what is likely meant as a text.
+var word = regexp.MustCompile(`^\pL`)
 
 // payload reads a JSON argument: given in place, as "-" on standard input, or left out for null.
 func (a *app) payload(field string, given []string) (lambdabiz.Payload, error) {
@@ -30,9 +33,8 @@ func (a *app) payload(field string, given []string) (lambdabiz.Payload, error) {
 	var compact json.RawMessage
 	if err := json.Unmarshal(text, &compact); err != nil {
 		hint := ""
-		var syntax *json.SyntaxError
-		if errors.As(err, &syntax) && json.Valid([]byte(`"`+string(text)+`"`)) {
-			hint = fmt.Sprintf("; a text needs quotes, '%s'", `"`+cut(string(text), 20)+`"`)
+		if quoted := `"` + string(text) + `"`; len(text) < 40 && word.Match(text) && json.Valid([]byte(quoted)) {
+			hint = fmt.Sprintf("; a text needs quotes, '%s'", quoted)
 		}
 		return nil, usagef("%s is %q, it must be JSON: %w%s", field, cut(string(text), 40), err, hint)
 	}
