@@ -228,11 +228,12 @@ func TestRaceWithdrawsTheWaitsOfItsLosers(t *testing.T) {
 
 func TestRaceEndsTheContextOfItsLosersAndDropsTheirResults(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
-		ended := make(chan struct{})
+		begun, ended := make(chan struct{}), make(chan struct{})
 		var after atomic.Bool
 		d := lambdabiz.Define("Race", func(o lambdabiz.Context, _ int) (int, error) {
 			slow := lambdabiz.Go(o, "slow", func(o lambdabiz.Context) (int, error) {
 				_, err := lambdabiz.Step(o, "step", func(ctx context.Context) (int, error) {
+					close(begun)
 					<-ctx.Done()
 					close(ended)
 					return 7, nil
@@ -240,7 +241,10 @@ func TestRaceEndsTheContextOfItsLosersAndDropsTheirResults(t *testing.T) {
 				after.Store(true)
 				return 7, err
 			})
-			fast := lambdabiz.Go(o, "fast", func(lambdabiz.Context) (int, error) { return 1, nil })
+			fast := lambdabiz.Go(o, "fast", func(lambdabiz.Context) (int, error) {
+				<-begun
+				return 1, nil
+			})
 			return lambdabiz.Race(o, "first", slow, fast)
 		})
 		e, _ := b.worker(d)

@@ -22,18 +22,20 @@ func (JSONCodec) Encode(v any) (Payload, error) { return json.Marshal(v) }
 // Decode reads JSON into v.
 func (JSONCodec) Decode(p Payload, v any) error { return json.Unmarshal(p, v) }
 
-// encode makes a payload and checks its size. A Payload is taken as it is, if the codec can read it.
+// encode makes a payload and checks its size. A Payload is taken as it is, if the codec can read it. A
+// panic of the value's own methods is an error.
 func (e *Engine) encode(what string, v any) (Payload, error) {
-	p, raw := v.(Payload)
-	var err error
-	if raw {
-		var any any
-		if err = e.codec.Decode(p, &any); err != nil {
-			return nil, fmt.Errorf("check %s: %w: %w", what, ErrInvalidPayload, err)
+	encoded, err := guard(func() (any, error) {
+		if p, raw := v.(Payload); raw {
+			var any any
+			return p, e.codec.Decode(p, &any)
 		}
-	} else if p, err = e.codec.Encode(v); err != nil {
+		return e.codec.Encode(v)
+	})
+	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w: %w", what, ErrInvalidPayload, err)
 	}
+	p, _ := encoded.(Payload)
 	if len(p) > e.maxPayload {
 		return nil, fmt.Errorf("encode %s: %w: %d bytes, the limit is %d", what, ErrTooLarge, len(p), e.maxPayload)
 	}
@@ -45,7 +47,7 @@ func (e *Engine) decode(what string, p Payload, v any) error {
 	if len(p) == 0 {
 		return nil
 	}
-	if err := e.codec.Decode(p, v); err != nil {
+	if _, err := guard(func() (any, error) { return nil, e.codec.Decode(p, v) }); err != nil {
 		return fmt.Errorf("decode %s: %w: %w", what, ErrInvalidPayload, err)
 	}
 	return nil

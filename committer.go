@@ -111,8 +111,12 @@ func (e *Engine) commitRun(r *run, c *Commit) Verdict {
 	if err := r.ctxErr(); err != nil {
 		return Verdict{Err: err}
 	}
+	poison := false
 	for try := 1; ; try++ {
 		v, err := e.committer.commit(context.Background(), c)
+		if poison && err == nil && v.Err == nil {
+			return Verdict{Err: errPoisoned}
+		}
 		if err == nil && (v.Err == nil || errors.Is(v.Err, ErrFenced) || errors.Is(v.Err, ErrStale)) {
 			if v.Err == nil && (len(c.Raises) > 0 || len(c.Starts) > 0 || len(c.Controls) > 0 || c.Close != nil) {
 				e.kick()
@@ -123,8 +127,8 @@ func (e *Engine) commitRun(r *run, c *Commit) Verdict {
 			err = v.Err
 		}
 		r.log.Error("commit was not applied, trying again", "try", try, "error", err)
-		if try >= 5 && v.Err != nil {
-			c = poisoned(c, err)
+		if try >= 5 && v.Err != nil && !poison {
+			poison, c = true, poisoned(c, err)
 		}
 		if !r.pause(commitBackoff.wait(try)) {
 			return Verdict{Err: ErrFenced}
@@ -133,6 +137,9 @@ func (e *Engine) commitRun(r *run, c *Commit) Verdict {
 }
 
 var commitBackoff = Backoff{Initial: 50 * time.Millisecond, Max: 5 * time.Second, Jitter: -1}
+
+// errPoisoned: the run was blocked instead of what its commit said.
+var errPoisoned = errors.New("commit cannot be stored")
 
 // poisoned is what remains of a commit that the backend takes from nobody: the run is blocked.
 func poisoned(c *Commit, err error) *Commit {

@@ -83,11 +83,17 @@ func ErrorValue(name string, sentinel error) *ErrorRegistration {
 	}
 }
 
+// record calls the error's own methods; a panic of theirs is recorded instead.
 func (r *errorRegistry) record(err error) *Failure {
 	if err == nil {
 		return nil
 	}
-	return r.recordNode(err, 0)
+	v, fault := guard(func() (any, error) { return r.recordNode(err, 0), nil })
+	if fault != nil {
+		return &Failure{Message: fmt.Sprintf("%T, whose methods panic: %v", err, fault)}
+	}
+	f, _ := v.(*Failure)
+	return f
 }
 
 func (r *errorRegistry) recordNode(err error, depth int) *Failure {

@@ -154,10 +154,8 @@ func (o *Orchestration) close(result any, cause error) error {
 			return fmt.Errorf("complete orchestration %s: %w", o.id, err)
 		}
 	}
+	r.returned(result, cause)
 	r.mu.Lock()
-	if r.closing == nil {
-		r.returnedLocked(result, cause)
-	}
 	outcome, why := r.outcome, r.cause
 	r.mu.Unlock()
 	if outcome == nil {

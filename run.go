@@ -159,29 +159,39 @@ func (r *run) main() {
 	finished := false
 	defer func() { r.exit(r.root, finished) }()
 	out, err := guard(func() (any, error) { return r.def.run(r.root.view(), r.e, r.info.Input) })
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	finished = true
-	r.returnedLocked(out, err)
+	r.returned(out, err)
 }
 
-// returnedLocked takes what the function returned.
-func (r *run) returnedLocked(out any, err error) {
+// returned takes what the function returned. Author's values are encoded and asked without mu.
+func (r *run) returned(out any, err error) {
+	r.mu.Lock()
+	cancelled, cause := r.info.CancelRequested, r.stopCause
+	r.mu.Unlock()
+	v, fault := guard(func() (any, error) {
+		var p *panicError
+		var bad *undecodableError
+		if errors.As(err, &p) || errors.As(err, &bad) {
+			return nil, err
+		}
+		return r.closeOf(out, err, cancelled, cause), nil
+	})
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.phase != phaseLive || r.closing != nil {
 		return
 	}
 	var p *panicError
-	var bad *undecodableError
 	switch {
-	case errors.As(err, &p):
+	case errors.As(fault, &p):
 		r.log.Error("orchestration panicked", "panic", p.value, "stack", p.stack)
 		r.blockLocked(Blocked{Reason: p.Error(), Source: p.source, Detail: cut(p.stack, 4<<10)})
 		return
-	case errors.As(err, &bad):
-		r.blockLocked(Blocked{Reason: bad.Error()})
+	case fault != nil:
+		r.blockLocked(Blocked{Reason: fault.Error()})
 		return
 	}
-	r.closing = r.closeOf(out, err)
+	r.closing, _ = v.(*Close)
 	for _, s := range r.scopes {
 		if s.parent == r.root {
 			r.cancelScopeLocked(s.path)
@@ -203,7 +213,7 @@ func (r *run) finishLocked() {
 }
 
 // closeOf makes the outcome of what the function returned.
-func (r *run) closeOf(out any, err error) *Close {
+func (r *run) closeOf(out any, err error, cancelled bool, cause error) *Close {
 	if next, ok := asContinue(err); ok {
 		input, fault := r.e.encode("input of the next run", next.input)
 		if fault == nil {
@@ -224,9 +234,9 @@ func (r *run) closeOf(out any, err error) *Close {
 	}
 	status := StatusFailed
 	switch {
-	case errors.Is(err, ErrCancelled) && r.info.CancelRequested:
+	case errors.Is(err, ErrCancelled) && cancelled:
 		status = StatusCancelled
-	case errors.Is(err, context.DeadlineExceeded) && errors.Is(r.stopCause, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded) && errors.Is(cause, context.DeadlineExceeded):
 		status = StatusTimeout
 	}
 	return &Close{Status: status, Error: r.e.registry.record(err)}
@@ -338,8 +348,12 @@ func (r *run) stopLocked(release Release, cause error) {
 // bodyEndedLocked lets a stopping run go when its last body has ended.
 func (r *run) bodyEndedLocked() {
 	r.bodies--
-	if r.phase == phaseStopping && r.bodies == 0 {
+	switch {
+	case r.phase != phaseStopping:
+	case r.bodies == 0:
 		r.finishLocked()
+	case !r.committing && r.claimed && !r.e.endsClaim:
+		r.commitLocked() // the others may never end
 	}
 }
 

@@ -33,7 +33,7 @@ func (r *run) changedLocked() {
 	if r.since.IsZero() {
 		r.since = time.Now()
 	}
-	if !r.flushArmed && !r.e.endsClaim && r.phase == phaseLive {
+	if !r.flushArmed && !r.e.endsClaim && r.phase != phaseDead {
 		r.flushArmed = true
 		time.AfterFunc(flushDelay, r.flushLate)
 	}
@@ -57,7 +57,7 @@ func (r *run) flushLate() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.flushArmed = false
-	if r.phase != phaseLive || r.since.IsZero() {
+	if r.phase == phaseDead || r.since.IsZero() {
 		return
 	}
 	wait := flushDelay - time.Since(r.since)
@@ -197,7 +197,9 @@ func (r *run) takeLocked() taken {
 		c.Release, c.Conditional = &Release{WakeAt: r.nextDueLocked()}, true
 	}
 	if r.e.endsClaim {
-		c.Conditional, c.Again, c.WakeAt = true, r.flushers > 0, r.nextDueLocked()
+		c.Conditional, c.WakeAt = true, r.nextDueLocked()
+		// What the verdict may end wakes code, which needs a claim to go on.
+		c.Again = r.flushers > 0 || len(p.timeouts) > 0 || len(c.Starts) > 0 || len(c.Raises) > 0
 	}
 	t := taken{commit: c, upTo: r.changed, ops: p.ops, timeouts: p.timeouts}
 	r.pending = pending{timeouts: p.timeouts}

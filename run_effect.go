@@ -90,6 +90,7 @@ func (r *run) attempt(c *call, o *op, opts *callOptions, f body) error {
 		}
 	}()
 	a.do(f)
+	a.judge()
 	returned = true
 	r.mu.Lock()
 	if !r.settleAttemptLocked(a) {
@@ -106,7 +107,7 @@ func (r *run) attempt(c *call, o *op, opts *callOptions, f body) error {
 // settleAttemptLocked records what an attempt came to. It reports false for a late result, which
 // nobody wants any more.
 func (r *run) settleAttemptLocked(a *attempt) bool {
-	o, opts := a.o, a.opts
+	o := a.o
 	if r.phase == phaseDead || o.Status.Ended() {
 		return false
 	}
@@ -118,15 +119,13 @@ func (r *run) settleAttemptLocked(a *attempt) bool {
 	if r.phase == phaseStopping && r.base.Err() != nil {
 		return false // its context ended because the run leaves: the attempt is not charged
 	}
-	if cause := r.stopCause; cause != nil && !a.c.o.detached() && isCancellation(a.err) {
+	if cause := r.stopCause; cause != nil && !a.c.o.detached() && a.cancelled {
 		r.cancelOpLocked(o, cause)
 		return true
 	}
-	r.logAttempt(a)
-	wait, again := opts.retry.again(o.Attempts, a.err)
-	next := now().Add(wait)
-	if again && (o.ExpiresAt.IsZero() || next.Before(o.ExpiresAt)) {
-		o.Status, o.DueAt, o.Error = StatusScheduled, next, r.e.registry.record(a.err)
+	next := now().Add(a.wait)
+	if a.again && (o.ExpiresAt.IsZero() || next.Before(o.ExpiresAt)) {
+		o.Status, o.DueAt, o.Error = StatusScheduled, next, a.failure
 		r.touchLocked(o)
 		return true
 	}
@@ -134,22 +133,37 @@ func (r *run) settleAttemptLocked(a *attempt) bool {
 	if a.timedOut {
 		status = StatusTimeout
 	}
-	r.endLocked(o, status, nil, r.e.registry.record(
-		&TaskError{Task: o.Name, OperationID: o.ID, Attempt: o.Attempts, Err: a.err}))
+	r.endLocked(o, status, nil, a.final)
 	return true
+}
+
+// judge asks the attempt's error what it is and what follows from it. Its methods are the author's:
+// they are called without mu, and a panic of theirs is the error.
+func (a *attempt) judge() {
+	if a.err == nil {
+		return
+	}
+	_, fault := guard(func() (any, error) {
+		a.cancelled = isCancellation(a.err)
+		a.wait, a.again = a.opts.retry.again(a.rec.Attempts, a.err)
+		args := []any{"operation", a.rec.ID, "attempt", a.rec.Attempts, "error", a.err.Error()}
+		var p *panicError
+		if errors.As(a.err, &p) {
+			args = append(args, "stack", p.stack)
+		}
+		a.r.log.Warn("attempt failed", args...)
+		return nil, nil
+	})
+	if fault != nil {
+		a.err = fmt.Errorf("an error of type %T, whose methods panic: %w", a.err, fault)
+	}
+	a.failure = a.r.e.registry.record(a.err)
+	a.final = a.r.e.registry.record(
+		&TaskError{Task: a.rec.Name, OperationID: a.rec.ID, Attempt: a.rec.Attempts, Err: a.err})
 }
 
 func isCancellation(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
-}
-
-func (r *run) logAttempt(a *attempt) {
-	args := []any{"operation", a.rec.ID, "attempt", a.rec.Attempts, "error", a.err}
-	var p *panicError
-	if errors.As(a.err, &p) {
-		args = append(args, "stack", p.stack)
-	}
-	r.log.Warn("attempt failed", args...)
 }
 
 // attempt is one call of a body.
@@ -163,6 +177,11 @@ type attempt struct {
 	result   Payload
 	err      error
 	timedOut bool
+
+	// What judge found.
+	cancelled, again bool
+	wait             time.Duration
+	failure, final   *Failure
 }
 
 // errLate is the cause that ends the context of an attempt whose time is over.

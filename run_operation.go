@@ -56,20 +56,22 @@ func (r *run) begin(c *call) (*op, error) {
 		return nil, r.leaveLocked(s)
 	}
 	path := joinPath(s.path, c.id)
+	refuse := func(cause error) (*op, error) {
+		s.busy = nil
+		r.mu.Unlock()
+		return nil, c.fault(cause)
+	}
 	if err := r.visitLocked(s, c.id, path, site); err != nil {
 		return nil, err
 	}
 	o := r.ops[path]
 	switch {
-	case o == nil && r.ended:
-		r.mu.Unlock()
-		return nil, c.fault(ErrClosed)
+	case o == nil && r.ended, o != nil && r.ended && !o.Status.Ended():
+		return refuse(ErrClosed)
 	case o == nil && r.stopCause != nil && !c.o.detached():
-		cause := r.stopCause
-		r.mu.Unlock()
-		return nil, c.fault(cause)
+		return refuse(r.stopCause)
 	case o == nil:
-		return r.addLocked(c, path, site)
+		return r.addLocked(c, path, site), nil
 	}
 	return o, r.meetLocked(c, o, site)
 }
@@ -97,12 +99,12 @@ func (r *run) visitLocked(s *scope, id, path string, site callSite) error {
 }
 
 // addLocked makes a new operation. It is recorded when its kind says so.
-func (r *run) addLocked(c *call, path string, site callSite) (*op, error) {
+func (r *run) addLocked(c *call, path string, site callSite) *op {
 	o := &op{site: site, visited: true, Operation: Operation{
 		ID: path, Kind: c.kind, Name: c.name, Status: StatusScheduled, Input: c.encoded, ScheduledAt: now(),
 	}}
 	r.ops[path] = o
-	return o, nil
+	return o
 }
 
 // meetLocked compares a recorded operation with what the code asks for.
@@ -124,10 +126,6 @@ func (r *run) meetLocked(c *call, o *op, site callSite) error {
 	if o.Status.Ended() {
 		r.e.hooks.operation(r, o, true)
 		return nil
-	}
-	if r.ended {
-		r.mu.Unlock()
-		return c.fault(ErrClosed)
 	}
 	if r.stopCause != nil && !c.o.detached() {
 		r.cancelOpLocked(o, r.stopCause)

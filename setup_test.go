@@ -65,7 +65,10 @@ func everywhere(t *testing.T, f func(t *testing.T, b *bench)) {
 		t.Run(h.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				b := &bench{t: t, backend: h.open(t), logs: &logBuffer{}, ctx: t.Context()}
+				// Virtual time passes for ever while a worker polls: a test that hangs must end.
+				ctx, cancel := context.WithTimeout(t.Context(), 48*time.Hour)
+				defer cancel()
+				b := &bench{t: t, backend: h.open(t), logs: &logBuffer{}, ctx: ctx}
 				defer func() {
 					b.stop()
 					if err := b.backend.Close(); err != nil {
