@@ -62,6 +62,9 @@ func newRoot(a *app) *cobra.Command {
 	root.AddCommand(demoCommand(a), listCommand(a), showCommand(a), startCommand(a), raiseCommand(a),
 		cancelCommand(a), terminateCommand(a), pauseCommand(a), resumeCommand(a), purgeCommand(a),
 		watchCommand(a), doctorCommand(a), versionCommand(a))
+	root.SetIn(a.in)
+	root.SetOut(a.out) // before the completion, which remembers it
+	root.SetErr(a.errs)
 	root.InitDefaultCompletionCmd()
 	completionExamples(root)
 	return root

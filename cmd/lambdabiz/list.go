@@ -107,6 +107,9 @@ func (a *app) list(ctx context.Context, s *store, f lambdabiz.Filter, all bool) 
 		more, err = s.List(ctx, f)
 		page.Runs, page.Next = append(page.Runs, more.Runs...), more.Next
 	}
+	if err != nil && f.Cursor != "" && strings.Contains(err.Error(), "cursor") {
+		return usagef("--cursor: %w", err)
+	}
 	if err != nil {
 		return err
 	}

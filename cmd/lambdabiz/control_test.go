@@ -1,0 +1,141 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+// waiting starts the demo and returns when Sequence3 waits for its approval.
+func (c *cli) waiting() *process {
+	c.t.Helper()
+	c.holdApproval()
+	p := c.start("demo", "--timer", "0")
+	p.waitFor("Sequence3: waits for event Approve")
+	return p
+}
+
+func TestAnotherProcessApproves(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	p := c.waiting()
+	if s := c.show("Sequence3"); s.Status != "STARTED" || len(s.WaitingFor) != 1 || s.WaitingFor[0].Kind != "EVENT" {
+		t.Errorf("Sequence3 is %+v", s)
+	}
+	c.must("raise", "Sequence3", "Approve", "true", "--key", "k1")
+	c.must("raise", "Sequence3", "Approve", "true", "--key", "k1")
+	p.waitFor("Sequence3", "Approve", "ran now", "true")
+	c.must("resume", "RESTSequence1")
+	p.ends(exitOK)
+	if s := c.show("Sequence3"); s.Status != "SUCCEEDED" {
+		t.Errorf("Sequence3 is %s", s.Status)
+	}
+}
+
+func TestAnotherProcessCancels(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	p := c.waiting()
+	v := decode[controlled](t, c.must("cancel", "Sequence3", "--reason", "a test", "-o", "json"))
+	if v.ID != "Sequence3" || v.Action != "cancel" {
+		t.Errorf("cancel printed %+v", v)
+	}
+	c.must("resume", "RESTSequence1")
+	if text := p.ends(exitError); !strings.Contains(text, "Sequence3 CANCELLED") {
+		t.Errorf("the demo does not say that it was cancelled:\n%s", text)
+	}
+	if s := c.show("Sequence3"); s.Status != "CANCELLED" {
+		t.Errorf("Sequence3 is %s", s.Status)
+	}
+}
+
+func TestAnotherProcessTerminates(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	p := c.waiting()
+	v := decode[controlled](t, c.must("terminate", "Sequence3", "-o", "json"))
+	if v.Status.String() != "TERMINATED" {
+		t.Errorf("terminate printed %+v", v)
+	}
+	c.must("resume", "RESTSequence1")
+	p.ends(exitError)
+	if s := c.show("Sequence3"); s.Status != "TERMINATED" {
+		t.Errorf("Sequence3 is %s", s.Status)
+	}
+}
+
+func TestAnotherProcessPausesAndResumes(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	p := c.waiting()
+	c.must("pause", "Sequence3")
+	p.waitFor("Sequence3: is paused")
+	c.must("raise", "Sequence3", "Approve", "true")
+	if s := c.show("Sequence3"); !s.Paused || s.Status != "STARTED" {
+		t.Errorf("Sequence3 is %+v", s)
+	}
+	if out := c.must("list", "--paused"); !strings.Contains(out, "Sequence3") {
+		t.Errorf("list --paused prints %s", out)
+	}
+	c.must("resume", "Sequence3")
+	c.must("resume", "RESTSequence1")
+	p.ends(exitOK)
+}
+
+// A rejection ends Sequence3 as FAILED; the demo says so.
+func TestAnotherProcessRejects(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	p := c.waiting()
+	c.must("raise", "Sequence3", "Approve", "false")
+	c.must("resume", "RESTSequence1")
+	if text := p.ends(exitError); !strings.Contains(text, "Sequence3 FAILED: not approved") {
+		t.Errorf("the demo does not say why it failed:\n%s", text)
+	}
+}
+
+func TestWatchEndsWithTheOrchestration(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	p := c.waiting()
+	w := c.start("watch", "Sequence3", "--interval", "20ms")
+	w.waitFor("Approve", "STARTED")
+	c.must("resume", "RESTSequence1")
+	p.ends(exitOK)
+	text := w.ends(exitOK)
+	if countLines(text, "Operation5", "SUCCEEDED") != 1 || !strings.Contains(text, `Sequence3 SUCCEEDED  {"Number1":15`) {
+		t.Errorf("watch printed\n%s", text)
+	}
+	if strings.Contains(text, "\x1b") {
+		t.Errorf("watch steers a terminal that is none: %q", text)
+	}
+}
+
+func TestControlsOnWhatTheyCannotChange(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	c.must("demo", "--timer", "0")
+	for _, verb := range []string{"cancel", "terminate", "pause", "resume"} {
+		c.fails(exitConflict, "has ended", verb, "Sequence3")
+		c.fails(exitNotFound, "not found", verb, "Sequence4")
+		c.fails(exitUsage, "argument ID is missing", verb)
+		c.fails(exitUsage, "too many arguments", verb, "Sequence3", "now")
+		c.fails(exitUsage, "empty", verb, "")
+		c.fails(exitUsage, "control character", verb, "a\x00b")
+		c.fails(exitUsage, "the limit is 256", verb, strings.Repeat("x", 257))
+	}
+	c.fails(exitConflict, "has ended", "raise", "Sequence3", "Approve")
+	c.fails(exitNotFound, "not found", "raise", "Sequence4", "Approve")
+	c.fails(exitNotFound, "not found", "show", "Sequence4")
+	c.fails(exitNotFound, "not found", "watch", "Sequence4")
+	c.fails(exitNotFound, "not found", "purge", "Sequence4")
+}
+
+func TestPurge(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	c.must("start", "Nobody", "n-1")
+	c.fails(exitConflict, "not ended", "purge", "n-1")
+	c.must("terminate", "n-1")
+	c.must("purge", "n-1")
+	c.fails(exitNotFound, "not found", "show", "n-1")
+}
