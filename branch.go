@@ -14,7 +14,8 @@ type Future[T any] struct {
 
 // future is a branch without its type. Its fields are guarded by run.mu.
 type future struct {
-	s       *scope
+	s       *scope // nil if it did not begin
+	path    string
 	ended   bool
 	order   uint64 // branches of a run in the order of their ends
 	err     error
@@ -76,6 +77,7 @@ func (f *future) run(o Context, id string, code func(o Context) error, begin boo
 		return start
 	}
 	defer r.mu.Unlock()
+	f.path = path
 	if r.lost[path] {
 		f.ended, f.lost, f.err = true, true, ErrCancelled
 		return start
@@ -137,8 +139,9 @@ func (f *future) endLocked(err error) {
 	}
 }
 
-// Wait blocks until the branch has ended, and returns what it returned. It returns ErrCancelled if the
-// branch lost a race, or if o is cancelled first. It may be called again, and from other branches.
+// Wait blocks until the branch has ended, and returns what it returned, or ErrCancelled if the branch
+// lost a race. A cancellation ends the operations of the branch, and so the branch, but not the waiting.
+// Wait may be called again, and from other branches.
 func (f *Future[T]) Wait(o Context) (T, error) {
 	var zero T
 	if err := f.f.wait(o); err != nil {
@@ -157,34 +160,28 @@ func (f *future) wait(o Context) error {
 		return r.leaveLocked(s)
 	}
 	s.busy = &site
-	err, left := r.waitAnyLocked(o, []*future{f})
-	if left {
+	if left, err := r.waitAnyLocked(o, []*future{f}); left {
 		return err
 	}
 	s.busy = nil
 	r.given = r.changed
 	defer r.mu.Unlock()
-	if err != nil {
-		return err
-	}
 	return f.err
 }
 
-// waitAnyLocked blocks until one of the futures has ended. left says that mu was given up, and that
-// the caller must return err; else err is why the waiting ended first.
-func (r *run) waitAnyLocked(o Context, futures []*future) (err error, left bool) { //nolint:revive,staticcheck // left qualifies err
+// waitAnyLocked blocks until one of the futures has ended. A cancellation does not end it: the branches
+// end by themselves then, and what they return is the same when the code runs again. It returns with mu
+// held, or, when left, without it and with what the caller must return.
+func (r *run) waitAnyLocked(o Context, futures []*future) (left bool, err error) {
 	s := o.scope()
 	for {
 		if !r.liveLocked(s) && !r.ended {
-			return r.leaveLocked(s), true
+			return true, r.leaveLocked(s)
 		}
 		if slices.ContainsFunc(futures, func(f *future) bool { return f.ended }) {
-			return nil, false
+			return false, nil
 		}
-		if r.stopCause != nil && !o.detached() {
-			return r.stopCause, false
-		}
-		w := &waiter{s: s, detached: o.detached()}
+		w := &waiter{s: s}
 		for _, f := range futures {
 			f.waiters = append(f.waiters, w)
 		}
@@ -204,8 +201,8 @@ type raceResult struct {
 // Race waits for the first of several branches to end, and returns its index; read that future then.
 // The commit that records the winner also cancels all other branches: their waits are withdrawn, their
 // timers dropped, their children asked to cancel, their contexts ended, and late results dropped. A
-// resumed run does not enter a losing branch. It returns ErrCancelled when the orchestration is
-// cancelled first.
+// resumed run does not enter a losing branch. It returns ErrCancelled when the orchestration was
+// cancelled before, or when all branches have lost an earlier race.
 func Race(o Context, id string, branches ...Awaitable) (int, error) {
 	r := o.scope().run
 	var result raceResult
@@ -237,39 +234,33 @@ func Race(o Context, id string, branches ...Awaitable) (int, error) {
 
 // runRace waits for the first branch and records it. An error means that mu is given up.
 func (r *run) runRace(c *call, o *op, futures []*future) error {
-	err, left := r.waitAnyLocked(c.o, futures)
-	if left {
-		return err
-	}
-	if err != nil {
-		if o.Number == 0 {
-			delete(r.ops, o.ID)
-		}
+	running := slices.DeleteFunc(slices.Clone(futures), func(f *future) bool { return f.lost })
+	if len(running) == 0 {
+		delete(r.ops, o.ID)
 		c.scope().busy = nil
 		r.mu.Unlock()
-		return c.fault(err)
+		return c.fault(fmt.Errorf("%w: all its branches have lost an earlier race", ErrCancelled))
 	}
-	first := futures[0]
-	for _, f := range futures {
-		if f.ended && !f.lost && (!first.ended || first.lost || f.order < first.order) {
+	if left, err := r.waitAnyLocked(c.o, running); left {
+		return err
+	}
+	var first *future
+	for _, f := range running {
+		if f.ended && (first == nil || f.order < first.order) {
 			first = f
 		}
 	}
-	if first.s == nil {
-		c.scope().busy = nil
-		r.mu.Unlock()
-		return c.fault(ErrCancelled)
-	}
-	result := raceResult{Winner: first.s.path}
-	for _, f := range futures {
-		if f != first && f.s != nil {
-			result.Losers = append(result.Losers, f.s.path)
-			r.lost[f.s.path] = true
-			f.lost = true
-			r.cancelScopeLocked(f.s.path)
-			f.endLocked(ErrCancelled)
-			f.err = ErrCancelled
+	result := raceResult{Winner: first.path}
+	for _, f := range running {
+		if f == first {
+			continue
 		}
+		result.Losers = append(result.Losers, f.path)
+		r.lost[f.path] = true
+		f.lost = true
+		r.cancelScopeLocked(f.path)
+		f.endLocked(ErrCancelled)
+		f.err = ErrCancelled
 	}
 	p, err := r.e.codec.Encode(result)
 	if err != nil {
@@ -284,7 +275,7 @@ func (r *run) runRace(c *call, o *op, futures []*future) error {
 func winnerOf(c *call, o *op, futures []*future, result raceResult) (int, error) {
 	r := c.scope().run
 	for i, f := range futures {
-		if f.s != nil && f.s.path == result.Winner {
+		if f.path == result.Winner {
 			return i, nil
 		}
 	}
@@ -339,17 +330,20 @@ func runAll(o Context, futures []*future, start []func(), limit int) {
 	if limit <= 0 || limit > len(start) {
 		limit = len(start)
 	}
-	at := limit
-	then := func() {
-		if at < len(start) {
+	at := 0
+	next := func() {
+		for at < len(start) {
 			at++
-			start[at-1]()
+			if !futures[at-1].ended { // else it could not begin
+				start[at-1]()
+				return
+			}
 		}
 	}
 	for _, f := range futures {
-		f.then = then
+		f.then = next
 	}
-	for _, begin := range start[:limit] {
-		begin()
+	for range limit {
+		next()
 	}
 }

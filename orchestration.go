@@ -67,6 +67,7 @@ func (o *Orchestration) attach(c *Claimed) {
 	r.ended = c.Status.Ended()
 	r.mu.Lock()
 	r.acceptLocked(c.Messages)
+	r.fireLocked(now()) // the deadline may have passed
 	r.armLocked()
 	r.mu.Unlock()
 	o.r, o.Context = r, r.root.view()

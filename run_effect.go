@@ -119,7 +119,7 @@ func (r *run) settleAttemptLocked(a *attempt) bool {
 	if r.phase == phaseStopping && r.base.Err() != nil {
 		return false // its context ended because the run leaves: the attempt is not charged
 	}
-	if cause := r.stopCause; cause != nil && !a.c.o.detached() && a.cancelled {
+	if cause := r.stopCause; cause != nil && !a.c.o.detached() && (a.cancelled || a.again) {
 		r.cancelOpLocked(o, cause)
 		return true
 	}

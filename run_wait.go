@@ -252,13 +252,8 @@ func (r *run) stopCodeLocked(cause error) {
 	r.stopCause = cause
 	r.root.cancel(cause)
 	for w := range r.waiting {
-		if w.detached {
-			continue
-		}
-		if w.op != nil && !w.op.Status.Ended() {
+		if w.op != nil && !w.op.Status.Ended() && !w.detached {
 			r.cancelOpLocked(w.op, cause)
-		} else {
-			r.wakeLocked(w)
 		}
 	}
 }

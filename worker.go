@@ -248,6 +248,7 @@ func (r *run) start(c *Claimed) {
 	r.mu.Lock()
 	r.pending.started = c.StartedAt.IsZero()
 	r.acceptLocked(c.Messages)
+	r.fireLocked(now()) // the deadline may have passed
 	r.armLocked()
 	switch {
 	case c.Crashes >= maxCrashes:

@@ -71,7 +71,7 @@ func childWakes(h *harness) {
 	x.release(lambdabiz.Release{})
 	h.notDue(at(1000), "a", "it waits for its child")
 	c.end()
-	h.inbox(h.due(at(2), "a", "its child has ended").Messages, "child 1 SUCCEEDED")
+	h.inbox(h.due(at(4), "a", "its child has ended").Messages, "child 1 SUCCEEDED")
 }
 
 func childDetached(h *harness) {

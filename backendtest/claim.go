@@ -12,6 +12,7 @@ var claimChecks = []check{
 	{name: "claim/a held run is nobody else's", run: claimExclusive},
 	{name: "claim/bumps the fence", run: claimFence},
 	{name: "claim/a run is due exactly at its WakeAt", run: claimWakeAt},
+	{name: "claim/what has come is due for a clock that is behind", run: claimSkew},
 	{name: "claim/gives the whole record", run: claimRecord},
 	{name: "claim/hands out messages for held runs once", run: claimArrivals},
 	{name: "claim/hands out messages to their holder only", run: claimArrivalsOwner},
@@ -106,6 +107,26 @@ func claimWakeAt(h *harness) {
 	want(h, claims.NextWake.IsZero(), true, "NextWake is zero when nothing sleeps")
 }
 
+// claimSkew claims by a clock that is behind the starter's and the sender's: only WakeAt is a matter of
+// time.
+func claimSkew(h *harness) {
+	behind := at(-3600)
+	h.start("a")
+	x := h.holdAt(h.join(), behind, "a")
+	x.release(lambdabiz.Release{})
+	h.raise("a", "e")
+	h.due(behind, "a", "a message has come, though by a clock that is ahead")
+	h.control(lambdabiz.ControlCancel, "a")
+	x = h.holdAt(x.worker, behind, "a")
+	h.leave(x.worker)
+	h.due(behind, "a", "its holder was removed")
+	if _, refused := h.b.Describe().Refuses[lambdabiz.FeaturePause]; !refused {
+		h.control(lambdabiz.ControlPause, "a")
+		h.control(lambdabiz.ControlResume, "a")
+		h.due(behind, "a", "it was resumed")
+	}
+}
+
 func claimRecord(h *harness) {
 	s := startOf("a", 1)
 	s.Tags = map[string]string{"k": "v"}
@@ -118,7 +139,7 @@ func claimRecord(h *harness) {
 	x.release(lambdabiz.Release{})
 	h.raise("a", "e1")
 	h.raise("a", "e2")
-	c := h.due(at(2), "a", "messages have arrived")
+	c := h.due(at(4), "a", "messages have arrived")
 	want(h, len(c.Operations), 3, "operations")
 	for i, o := range c.Operations {
 		want(h, normalOperation(o), normalOperation(operation(int64(i+1))), "operation")

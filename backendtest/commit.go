@@ -53,7 +53,7 @@ func commitFields(h *harness) {
 	x.commit(lambdabiz.Commit{Operations: all})
 	want(h, normalOperations(h.load("a").Operations), normalOperations(all), "operations loaded")
 	x.release(lambdabiz.Release{WakeAt: at(1)})
-	want(h, normalOperations(h.due(at(2), "a", "").Operations), normalOperations(all), "operations claimed")
+	want(h, normalOperations(h.due(at(4), "a", "").Operations), normalOperations(all), "operations claimed")
 }
 
 func commitTimes(h *harness) {
@@ -132,7 +132,7 @@ func commitReplaces(h *harness) {
 	wanted := []lambdabiz.Operation{operation(1), ended, operation(3)}
 	want(h, normalOperations(h.load("a").Operations), normalOperations(wanted), "operations")
 	x.release(lambdabiz.Release{WakeAt: at(1)})
-	want(h, normalOperations(h.due(at(2), "a", "").Operations), normalOperations(wanted), "operations claimed")
+	want(h, normalOperations(h.due(at(4), "a", "").Operations), normalOperations(wanted), "operations claimed")
 }
 
 func commitAliases(h *harness) {
@@ -158,7 +158,8 @@ func commitAliases(h *harness) {
 }
 
 func commitStarted(h *harness) {
-	x := h.startHeld("a")
+	h.start("a")
+	x := h.holdAt(h.join(), at(20), "a")
 	x.commit(lambdabiz.Commit{At: at(10), Started: true})
 	x.commit(lambdabiz.Commit{At: at(20), Started: true})
 	r := h.load("a")
@@ -190,7 +191,7 @@ func commitConsumed(h *harness) {
 	x.release(lambdabiz.Release{})
 	h.notDue(at(1000), "a", "it has seen the message that is left")
 	h.raise("a", "e5")
-	h.inbox(h.due(at(2), "a", "a message has arrived").Messages, "e4", "e5")
+	h.inbox(h.due(at(4), "a", "a message has arrived").Messages, "e4", "e5")
 }
 
 func commitFetch(h *harness) {

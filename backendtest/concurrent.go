@@ -29,13 +29,19 @@ type crowd struct {
 	sending atomic.Int64
 	created [crowdIDs]atomic.Int64
 	deaths  atomic.Int64
+
+	// A sender goes on only after a worker has been round once more: else a fast sender is done before
+	// the first claim, and nothing meets.
+	rounds chan struct{}
+	failed chan struct{}
+	once   sync.Once
 }
 
 // concurrent returns what was broken of: one run for each id (I1), every acknowledged event consumed
 // once and in its sender's order (I2, I4), one outcome (I3), no run without a reason to wake (I6), no
 // write under an old fence (I7).
 func concurrent(b lambdabiz.Backend) error {
-	c := &crowd{b: b}
+	c := &crowd{b: b, rounds: make(chan struct{}), failed: make(chan struct{})}
 	c.sending.Store(crowdSenders)
 	errs := make([]error, crowdSenders+crowdWorkers)
 	var wg sync.WaitGroup
@@ -46,7 +52,12 @@ func concurrent(b lambdabiz.Backend) error {
 		})
 	}
 	for i := range crowdWorkers {
-		wg.Go(func() { errs[crowdSenders+i] = c.work(rand.New(rand.NewPCG(uint64(i), 1))) })
+		wg.Go(func() {
+			if err := c.work(rand.New(rand.NewPCG(uint64(i), 1))); err != nil {
+				errs[crowdSenders+i] = err
+				c.once.Do(func() { close(c.failed) })
+			}
+		})
 	}
 	wg.Wait()
 	if err := errors.Join(errs...); err != nil {
@@ -68,6 +79,13 @@ func crowdID(i int) string { return fmt.Sprintf("crowd-%d", i) }
 // send starts every id and raises its events, each of them twice under its key.
 func (c *crowd) send(sender int) error {
 	for n := range crowdEvents {
+		if n > 0 {
+			select {
+			case <-c.rounds:
+			case <-c.failed:
+				return nil // the worker says why
+			}
+		}
 		for i := range crowdIDs {
 			commit := &lambdabiz.Commit{At: at(n)}
 			if n == 0 {
@@ -112,7 +130,7 @@ func (c *crowd) work(random *rand.Rand) error {
 		if last && len(claims.Runs) == 0 {
 			return nil
 		}
-		if len(claims.Runs) > 0 && random.IntN(6) == 0 {
+		if len(claims.Runs) > 0 && (c.deaths.Load() == 0 || random.IntN(6) == 0) {
 			if err := c.die(worker, claims.Runs); err != nil {
 				return err
 			}
@@ -125,6 +143,10 @@ func (c *crowd) work(random *rand.Rand) error {
 			if err := c.handle(worker, run); err != nil {
 				return fmt.Errorf("run %s: %w", run.ID, err)
 			}
+		}
+		select {
+		case c.rounds <- struct{}{}:
+		default: // no sender waits
 		}
 	}
 }

@@ -18,7 +18,7 @@ func (x *holding) continueAsNew(number int) {
 	next := startOf(x.ID, number)
 	next.Input = text("next")
 	x.commit(lambdabiz.Commit{
-		At: at(60), Seen: x.last(),
+		Seen:  x.last(),
 		Close: &lambdabiz.Close{Status: lambdabiz.StatusSucceeded, Next: &next},
 	})
 }

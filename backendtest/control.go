@@ -63,7 +63,7 @@ func cancelWakes(h *harness) {
 	x := h.startHeld("a")
 	x.release(lambdabiz.Release{})
 	h.control(lambdabiz.ControlCancel, "a")
-	h.inbox(h.due(at(2), "a", "it shall end").Messages, "cancel")
+	h.inbox(h.due(at(4), "a", "it shall end").Messages, "cancel")
 }
 
 func terminateNow(h *harness) {
@@ -110,7 +110,7 @@ func pauseNotDue(h *harness) {
 	h.notDue(at(1000), "a", "it is paused, though its WakeAt and a message have come")
 	h.control(lambdabiz.ControlResume, "a")
 	want(h, h.load("a").Paused, false, "Paused after a resume")
-	h.inbox(h.due(at(2), "a", "it was resumed").Messages, "e")
+	h.inbox(h.due(at(4), "a", "it was resumed").Messages, "e")
 }
 
 func pauseNew(h *harness) {
@@ -120,7 +120,7 @@ func pauseNew(h *harness) {
 	want(h, len(h.list(lambdabiz.Filter{Paused: true})), 1, "paused runs in the list")
 	h.control(lambdabiz.ControlResume, "a")
 	want(h, len(h.list(lambdabiz.Filter{Paused: true})), 0, "paused runs in the list after a resume")
-	h.due(at(0), "a", "it was resumed")
+	h.due(at(4), "a", "it was resumed")
 }
 
 func pauseHeld(h *harness) {
@@ -138,7 +138,7 @@ func pauseHeld(h *harness) {
 	h.inbox(h.load("a").Messages)
 	h.notDue(at(1000), "a", "it is paused")
 	h.control(lambdabiz.ControlResume, "a")
-	h.due(at(2), "a", "it was resumed")
+	h.due(at(4), "a", "it was resumed")
 }
 
 func pauseOvertaken(h *harness) {
@@ -150,7 +150,7 @@ func pauseOvertaken(h *harness) {
 	number := messages[len(messages)-1].Number
 	v := x.try(lambdabiz.Commit{Seen: number, Consumed: []int64{number}, Release: &lambdabiz.Release{}})
 	h.must(v.Err, "release")
-	h.due(at(2), "a", "it was resumed before it was released")
+	h.due(at(4), "a", "it was resumed before it was released")
 }
 
 func pauseIdempotent(h *harness) {
@@ -164,7 +164,7 @@ func pauseIdempotent(h *harness) {
 	h.inbox(h.load("b").Messages)
 	h.control(lambdabiz.ControlResume, "b")
 	h.control(lambdabiz.ControlResume, "b")
-	h.due(at(2), "b", "it was resumed")
+	h.due(at(4), "b", "it was resumed")
 }
 
 func pauseTerminate(h *harness) {
@@ -183,5 +183,5 @@ func pauseCrash(h *harness) {
 	h.leave(x.worker)
 	h.notDue(at(1000), "a", "it is paused, though its holder has died")
 	h.control(lambdabiz.ControlResume, "a")
-	h.due(at(2), "a", "it was resumed")
+	h.due(at(4), "a", "it was resumed")
 }

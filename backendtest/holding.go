@@ -20,7 +20,7 @@ type holding struct {
 // hold claims the id's run for a worker and expects to get it.
 func (h *harness) hold(worker int64, id string) *holding {
 	h.Helper()
-	return h.holdAt(worker, at(2), id)
+	return h.holdAt(worker, at(4), id)
 }
 
 func (h *harness) holdAt(worker int64, now time.Time, id string) *holding {

@@ -130,7 +130,7 @@ func raiseSelf(h *harness) {
 	x.commit(lambdabiz.Commit{
 		Seen: x.last(), Release: &lambdabiz.Release{}, Raises: []lambdabiz.Raise{{ID: "a", Name: "later"}},
 	})
-	c := h.due(at(2), "a", "the commit that released it has raised an event in it")
+	c := h.due(at(4), "a", "the commit that released it has raised an event in it")
 	h.inbox(c.Messages, "self", "later")
 }
 

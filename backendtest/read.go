@@ -94,7 +94,7 @@ func listOrder(h *harness) {
 	for _, x := range []struct {
 		id      string
 		seconds int
-	}{{"b", 20}, {"a", 30}, {"d", 10}, {"c", 40}} {
+	}{{"d", 10}, {"b", 20}, {"a", 30}, {"c", 40}} {
 		h.startAt(startOf(x.id, 1), x.seconds)
 	}
 	want(h, runIDs(h.list(lambdabiz.Filter{})), []string{"c#1", "a#1", "b#1", "d#1"}, "newest first")

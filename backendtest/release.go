@@ -38,7 +38,7 @@ func releaseNoLostWakeup(h *harness) {
 	h.must(x.try(park).Err, "release that has seen all")
 	h.notDue(at(100), "a", "its message was seen")
 	h.raise("a", "e2")
-	h.inbox(h.due(at(2), "a", "a message came after the release").Messages, "e", "e2")
+	h.inbox(h.due(at(4), "a", "a message came after the release").Messages, "e", "e2")
 }
 
 func releaseMessage(h *harness) {
@@ -125,7 +125,7 @@ func blockMessage(h *harness) {
 func blockWakeAt(h *harness) {
 	h.startBlocked("a", "v1")
 	worker := h.join()
-	want(h, normalTime(h.claimAt(worker, at(2), "a").NextWake), at(500), "NextWake")
+	want(h, normalTime(h.claimAt(worker, at(4), "a").NextWake), at(500), "NextWake")
 	h.due(at(500), "a", "it is to be tried again")
 }
 
@@ -135,7 +135,7 @@ func blockResume(h *harness) {
 	if h.load("a").Blocked != nil {
 		h.Fatalf("Blocked after a resume")
 	}
-	h.due(at(2), "a", "it was resumed")
+	h.due(at(4), "a", "it was resumed")
 }
 
 func blockVersion(h *harness) {
@@ -162,5 +162,5 @@ func blockClears(h *harness) {
 		h.Fatalf("Blocked after a release without a reason")
 	}
 	h.raise("a", "e")
-	h.due(at(2), "a", "it is not blocked any more")
+	h.due(at(4), "a", "it is not blocked any more")
 }

@@ -34,7 +34,7 @@ func reopenAll(h *harness) {
 	want(h, string(after), string(before), "record in another process")
 	want(h, len(o.workers()), 1, "workers in another process")
 	h.must(o.raiseKey("a", "k"), "raise with a known key in another process")
-	c := o.due(at(2), "a", "a message has arrived")
+	c := o.due(at(4), "a", "a message has arrived")
 	o.inbox(c.Messages, "e-k")
 	if c.Ref.Fence <= x.Ref.Fence {
 		h.Fatalf("fence %d in another process after %d", c.Ref.Fence, x.Ref.Fence)

@@ -58,7 +58,7 @@ func allChecks() []check {
 		describeChecks, startChecks, claimChecks, commitChecks, batchChecks, refuseChecks, raiseChecks,
 		keepChecks, childChecks, releaseChecks, blockChecks, controlChecks, pauseChecks, continueChecks,
 		workerChecks, crashChecks, handChecks, loadChecks, listChecks, purgeChecks, reopenChecks,
-		concurrentChecks,
+		performChecks, concurrentChecks,
 	)
 }
 

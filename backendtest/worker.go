@@ -85,7 +85,7 @@ func workerStaleLeave(h *harness) {
 	h.must(h.b.Renew(background, x.worker), "Renew")
 	x.commit(lambdabiz.Commit{Operations: []lambdabiz.Operation{operation(1)}})
 	h.must(h.b.Leave(background, x.worker, h.workers()[0].Beat), "Leave with the beat")
-	h.due(at(2), "a", "its holder was removed")
+	h.due(at(4), "a", "its holder was removed")
 }
 
 func workerFrees(h *harness) {

@@ -31,10 +31,10 @@ var errClosed = errors.New("memory: backend is closed")
 // Backend is a [lambdabiz.Backend] and a [lambdabiz.Waker] in memory. Make one with [New].
 type Backend struct {
 	config Config
-	wake   chan struct{}
 
 	mu         sync.Mutex
 	closed     bool
+	receivers  []chan struct{}   // one for each call of Wake
 	ids        map[string][]*run // in the order of creation; never an empty slice
 	kept       map[string][]kept // events for starts to come
 	workers    map[int64]*worker
@@ -63,7 +63,6 @@ func New(config Config) (*Backend, error) {
 	config.Performs = slices.Clone(config.Performs)
 	return &Backend{
 		config:  config,
-		wake:    make(chan struct{}, 1),
 		ids:     map[string][]*run{},
 		kept:    map[string][]kept{},
 		workers: map[int64]*worker{},
@@ -81,8 +80,15 @@ func (b *Backend) Describe() lambdabiz.Description {
 	}
 }
 
-// Wake returns a channel that receives after every change.
-func (b *Backend) Wake() <-chan struct{} { return b.wake }
+// Wake returns a channel that receives after every change. Each call makes another one, so that several
+// engines can work on one backend; call it once for each receiver.
+func (b *Backend) Wake() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	wake := make(chan struct{}, 1)
+	b.receivers = append(b.receivers, wake)
+	return wake
+}
 
 // Close makes every later call fail. It frees no runs.
 func (b *Backend) Close() error {
@@ -106,9 +112,11 @@ func (b *Backend) enter(ctx context.Context) error {
 }
 
 func (b *Backend) signal() {
-	select {
-	case b.wake <- struct{}{}:
-	default: // one is waiting to be received already
+	for _, wake := range b.receivers {
+		select {
+		case wake <- struct{}{}:
+		default: // one is waiting to be received already
+		}
 	}
 }
 

@@ -15,7 +15,8 @@ func (b *Backend) schedule(r *run) {
 	case !r.claimable():
 	case r.called():
 		b.enqueue(r)
-	case !r.info.WakeAt.IsZero():
+	case !r.info.WakeAt.IsZero() && !r.info.WakeAt.Equal(r.inWakes):
+		r.inWakes = r.info.WakeAt
 		heap.Push(&b.wakes, wakeEntry{r.info.WakeAt, r})
 	}
 }
@@ -31,7 +32,7 @@ func (b *Backend) enqueue(r *run) {
 // whether more are due.
 func (b *Backend) take(now time.Time, limit int, match func(*run) bool) (taken []*run, more bool) {
 	for len(b.wakes) > 0 && !b.wakes[0].at.After(now) {
-		e := heap.Pop(&b.wakes).(wakeEntry)
+		e := b.popWake()
 		if e.run.dueAt(now) {
 			b.enqueue(e.run)
 		}
@@ -64,9 +65,17 @@ func (b *Backend) nextWake() time.Time {
 		if e.run.claimable() && e.run.info.WakeAt.Equal(e.at) {
 			return e.at
 		}
-		heap.Pop(&b.wakes)
+		b.popWake()
 	}
 	return time.Time{}
+}
+
+func (b *Backend) popWake() wakeEntry {
+	e := heap.Pop(&b.wakes).(wakeEntry)
+	if e.run.inWakes.Equal(e.at) {
+		e.run.inWakes = time.Time{}
+	}
+	return e
 }
 
 type wakeEntry struct {

@@ -26,7 +26,8 @@ type run struct {
 	crashes int
 	atCrash int // what was recorded at the last crash
 
-	inReady bool // in Backend.ready
+	inReady bool      // in Backend.ready
+	inWakes time.Time // the newest entry in Backend.wakes; a run that parks until the same time needs no other
 }
 
 func (r *run) open() bool { return !r.info.Status.Ended() }

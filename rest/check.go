@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // connectionHeaders belong to the connection or are derived from the request (RFC 9110, sections
@@ -22,6 +23,9 @@ var connectionHeaders = []string{
 func (r Request) check() error {
 	if !slices.Contains(methods, r.Method) {
 		return fmt.Errorf("check method: %q is none of %s", r.Method, strings.Join(methods, ", "))
+	}
+	if !utf8.ValidString(r.URL) {
+		return fmt.Errorf("check url: it is not UTF-8")
 	}
 	if r.Timeout < 0 {
 		return fmt.Errorf("check timeout: %v is negative", r.Timeout)
@@ -45,6 +49,9 @@ func (r Request) check() error {
 		}
 	}
 	for _, p := range slices.Concat(r.Query, r.Header, r.Form) {
+		if !utf8.ValidString(p.Name + p.Value + p.Prefix + p.Secret) { // the record would change it
+			return fmt.Errorf("check %q: the name or the value is not UTF-8", p.Name)
+		}
 		if p.Redacted && p.Secret == "" && p.Value != "" {
 			return fmt.Errorf("check %s: it is redacted and has a value", p.Name)
 		}

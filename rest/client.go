@@ -44,6 +44,7 @@ type Config struct {
 type Client struct {
 	config    Config
 	transport *http.Transport
+	services  map[string]*lambdabiz.Task[Request, Response]
 }
 
 // NewClient makes a client. It opens nothing. An error names the field that is wrong.
@@ -85,7 +86,12 @@ func either[T comparable](value, otherwise T) T {
 }
 
 func newClient(config Config, guard policy) *Client {
-	return &Client{config, newTransport(config, guard, nil)}
+	c := &Client{config: config, transport: newTransport(config, guard, nil)}
+	c.services = map[string]*lambdabiz.Task[Request, Response]{}
+	for _, method := range methods {
+		c.services[method] = lambdabiz.NewService(method, c.perform)
+	}
+	return c
 }
 
 // newTransport makes the only way out: without a proxy, because the guard would see its address only.
@@ -107,26 +113,17 @@ func newTransport(config Config, guard policy, resolver *net.Resolver) *http.Tra
 }
 
 // Services returns what makes an engine perform its calls with this client: hand it to
-// [lambdabiz.Engine.Register].
+// [lambdabiz.Engine.Register]. An engine has one client.
 func (c *Client) Services() lambdabiz.Registrables {
 	list := lambdabiz.Registrables{errorType}
-	services := c.services()
 	for _, method := range methods {
-		list = append(list, services[method])
+		list = append(list, c.services[method])
 	}
 	return list
 }
 
 // errorType keeps [*Error] through recording.
 var errorType = lambdabiz.ErrorType[*Error]("rest.Error")
-
-func (c *Client) services() map[string]*lambdabiz.Task[Request, Response] {
-	services := map[string]*lambdabiz.Task[Request, Response]{}
-	for _, method := range methods {
-		services[method] = lambdabiz.NewService(method, c.perform)
-	}
-	return services
-}
 
 // CloseIdleConnections closes the connections that no call uses. The client can be used further.
 func (c *Client) CloseIdleConnections() { c.transport.CloseIdleConnections() }

@@ -38,7 +38,8 @@
 // change their address are covered: see [Guard]. Environment variables that name a proxy are ignored.
 //
 // A [Client] that is registered with the engine performs all calls; without one, a client with the
-// defaults of [Config] does.
+// defaults of [Config] does. Register one where code looks at an [*Error]: that keeps its type in the
+// record.
 //
 // This package imports the root package and the standard library.
 package rest

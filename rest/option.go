@@ -68,8 +68,8 @@ func QueryValues(values url.Values) lambdabiz.CallOption {
 }
 
 // AcceptStatus makes further statuses a success, beside 200 to 299: 404, say, for a DELETE of what
-// may be gone. A redirect whose status is accepted is not followed. T is then decoded from whatever body the service sends with it: use [Response] as T to
-// tell the statuses apart.
+// may be gone. T is then decoded from whatever body the service sends with it: use [Response] as T to
+// tell the statuses apart. A redirect whose status is accepted is not followed.
 func AcceptStatus(statuses ...int) lambdabiz.CallOption {
 	return newOption(func(c *call) { c.accept = append(c.accept, statuses...) })
 }

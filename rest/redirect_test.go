@@ -107,7 +107,8 @@ func TestRedirectToAnotherOriginDropsCredentials(t *testing.T) {
 	client := newClient(t, rest.Config{Secrets: func(context.Context, string) (string, error) { return "s", nil }})
 	opts := []lambdabiz.CallOption{
 		rest.Header("Authorization", "Bearer a"), rest.Header("Cookie", "b=c"), rest.Header("X-Mine", "d"),
-		rest.Header("X-Secret", rest.Secret("S")), rest.Header("X-Plain", "e"), rest.Query("token", "f"), rest.Redact("X-Mine"),
+		rest.Header("X-Secret", rest.Secret("S")), rest.Header("X-Plain", "e"), rest.Query("token", "f"),
+		rest.Redact("X-Mine"),
 	}
 	for path, want := range map[string]string{
 		"/same":  "[Bearer a] [b=c] [d] [s] [e] []",

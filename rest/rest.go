@@ -49,8 +49,8 @@ var methods = []string{
 	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
 }
 
-// defaultServices perform the calls of an engine that has no client registered.
-var defaultServices = newClient(Config{}.withDefaults(), policy{}).services()
+// defaultClient performs the calls of an engine that has none registered.
+var defaultClient = newClient(Config{}.withDefaults(), policy{})
 
 func do[T any](o lambdabiz.Context, id string, c call, opts []lambdabiz.CallOption) (T, error) {
 	var none T
@@ -60,7 +60,7 @@ func do[T any](o lambdabiz.Context, id string, c call, opts []lambdabiz.CallOpti
 		return none, err
 	}
 	pass = append(pass, lambdabiz.WithValue(credentialsKey{}, live))
-	resp, err := lambdabiz.Call(o, id, defaultServices[req.Method], req, pass...)
+	resp, err := lambdabiz.Call(o, id, defaultClient.services[req.Method], req, pass...)
 	if err != nil {
 		return none, err
 	}

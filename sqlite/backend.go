@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+	"github.com/ncruces/go-sqlite3"
+
 	lambdabiz "github.com/lambdabiz/lambdabiz"
 )
 
@@ -95,6 +97,7 @@ func (b *Backend) close() error {
 	for _, c := range b.idle {
 		errs = append(errs, c.close())
 	}
+	w.forget(b.token)
 	errs = append(errs, w.close()) // the last one, so that SQLite checkpoints and removes the log
 	for _, l := range b.locks {
 		errs = append(errs, l.Close())
@@ -118,13 +121,16 @@ func (b *Backend) read(ctx context.Context, do func(*conn) error) error {
 		return err
 	}
 	err = c.snapshot(ctx, b.config.BusyTimeout, do)
-	if isFault(err) {
+	if !c.isWhole(err) {
 		_ = c.close() // the fault is the answer
 		return faultOf(ctx, "read", err)
 	}
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	b.idle = append(b.idle, c)
+	b.mu.Unlock()
+	if isFault(err) {
+		return faultOf(ctx, "read", err)
+	}
 	return err
 }
 
@@ -153,4 +159,11 @@ func (c *conn) snapshot(ctx context.Context, patience time.Duration, do func(*co
 		c.under(ctx)
 		return err
 	})
+}
+
+// isWhole reports whether a connection can be used on after err: our own refusals, and having had to
+// wait too long, do not harm it.
+func (c *conn) isWhole(err error) bool {
+	harmless := !isFault(err) || isBusy(err) || errors.Is(err, sqlite3.INTERRUPT)
+	return harmless && c.db.GetAutocommit()
 }

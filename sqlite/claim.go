@@ -82,9 +82,11 @@ func (b *Backend) look(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabiz
 		found = lambdabiz.Claims{}
 		return w.look(c, r, &found)
 	})
-	if isFault(err) {
+	if !w.conn.isWhole(err) {
 		_ = w.conn.close() // the fault is the answer
 		w.conn = nil
+	}
+	if isFault(err) {
 		return lambdabiz.Claims{}, faultOf(ctx, "claim", err)
 	}
 	return found, err

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -68,8 +69,11 @@ func OpenConfig(ctx context.Context, c Config) (*Backend, error) {
 			return err
 		}
 		w.conn = conn
-		return nil
+		return b.protect()
 	})
+	if err != nil && ctx.Err() != nil {
+		return nil, fmt.Errorf("open %s: %w", c.Path, ctx.Err())
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", c.Path, explain(err))
 	}
@@ -103,12 +107,28 @@ func prepareFile(path string) (string, error) {
 	return filepath.Abs(path)
 }
 
+// protect gives the index of the log, which the driver creates for everybody to read, the rights of
+// the database. It has no payloads in it, but locks.
+func (b *Backend) protect() error {
+	info, err := os.Stat(b.path)
+	if err != nil {
+		return err
+	}
+	err = os.Chmod(b.path+"-shm", info.Mode().Perm())
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return nil // another file system, or the file is another user's
+	}
+	return err
+}
+
 // connect opens a connection whose settings are verified.
 func (b *Backend) connect(ctx context.Context, reader bool) (*conn, error) {
 	uri := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(b.path)}
+	query := url.Values{"modeof": {b.path}} // the log has the rights of the database
 	if b.config.VFS != "" {
-		uri.RawQuery = url.Values{"vfs": {b.config.VFS}}.Encode()
+		query.Set("vfs", b.config.VFS)
 	}
+	uri.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20") // SQLite reads a plus as a plus
 	db, err := sqlite3.OpenFlags(uri.String(), sqlite3.OPEN_READWRITE|sqlite3.OPEN_URI)
 	if err != nil {
 		return nil, err
@@ -148,11 +168,12 @@ func (b *Backend) configure(ctx context.Context, c *conn, reader bool) error {
 			return err
 		}
 	}
+	last := "PRAGMA cache_size=-16000" // a batch fits, and the inner pages of a large file do
 	if reader {
-		_, err := c.pragma("PRAGMA query_only=ON")
-		return err
+		last = "PRAGMA query_only=ON"
 	}
-	return nil
+	_, err := c.pragma(last)
+	return err
 }
 
 func (c *conn) verify(pragma, want string) error {

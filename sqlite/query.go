@@ -178,7 +178,7 @@ var queries = [queryCount]string{
 	qMessages:      `SELECT ` + messageColumns + ` FROM inbox WHERE run_no = ? ORDER BY number`,
 	qNewerMessages: `SELECT ` + messageColumns + ` FROM inbox WHERE run_no = ? AND number > ? ORDER BY number`,
 	qConsume:       `DELETE FROM inbox WHERE number = ? AND run_no = ? AND kind != 3`,
-	qMoveMessages:  `UPDATE inbox SET run_no = ? WHERE run_no = ?`,
+	qMoveMessages:  `UPDATE inbox SET run_no = ? WHERE run_no = ? AND kind != 2`,
 	qWithdrawPause: `DELETE FROM inbox WHERE run_no = ? AND kind = 4`,
 	qFindKey:       `SELECT 1 FROM keys WHERE chain = ? AND key = ?`,
 	qInsertKey:     `INSERT OR IGNORE INTO keys (chain, key) VALUES (?,?)`,
@@ -208,7 +208,7 @@ var queries = [queryCount]string{
 		FROM (SELECT r.no AS run, (SELECT COALESCE(SUM(1 + attempts + (status >= 3)), 0)
 			FROM operations WHERE run_no = r.no) AS mark FROM runs AS r WHERE r.status < 3 AND r.owner = ?1) AS o
 		WHERE runs.no = o.run`,
-	qUnblock: `UPDATE runs SET wake_at = ?3 WHERE blocked IS NOT NULL AND status < 3 AND owner = 0
+	qUnblock: `UPDATE runs INDEXED BY runs_blocked SET wake_at = ?3 WHERE blocked IS NOT NULL AND status < 3 AND owner = 0
 		AND mode = 0 AND paused = 0 AND name IN (SELECT value FROM json_each(?1))
 		AND COALESCE(json_extract(blocked, '$.version'), '') != ?2`,
 
@@ -228,7 +228,7 @@ var queries = [queryCount]string{
 	qForgetWriter:  `DELETE FROM writers WHERE token = ?`,
 
 	qList: `SELECT ` + listColumns + ` FROM runs AS r WHERE ?1 IS NULL AND ?2 IS NULL` + listWhere,
-	qListPrefix: `SELECT ` + listColumns + ` FROM runs AS r
+	qListPrefix: `SELECT ` + listColumns + ` FROM runs AS r INDEXED BY runs_id
 		WHERE id >= ?1 AND (?2 IS NULL OR id < ?2)` + listWhere,
 
 	qPurgeable: `SELECT no, id, COALESCE(chain, no) FROM runs WHERE status >= 3 AND id IS NOT NULL

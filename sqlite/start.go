@@ -35,7 +35,7 @@ func (t *tx) start(c *lambdabiz.Commit, s *lambdabiz.RunStart, after *head) (lam
 	}
 	v := lambdabiz.StartVerdict{Created: true, Run: startedRef(c, s, no)}
 	if after != nil {
-		if err := t.prepare(qMoveMessages).int(no).int(after.no).exec(); err != nil {
+		if err := t.inherit(no, after); err != nil {
 			return v, err
 		}
 	}
@@ -46,6 +46,23 @@ func (t *tx) start(c *lambdabiz.Commit, s *lambdabiz.RunStart, after *head) (lam
 	var err error
 	v.Messages, err = t.prepare(qMessages).int(no).messages()
 	return v, err
+}
+
+// inherit gives a run what came for the one before: its events, its cancellation and its pause. The
+// outcomes of its children stay, for they belong to operations that the new run does not have.
+func (t *tx) inherit(no int64, before *head) error {
+	if err := t.prepare(qMoveMessages).int(no).int(before.no).exec(); err != nil {
+		return err
+	}
+	if before.cancelled {
+		if err := t.prepare(qSetCancel).int(no).exec(); err != nil {
+			return err
+		}
+	}
+	if before.paused {
+		return t.prepare(qPause).int(no).exec()
+	}
+	return nil
 }
 
 // existingVerdict answers a start whose id is used, or says that a new run is to be created.

@@ -124,16 +124,20 @@ func (b *Backend) hold(worker int64) error {
 	return nil
 }
 
-// letGo removes the lock file of a worker that is no more.
+// letGo removes the lock file of a worker that is no more. The file goes before the lock: after a Join
+// that failed, another process may be given the same number.
 func (b *Backend) letGo(worker int64) {
-	_ = os.Remove(b.lockPath(worker)) // without its row nobody looks for it
+	kept := os.Remove(b.lockPath(worker)) // without its row nobody looks for it
 	b.mu.Lock()
 	l := b.locks[worker]
 	delete(b.locks, worker)
 	delete(b.doubts, worker)
 	b.mu.Unlock()
 	if l != nil {
-		_ = l.Close() // the file is removed: nobody can want its lock
+		_ = l.Close() // nobody can want its lock any more
+	}
+	if kept != nil {
+		_ = os.Remove(b.lockPath(worker)) // where an open file cannot be removed
 	}
 }
 

@@ -39,6 +39,13 @@ func (w *writer) close() error {
 	return w.conn.close()
 }
 
+// forget removes the row that names the writer's transactions, if it comes to that.
+func (w *writer) forget(token int64) {
+	if w.conn != nil && w.batch > 0 && w.conn.db.BusyTimeout(0) == nil {
+		_ = w.conn.prepare(qForgetWriter).int(token).exec() // a day later somebody else removes it
+	}
+}
+
 // discard gives up the connection: what state it is in is not known any more.
 func (w *writer) discard() {
 	if w.conn != nil {

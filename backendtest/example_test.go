@@ -1,0 +1,25 @@
+package backendtest_test
+
+import (
+	"testing"
+
+	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/backendtest"
+	"github.com/lambdabiz/lambdabiz/memory"
+)
+
+// A backend's test is one call. In a package of your own TestBackend stands in backend_test.go.
+func ExampleRun() {
+	TestBackend := func(t *testing.T) {
+		backendtest.Run(t, backendtest.Config{
+			Open: func(t *testing.T) lambdabiz.Backend {
+				b, err := memory.New(memory.Config{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return b
+			},
+		})
+	}
+	_ = TestBackend
+}

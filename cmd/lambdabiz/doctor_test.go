@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/ncruces/go-sqlite3"
+
+	lambdabiz "github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/sqlite"
+)
+
+func (c *cli) path() string { return strings.TrimPrefix(c.backend, "sqlite:") }
+
+// finds wants doctor to find exactly these problems, by id.
+func (c *cli) finds(want map[string]string) {
+	c.t.Helper()
+	r := c.call("doctor", "--grace", "0s", "-o", "json")
+	code := exitProblems
+	if len(want) == 0 {
+		code = exitOK
+	}
+	if r.code != code {
+		c.t.Errorf("exit code %d, standard error %s", r.code, r.errs)
+	}
+	got := map[string]string{}
+	for _, p := range decode[diagnosis](c.t, r.out).Problems {
+		got[p.ID] = p.Kind
+	}
+	if len(got) != len(want) {
+		c.t.Errorf("found %v, want %v", got, want)
+	}
+	for id, kind := range want {
+		if got[id] != kind {
+			c.t.Errorf("%s: found %q, want %q", id, got[id], kind)
+		}
+	}
+}
+
+func TestDoctorOnAHealthyStore(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	p := c.waiting()
+	c.finds(nil)
+	if out := c.must("doctor"); !strings.Contains(out, "2 open (1 paused), 1 live workers: all have a reason to wake") {
+		t.Errorf("doctor printed %s", out)
+	}
+	c.must("resume", "RESTSequence1")
+	p.ends(exitOK)
+	c.finds(nil)
+}
+
+func TestDoctorAfterAKill(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	c.start("demo", "--timer", "0", "--kill-after", "Operation3").ends(-int(syscall.SIGKILL))
+	c.finds(map[string]string{"Sequence3": problemLostWorker, "RESTSequence1": problemLostWorker})
+	c.start("demo", "--timer", "0").ends(exitOK)
+	c.finds(nil)
+}
+
+func TestDoctorFindsWhatNobodyServes(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	c.must("start", "Nobody", "n-1")
+	c.must("start", "Nobody", "n-2")
+	c.must("pause", "n-2")
+	c.finds(map[string]string{"n-1": problemUnserved})
+	r := c.call("doctor", "--grace", "0s")
+	if r.code != exitProblems || !strings.Contains(r.out, "start a worker that serves Nobody") {
+		t.Errorf("exit code %d, %s", r.code, r.out)
+	}
+	c.must("doctor", "--grace", "1h")
+}
+
+// work runs an engine with the definitions until they have been entered and it has drained.
+func (c *cli) work(entered <-chan struct{}, items ...lambdabiz.Registrable) {
+	c.t.Helper()
+	backend, err := sqlite.Open(c.path())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer func() { _ = backend.Close() }()
+	engine, err := lambdabiz.New(backend, lambdabiz.Config{Logger: slog.New(slog.DiscardHandler), Version: "one"})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if err := engine.Register(items...); err != nil {
+		c.t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(c.t.Context())
+	done := make(chan error, 1)
+	go func() { done <- engine.Run(ctx) }()
+	<-entered
+	stop()
+	if err := <-done; err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func TestDoctorNamesWhyARunIsBlocked(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	c.must("start", "Panics", "p-1")
+	entered := make(chan struct{}, 10)
+	c.work(entered, lambdabiz.Define("Panics", func(lambdabiz.Context, any) (any, error) {
+		entered <- struct{}{}
+		panic("boom")
+	}))
+	c.finds(map[string]string{"p-1": problemBlocked})
+	r := c.call("doctor")
+	if r.code != exitProblems || !strings.Contains(r.out, "boom") || !strings.Contains(r.out, "doctor_test.go") {
+		t.Errorf("exit code %d, %s", r.code, r.out)
+	}
+	if out := c.must("list", "--blocked"); !strings.Contains(out, "p-1") {
+		t.Errorf("list --blocked printed %s", out)
+	}
+}
+
+// A store that has lost a time to wake: what the doctor is for.
+func TestDoctorFindsALostWakeUp(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	c.must("start", "Naps", "n-1")
+	c.must("start", "Waits", "w-1")
+	entered := make(chan struct{}, 2)
+	both := make(chan struct{})
+	go func() {
+		<-entered
+		<-entered
+		close(both)
+	}()
+	c.work(both,
+		lambdabiz.Define("Naps", func(o lambdabiz.Context, _ any) (any, error) {
+			entered <- struct{}{}
+			return nil, lambdabiz.Sleep(o, "nap", 1<<50)
+		}),
+		lambdabiz.Define("Waits", func(o lambdabiz.Context, _ any) (any, error) {
+			entered <- struct{}{}
+			return lambdabiz.WaitForEvent[any](o, "go")
+		}))
+	c.finds(map[string]string{"n-1": problemUnserved, "w-1": problemUnserved}) // released to be taken at once
+	db, err := sqlite3.Open(c.path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Exec("UPDATE runs SET wake_at = NULL"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c.finds(map[string]string{"n-1": problemAsleep})
+}
