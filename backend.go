@@ -63,7 +63,8 @@ type Backend interface {
 	// Claim takes runs that are due (see Claimed) and hands out messages for runs that are held. A
 	// claim bumps the run's fence: every earlier holder can commit nothing more. It returns at once,
 	// or, on a home with a long poll of its own, after ClaimRequest.Wait at most; an empty answer is
-	// no error. It returns ErrFenced when the worker has been removed.
+	// no error. It returns ErrFenced when the worker has been removed. An error means that nothing was
+	// claimed; only one that wraps ErrOutcomeUnknown leaves that open, and makes the worker leave.
 	//
 	// With Hand it claims that one run whatever its state, for its caller: ErrNotFound if there is
 	// none, ErrMode if workers drive it.

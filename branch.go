@@ -1,6 +1,7 @@
 package lambdabiz
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -83,6 +84,7 @@ func (f *future) run(o Context, id string, code func(o Context) error, begin boo
 		return start
 	}
 	f.s = newScope(r, parent, path, o.detached())
+	f.s.branch = f
 	r.scopes[path] = f.s
 	start = func() {
 		if r.phase != phaseLive && !r.ended || f.s.closed || f.ended {
@@ -169,6 +171,13 @@ func (f *future) wait(o Context) error {
 	return f.err
 }
 
+func (f *future) hasEnded(o Context) bool {
+	r := o.scope().run
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return f.ended && !f.lost
+}
+
 // waitAnyLocked blocks until one of the futures has ended. A cancellation does not end it: the branches
 // end by themselves then, and what they return is the same when the code runs again. It returns with mu
 // held, or, when left, without it and with what the caller must return.
@@ -192,7 +201,7 @@ func (r *run) waitAnyLocked(o Context, futures []*future) (left bool, err error)
 	}
 }
 
-// raceResult is what a race records.
+// raceResult is what a race records, as plain JSON whatever the codec: there is no user's data in it.
 type raceResult struct {
 	Winner string   `json:"winner"`
 	Losers []string `json:"losers"`
@@ -206,7 +215,7 @@ type raceResult struct {
 func Race(o Context, id string, branches ...Awaitable) (int, error) {
 	r := o.scope().run
 	var result raceResult
-	c := &call{o: o, id: id, kind: KindRace, take: func(p Payload) error { return takeInto(r.e, p, &result) }}
+	c := &call{o: o, id: id, kind: KindRace, take: func(p Payload) error { return json.Unmarshal(p, &result) }}
 	if len(branches) == 0 {
 		return -1, c.fault(errors.New("a race needs at least one branch"))
 	}
@@ -262,9 +271,10 @@ func (r *run) runRace(c *call, o *op, futures []*future) error {
 		f.endLocked(ErrCancelled)
 		f.err = ErrCancelled
 	}
-	p, err := r.e.codec.Encode(result)
+	p, err := json.Marshal(result)
 	if err != nil {
-		panic(fmt.Sprintf("lambdabiz: the codec cannot encode %T: %v", result, err))
+		r.blockLocked(Blocked{Operation: o.ID, Source: o.site.String(), Reason: "its winner cannot be recorded: " + err.Error()})
+		return r.leaveLocked(c.scope())
 	}
 	o.Attempts, o.StartedAt = 1, o.ScheduledAt
 	r.endLocked(o, StatusSucceeded, p, nil)
@@ -317,6 +327,9 @@ func Map[T, R any](
 		return struct{}{}, errors.Join(errs...)
 	})
 	if _, err := all.Wait(o); err != nil {
+		if !all.f.hasEnded(o) {
+			results = nil // branches may still write to it
+		}
 		return results, err
 	}
 	return results, nil

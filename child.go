@@ -1,11 +1,14 @@
 package lambdabiz
 
-import "fmt"
+import (
+	"encoding/json"
+	"fmt"
+)
 
 // CallChild starts another orchestration and waits for its outcome. The start commits together with
 // the operation, the outcome with the child's end. Its failure is an *OrchestrationError. The child's
-// id is this orchestration's id, ".", and the operation's path, unless [ChildID] gives another; an id
-// that is used is ErrExists. When the parent is cancelled, so is the child.
+// id is this orchestration's id, ".", and the operation's path, unless [ChildID] gives another. An id
+// with an open run is ErrExists; one that [ChildID] gives must not have been used at all. When the parent is cancelled, so is the child.
 func CallChild[In, Out any](
 	o Context, id string, d *Definition[In, Out], in In, opts ...ChildOption,
 ) (Out, error) {
@@ -49,7 +52,7 @@ func StartChild[In, Out any](
 	r := o.scope().run
 	var out string
 	c := &call{o: o, id: id, kind: KindChild, name: d.spec.name, input: in, hasInput: true,
-		take: func(p Payload) error { return takeInto(r.e, p, &out) }}
+		take: func(p Payload) error { return json.Unmarshal(p, &out) }}
 	op, err := r.begin(c)
 	if err != nil {
 		return "", err
@@ -73,7 +76,8 @@ func StartChild[In, Out any](
 
 // startChildLocked records the operation with the start. An error means that mu is given up.
 func (r *run) startChildLocked(c *call, o *op, detached bool, opts []ChildOption) error {
-	s := RunStart{ID: r.info.ID + "." + o.ID, RunID: newRunID(), Name: o.Name, Input: o.Input, Policy: RejectExisting}
+	// The default id may have had a child in an earlier run of this orchestration.
+	s := RunStart{ID: r.info.ID + "." + o.ID, RunID: newRunID(), Name: o.Name, Input: o.Input, Policy: RejectOpen}
 	for _, opt := range opts {
 		opt.applyChild(&s)
 	}
@@ -83,14 +87,14 @@ func (r *run) startChildLocked(c *call, o *op, detached bool, opts []ChildOption
 		r.mu.Unlock()
 		return c.fault(err)
 	}
-	if err := r.e.checkOrchestrationID(s.ID); err != nil {
+	if err := r.e.checkStart(&s); err != nil {
 		return drop(err)
 	}
-	result, err := r.e.codec.Encode(s.ID)
+	result, err := json.Marshal(s.ID) // the engine's own value: plain JSON whatever the codec
 	if err != nil {
 		return drop(fmt.Errorf("encode child id: %w", err))
 	}
-	s.Claim = r.e.wants(s.Name)
+	s.Claim = !r.hand && r.e.wants(s.Name)
 	o.Attempts, o.StartedAt, o.Target = 1, now(), s.ID
 	o.Status = StatusStarted
 	r.touchLocked(o)

@@ -99,12 +99,12 @@ func (e *Engine) start(ctx context.Context, name, id string, input any, opts []S
 	if started.Err != nil {
 		return nil, fmt.Errorf("start orchestration %s: %w", id, started.Err)
 	}
+	if !started.Created && started.Info.Mode == ModeHand {
+		return nil, fmt.Errorf("start orchestration %s: %w", id, ErrMode)
+	}
 	h := &handle{e: e, id: id, runID: started.Run.RunID}
-	if started.Created {
-		h.resident = e.adoptStarts(c, v)
-		if h.resident == nil {
-			e.kick()
-		}
+	if h.resident = e.adoptStarts(c, v); h.resident == nil && started.Created {
+		e.kick()
 	}
 	return h, nil
 }
@@ -122,7 +122,7 @@ func (e *Engine) checkStart(s *RunStart) error {
 		}
 	}
 	s.Tags = maps.Clone(s.Tags)
-	if s.Policy == RejectOpen || s.Policy == RestartEnded || s.Policy == RestartFailed {
+	if s.Policy == RejectExisting || s.Policy == RestartFailed {
 		return e.supports(FeatureStartPolicy)
 	}
 	if s.Policy > RestartFailed {
@@ -144,6 +144,14 @@ func (e *Engine) commitClient(ctx context.Context, c *Commit) (Verdict, error) {
 		}
 		if err == nil {
 			return v, nil
+		}
+		if errors.Is(err, ErrFenced) && c.Worker != 0 { // the worker was declared dead: start as a client
+			c.Worker = 0
+			for i := range c.Starts {
+				c.Starts[i].Claim = false
+			}
+			e.kick()
+			continue
 		}
 		repeat := errors.Is(err, ErrOutcomeUnknown) && len(c.Starts) > 0 && try < 5
 		if !repeat {
@@ -221,6 +229,13 @@ func (e *Engine) control(ctx context.Context, kind ControlKind, verb, id, reason
 		return fmt.Errorf("%s orchestration %s: %w", verb, id, err)
 	}
 	e.poke(id)
+	if kind == ControlTerminate {
+		for _, r := range e.allResidents() {
+			if r.info.ID == id {
+				go r.refresh() // it finds itself fenced
+			}
+		}
+	}
 	return nil
 }
 
@@ -228,10 +243,7 @@ func (e *Engine) control(ctx context.Context, kind ControlKind, verb, id, reason
 func (e *Engine) poke(id string) {
 	e.kick()
 	e.mu.Lock()
-	var runs []*run
-	for _, r := range e.hands[id] {
-		runs = append(runs, r)
-	}
+	runs := slices.Clone(e.hands[id])
 	for _, ch := range e.watchers[id] { // it may have been terminated
 		select {
 		case ch <- true:
@@ -240,7 +252,7 @@ func (e *Engine) poke(id string) {
 	}
 	e.mu.Unlock()
 	for _, r := range runs {
-		e.spawn(r.refresh)
+		go r.refresh()
 	}
 }
 
@@ -343,6 +355,8 @@ func (h *handle) wait(ctx context.Context) (*RunInfo, error) {
 	if err := h.e.checkOrchestrationID(id); err != nil {
 		return nil, err
 	}
+	ended, stop := h.e.watch(id)
+	defer stop()
 	if r := h.resident; r != nil {
 		select {
 		case <-r.done:
@@ -351,12 +365,11 @@ func (h *handle) wait(ctx context.Context) (*RunInfo, error) {
 				info.Status, info.Result, info.Error = out.Status, out.Result, out.Error
 				return &info, nil
 			}
+		case <-ended: // it was terminated, perhaps
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
 	}
-	ended, stop := h.e.watch(id)
-	defer stop()
 	for poll := 20 * time.Millisecond; ; poll = min(2*poll, h.e.resultPoll()) {
 		rec, err := h.e.backend.Load(ctx, id, runID)
 		if err != nil {

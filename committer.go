@@ -66,11 +66,32 @@ func (c *committer) lead(ctx context.Context, batch []*submission) {
 		c.lanes++
 		return
 	}
-	n := min(c.size, len(c.queue))
-	next := c.queue[:n:n]
-	c.queue = c.queue[n:]
+	next := c.nextLocked()
 	next[0].batch = next
 	close(next[0].signal)
+}
+
+// nextLocked takes a batch from the queue. Two commits of one run, by an old and a new holder of it in
+// this process, never meet in a batch.
+func (c *committer) nextLocked() []*submission {
+	var next, rest []*submission
+	runs := make(map[string]bool, min(c.size, len(c.queue)))
+	for i, s := range c.queue {
+		if len(next) == c.size {
+			rest = append(rest, c.queue[i:]...)
+			break
+		}
+		if ref := s.commit.Run; ref != nil {
+			if runs[ref.RunID] {
+				rest = append(rest, s)
+				continue
+			}
+			runs[ref.RunID] = true
+		}
+		next = append(next, s)
+	}
+	c.queue = rest
+	return next
 }
 
 // run commits a batch. When that fails as a whole, its members are committed one by one, so that a
@@ -91,7 +112,11 @@ func (c *committer) try(ctx context.Context, batch []*submission) bool {
 		commits[i] = s.commit
 	}
 	began := time.Now()
-	verdicts, err := c.backend.Commit(ctx, commits)
+	var verdicts []Verdict
+	_, err := guard(func() (v any, err error) { // a panic must not keep the lane
+		verdicts, err = c.backend.Commit(ctx, commits)
+		return nil, err
+	})
 	c.hooks.committed(len(batch), time.Since(began), err)
 	if err == nil && len(verdicts) != len(batch) {
 		err = errors.New("the backend gave another number of verdicts than commits")

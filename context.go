@@ -40,6 +40,7 @@ type scope struct {
 	// Guarded by run.mu.
 	visited map[string]callSite // ids of this pass
 	busy    *callSite           // the operation that goes on
+	branch  *future             // nil for the function itself
 	closed  bool                // lost a race, or its orchestration's function has returned
 }
 
@@ -83,9 +84,28 @@ func newScope(r *run, parent *scope, path string, detached bool) *scope {
 			above = parent.own
 		}
 	}
+	log = slog.New(&runHandler{log.Handler(), r})
 	s := &scope{run: r, path: path, parent: parent, log: log, detached: detached}
 	s.own, s.cancel = context.WithCancelCause(above)
 	return s
 }
 
 func (s *scope) view() *view { return &view{Context: s.own, s: s} }
+
+// runHandler drops what the code of a run logs after the run has left this process.
+type runHandler struct {
+	slog.Handler
+	r *run
+}
+
+func (h *runHandler) Enabled(ctx context.Context, level slog.Level) bool {
+	return !h.r.left.Load() && h.Handler.Enabled(ctx, level)
+}
+
+func (h *runHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &runHandler{h.Handler.WithAttrs(attrs), h.r}
+}
+
+func (h *runHandler) WithGroup(name string) slog.Handler {
+	return &runHandler{h.Handler.WithGroup(name), h.r}
+}

@@ -75,12 +75,12 @@ type Engine struct {
 
 	worker atomic.Int64 // this engine's worker number; 0 while it is a client
 	kicks  chan struct{}
-	busy   chan struct{}  // receives when the first run has come
-	tasks  sync.WaitGroup // goroutines that spawn began, and runs
+	busy   chan struct{} // receives when the first run has come
 
 	mu        sync.Mutex
 	residents map[string]*run          // by run id
 	hands     map[string][]*run        // driven by hand, by id
+	early     map[string]earlyMessages // by run id
 	watchers  map[string][]chan<- bool // who waits for an orchestration's end, by its id
 	accepting bool                     // a worker that is not draining
 	running   bool                     // Run has begun
@@ -100,7 +100,7 @@ func New(b Backend, c Config) (*Engine, error) {
 		backend: b, desc: desc, config: c, codec: c.Codec, log: c.Logger, version: c.Version,
 		hooks: &hookCaller{c.Hooks}, maxPayload: c.MaxPayloadBytes, endsClaim: desc.CommitEndsClaim,
 		registry: newRegistry(), kicks: make(chan struct{}, 1), busy: make(chan struct{}, 1),
-		residents: map[string]*run{}, hands: map[string][]*run{}, watchers: map[string][]chan<- bool{},
+		residents: map[string]*run{}, early: map[string]earlyMessages{}, hands: map[string][]*run{}, watchers: map[string][]chan<- bool{},
 	}
 	if e.version == "" {
 		e.version = codeVersion()
@@ -174,37 +174,45 @@ type registry struct {
 	errorRegistry
 	mu          sync.RWMutex
 	definitions map[string]*definitionSpec
-	tasks       map[string]*taskSpec
+	tasks       map[taskID]*taskSpec
 }
 
 func newRegistry() *registry {
 	return &registry{
 		errorRegistry: errorRegistry{types: map[string]*ErrorRegistration{}},
-		definitions:   map[string]*definitionSpec{}, tasks: map[string]*taskSpec{},
+		definitions:   map[string]*definitionSpec{}, tasks: map[taskID]*taskSpec{},
 	}
 }
 
-func addNamed[T comparable](r *registry, table map[string]T, what, name string, v T) error {
+func addNamed[K, T comparable](r *registry, table map[K]T, key K, what, name string, v T) error {
 	if err := checkID(what+" name", name); err != nil {
 		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if known, ok := table[name]; ok && known != v {
+	if known, ok := table[key]; ok && known != v {
 		return fmt.Errorf("%s %q is registered already", what, name)
 	}
-	table[name] = v
+	table[key] = v
 	return nil
 }
 
 func (r *registry) addDefinition(d *definitionSpec) error {
-	return addNamed(r, r.definitions, "definition", d.name, d)
+	return addNamed(r, r.definitions, d.name, "definition", d.name, d)
 }
 
-func (r *registry) addTask(t *taskSpec) error { return addNamed(r, r.tasks, "task", t.name, t) }
+func (r *registry) addTask(t *taskSpec) error {
+	return addNamed(r, r.tasks, taskID{t.kind, t.name}, "task", t.name, t)
+}
+
+// taskID tells a task from a service of the same name.
+type taskID struct {
+	kind Kind
+	name string
+}
 
 func (r *registry) addError(t *ErrorRegistration) error {
-	return addNamed(r, r.types, "error", t.name, t)
+	return addNamed(r, r.types, t.name, "error", t.name, t)
 }
 
 func (r *registry) definition(name string) *definitionSpec {
@@ -216,9 +224,8 @@ func (r *registry) definition(name string) *definitionSpec {
 // task returns the task that is registered with the name and kind of t, or t itself.
 func (r *registry) task(t *taskSpec) *taskSpec {
 	r.mu.RLock()
-	known, ok := r.tasks[t.name]
-	r.mu.RUnlock()
-	if ok && known.kind == t.kind {
+	defer r.mu.RUnlock()
+	if known, ok := r.tasks[taskID{t.kind, t.name}]; ok {
 		return known
 	}
 	return t
@@ -268,15 +275,6 @@ func (e *Engine) outcomeError(id, name string, status Status, failure *Failure) 
 		cause = ErrTerminated
 	}
 	return &OrchestrationError{ID: id, Name: name, Status: status, Err: cause}
-}
-
-// spawn runs f in a goroutine that the engine waits for when it stops.
-func (e *Engine) spawn(f func()) {
-	e.tasks.Add(1)
-	go func() {
-		defer e.tasks.Done()
-		f()
-	}()
 }
 
 // kick makes the worker look for work now.

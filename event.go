@@ -27,7 +27,7 @@ func WaitForEvent[T any](o Context, id string, opts ...WaitOption) (T, error) {
 	if op.Number == 0 {
 		op.Status, op.Attempts, op.StartedAt = StatusStarted, 1, op.ScheduledAt
 		if w.timeout > 0 {
-			op.DueAt = op.ScheduledAt.Add(w.timeout)
+			op.DueAt = roundUp(op.ScheduledAt.Add(w.timeout))
 		}
 		r.touchLocked(op)
 		r.waits[op.Name] = append(r.waits[op.Name], op)

@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
+	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 // Failure is an error as it is recorded: a message, and as much of the error tree as can be rebuilt,
@@ -22,6 +25,9 @@ type Failure struct {
 // maxFailureDepth bounds the recorded tree, against errors that wrap themselves.
 const maxFailureDepth = 32
 
+// maxFailureBytes bounds the messages and data of a recorded tree together.
+const maxFailureBytes = 64 << 10
+
 // maxMessageBytes bounds a recorded message.
 const maxMessageBytes = 16 << 10
 
@@ -35,9 +41,40 @@ var sentinels = map[string]error{
 // FailureOf records an error without registered types: backends use it for refusals.
 func FailureOf(err error) *Failure { return (&errorRegistry{}).record(err) }
 
-// errorRegistry is the user's error types by name.
+// errorRegistry is an engine's error types by name.
 type errorRegistry struct {
 	types map[string]*ErrorRegistration
+}
+
+// common is the error types that every engine knows.
+var common struct {
+	mu    sync.RWMutex
+	types []*ErrorRegistration
+}
+
+// RegisterErrors makes error types known to every engine of the process. It is for packages that define
+// such types, to be called while they are initialised; a program hands its own to [Engine.Register].
+func RegisterErrors(types ...*ErrorRegistration) {
+	common.mu.Lock()
+	defer common.mu.Unlock()
+	common.types = append(common.types, types...)
+}
+
+// all returns the types of the engine and the common ones.
+func (r *errorRegistry) all(yield func(t *ErrorRegistration) bool) {
+	for _, t := range r.types {
+		if !yield(t) {
+			return
+		}
+	}
+	common.mu.RLock()
+	types := common.types
+	common.mu.RUnlock()
+	for _, t := range types {
+		if !yield(t) {
+			return
+		}
+	}
 }
 
 // ErrorRegistration is an error type or value that keeps its identity through recording. Make one
@@ -93,11 +130,28 @@ func (r *errorRegistry) record(err error) *Failure {
 		return &Failure{Message: fmt.Sprintf("%T, whose methods panic: %v", err, fault)}
 	}
 	f, _ := v.(*Failure)
+	budget := maxFailureBytes
+	f.trim(&budget)
 	return f
 }
 
+// trim drops the parts of a tree that are over the budget, the deepest and last first.
+func (f *Failure) trim(budget *int) {
+	*budget -= len(f.Message) + len(f.Data)
+	if *budget < 0 {
+		f.Message, f.Causes = cut(f.Message, 256), nil
+		if len(f.Data) > 256 {
+			f.Type, f.Code, f.Data = "", "", nil
+		}
+		return
+	}
+	for _, c := range f.Causes {
+		c.trim(budget)
+	}
+}
+
 func (r *errorRegistry) recordNode(err error, depth int) *Failure {
-	f := &Failure{Message: cut(err.Error(), maxMessageBytes)}
+	f := &Failure{Message: cut(strings.ToValidUTF8(err.Error(), "\uFFFD"), maxMessageBytes)}
 	if depth > maxFailureDepth || r.recordRegistered(f, err) || recordSentinel(f, err) {
 		return f
 	}
@@ -114,7 +168,7 @@ func (r *errorRegistry) recordNode(err error, depth int) *Failure {
 func (f *Failure) recognised() bool { return f.Code != "" || f.Type != "" || len(f.Causes) > 0 }
 
 func (r *errorRegistry) recordRegistered(f *Failure, err error) bool {
-	for _, t := range r.types {
+	for t := range r.all {
 		data, ok, fault := t.encode(err)
 		if ok && fault == nil {
 			f.Type, f.Data = t.name, data
@@ -198,7 +252,10 @@ func (r *errorRegistry) rebuild(f *Failure) error {
 }
 
 func (r *errorRegistry) rebuildTyped(f *Failure, causes []error) error {
-	if t, ok := r.types[f.Type]; ok && f.Type != "" {
+	for t := range r.all {
+		if t.name != f.Type {
+			continue
+		}
 		if err, fault := t.decode(f.Data); fault == nil {
 			return err
 		}
@@ -260,6 +317,9 @@ func retryWait(err error) time.Duration {
 func cut(s string, limit int) string {
 	if len(s) <= limit {
 		return s
+	}
+	for limit > 0 && !utf8.RuneStart(s[limit]) {
+		limit--
 	}
 	return s[:limit] + "…"
 }

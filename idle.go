@@ -98,7 +98,7 @@ func (l *idleList) parkLocked(t time.Time, pressed bool) {
 			continue
 		}
 		l.removeLocked(entry.r)
-		l.e.spawn(entry.r.park)
+		go entry.r.park()
 	}
 }
 

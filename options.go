@@ -53,11 +53,11 @@ type TimeoutOption time.Duration
 
 // Timeout limits one attempt of a call or step, or the time that an event is waited for. A timed-out
 // attempt fails with context.DeadlineExceeded; its late result is dropped, though its body may still
-// run while the next attempt does. A timed-out wait returns *EventTimeoutError.
+// run while the next attempt does. 0 or less is over at once. A timed-out wait returns *EventTimeoutError.
 func Timeout(d time.Duration) TimeoutOption { return TimeoutOption(d) }
 
-func (t TimeoutOption) applyCall(c *callOptions) { c.timeout = time.Duration(t) }
-func (t TimeoutOption) applyWait(w *waitOptions) { w.timeout = time.Duration(t) }
+func (t TimeoutOption) applyCall(c *callOptions) { c.timeout = max(time.Duration(t), 1) }
+func (t TimeoutOption) applyWait(w *waitOptions) { w.timeout = max(time.Duration(t), 1) }
 
 // DeadlineOption is what [Deadline] returns.
 type DeadlineOption time.Duration
@@ -67,9 +67,9 @@ type DeadlineOption time.Duration
 // with context.DeadlineExceeded; an orchestration's context ends, as in a cancellation.
 func Deadline(d time.Duration) DeadlineOption { return DeadlineOption(d) }
 
-func (d DeadlineOption) applyCall(c *callOptions) { c.deadline = time.Duration(d) }
-func (d DeadlineOption) applyStart(s *RunStart)   { s.Deadline = now().Add(time.Duration(d)) }
-func (d DeadlineOption) applyChild(s *RunStart)   { s.Deadline = now().Add(time.Duration(d)) }
+func (d DeadlineOption) applyCall(c *callOptions) { c.deadline = max(time.Duration(d), 1) }
+func (d DeadlineOption) applyStart(s *RunStart)   { s.Deadline = roundUp(now().Add(time.Duration(d))) }
+func (d DeadlineOption) applyChild(s *RunStart)   { s.Deadline = roundUp(now().Add(time.Duration(d))) }
 
 // HeartbeatTimeout fails an attempt that has not called [Heartbeat] for that long.
 func HeartbeatTimeout(d time.Duration) CallOption { return heartbeatOption(d) }
@@ -112,7 +112,7 @@ func BeforeStart(keep time.Duration) RaiseOption { return beforeStart(keep) }
 
 type beforeStart time.Duration
 
-func (b beforeStart) applyRaise(r *Raise) { r.Until = now().Add(time.Duration(b)) }
+func (b beforeStart) applyRaise(r *Raise) { r.Until = roundUp(now().Add(time.Duration(b))) }
 
 // OnUsedID sets what a start does when the id is used. The default is UseExisting.
 func OnUsedID(p StartPolicy) StartOption { return policyOption(p) }
@@ -136,7 +136,7 @@ func ChildID(id string) ChildOption { return childID(id) }
 
 type childID string
 
-func (c childID) applyChild(s *RunStart) { s.ID = string(c) }
+func (c childID) applyChild(s *RunStart) { s.ID, s.Policy = string(c), RejectExisting }
 
 // Concurrency limits how many items of a [Map] are worked on at the same time. The default is all.
 func Concurrency(n int) MapOption { return concurrency(n) }

@@ -23,10 +23,9 @@ type Orchestration struct {
 	e  *Engine
 	id string
 
-	mu      sync.Mutex
-	r       *run // nil until it is started
-	parent  context.Context
-	release func() bool
+	mu     sync.Mutex
+	r      *run            // nil until it is started
+	parent context.Context //nolint:containedctx // the caller's, for as long as it drives
 }
 
 // Create takes an orchestration over, to drive it by hand: at once, by a new fence, whoever drove it
@@ -62,7 +61,7 @@ func (o *Orchestration) unstarted() Context {
 
 // attach makes the claimed run this orchestration's.
 func (o *Orchestration) attach(c *Claimed) {
-	r := newRun(o.parent, o.e, c)
+	r := newRun(context.WithoutCancel(o.parent), o.e, c)
 	r.hand, r.started = true, true
 	r.ended = c.Status.Ended()
 	r.mu.Lock()
@@ -74,10 +73,12 @@ func (o *Orchestration) attach(c *Claimed) {
 	if r.ended {
 		return
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unwatch = context.AfterFunc(o.parent, func() { r.evict(ErrWaiting) })
 	o.e.mu.Lock()
 	o.e.hands[o.id] = append(o.e.hands[o.id], r)
 	o.e.mu.Unlock()
-	o.release = context.AfterFunc(o.parent, func() { r.evict(ErrWaiting) })
 }
 
 // Start records that the orchestration has begun, with its input. Called again for a run that is open
@@ -156,6 +157,7 @@ func (o *Orchestration) close(result any, cause error) error {
 		}
 	}
 	r.returned(result, cause)
+	<-r.done // somebody else may have ended it first
 	r.mu.Lock()
 	outcome, why := r.outcome, r.cause
 	r.mu.Unlock()
@@ -184,14 +186,15 @@ func (e *Engine) forgetHand(r *run) {
 func (r *run) refresh() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.phase != phaseLive || r.committing || r.closing != nil {
+	for r.committing && r.phase == phaseLive {
+		r.moved.Wait()
+	}
+	if r.phase != phaseLive || r.closing != nil || !r.claimed || r.e.endsClaim && r.active != r.flushers {
 		return
 	}
 	r.fetch = true
 	r.commitLocked()
-	if r.phase == phaseLive && r.active == 0 {
-		r.idleLocked()
-	}
+	r.idleLocked()
 }
 
 // pollLater asks for messages again and again while a run driven by hand waits: no worker does it.

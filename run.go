@@ -2,10 +2,12 @@ package lambdabiz
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -38,10 +40,11 @@ type run struct {
 	moved sync.Cond // durable, claimed, committing or phase has changed
 
 	ref     RunRef
-	claimed bool // ref may be committed with; false between commits where a commit ends the claim
-	polling bool // a run driven by hand will look for messages
-	started bool // its code runs in this process
-	ended   bool // driven by hand, and the run was over when it was claimed
+	claimed bool        // ref may be committed with; false between commits where a commit ends the claim
+	unwatch func() bool // ends the watch on the context given to Create
+	polling bool        // a run driven by hand will look for messages
+	started bool        // its code runs in this process
+	ended   bool        // driven by hand, and the run was over when it was claimed
 	phase   phase
 	cause   error    // why it is not live
 	release *Release // how it stops
@@ -59,6 +62,7 @@ type run struct {
 	durable    uint64
 	since      time.Time // when the oldest pending change was made
 	committing bool
+	forced     bool // a stopping run is released although bodies go on
 	flushArmed bool
 	parking    bool
 	fetch      bool // the next commit asks for messages
@@ -70,6 +74,7 @@ type run struct {
 
 	active   int // branches that are not blocked in an operation; those in flushers are active too
 	flushers int
+	target   uint64 // the most that a flusher has waited for
 	bodies   int
 	waiting  map[*waiter]struct{}
 	dues     dueHeap
@@ -78,8 +83,8 @@ type run struct {
 
 	branchesEnded uint64
 
-	stopCause error // why the contexts of its code have ended: cancellation or deadline
-	idleSince time.Time
+	stopCause error       // why the contexts of its code have ended: cancellation or deadline
+	left      atomic.Bool // it is dead: its code logs nothing any more
 }
 
 // op is a recorded operation, or one that is about to be.
@@ -134,7 +139,7 @@ func (r *run) load(rec Operation) {
 		r.waits[rec.Name] = append(r.waits[rec.Name], o)
 	case rec.Kind == KindRace && rec.Status == StatusSucceeded:
 		var race raceResult
-		if r.e.decode("race", rec.Result, &race) == nil {
+		if json.Unmarshal(rec.Result, &race) == nil {
 			for _, path := range race.Losers {
 				r.lost[path] = true
 			}
@@ -166,7 +171,7 @@ func (r *run) main() {
 // returned takes what the function returned. Author's values are encoded and asked without mu.
 func (r *run) returned(out any, err error) {
 	r.mu.Lock()
-	cancelled, cause := r.info.CancelRequested, r.stopCause
+	in, cause := r.info, r.stopCause
 	r.mu.Unlock()
 	v, fault := guard(func() (any, error) {
 		var p *panicError
@@ -174,7 +179,7 @@ func (r *run) returned(out any, err error) {
 		if errors.As(err, &p) || errors.As(err, &bad) {
 			return nil, err
 		}
-		return r.closeOf(out, err, cancelled, cause), nil
+		return r.closeOf(in, cause, out, err), nil
 	})
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -197,6 +202,9 @@ func (r *run) returned(out any, err error) {
 			r.cancelScopeLocked(s.path)
 		}
 	}
+	if st := r.closing.Status; st == StatusCancelled || st == StatusTimeout {
+		r.cancelChildrenLocked()
+	}
 	r.closing.Orphans = r.orphansLocked()
 	r.finishLocked()
 }
@@ -213,11 +221,10 @@ func (r *run) finishLocked() {
 }
 
 // closeOf makes the outcome of what the function returned.
-func (r *run) closeOf(out any, err error, cancelled bool, cause error) *Close {
+func (r *run) closeOf(in RunInfo, cause error, out any, err error) *Close {
 	if next, ok := asContinue(err); ok {
 		input, fault := r.e.encode("input of the next run", next.input)
 		if fault == nil {
-			in := r.info
 			return &Close{Status: StatusSucceeded, Next: &RunStart{
 				ID: in.ID, RunID: newRunID(), Name: in.Name, Mode: in.Mode, Input: input,
 				Deadline: in.Deadline, Tags: in.Tags, Parent: in.Parent,
@@ -234,12 +241,21 @@ func (r *run) closeOf(out any, err error, cancelled bool, cause error) *Close {
 	}
 	status := StatusFailed
 	switch {
-	case errors.Is(err, ErrCancelled) && cancelled:
+	case errors.Is(err, ErrCancelled) && in.CancelRequested:
 		status = StatusCancelled
 	case errors.Is(err, context.DeadlineExceeded) && errors.Is(cause, context.DeadlineExceeded):
 		status = StatusTimeout
 	}
 	return &Close{Status: status, Error: r.e.registry.record(err)}
+}
+
+// cancelChildrenLocked cancels the children that the code has not come to since it was resumed.
+func (r *run) cancelChildrenLocked() {
+	for _, o := range r.ops {
+		if o.Kind == KindChild && !o.Status.Ended() {
+			r.cancelOpLocked(o, r.stopCause)
+		}
+	}
 }
 
 func (r *run) orphansLocked() []string {
@@ -337,11 +353,11 @@ func (r *run) stopLocked(release Release, cause error) {
 		return
 	}
 	if r.bodies == 0 {
-		r.e.spawn(func() {
+		go func() {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.finishLocked()
-		})
+		}()
 	}
 }
 
@@ -367,12 +383,14 @@ func (r *run) evictLocked(cause error) {
 		r.cause = cause
 	}
 	r.phase = phaseDead
+	r.left.Store(true)
 	r.endBase(cause)
 	r.wakeAllLocked()
 	r.moved.Broadcast()
 	r.e.forget(r)
 	if r.hand {
 		r.e.forgetHand(r)
+		r.unwatch()
 	}
 	close(r.done)
 }

@@ -57,12 +57,13 @@ func (r *run) flushLate() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.flushArmed = false
-	if r.phase == phaseDead || r.since.IsZero() {
+	if r.phase == phaseDead || r.since.IsZero() || r.closing != nil {
 		return
 	}
 	wait := flushDelay - time.Since(r.since)
-	if wait <= 0 && !r.committing && r.closing == nil {
+	if wait <= 0 && !r.committing {
 		r.commitLocked()
+		r.idleLocked()
 		return
 	}
 	r.flushArmed = true
@@ -73,6 +74,7 @@ func (r *run) flushLate() {
 // whether the run is live.
 func (r *run) flushLocked(target uint64) bool {
 	r.flushers++
+	r.target = max(r.target, target)
 	for r.phase == phaseLive && (r.durable < target || !r.claimed) {
 		if r.committing || !r.claimed || r.e.endsClaim && r.active != r.flushers {
 			r.moved.Wait()
@@ -90,11 +92,17 @@ func (r *run) idleLocked() {
 		if r.active == 0 && r.matchAllLocked(true) {
 			return
 		}
-		if !r.claimed || r.active > 0 && !r.e.endsClaim {
-			break
+		if !r.claimed || r.active > 0 && (!r.e.endsClaim || r.durable >= r.target) {
+			break // in the last case the flushers are about to go on
 		}
 		if !r.e.endsClaim && r.pending.empty() {
 			break
+		}
+		if r.e.endsClaim {
+			r.fireLocked(now()) // the next claim may come to another worker, which begins afresh
+			if r.active != r.flushers {
+				continue
+			}
 		}
 		r.commitLocked()
 	}
@@ -111,16 +119,17 @@ func (r *run) idleLocked() {
 // nudgeLocked commits from a goroutine of its own what no branch will: for callers that must not block.
 func (r *run) nudgeLocked() {
 	if r.phase == phaseLive && r.active == 0 && r.claimed && !r.committing && r.closing == nil {
-		r.e.spawn(func() {
+		go func() {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.idleLocked()
-		})
+		}()
 	}
 }
 
 // commitLocked makes what is pending durable. It gives mu up meanwhile; committing keeps other commits
-// and deliveries of the run away.
+// and deliveries of the run away. A branch that blocks meanwhile leaves the rest to the caller: one that
+// is no branch calls idleLocked afterwards.
 func (r *run) commitLocked() {
 	t := r.takeLocked()
 	r.committing = true
@@ -129,6 +138,9 @@ func (r *run) commitLocked() {
 	r.mu.Lock()
 	r.committing = false
 	if r.phase == phaseDead {
+		if v.Err == nil {
+			r.e.adoptStarts(t.commit, v) // they are this worker's all the same
+		}
 		return
 	}
 	r.settleLocked(t, v)
@@ -139,11 +151,9 @@ func (r *run) commitLocked() {
 	if r.fireLate {
 		r.fireLate = false
 		r.fireLocked(now())
+		r.armLocked()
 	}
 	r.moved.Broadcast()
-	if r.phase == phaseLive && r.closing == nil && r.active == 0 {
-		r.nudgeIfPendingLocked()
-	}
 }
 
 // nudgeIfPendingLocked covers a change that a delivery made while no branch is there to commit it.
@@ -166,7 +176,7 @@ func (r *run) takeLocked() taken {
 	p := &r.pending
 	ref := r.ref
 	c := &Commit{
-		Run: &ref, Worker: r.e.worker.Load(), At: now(), Seen: r.seen, Fetch: r.fetch,
+		Run: &ref, Worker: r.writer(), At: now(), Seen: r.seen, Fetch: r.fetch,
 		Consumed: p.consumed, Progress: p.progress, Started: p.started,
 		Starts: p.starts, Raises: p.raises, Controls: p.controls,
 	}
@@ -190,7 +200,7 @@ func (r *run) takeLocked() taken {
 	case r.closing != nil:
 		closing := *r.closing
 		c.Close, c.Conditional = &closing, true
-	case r.phase == phaseStopping && r.bodies == 0:
+	case r.phase == phaseStopping && (r.bodies == 0 || r.forced):
 		release := *r.release
 		c.Release, c.Conditional = &release, true
 	case r.parking:
@@ -205,6 +215,14 @@ func (r *run) takeLocked() taken {
 	r.pending = pending{timeouts: p.timeouts}
 	r.since, r.fetch = time.Time{}, false
 	return t
+}
+
+// writer is the worker that commits; a run driven by hand has none.
+func (r *run) writer() int64 {
+	if r.hand {
+		return 0
+	}
+	return r.e.worker.Load()
 }
 
 // timedOut is the record of an event wait whose time is over. It becomes true with its commit.
@@ -322,7 +340,5 @@ func (r *run) parkLocked() {
 	r.parking = true
 	r.commitLocked()
 	r.parking = false
-	if r.phase == phaseLive && r.active == 0 {
-		r.idleLocked()
-	}
+	r.idleLocked()
 }

@@ -18,7 +18,7 @@ func (r *run) effect(c *call, opts *callOptions, f func(in Payload) body) error 
 		return err
 	}
 	if o.Number == 0 && opts.deadline > 0 {
-		o.ExpiresAt = o.ScheduledAt.Add(opts.deadline)
+		o.ExpiresAt = roundUp(o.ScheduledAt.Add(opts.deadline))
 	}
 	if f == nil && !o.Status.Ended() && !r.e.performs(c.kind) {
 		r.blockLocked(Blocked{Operation: o.ID, Source: o.site.String(), Reason: fmt.Sprintf(
@@ -41,12 +41,18 @@ func (r *run) effect(c *call, opts *callOptions, f func(in Payload) body) error 
 			if o.Status.Ended() {
 				break
 			}
+			target = max(target, r.given)
 		}
 		if !r.flushLocked(target) || !r.liveLocked(c.scope()) {
 			return r.leaveLocked(c.scope())
 		}
 		if r.stopCause != nil && !c.o.detached() {
 			r.cancelOpLocked(o, r.stopCause)
+			break
+		}
+		if !o.ExpiresAt.IsZero() && !o.ExpiresAt.After(now()) {
+			r.endLocked(o, StatusTimeout, nil, r.e.registry.record(
+				&TaskError{Task: o.Name, OperationID: o.ID, Attempt: o.Attempts, Err: errLate}))
 			break
 		}
 		if !rerun {
@@ -123,7 +129,7 @@ func (r *run) settleAttemptLocked(a *attempt) bool {
 		r.cancelOpLocked(o, cause)
 		return true
 	}
-	next := now().Add(a.wait)
+	next := roundUp(now().Add(a.wait))
 	if a.again && (o.ExpiresAt.IsZero() || next.Before(o.ExpiresAt)) {
 		o.Status, o.DueAt, o.Error = StatusScheduled, next, a.failure
 		r.touchLocked(o)
@@ -145,6 +151,7 @@ func (a *attempt) judge() {
 	}
 	_, fault := guard(func() (any, error) {
 		a.cancelled = isCancellation(a.err)
+		a.timedOut = a.timedOut || errors.Is(a.err, context.DeadlineExceeded)
 		a.wait, a.again = a.opts.retry.again(a.rec.Attempts, a.err)
 		args := []any{"operation", a.rec.ID, "attempt", a.rec.Attempts, "error", a.err.Error()}
 		var p *panicError

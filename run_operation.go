@@ -172,6 +172,9 @@ func (r *run) await(c *call, o *op) error {
 			r.endLocked(o, StatusSucceeded, nil, nil)
 			break
 		}
+		if o.Kind == KindEvent && !o.DueAt.IsZero() && !o.DueAt.After(now()) {
+			r.timeOutLocked(o)
+		}
 		w := &waiter{op: o, s: c.scope(), detached: c.o.detached()}
 		if o.Kind == KindEvent || o.Kind == KindTimer && !r.e.performs(KindTimer) {
 			w.due = o.DueAt

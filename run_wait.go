@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -14,6 +15,7 @@ func (r *run) waitLocked(w *waiter) {
 	w.woken = false
 	if !w.due.IsZero() {
 		heap.Push(&r.dues, w)
+		r.tidyDuesLocked()
 		r.armLocked()
 	}
 	r.waiting[w] = struct{}{}
@@ -22,6 +24,14 @@ func (r *run) waitLocked(w *waiter) {
 	r.mu.Unlock()
 	<-w.ready
 	r.mu.Lock()
+}
+
+// tidyDuesLocked drops the waiters that were woken before their time, once they are the most.
+func (r *run) tidyDuesLocked() {
+	if len(r.dues) > 64+2*len(r.waiting) {
+		r.dues = slices.DeleteFunc(r.dues, func(w *waiter) bool { return w.woken })
+		heap.Init(&r.dues)
+	}
 }
 
 // dueHeap is the waiters with a time, the earliest first. Woken ones are dropped when they come up.
@@ -275,6 +285,9 @@ func (r *run) cancelScopeLocked(path string) {
 		if s.path == path || inScope(s.path, path) {
 			s.closed = true
 			s.cancel(ErrCancelled)
+			if s.branch != nil && s.path != path {
+				s.branch.endLocked(ErrCancelled)
+			}
 		}
 	}
 	for _, o := range r.ops {

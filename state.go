@@ -47,6 +47,7 @@ type Blocked struct {
 	Detail    string    `json:"detail,omitempty"`    // a stack, for a panic
 	Version   string    `json:"version,omitempty"`   // the version of the code that it happened in
 	Times     int       `json:"times"`               // how often in a row
+	Crashes   int       `json:"crashes,omitempty"`   // workers that died, when that is the reason
 	Since     time.Time `json:"since"`
 	RetryAt   time.Time `json:"retryAt,omitzero"`
 }

@@ -92,3 +92,18 @@ func Heartbeat(ctx context.Context, details any) error {
 
 // now is the time that is recorded: UTC with microseconds, without the monotonic reading.
 func now() time.Time { return time.Now().UTC().Round(0).Truncate(time.Microsecond) }
+
+// lastTime is the last time that every home can store.
+var lastTime = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+
+// roundUp makes a time to come fit to be recorded: in whole microseconds, never earlier.
+func roundUp(t time.Time) time.Time {
+	t = t.UTC().Round(0)
+	if t.After(lastTime) {
+		return lastTime
+	}
+	if cut := t.Truncate(time.Microsecond); !cut.Equal(t) {
+		return cut.Add(time.Microsecond)
+	}
+	return t
+}

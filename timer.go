@@ -4,14 +4,15 @@ import "time"
 
 // Sleep waits for a duration, counted from when the timer is first recorded: a resumed run waits for
 // the rest. It never ends early by the clock of the worker that ends it. It returns ErrCancelled when
-// the orchestration is cancelled meanwhile. A duration of 0 or less ends at once.
+// the orchestration is cancelled meanwhile. A duration of 0 or less ends at once; the end of the year
+// 9999 is the last time there is.
 func Sleep(o Context, id string, d time.Duration) error {
 	return sleep(o, id, func(at time.Time) time.Time { return at.Add(d) })
 }
 
 // SleepUntil waits until a point in time. The first recorded time counts: a resumed run keeps it.
 func SleepUntil(o Context, id string, t time.Time) error {
-	return sleep(o, id, func(time.Time) time.Time { return t.UTC().Round(0).Truncate(time.Microsecond) })
+	return sleep(o, id, func(time.Time) time.Time { return t })
 }
 
 func sleep(o Context, id string, due func(at time.Time) time.Time) error {
@@ -23,7 +24,11 @@ func sleep(o Context, id string, due func(at time.Time) time.Time) error {
 	}
 	if op.Number == 0 {
 		op.Status, op.Attempts, op.StartedAt = StatusStarted, 1, op.ScheduledAt
-		op.DueAt = due(op.ScheduledAt)
+		op.DueAt = roundUp(due(op.ScheduledAt))
+		if !op.DueAt.After(op.ScheduledAt) {
+			op.DueAt = op.ScheduledAt
+			r.endLocked(op, StatusSucceeded, nil, nil)
+		}
 		r.touchLocked(op)
 	}
 	if err := r.await(c, op); err != nil {

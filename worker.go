@@ -46,6 +46,9 @@ func (e *Engine) Run(ctx context.Context) error {
 	close(stop)
 	<-beats
 	w.leave()
+	e.mu.Lock()
+	e.running = false
+	e.mu.Unlock()
 	e.log.Info("worker stopped")
 	return nil
 }
@@ -84,6 +87,7 @@ func (w *worker) join(ctx context.Context) error {
 	e.worker.Store(number)
 	w.through = 0
 	if err := w.watch(ctx); err != nil {
+		w.leave()
 		return err
 	}
 	e.mu.Lock()
@@ -151,6 +155,11 @@ func (w *worker) claim(ctx context.Context) bool {
 	case errors.Is(err, ErrFenced):
 		w.rejoin(ctx)
 		return false
+	case errors.Is(err, ErrOutcomeUnknown):
+		// It may hold runs that it does not know of: only a new worker is sure not to.
+		w.leave()
+		w.rejoin(ctx)
+		return false
 	case err != nil:
 		w.failed++
 		e.log.Error("claim work", "error", err, "try", w.failed)
@@ -161,7 +170,7 @@ func (w *worker) claim(ctx context.Context) bool {
 		e.adopt(&claims.Runs[i])
 	}
 	for _, a := range claims.Arrived {
-		if r := e.resident(a.Ref.RunID); r != nil {
+		if r := e.residentOrEarly(a); r != nil {
 			r.deliver(a.Messages)
 		}
 	}
@@ -171,7 +180,7 @@ func (w *worker) claim(ctx context.Context) bool {
 // rejoin begins a new life after this worker was declared dead: it owns nothing any more.
 func (w *worker) rejoin(ctx context.Context) {
 	e := w.e
-	e.log.Warn("this worker was declared dead and has lost its orchestrations", "worker", e.worker.Load())
+	e.log.Warn("this worker has lost its orchestrations and begins anew", "worker", e.worker.Load())
 	for _, r := range e.allResidents() {
 		r.evict(ErrFenced)
 	}
@@ -198,6 +207,31 @@ func (e *Engine) resident(runID string) *run {
 	return e.residents[runID]
 }
 
+// residentOrEarly finds the run that messages are for. One whose start has claimed it may not be resident
+// yet: its messages are kept until it enters.
+func (e *Engine) residentOrEarly(a Arrival) *run {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if r := e.residents[a.Ref.RunID]; r != nil {
+		return r
+	}
+	t := time.Now()
+	for id, early := range e.early {
+		if t.Sub(early.at) > time.Minute {
+			delete(e.early, id) // it was there once, and has left
+		}
+	}
+	early := e.early[a.Ref.RunID]
+	e.early[a.Ref.RunID] = earlyMessages{t, append(early.messages, a.Messages...)}
+	return nil
+}
+
+// earlyMessages is what has come for a run before the run.
+type earlyMessages struct {
+	at       time.Time
+	messages []Message
+}
+
 func (e *Engine) allResidents() []*run {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -220,16 +254,24 @@ func (e *Engine) adopt(c *Claimed) *run {
 	}
 	r := newRun(context.Background(), e, c)
 	r.def = e.registry.definition(c.Name)
-	if r.enter() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pending.started = c.StartedAt.IsZero()
+	r.acceptLocked(c.Messages) // before others can be delivered
+	r.started = true
+	accepting, early := r.enter()
+	r.acceptLocked(early)
+	if accepting {
 		go r.start(c)
 	} else {
-		r.stop(ErrStopped)
+		r.stopLocked(Release{WakeAt: now()}, ErrStopped)
 	}
 	return r
 }
 
-// enter puts a run among the residents. It reports false when the worker drains.
-func (r *run) enter() bool {
+// enter puts a run among the residents, and returns what has come for it. It reports false when the worker
+// drains.
+func (r *run) enter() (accepting bool, early []Message) {
 	e := r.e
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -240,30 +282,53 @@ func (r *run) enter() bool {
 		default:
 		}
 	}
-	return e.accepting || r.hand
+	early = e.early[r.info.RunID].messages
+	delete(e.early, r.info.RunID)
+	return e.accepting, early
 }
 
 // start runs the code of a claimed run.
 func (r *run) start(c *Claimed) {
 	r.mu.Lock()
-	r.pending.started = c.StartedAt.IsZero()
-	r.acceptLocked(c.Messages)
 	r.fireLocked(now()) // the deadline may have passed
 	r.armLocked()
 	switch {
-	case c.Crashes >= maxCrashes:
-		r.blockLocked(Blocked{Reason: fmt.Sprintf(
+	case crashLoop(c):
+		r.blockLocked(Blocked{Crashes: c.Crashes, Reason: fmt.Sprintf(
 			"%d workers in a row died while they ran it, without a new record", c.Crashes)})
 	case r.def == nil:
 		r.blockLocked(Blocked{Reason: fmt.Sprintf("no definition with the name %q is registered", r.info.Name)})
 	}
-	r.started = true
 	live := r.phase == phaseLive
 	r.mu.Unlock()
 	if live {
 		r.e.hooks.runStarted(r)
 		r.main()
 	}
+}
+
+// crashLoop reports whether the run kills its workers: five in a row, or one more after it was blocked
+// for that. A run that only waited while its workers died has not done it.
+func crashLoop(c *Claimed) bool {
+	limit := maxCrashes
+	if c.Blocked != nil && c.Blocked.Crashes > 0 {
+		limit = 1
+	}
+	if c.Crashes < limit {
+		return false
+	}
+	waits := false
+	for i := range c.Operations {
+		o := &c.Operations[i]
+		if o.Status.Ended() {
+			continue
+		}
+		if o.Status == StatusStarted && (o.Kind == KindTask || o.Kind == KindStep || o.Kind == KindService) {
+			return true
+		}
+		waits = true
+	}
+	return !waits
 }
 
 // resume goes on with a run that stayed in memory after a commit ended its claim. It reports false
@@ -288,12 +353,12 @@ func (r *run) resume(c *Claimed) bool {
 	r.acceptLocked(c.Messages)
 	r.fireLocked(now())
 	r.moved.Broadcast()
-	if r.phase == phaseLive && r.active == r.flushers {
-		r.e.spawn(func() { // nobody woke: the claim must be answered all the same
+	if r.phase == phaseLive && r.active == 0 {
+		go func() { // nobody woke: the claim must be answered all the same
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.idleLocked()
-		})
+		}()
 	}
 	return true
 }
@@ -338,7 +403,7 @@ func (e *Engine) adoptStarts(c *Commit, v Verdict) *run {
 	var last *run
 	for i := range c.Starts {
 		s := &c.Starts[i]
-		if !s.Claim || i >= len(v.Starts) || !v.Starts[i].Created || v.Starts[i].Run.Fence == 0 {
+		if !s.Claim || i >= len(v.Starts) || v.Starts[i].Err != nil || v.Starts[i].Run.Fence == 0 {
 			continue
 		}
 		last = e.adopt(&Claimed{
@@ -376,7 +441,7 @@ func (w *worker) keepAlive(stop <-chan struct{}) {
 		case <-timer.C:
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), e.config.Lease)
-		if time.Since(beaten) >= beat-look && len(e.allResidents()) > 0 {
+		if time.Since(beaten) >= beat-look {
 			if err := e.backend.Renew(ctx, e.worker.Load()); err != nil {
 				e.log.Error("renew the worker's lease", "error", err)
 				e.kick() // if it was declared dead, the next claim says so
@@ -468,9 +533,23 @@ func (w *worker) drain() {
 	}
 	for _, r := range e.allResidents() {
 		e.log.Warn("a task or step does not end; it will run again elsewhere", "orchestration", r.info.ID)
+		go r.letGo()
+	}
+	if within(drained, stopGrace) {
+		return
+	}
+	for _, r := range e.allResidents() { // the store does not answer
 		close(r.abandoned)
 		r.evict(ErrStopped)
 	}
+}
+
+// letGo releases a stopping run whose bodies do not end.
+func (r *run) letGo() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.forced = true
+	r.finishLocked()
 }
 
 func within(done <-chan struct{}, d time.Duration) bool {
@@ -493,7 +572,4 @@ func (w *worker) leave() {
 		e.log.Error("leave", "error", err)
 	}
 	e.worker.Store(0)
-	e.mu.Lock()
-	e.running = false
-	e.mu.Unlock()
 }

@@ -11,7 +11,11 @@ import (
 // start applies one start of a commit.
 func (b *Backend) start(c *lambdabiz.Commit, s lambdabiz.RunStart) lambdabiz.StartVerdict {
 	if existing := b.find(s.ID, s.RunID); s.RunID != "" && existing != nil {
-		return existingVerdict(existing, nil) // the run's own start, come twice
+		v := existingVerdict(existing, nil) // the run's own start, come twice
+		if s.Claim && existing.open() && existing.info.Worker == c.Worker && c.Worker != 0 {
+			v.Run = existing.ref() // the answer to the first one was lost
+		}
+		return v
 	}
 	if latest := b.latest(s.ID); latest != nil {
 		err, create := judge(latest, s)

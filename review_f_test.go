@@ -1,0 +1,92 @@
+package lambdabiz_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lambdabiz/lambdabiz"
+)
+
+// reviewCodec fails, or panics, for one type: a codec that encrypts may do so for any.
+type reviewCodec struct {
+	lambdabiz.JSONCodec
+	bad   string
+	panic bool
+}
+
+func (c reviewCodec) Encode(v any) (lambdabiz.Payload, error) {
+	if strings.Contains(fmt.Sprintf("%T %v", v, v), c.bad) {
+		if c.panic {
+			panic("no key")
+		}
+		return nil, errors.New("no key")
+	}
+	return c.JSONCodec.Encode(v)
+}
+
+// A codec that cannot encode what the engine itself records must not leave the run locked.
+func TestReviewACodecThatFails(t *testing.T) {
+	c := lambdabiz.Define("C", func(o lambdabiz.Context, n int) (int, error) { return n, nil })
+	race := func(o lambdabiz.Context, _ int) (int, error) {
+		f := lambdabiz.Go(o, "f", func(o lambdabiz.Context) (int, error) { return lambdabiz.Step(o, "s", one) })
+		return lambdabiz.Race(o, "r", f)
+	}
+	child := func(o lambdabiz.Context, _ int) (int, error) { return lambdabiz.CallChild(o, "c", c, 1) }
+	for name, test := range map[string]struct {
+		codec reviewCodec
+		code  func(o lambdabiz.Context, _ int) (int, error)
+	}{
+		"race, error": {reviewCodec{bad: "raceResult"}, race}, "race, panic": {reviewCodec{bad: "raceResult", panic: true}, race},
+		"child, error": {reviewCodec{bad: "string x.c"}, child}, "child, panic": {reviewCodec{bad: "string x.c", panic: true}, child},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := &bench{t: t, backend: homes[0].open(t), logs: &logBuffer{}, ctx: t.Context()}
+			d := lambdabiz.Define("D", test.code)
+			e := b.engine(lambdabiz.Config{PollInterval: 10 * time.Millisecond, Codec: test.codec}, d, c)
+			ctx, cancel := context.WithCancel(b.ctx)
+			defer cancel()
+			go func() { _ = e.Run(ctx) }()
+			time.Sleep(50 * time.Millisecond)
+			start(b, e, d, "x", 0)
+			for range 100 {
+				time.Sleep(10 * time.Millisecond)
+				if s := b.state(e, "x"); s.Status.Ended() || s.Blocked != nil {
+					return
+				}
+			}
+			t.Error("the run is neither blocked nor ended after 1 s")
+		})
+	}
+}
+
+// An event that arrives between the commit of a start, which claims the run, and its adoption.
+func TestReviewEventBeforeTheAdoption(t *testing.T) {
+	reviewOn(t, func(t *testing.T, b *bench) {
+		inner := b.backend
+		other := b.engine(lambdabiz.Config{})
+		b.backend = &proxy{Backend: inner, commit: func(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
+			v, err := inner.Commit(ctx, batch)
+			if len(batch[0].Starts) > 0 {
+				time.Sleep(2 * time.Second) // the goroutine that started has to wait for a processor
+			}
+			return v, err
+		}}
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) { return lambdabiz.WaitForEvent[int](o, "e") })
+		e, _ := b.workerWith(lambdabiz.Config{ParkAfter: time.Hour, PollInterval: 100 * time.Millisecond}, d)
+		time.AfterFunc(time.Second, func() {
+			if err := other.RaiseEvent(b.ctx, "x", "e", 7); err != nil {
+				t.Error(err)
+			}
+		})
+		run := start(b, e, d, "x", 0)
+		ctx, cancel := within(b, 10*time.Minute)
+		defer cancel()
+		if v, err := run.Result(ctx); v != 7 || err != nil {
+			t.Error(v, err, len(b.state(e, "x").Events))
+		}
+	}, "memory", "sqlite")
+}

@@ -1,0 +1,55 @@
+package lambdabiz
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"testing"
+	"time"
+)
+
+type noBackend struct{ Backend }
+
+func (noBackend) Describe() Description { return Description{Name: "none"} }
+func (noBackend) Commit(_ context.Context, batch []*Commit) ([]Verdict, error) {
+	return make([]Verdict, len(batch)), nil
+}
+
+// What arrives between the claim and the first moment of the run's goroutine hides what came with the claim.
+func TestReviewMessagesThatOvertakeTheStart(t *testing.T) {
+	e, err := New(noBackend{}, Config{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.accepting = true
+	got := make(chan []int, 1)
+	d := Define("D", func(o Context, _ int) (int, error) {
+		a, err := WaitForEvent[int](o, "a", Named("e"))
+		if err != nil {
+			return 0, err
+		}
+		b, err := WaitForEvent[int](o, "b", Named("e"))
+		got <- []int{a, b}
+		return 0, err
+	})
+	if err := e.Register(d); err != nil {
+		t.Fatal(err)
+	}
+	event := func(n int64, p string) Message {
+		return Message{Number: n, Kind: MessageEvent, Name: "e", Payload: Payload(p)}
+	}
+	c := &Claimed{Ref: RunRef{ID: "x", RunID: "r", Fence: 1}, Record: Record{
+		RunInfo: RunInfo{ID: "x", RunID: "r", Name: "D", Input: Payload("1")}, Messages: []Message{event(1, "1")},
+	}}
+	r := e.adopt(c)
+	r.deliver([]Message{event(2, "2")}) // the worker's next claim was quicker than the goroutine
+	select {
+	case v := <-got:
+		if v[0] != 1 || v[1] != 2 {
+			t.Errorf("events %v", v)
+		}
+	case <-t.Context().Done():
+	case <-time.After(time.Second):
+		t.Error("an event that came with the claim is lost")
+	}
+}

@@ -1,0 +1,14 @@
+// Package process has the tests in which real processes work on one SQLite file, and are killed, frozen
+// and stopped. It has no code of its own.
+//
+// The test binary runs itself again as a child; TestMain picks the child's role from the environment.
+// Parent and child talk by lines: the child tells on stdout what it does, the parent says on stdin what
+// the child may do. So no test waits for a guess of time, and the state in which a process is killed is
+// one that it has told of, or, in the kill tests, a moment that the printed seed picks.
+//
+// For longer runs:
+//
+//	LAMBDABIZ_KILL_CYCLES=1000   how many workers are killed
+//	LAMBDABIZ_KILL_SEED=...      the seed that a failed run has printed
+//	LAMBDABIZ_FRESH_ROUNDS=100   how many new files eight processes open at once
+package process

@@ -1,0 +1,48 @@
+package process_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+)
+
+// childVariable carries the arguments of a child. Where it is set, the binary is one.
+const childVariable = "LAMBDABIZ_PROCESS_CHILD"
+
+// args is what a parent tells a child before it begins.
+type args struct {
+	Role    string
+	Name    string // in messages, and in the results of tasks that say who ran them
+	File    string // the database
+	Effects string // the file to which bodies append what they do
+
+	Version string        // of the code, as in lambdabiz.Config
+	Lease   time.Duration // as in lambdabiz.Config
+	Drain   time.Duration // as in lambdabiz.Config
+	Parks   bool          // what only waits is parked at once
+
+	Late     bool     // knows the task "Late"
+	Let      []string // latches that are open from the beginning
+	Sabotage string   // the protection that is switched off; see tracer
+}
+
+var roles = map[string]func(*child){
+	"work":  workRole,
+	"hand":  handRole,
+	"fresh": freshRole,
+}
+
+func TestMain(m *testing.M) {
+	text, isChild := os.LookupEnv(childVariable)
+	if !isChild {
+		os.Exit(m.Run())
+	}
+	var a args
+	if err := json.Unmarshal([]byte(text), &a); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	runChild(a)
+}

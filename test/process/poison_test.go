@@ -1,0 +1,121 @@
+package process_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lambdabiz/lambdabiz"
+)
+
+// dieOfPoison starts a run whose task ends its process, beside others, and lets five workers die of it.
+func dieOfPoison(b *bench) {
+	b.t.Helper()
+	b.start("poison", move{ID: "before", Kind: "task", Text: "1"}, move{ID: "boom", Kind: "task", Mode: "exit", Text: "2"})
+	b.start("waiting", move{ID: "Approve", Kind: "event"}, move{ID: "after", Kind: "task", Text: "3"})
+	b.start("short", move{ID: "only", Kind: "task", Text: "4"})
+	for i := range 5 {
+		p := b.spawn(args{Name: fmt.Sprintf("victim %d", i+1), Lease: endless})
+		p.await("body poison boom")
+		if code := p.awaitExit(); code != 3 {
+			b.t.Fatalf("victim %d ended with exit code %d, want the poison's 3", i+1, code)
+		}
+	}
+}
+
+func TestTaskThatEndsItsProcessBlocksItsRun(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	dieOfPoison(b)
+	b.wantBegun("poison", "before", 1)
+	b.wantBegun("poison", "boom", 5)
+
+	p := b.worker(args{Name: "survivor", Lease: endless, Let: []string{"mended"}})
+	p.await("blocked poison")
+	s := b.state("poison")
+	if s.Status != lambdabiz.StatusStarted || s.Blocked == nil || !strings.Contains(s.Blocked.Reason, "5 workers in a row died") {
+		t.Fatalf("status %v, blocked %+v", s.Status, s.Blocked)
+	}
+	if err := b.client.Resume(t.Context(), "poison"); err != nil {
+		t.Fatal(err)
+	}
+	resumed := time.Now()
+	if got := b.result("poison"); got != "1,2" {
+		t.Errorf("after Resume it ended with %q", got)
+	}
+	b.wantBegun("poison", "before", 1)
+	b.wantBegun("poison", "boom", 6)
+	again := time.UnixMicro(b.begun("poison", "boom")[5].at)
+	if retry := s.Blocked.RetryAt; resumed.Before(retry.Add(-300*time.Millisecond)) && !again.Before(retry) {
+		t.Errorf("Resume came %v before the next try, and did not try at once", retry.Sub(resumed))
+	}
+	b.raise("waiting", "Approve", "yes")
+	if got := b.result("waiting"); got != "yes,3" {
+		t.Errorf("the waiting one ended with %q", got)
+	}
+	if got := b.result("short"); got != "4" {
+		t.Errorf("the short one ended with %q", got)
+	}
+}
+
+// TestPoisonLeavesOthersAlone: a run that only waited beside the poison has nothing to do with the
+// deaths, and is not blocked for them.
+func TestPoisonLeavesOthersAlone(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	dieOfPoison(b)
+	p := b.worker(args{Name: "survivor", Lease: endless, Let: []string{"mended"}})
+	p.await("blocked poison")
+	p.start("marker", move{ID: "only", Kind: "task", Text: "5"})
+	b.result("marker")
+	if p.said("blocked waiting") > 0 {
+		t.Error("a run that waited for an event was blocked because of another one")
+	}
+	b.raise("waiting", "Approve", "yes")
+	if got := b.result("waiting"); got != "yes,3" {
+		t.Errorf("the waiting one ended with %q", got)
+	}
+}
+
+// TestPoisonThatIsTriedAgainCostsOneWorker: after the backoff the next death is one more in the same row.
+func TestPoisonThatIsTriedAgainCostsOneWorker(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	dieOfPoison(b)
+	p := b.worker(args{Name: "sixth", Lease: endless})
+	p.await("blocked poison")
+	p.await("body poison boom") // by itself, after the backoff
+	if code := p.awaitExit(); code != 3 {
+		t.Fatalf("the sixth ended with exit code %d, want the poison's 3", code)
+	}
+	p = b.worker(args{Name: "seventh", Lease: endless})
+	b.awaitAny("claimed poison", p)
+	p.start("marker", move{ID: "only", Kind: "task", Text: "5"})
+	p.await("blocked poison")
+	b.wantBegun("poison", "boom", 6)
+}
+
+func TestPanicsStayInTheirRuns(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	p := b.worker(args{Name: "worker", Lease: endless})
+	p.start("panics", move{ID: "first", Kind: "task", Text: "1"}, move{Kind: "panic"})
+	p.launch("task-panics", move{ID: "work", Kind: "task", Mode: "panic"})
+	p.await("blocked panics")
+	s := b.state("panics")
+	if s.Status != lambdabiz.StatusStarted || s.Blocked == nil || !strings.Contains(s.Blocked.Reason, "the script says so") ||
+		!strings.Contains(s.Blocked.Source, "script_test.go:") {
+		t.Errorf("status %v, blocked %+v", s.Status, s.Blocked)
+	}
+	if len(s.Operations) != 1 {
+		t.Errorf("recorded is %+v", s.Operations)
+	}
+	if failed := p.await("failed task-panics"); !strings.Contains(failed, "the move says so") {
+		t.Errorf("the task's panic became %q", failed)
+	}
+	p.start("fine", move{ID: "only", Kind: "task", Text: "1"})
+	if got := b.result("fine"); got != "1" {
+		t.Errorf("the one beside them ended with %q", got)
+	}
+}

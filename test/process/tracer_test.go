@@ -1,0 +1,176 @@
+package process_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/sqlite"
+)
+
+// tracer tells the parent what the engine writes, and what became of it. It can hold everything back,
+// so that the process is frozen outside of a transaction; and it can switch a protection off, to show
+// that a test would notice:
+//
+//	unfenced   a refused commit is repeated with higher fences until it is taken
+//	forgetful  the results of tasks and steps are acknowledged without being written
+//	amnesiac   a claim comes without the tasks and steps that are recorded
+type tracer struct {
+	*sqlite.Backend
+	c     *child
+	gate  sync.RWMutex
+	ready atomic.Bool // it has said that it accepts starts, in this life as a worker
+	once  sync.Once
+	works chan struct{} // closed when it accepts starts for the first time
+}
+
+func openTraced(c *child) *tracer {
+	b, err := sqlite.Open(c.File)
+	c.must("open", err)
+	return &tracer{Backend: b, c: c, works: make(chan struct{})}
+}
+
+// quiet lets no call through until the latch opens. When it has said so none is under way.
+func (t *tracer) quiet(loud <-chan struct{}) {
+	t.gate.Lock()
+	defer t.gate.Unlock()
+	t.c.say("quiet")
+	<-loud
+}
+
+func (t *tracer) pass() (leave func()) {
+	t.gate.RLock()
+	return t.gate.RUnlock
+}
+
+func (t *tracer) Join(ctx context.Context, w lambdabiz.WorkerInfo) (int64, error) {
+	defer t.pass()()
+	number, err := t.Backend.Join(ctx, w)
+	if err == nil {
+		t.ready.Store(false)
+		t.c.say("joined %d", number)
+	}
+	return number, err
+}
+
+func (t *tracer) Renew(ctx context.Context, worker int64) error {
+	defer t.pass()()
+	return t.Backend.Renew(ctx, worker)
+}
+
+func (t *tracer) Leave(ctx context.Context, worker, beat int64) error {
+	defer t.pass()()
+	err := t.Backend.Leave(ctx, worker, beat)
+	if err == nil && beat >= 0 {
+		t.c.say("buried %d", worker)
+	}
+	return err
+}
+
+func (t *tracer) Workers(ctx context.Context) ([]lambdabiz.WorkerRecord, error) {
+	defer t.pass()()
+	return t.Backend.Workers(ctx)
+}
+
+func (t *tracer) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabiz.Claims, error) {
+	defer t.pass()()
+	if r.Hand == "" && t.ready.CompareAndSwap(false, true) {
+		t.c.say("ready")
+		t.once.Do(func() { close(t.works) })
+	}
+	claims, err := t.Backend.Claim(ctx, r)
+	for i := range claims.Runs {
+		if run := &claims.Runs[i]; t.c.Sabotage == "amnesiac" {
+			run.Operations = slices.DeleteFunc(run.Operations, isEndedBody)
+		}
+		t.c.say("claimed %s crashes %d", claims.Runs[i].ID, claims.Runs[i].Crashes)
+	}
+	return claims, err
+}
+
+func (t *tracer) Load(ctx context.Context, id, runID string) (*lambdabiz.Record, error) {
+	defer t.pass()()
+	return t.Backend.Load(ctx, id, runID)
+}
+
+func (t *tracer) Commit(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
+	for _, c := range batch {
+		for i := range c.Operations {
+			t.c.say("trying %s %s %s", c.Run.ID, c.Operations[i].ID, c.Operations[i].Status)
+		}
+	}
+	defer t.pass()()
+	written := batch
+	if t.c.Sabotage == "forgetful" {
+		written = withoutResults(batch)
+	}
+	verdicts, err := t.Backend.Commit(ctx, written)
+	if err != nil {
+		return verdicts, err
+	}
+	for i, c := range batch {
+		if t.c.Sabotage == "unfenced" && c.Run != nil && errors.Is(verdicts[i].Err, lambdabiz.ErrFenced) {
+			verdicts[i] = t.force(ctx, c)
+		}
+		t.tell(c, &verdicts[i])
+	}
+	return verdicts, nil
+}
+
+func (t *tracer) tell(c *lambdabiz.Commit, v *lambdabiz.Verdict) {
+	if c.Run == nil {
+		return
+	}
+	switch {
+	case errors.Is(v.Err, lambdabiz.ErrStale):
+		t.c.say("stale %s", c.Run.ID) // newer messages come first
+		return
+	case v.Err != nil:
+		t.c.say("refused %s %v", c.Run.ID, v.Err)
+		return
+	}
+	for i := range c.Operations {
+		o := &c.Operations[i]
+		t.c.say("recorded %s %s %s", c.Run.ID, o.ID, o.Status)
+	}
+	switch {
+	case c.Close != nil:
+		t.c.say("closed %s %s", c.Run.ID, c.Close.Status)
+	case c.Release != nil && c.Release.Blocked != nil:
+		t.c.say("blocked %s %s", c.Run.ID, c.Release.Blocked.Reason)
+	case c.Release != nil:
+		t.c.say("released %s", c.Run.ID)
+	}
+}
+
+// force writes past the fence.
+func (t *tracer) force(ctx context.Context, c *lambdabiz.Commit) lambdabiz.Verdict {
+	forged, ref := *c, *c.Run
+	forged.Run = &ref
+	for range 10 {
+		ref.Fence++
+		verdicts, err := t.Backend.Commit(ctx, []*lambdabiz.Commit{&forged})
+		if err == nil && verdicts[0].Err == nil {
+			return verdicts[0]
+		}
+	}
+	return lambdabiz.Verdict{Err: lambdabiz.ErrFenced}
+}
+
+// withoutResults copies the commits without the ends of tasks and steps.
+func withoutResults(batch []*lambdabiz.Commit) []*lambdabiz.Commit {
+	written := make([]*lambdabiz.Commit, len(batch))
+	for i, c := range batch {
+		less := *c
+		less.Operations = slices.DeleteFunc(slices.Clone(c.Operations), isEndedBody)
+		written[i] = &less
+	}
+	return written
+}
+
+func isEndedBody(o lambdabiz.Operation) bool {
+	return o.Status.Ended() && (o.Kind == lambdabiz.KindTask || o.Kind == lambdabiz.KindStep)
+}
