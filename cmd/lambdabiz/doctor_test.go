@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -76,15 +77,25 @@ func TestDoctorFindsWhatNobodyServes(t *testing.T) {
 	c.must("doctor", "--grace", "1h")
 }
 
-// work runs an engine with the definitions until they have been entered and it has drained.
-func (c *cli) work(entered <-chan struct{}, items ...lambdabiz.Registrable) {
+// work runs an engine with the definitions until the store is as it is wanted, which is asked after
+// every commit, and the engine has drained.
+func (c *cli) work(wanted func(e *lambdabiz.Engine) bool, items ...lambdabiz.Registrable) {
 	c.t.Helper()
 	backend, err := sqlite.Open(c.path())
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	defer func() { _ = backend.Close() }()
-	engine, err := lambdabiz.New(backend, lambdabiz.Config{Logger: slog.New(slog.DiscardHandler), Version: "one"})
+	commits := make(chan struct{}, 1)
+	engine, err := lambdabiz.New(backend, lambdabiz.Config{
+		Logger: slog.New(slog.DiscardHandler), Version: "one",
+		Hooks: lambdabiz.Hooks{Commit: func(int, time.Duration, error) {
+			select {
+			case commits <- struct{}{}:
+			default:
+			}
+		}},
+	})
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -94,7 +105,9 @@ func (c *cli) work(entered <-chan struct{}, items ...lambdabiz.Registrable) {
 	ctx, stop := context.WithCancel(c.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- engine.Run(ctx) }()
-	<-entered
+	for !wanted(engine) {
+		<-commits
+	}
 	stop()
 	if err := <-done; err != nil {
 		c.t.Fatal(err)
@@ -105,9 +118,11 @@ func TestDoctorNamesWhyARunIsBlocked(t *testing.T) {
 	t.Parallel()
 	c := setup(t)
 	c.must("start", "Panics", "p-1")
-	entered := make(chan struct{}, 10)
-	c.work(entered, lambdabiz.Define("Panics", func(lambdabiz.Context, any) (any, error) {
-		entered <- struct{}{}
+	blocked := func(e *lambdabiz.Engine) bool {
+		s, err := e.State(t.Context(), "p-1")
+		return err == nil && s.Blocked != nil
+	}
+	c.work(blocked, lambdabiz.Define("Panics", func(lambdabiz.Context, any) (any, error) {
 		panic("boom")
 	}))
 	c.finds(map[string]string{"p-1": problemBlocked})
@@ -126,20 +141,16 @@ func TestDoctorFindsALostWakeUp(t *testing.T) {
 	c := setup(t)
 	c.must("start", "Naps", "n-1")
 	c.must("start", "Waits", "w-1")
-	entered := make(chan struct{}, 2)
-	both := make(chan struct{})
-	go func() {
-		<-entered
-		<-entered
-		close(both)
-	}()
-	c.work(both,
+	waiting := func(e *lambdabiz.Engine) bool {
+		n, errN := e.State(t.Context(), "n-1")
+		w, errW := e.State(t.Context(), "w-1")
+		return errN == nil && errW == nil && len(n.WaitingFor) > 0 && len(w.WaitingFor) > 0
+	}
+	c.work(waiting,
 		lambdabiz.Define("Naps", func(o lambdabiz.Context, _ any) (any, error) {
-			entered <- struct{}{}
-			return nil, lambdabiz.Sleep(o, "nap", 1<<50)
+			return nil, lambdabiz.Sleep(o, "nap", 24*time.Hour)
 		}),
 		lambdabiz.Define("Waits", func(o lambdabiz.Context, _ any) (any, error) {
-			entered <- struct{}{}
 			return lambdabiz.WaitForEvent[any](o, "go")
 		}))
 	c.finds(map[string]string{"n-1": problemUnserved, "w-1": problemUnserved}) // released to be taken at once
