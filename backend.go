@@ -313,7 +313,8 @@ const (
 )
 
 // RunStart is a new run. A start with the run id of the run that the id has is that run's own start come
-// twice, and succeeds whatever the policy says.
+// twice, and succeeds whatever the policy says; if it claims, and its worker still holds the run, the
+// verdict has the fence again, for the first answer may have been lost.
 type RunStart struct {
 	ID       string
 	RunID    string
@@ -384,7 +385,7 @@ type Verdict struct {
 type StartVerdict struct {
 	Err     error   // ErrExists, by policy or because the id belongs to another definition
 	Created bool    // false: Run is the one that the id had
-	Run     RunRef  // with a fence only if created and claimed
+	Run     RunRef  // with a fence only if the committing worker holds it
 	Info    RunInfo // of the existing run: Name, Mode, Status at least
 	// Messages that were kept for this start, if it was created and claimed.
 	Messages []Message

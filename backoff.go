@@ -55,7 +55,7 @@ func (b Backoff) wait(attempt int) time.Duration {
 	wait := float64(initial) * math.Pow(factor, float64(attempt-1))
 	wait = min(wait, float64(most))
 	if jitter > 0 {
-		wait *= 1 - min(jitter, 1)*rand.Float64() //nolint:gosec // jitter needs no secrecy
+		wait *= 1 - min(jitter, 1)*rand.Float64()
 	}
 	return time.Duration(wait)
 }

@@ -85,7 +85,7 @@ func TestBlockedByAContextThatTwoGoroutinesUse(t *testing.T) {
 }
 
 func TestBlockedByAnOperationInsideAStep(t *testing.T) {
-	everywhere(t, func(t *testing.T, b *bench) {
+	everywhere(t, func(_ *testing.T, b *bench) {
 		d := lambdabiz.Define("Nested", func(o lambdabiz.Context, _ int) (int, error) {
 			return lambdabiz.Step(o, "outer", func(context.Context) (int, error) { return step(o, "inner") })
 		})
@@ -125,7 +125,7 @@ func withFirst(f func(o lambdabiz.Context) error) *lambdabiz.Definition[int, int
 }
 
 func TestBlockedByARecordedIdOfAnotherKind(t *testing.T) {
-	everywhere(t, func(t *testing.T, b *bench) {
+	everywhere(t, func(_ *testing.T, b *bench) {
 		before := withFirst(func(o lambdabiz.Context) error { _, err := step(o, "x"); return err })
 		after := withFirst(func(o lambdabiz.Context) error { return lambdabiz.Sleep(o, "x", time.Second) })
 		changed(b, before, after, "recorded as STEP", "x")
@@ -133,7 +133,7 @@ func TestBlockedByARecordedIdOfAnotherKind(t *testing.T) {
 }
 
 func TestBlockedByARecordedIdOfAnotherTask(t *testing.T) {
-	everywhere(t, func(t *testing.T, b *bench) {
+	everywhere(t, func(_ *testing.T, b *bench) {
 		call := func(task *lambdabiz.Task[numbers, operationResult]) func(o lambdabiz.Context) error {
 			return func(o lambdabiz.Context) error {
 				_, err := lambdabiz.Call(o, "x", task, numbers{1, 2})
@@ -145,7 +145,7 @@ func TestBlockedByARecordedIdOfAnotherTask(t *testing.T) {
 }
 
 func TestBlockedByARecordThatCannotBeRead(t *testing.T) {
-	everywhere(t, func(t *testing.T, b *bench) {
+	everywhere(t, func(_ *testing.T, b *bench) {
 		before := withFirst(func(o lambdabiz.Context) error { _, err := step(o, "x"); return err })
 		after := withFirst(func(o lambdabiz.Context) error {
 			_, err := lambdabiz.Step(o, "x", func(context.Context) (struct{ A []string }, error) {
@@ -158,7 +158,7 @@ func TestBlockedByARecordThatCannotBeRead(t *testing.T) {
 }
 
 func TestBlockedByABranchWhereAnOperationWas(t *testing.T) {
-	everywhere(t, func(t *testing.T, b *bench) {
+	everywhere(t, func(_ *testing.T, b *bench) {
 		before := withFirst(func(o lambdabiz.Context) error { _, err := step(o, "x"); return err })
 		after := withFirst(func(o lambdabiz.Context) error {
 			_, err := lambdabiz.Go(o, "x", func(lambdabiz.Context) (int, error) { return 1, nil }).Wait(o)
@@ -208,7 +208,7 @@ func TestBlockedByAPanicInOrchestrationCode(t *testing.T) {
 }
 
 func TestBlockedByAPanicInABranch(t *testing.T) {
-	everywhere(t, func(t *testing.T, b *bench) {
+	everywhere(t, func(_ *testing.T, b *bench) {
 		d := lambdabiz.Define("Panics", func(o lambdabiz.Context, _ int) (int, error) {
 			return lambdabiz.Go(o, "branch", func(lambdabiz.Context) (int, error) { panic("in a branch") }).Wait(o)
 		})

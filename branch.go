@@ -108,8 +108,7 @@ func (f *future) main(code func(o Context) error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	finished = true
-	var p *panicError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*panicError](err); ok {
 		if r.liveLocked(f.s) {
 			r.log.Error("branch panicked", "branch", f.s.path, "panic", p.value, "stack", p.stack)
 			r.blockLocked(Blocked{Reason: p.Error(), Operation: f.s.path, Source: p.source, Detail: cut(p.stack, 4<<10)})

@@ -27,8 +27,8 @@ func (JSONCodec) Decode(p Payload, v any) error { return json.Unmarshal(p, v) }
 func (e *Engine) encode(what string, v any) (Payload, error) {
 	encoded, err := guard(func() (any, error) {
 		if p, raw := v.(Payload); raw {
-			var any any
-			return p, e.codec.Decode(p, &any)
+			var value any
+			return p, e.codec.Decode(p, &value)
 		}
 		return e.codec.Encode(v)
 	})

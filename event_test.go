@@ -224,7 +224,11 @@ func TestNoWakeUpIsLostWhileParking(t *testing.T) {
 		}
 		for round := range 3 {
 			for i := range n {
-				go raise(b, e, fmt.Sprint("c", i), "E", fmt.Sprint(round))
+				go func() {
+					if err := e.RaiseEvent(b.ctx, fmt.Sprint("c", i), "E", fmt.Sprint(round)); err != nil {
+						t.Error(err)
+					}
+				}()
 			}
 			synctest.Wait()
 			if round == 1 {

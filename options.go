@@ -155,7 +155,7 @@ func (strictOption) applyDefine(d *definitionSpec) { d.strict = true }
 
 func (c *callOptions) withValues(ctx context.Context) context.Context {
 	for _, v := range c.values {
-		ctx = context.WithValue(ctx, v.key, v.value)
+		ctx = context.WithValue(ctx, v.key, v.value) //nolint:fatcontext // each value is one of a few
 	}
 	return ctx
 }

@@ -154,8 +154,7 @@ func (a *attempt) judge() {
 		a.timedOut = a.timedOut || errors.Is(a.err, context.DeadlineExceeded)
 		a.wait, a.again = a.opts.retry.again(a.rec.Attempts, a.err)
 		args := []any{"operation", a.rec.ID, "attempt", a.rec.Attempts, "error", a.err.Error()}
-		var p *panicError
-		if errors.As(a.err, &p) {
+		if p, ok := errors.AsType[*panicError](a.err); ok {
 			args = append(args, "stack", p.stack)
 		}
 		a.r.log.Warn("attempt failed", args...)

@@ -40,7 +40,7 @@ func (s Status) Ended() bool { return s >= StatusSucceeded }
 // ParseStatus returns the status with the given name, which is matched exactly.
 func ParseStatus(name string) (Status, error) {
 	if i := slices.Index(statusNames, name); i >= 0 {
-		return Status(i), nil
+		return Status(i), nil //nolint:gosec // an index of a short table
 	}
 	return StatusNone, fmt.Errorf("parse status: %q is none of %v", name, statusNames)
 }
@@ -90,7 +90,7 @@ func (k *Kind) UnmarshalText(text []byte) error {
 	if i < 0 {
 		return fmt.Errorf("parse kind: %q is none of %v", text, kindNames)
 	}
-	*k = Kind(i)
+	*k = Kind(i) //nolint:gosec // an index of a short table
 	return nil
 }
 

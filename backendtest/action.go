@@ -97,11 +97,15 @@ func (p part) answer(s *side, c *lambdabiz.Commit, v lambdabiz.Verdict) string {
 	}
 	p.count(s, c, v)
 	for i, sv := range v.Starts {
-		claimed := sv.Run.Fence != 0
+		claimed := sv.Created && sv.Run.Fence != 0
 		out += fmt.Sprintf("\n  start %s created=%v claimed=%v %s/%s %s", errorName(sv.Err), sv.Created, claimed,
 			sv.Run.ID, sv.Run.RunID, messagesText(sv.Messages))
 		if !sv.Created {
 			out += fmt.Sprintf(" existing %s %v ended=%v", sv.Info.Name, sv.Info.Mode, sv.Info.Status.Ended())
+			// A start come twice may get its fence again, in case its worker did not hear of it.
+			if sv.Run.Fence != 0 && !s.took(sv.Run, c.Worker) {
+				out += " A FENCE THAT ITS WORKER DID NOT GET"
+			}
 		}
 		s.cover(fmt.Sprintf("start %s created=%v", errorName(sv.Err), sv.Created))
 		if claimed {
@@ -159,17 +163,18 @@ func (a claimAction) do(s *side) string {
 		return errorName(err)
 	}
 	s.through[a.slot] = claims.Through
-	out := "claimed"
+	var out strings.Builder
+	out.WriteString("claimed")
 	slices.SortFunc(claims.Runs, func(x, y lambdabiz.Claimed) int { return strings.Compare(x.RunID, y.RunID) })
 	for _, r := range claims.Runs {
-		out += s.claimText(r, number)
+		out.WriteString(s.claimText(r, number))
 	}
 	slices.SortFunc(claims.Arrived, func(x, y lambdabiz.Arrival) int { return strings.Compare(x.Ref.RunID, y.Ref.RunID) })
 	for _, arrival := range claims.Arrived {
 		if slices.ContainsFunc(claims.Runs, func(r lambdabiz.Claimed) bool { return r.RunID == arrival.Ref.RunID }) {
 			continue // a run claimed just now has them in its record
 		}
-		out += "\n  arrived for " + arrival.Ref.RunID + " " + messagesText(arrival.Messages)
+		out.WriteString("\n  arrived for " + arrival.Ref.RunID + " " + messagesText(arrival.Messages))
 		s.cover("arrived")
 		for _, t := range s.tickets {
 			if t.ref.RunID == arrival.Ref.RunID && t.ref.Fence == arrival.Ref.Fence {
@@ -177,7 +182,7 @@ func (a claimAction) do(s *side) string {
 			}
 		}
 	}
-	return out
+	return out.String()
 }
 
 func (s *side) claimText(r lambdabiz.Claimed, number int64) string {

@@ -170,7 +170,7 @@ func (c *crowd) die(worker int64, runs []lambdabiz.Claimed) error {
 			return fmt.Errorf("commit of a removed worker: %w", err)
 		}
 		if !errors.Is(v[0].Err, lambdabiz.ErrFenced) {
-			return fmt.Errorf("commit of a removed worker: verdict %v, want ErrFenced", v[0].Err)
+			return fmt.Errorf("commit of a removed worker: verdict %v, want ErrFenced", v[0].Err) //nolint:errorlint // it may be nil
 		}
 	}
 	return nil

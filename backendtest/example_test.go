@@ -22,4 +22,5 @@ func ExampleRun() {
 		})
 	}
 	_ = TestBackend
+	// Output:
 }

@@ -62,6 +62,13 @@ func (s *side) take(ref lambdabiz.RunRef, number int64, messages []lambdabiz.Mes
 	return ""
 }
 
+// took reports whether the worker has had this very claim.
+func (s *side) took(ref lambdabiz.RunRef, number int64) bool {
+	return slices.ContainsFunc(s.tickets, func(t *ticket) bool {
+		return t.number == number && t.ref.RunID == ref.RunID && t.ref.Fence == ref.Fence
+	})
+}
+
 // follows names the claim that a Claimed.Follows speaks of.
 func (s *side) follows(ref lambdabiz.RunRef, fence int64) string {
 	if fence == 0 {
@@ -167,13 +174,14 @@ func (s *side) infoText(i lambdabiz.RunInfo) string {
 }
 
 func (s *side) recordText(r lambdabiz.Record) string {
-	out := s.infoText(r.RunInfo)
+	var out strings.Builder
+	out.WriteString(s.infoText(r.RunInfo))
 	for _, o := range r.Operations {
-		out += fmt.Sprintf("\n    %d %s %v %v in=%q out=%q ended %d due %d%s", o.Number, o.ID, o.Kind, o.Status,
+		fmt.Fprintf(&out, "\n    %d %s %v %v in=%q out=%q ended %d due %d%s", o.Number, o.ID, o.Kind, o.Status,
 			o.Input, o.Result, o.EndedAt.UnixMicro(), o.DueAt.UnixMicro(), failureText(o.Error))
 	}
 	if !r.Status.Ended() {
-		out += "\n    inbox " + messagesText(r.Messages)
+		out.WriteString("\n    inbox " + messagesText(r.Messages))
 	}
-	return out
+	return out.String()
 }

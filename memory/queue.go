@@ -71,7 +71,7 @@ func (b *Backend) nextWake() time.Time {
 }
 
 func (b *Backend) popWake() wakeEntry {
-	e := heap.Pop(&b.wakes).(wakeEntry)
+	e := heap.Pop(&b.wakes).(wakeEntry) //nolint:forcetypeassert // nothing else is in it
 	if e.run.inWakes.Equal(e.at) {
 		e.run.inWakes = time.Time{}
 	}
@@ -90,7 +90,7 @@ func (h wakeHeap) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
 func (h wakeHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
 
 // Push implements heap.Interface.
-func (h *wakeHeap) Push(x any) { *h = append(*h, x.(wakeEntry)) }
+func (h *wakeHeap) Push(x any) { *h = append(*h, x.(wakeEntry)) } //nolint:forcetypeassert // nothing else is pushed
 
 // Pop implements heap.Interface.
 func (h *wakeHeap) Pop() any {

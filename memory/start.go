@@ -18,7 +18,7 @@ func (b *Backend) start(c *lambdabiz.Commit, s lambdabiz.RunStart) lambdabiz.Sta
 		return v
 	}
 	if latest := b.latest(s.ID); latest != nil {
-		err, create := judge(latest, s)
+		create, err := judge(latest, s)
 		if err != nil || !create {
 			return existingVerdict(latest, err)
 		}
@@ -47,25 +47,25 @@ func existingVerdict(r *run, err error) lambdabiz.StartVerdict {
 }
 
 // judge says what a start does to an id that has a run: fail, create another, or answer with it.
-func judge(latest *run, s lambdabiz.RunStart) (err error, create bool) {
+func judge(latest *run, s lambdabiz.RunStart) (create bool, err error) {
 	if latest.info.Name != s.Name {
-		return lambdabiz.ErrExists, false
+		return false, lambdabiz.ErrExists
 	}
 	ended := !latest.open()
 	switch s.Policy {
 	case lambdabiz.RejectExisting:
-		return lambdabiz.ErrExists, false
+		return false, lambdabiz.ErrExists
 	case lambdabiz.RejectOpen:
 		if !ended {
-			return lambdabiz.ErrExists, false
+			return false, lambdabiz.ErrExists
 		}
-		return nil, true
+		return true, nil
 	case lambdabiz.RestartEnded:
-		return nil, ended
+		return ended, nil
 	case lambdabiz.RestartFailed:
-		return nil, ended && latest.info.Status != lambdabiz.StatusSucceeded
+		return ended && latest.info.Status != lambdabiz.StatusSucceeded, nil
 	default:
-		return nil, false
+		return false, nil
 	}
 }
 

@@ -25,7 +25,7 @@ func (r Request) check() error {
 		return fmt.Errorf("check method: %q is none of %s", r.Method, strings.Join(methods, ", "))
 	}
 	if !utf8.ValidString(r.URL) {
-		return fmt.Errorf("check url: it is not UTF-8")
+		return errors.New("check url: it is not UTF-8")
 	}
 	if r.Timeout < 0 {
 		return fmt.Errorf("check timeout: %v is negative", r.Timeout)
@@ -94,8 +94,7 @@ var quoted = regexp.MustCompile(`"(\\.|[^"\\])*"`)
 
 // parseFault is the reason of an error of url.Parse, without the parts of the URL that it quotes.
 func parseFault(err error) string {
-	var parse *url.Error
-	if errors.As(err, &parse) {
+	if parse, ok := errors.AsType[*url.Error](err); ok {
 		err = parse.Err
 	}
 	return quoted.ReplaceAllString(err.Error(), `"…"`)

@@ -184,7 +184,7 @@ func TestOwnCertificates(t *testing.T) {
 	roots := server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
 	client := newClient(t, rest.Config{TLS: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}})
 	_, err := rest.Attempt(context.Background(), client, "GET", server.URL, nil)
-	failure(t, err, rest.ReasonRefused)
+	wantReason(t, err, rest.ReasonRefused)
 	wantError(t, err, "redirect from https to http")
 }
 
@@ -218,7 +218,7 @@ func TestRecordedRequestIsCheckedAgain(t *testing.T) {
 // closedPort is an address where nobody listens.
 func closedPort(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

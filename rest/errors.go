@@ -36,8 +36,8 @@ const (
 const MaxErrorBody = 4 << 10
 
 // Error is why a call to a service failed. It keeps its fields through recording when a [Client] is
-// registered with the engine: errors.As finds it again, in a resumed run too. Credentials are not in it, as far as they are known: those of the request
-// are taken out of all texts.
+// registered with the engine: errors.As finds it again, in a resumed run too. Credentials are not in
+// it, as far as they are known: those of the request are taken out of all texts.
 type Error struct {
 	Method  string      `json:"method"`
 	URL     string      `json:"url"` // the last one, after redirects; redacted
@@ -59,16 +59,16 @@ func newError(r Request, reason Reason) *Error {
 // Error names the request, and the status with the beginning of the body or the reason.
 func (e *Error) Error() string {
 	text := e.Method + " " + e.URL + ": "
-	switch {
-	case e.Reason == ReasonStatus:
+	switch e.Reason {
+	case ReasonStatus:
 		text += strings.TrimSpace(fmt.Sprintf("%d %s", e.Status, http.StatusText(e.Status)))
 		if body := strings.TrimSpace(e.Body); body != "" {
 			text += fmt.Sprintf(": %.200q", body)
 		}
 		return text
-	case e.Reason == ReasonDecode:
+	case ReasonDecode:
 		return text + "decode the response: " + e.Message
-	case e.Reason == ReasonTransport || e.Reason == ReasonRequest:
+	case ReasonTransport, ReasonRequest:
 		return text + e.Message
 	}
 	return text + string(e.Reason) + ": " + e.Message

@@ -169,7 +169,7 @@ func TestGuardStopsRebinding(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := rest.Attempt(context.Background(), client, "GET", target, nil)
-	failure(t, err, rest.ReasonRefused)
+	wantReason(t, err, rest.ReasonRefused)
 	if n := reached.Load(); n != 1 {
 		t.Errorf("the service was reached %d times, want 1", n)
 	}
@@ -181,7 +181,7 @@ func TestProxyOfTheEnvironmentIsIgnored(t *testing.T) {
 	t.Setenv("HTTP_PROXY", proxy)
 	t.Setenv("http_proxy", proxy)
 	_, err := rest.Attempt(context.Background(), newClient(t, rest.Config{}), "GET", "http://169.254.169.254/", nil)
-	failure(t, err, rest.ReasonRefused)
+	wantReason(t, err, rest.ReasonRefused)
 	if reached.Load() != 0 {
 		t.Error("the proxy was used")
 	}

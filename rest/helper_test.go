@@ -42,6 +42,11 @@ func failure(t *testing.T, err error, reason rest.Reason) *rest.Error {
 	return e
 }
 
+func wantReason(t *testing.T, err error, reason rest.Reason) {
+	t.Helper()
+	_ = failure(t, err, reason)
+}
+
 func wantError(t *testing.T, err error, parts ...string) {
 	t.Helper()
 	if err == nil {

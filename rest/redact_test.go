@@ -76,7 +76,7 @@ func TestCredentialsAreSentAndNotRecorded(t *testing.T) {
 				ok = test.sent(r)
 				w.Header().Set("Set-Cookie", canary)
 				w.Header().Set("Location", "/next?token="+canary+"&a=1#token="+canary)
-				w.Header().Set("X-Request-Id", canary)
+				w.Header().Set("X-Request-ID", canary)
 				w.WriteHeader(http.StatusTeapot)
 				_ = r.Header.Write(w)
 				fmt.Fprint(w, canary, r.URL)

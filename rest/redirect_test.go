@@ -2,6 +2,7 @@ package rest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -71,7 +72,7 @@ func TestRedirectLimit(t *testing.T) {
 	}
 	asked.Store(0)
 	_, err := rest.Attempt(context.Background(), client, "GET", host+"/9", nil)
-	failure(t, err, rest.ReasonRefused)
+	wantReason(t, err, rest.ReasonRefused)
 	wantError(t, err, "more than 3 redirects")
 	if n := asked.Load(); n != 4 {
 		t.Errorf("the service was asked %d times, want 4", n)
@@ -141,7 +142,7 @@ func TestPostIsNotRepeatedForWhatItsRedirectMet(t *testing.T) {
 	client := newClient(t, rest.Config{})
 	for path, want := range map[string]bool{"/busy": true, "/to-busy": false, "/to-closed": false, "/moved": true} {
 		_, err := rest.Attempt(context.Background(), client, "POST", host+path, nil)
-		if e, ok := err.(*rest.Error); !ok || e.Retryable() != want {
+		if e, ok := errors.AsType[*rest.Error](err); !ok || e.Retryable() != want {
 			t.Errorf("%s: got %v, want retryable %v", path, err, want)
 		}
 	}

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -157,7 +158,7 @@ func (c *call) parseURL() (string, error) {
 	}
 	if u.User != nil {
 		if hasParam(c.header, "Authorization") {
-			return "", fmt.Errorf("check url: it has a user, and the header Authorization is set too")
+			return "", errors.New("check url: it has a user, and the header Authorization is set too")
 		}
 		password, _ := u.User.Password()
 		basic := &http.Request{Header: http.Header{}}
@@ -167,12 +168,12 @@ func (c *call) parseURL() (string, error) {
 	u.User, u.Fragment, u.RawFragment = nil, "", ""
 	var kept []string
 	var moved []Param
-	for _, part := range strings.Split(u.RawQuery, "&") {
+	for part := range strings.SplitSeq(u.RawQuery, "&") {
 		rawName, rawValue, _ := strings.Cut(part, "=")
 		name, err1 := url.QueryUnescape(rawName)
 		value, err2 := url.QueryUnescape(rawValue)
 		if err1 != nil || err2 != nil {
-			return "", fmt.Errorf("check url: its query has an invalid escape")
+			return "", errors.New("check url: its query has an invalid escape")
 		}
 		if isCredential(name, c.redact) {
 			moved = append(moved, Param{Name: name, Value: value})
@@ -194,7 +195,7 @@ func parseTarget(target string) (*url.URL, error) {
 	case u.Scheme != "http" && u.Scheme != "https":
 		return nil, fmt.Errorf("check url: the scheme is %q, it must be http or https", u.Scheme)
 	case u.Hostname() == "" || u.Opaque != "":
-		return nil, fmt.Errorf("check url: it has no host")
+		return nil, errors.New("check url: it has no host")
 	}
 	return u, nil
 }
@@ -209,9 +210,9 @@ func (c *call) setBody(r *Request) error {
 	case url.Values:
 		r.Form, contentType = paramsOf(body), "application/x-www-form-urlencoded"
 	case []byte:
-		return fmt.Errorf("check body: a []byte is either JSON (use json.RawMessage) or not (use rest.Raw)")
+		return errors.New("check body: a []byte is either JSON (use json.RawMessage) or not (use rest.Raw)")
 	case io.Reader:
-		return fmt.Errorf("check body: a reader cannot be recorded: use rest.Raw")
+		return errors.New("check body: a reader cannot be recorded: use rest.Raw")
 	default:
 		encoded, err := json.Marshal(body)
 		if err != nil {

@@ -63,7 +63,7 @@ func TestRequestSurvivesItsRecord(t *testing.T) {
 
 func TestBadRequestNamesTheField(t *testing.T) {
 	t.Parallel()
-	header := func(name, value string) lambdabiz.CallOption { return rest.Header(name, value) }
+	header := rest.Header[string]
 	for _, test := range []struct {
 		url  string
 		body any

@@ -251,7 +251,7 @@ func TestNoCredentialOnDisk(t *testing.T) {
 				_, err = rest.Put[rest.Response](o, id, target, 1, opts...)
 			}
 			if method == "put" {
-				failure(t, err, rest.ReasonStatus)
+				wantReason(t, err, rest.ReasonStatus)
 			} else if err != nil {
 				t.Error(err)
 			}

@@ -88,7 +88,7 @@ func TestKeptConnectionThatDiesDoesNotRepeatPost(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := rest.Attempt(context.Background(), client, "POST", host, nil, key)
-	failure(t, err, rest.ReasonTransport)
+	wantReason(t, err, rest.ReasonTransport)
 	if n := posts.Load(); n != 1 {
 		t.Errorf("the service got %d requests, want 1", n)
 	}

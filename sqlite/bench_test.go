@@ -139,9 +139,9 @@ func BenchmarkCommitBatch(b *testing.B) {
 func (b *bundle) flight(round, flight int) {
 	batch := make([]*lambdabiz.Commit, flight)
 	refs := make([]lambdabiz.RunRef, flight)
-	commit := func(make func(i int) *lambdabiz.Commit) []lambdabiz.Verdict {
+	commit := func(build func(i int) *lambdabiz.Commit) []lambdabiz.Verdict {
 		for i := range batch {
-			batch[i] = make(i)
+			batch[i] = build(i)
 			batch[i].At = b.now
 		}
 		verdicts, err := b.Commit(b.t.Context(), batch)

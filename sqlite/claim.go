@@ -106,7 +106,7 @@ func (w *watch) look(c *conn, r lambdabiz.ClaimRequest, found *lambdabiz.Claims)
 	if err := c.news(r, found); err != nil {
 		return err
 	}
-	if found.NextWake, err = c.nextWake(r.Names); err != nil {
+	if found.NextWake, err = c.nextWake(r); err != nil {
 		return err
 	}
 	w.seen[r.Worker] = &sighting{version, slices.Clone(r.Names), found.NextWake, found.Through}
@@ -156,9 +156,9 @@ func (c *conn) news(r lambdabiz.ClaimRequest, found *lambdabiz.Claims) error {
 	return s.done()
 }
 
-func (c *conn) nextWake(names []string) (time.Time, error) {
+func (c *conn) nextWake(r lambdabiz.ClaimRequest) (time.Time, error) {
 	var next time.Time
-	for _, name := range names {
+	for _, name := range r.Names {
 		s := c.prepare(qNextWake).text(name)
 		if s.next() {
 			if at := s.getTime(); !at.IsZero() && (next.IsZero() || at.Before(next)) {
@@ -169,8 +169,15 @@ func (c *conn) nextWake(names []string) (time.Time, error) {
 			return next, err
 		}
 	}
+	if !next.IsZero() && next.Before(r.Now) {
+		next = r.Now
+	}
 	return next, nil
 }
+
+// atOnce is the wake_at of a run that is due whatever the claimer's clock says: the one who made it due
+// may have a clock that is ahead.
+const atOnce = 0
 
 type candidate struct{ no, wakeAt int64 }
 
@@ -208,7 +215,7 @@ func (t *tx) claim(b *Backend, r lambdabiz.ClaimRequest, found *lambdabiz.Claims
 		found.Runs = append(found.Runs, run)
 	}
 	var err error
-	found.NextWake, err = t.nextWake(r.Names)
+	found.NextWake, err = t.nextWake(r)
 	return err
 }
 

@@ -32,7 +32,7 @@ func TestClaimTakesWhatIsDue(t *testing.T) {
 		t.Fatalf("before its time: %+v", got)
 	}
 	b.now = b.now.Add(time.Minute)
-	if got = b.claim(3, 0); len(got.Runs) != 1 || got.Runs[0].Ref.Fence != 2 || got.Runs[0].Status != lambdabiz.StatusStarted {
+	if got = b.claim(3, 0); len(got.Runs) != 1 || got.Runs[0].Ref.Fence != ref.Fence+2 || got.Runs[0].Status != lambdabiz.StatusStarted {
 		t.Fatalf("at its time: %+v", got)
 	}
 }
@@ -86,6 +86,11 @@ func TestClaimByHand(t *testing.T) {
 	if got := b.claim(1, 0); len(got.Runs) != 0 {
 		t.Fatalf("a worker claimed %+v", got.Runs)
 	}
+	claims, err = claim("one")
+	if err != nil || len(claims.Runs) != 1 {
+		t.Fatalf("claimed %+v, %v", claims, err)
+	}
+	ref = claims.Runs[0].Ref
 	b.commit(&lambdabiz.Commit{Run: &ref, Close: &lambdabiz.Close{Status: lambdabiz.StatusSucceeded}})
 	claims, err = claim("one")
 	if err != nil || claims.Runs[0].Ref.Fence != 0 || claims.Runs[0].Status != lambdabiz.StatusSucceeded {

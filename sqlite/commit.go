@@ -178,15 +178,15 @@ func (t *tx) release(c *lambdabiz.Commit, h *head) error {
 	case now.paused:
 		wake = time.Time{}
 	case resumed:
-		wake = c.At
+		wake = time.UnixMicro(atOnce)
 	case c.Release.Blocked == nil:
 		s := t.prepare(qNewerMessages).int(h.no).int(c.Seen)
 		newer, err := s.found()
 		if err != nil {
 			return err
 		}
-		if newer && (wake.IsZero() || wake.After(c.At)) {
-			wake = c.At
+		if newer {
+			wake = time.UnixMicro(atOnce)
 		}
 	}
 	t.wake = t.wake || !wake.IsZero()

@@ -43,7 +43,8 @@ func TestConcurrentUse(t *testing.T) {
 		})
 	}
 	all.Wait()
-	for len(b.claim(1, 0).Runs) > 0 { // what is left is nobody's fault
+	for left := 1; left > 0; { // nobody's fault
+		left = len(b.claim(1, 0).Runs)
 	}
 	for i := range ids {
 		id := fmt.Sprint(i)

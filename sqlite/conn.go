@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -203,6 +204,16 @@ func (s *stmt) getInt() int64 {
 	return s.raw.ColumnInt64(s.column - 1)
 }
 
+// getByte reads a number of a status, a kind or a mode.
+func (s *stmt) getByte() uint8 {
+	n := s.getInt()
+	if n < 0 || n > math.MaxUint8 {
+		s.note(fmt.Errorf("decode column %s: %d is no byte", s.raw.ColumnName(s.column-1), n))
+		return 0
+	}
+	return uint8(n)
+}
+
 func (s *stmt) getBool() bool { return s.getInt() != 0 }
 
 func (s *stmt) getText() string {
@@ -229,17 +240,15 @@ func (s *stmt) getAfter(base time.Time) time.Time {
 	return time.UnixMicro(micros(base) + s.raw.ColumnInt64(s.column-1)).UTC()
 }
 
-// getJSON fills v, and reports whether there was something.
-func (s *stmt) getJSON(v any) bool {
+// getJSON fills v, if there is something.
+func (s *stmt) getJSON(v any) {
 	s.column++
 	if s.err != nil || s.raw.ColumnType(s.column-1) == sqlite3.NULL {
-		return false
+		return
 	}
 	if err := json.Unmarshal(s.raw.ColumnRawText(s.column-1), v); err != nil {
 		s.note(fmt.Errorf("decode column %s: %w", s.raw.ColumnName(s.column-1), err))
-		return false
 	}
-	return true
 }
 
 // micros is the time as it is stored, 0 for the zero time.

@@ -78,5 +78,5 @@ func (t *tx) resume(c *lambdabiz.Commit, h *head) error {
 	if err := t.prepare(qWithdrawPause).int(h.no).exec(); err != nil {
 		return err
 	}
-	return t.prepare(qResume).int(h.no).int(micros(c.At)).exec()
+	return t.prepare(qResume).int(h.no).int(atOnce).exec()
 }

@@ -237,6 +237,6 @@ func TestMain(m *testing.M) {
 
 func spawn(t *testing.T, role, path string) *child {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], "-child", role, path)
+	cmd := exec.Command(os.Args[0], "-child", role, path) //nolint:noctx // startChild ends it
 	return startChild(t, cmd)
 }

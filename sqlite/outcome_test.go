@@ -78,9 +78,9 @@ var writes = []write{
 	}, done: func(b *bundle, id string) bool { return len(b.load(id).Messages) == 1 }},
 }
 
-// try commits while the faults that arm sets are on. It returns whether the commit was acknowledged,
-// and whether it is there afterwards.
-func (w write) try(b *bundle, f *faulty, id string, arm func()) (err error, done bool) {
+// try commits while the faults that arm sets are on. It returns whether the commit is there
+// afterwards, and the error if it was not acknowledged.
+func (w write) try(b *bundle, f *faulty, id string, arm func()) (done bool, err error) {
 	if w.prepare != nil {
 		w.prepare(b, id)
 	}
@@ -99,7 +99,7 @@ func (w write) try(b *bundle, f *faulty, id string, arm func()) (err error, done
 	if w.twin && exists(b, id) != exists(b, id+"-twin") {
 		b.t.Errorf("%s: half a batch", id)
 	}
-	return err, w.done(b, id)
+	return w.done(b, id), err
 }
 
 // A commit that was done and then failed is found by reading back, and acknowledged.
@@ -108,7 +108,7 @@ func TestFailureAfterCommitIsResolved(t *testing.T) {
 	b, f := setupFaulty(t)
 	for i, w := range writes {
 		failed := f.failed.Load()
-		err, done := w.try(b, f, fmt.Sprintf("r%d", i), func() { f.after.Store(1) })
+		done, err := w.try(b, f, fmt.Sprintf("r%d", i), func() { f.after.Store(1) })
 		if err != nil || !done {
 			t.Errorf("%s: error %v, done %v", w.name, err, done)
 		}
@@ -123,7 +123,7 @@ func TestUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	b, f := setupFaulty(t)
 	for i, w := range writes {
-		err, done := w.try(b, f, fmt.Sprintf("r%d", i), func() {
+		done, err := w.try(b, f, fmt.Sprintf("r%d", i), func() {
 			f.sticky.Store(true)
 			f.after.Store(1)
 		})
@@ -142,7 +142,7 @@ func TestFaultAtEveryWrite(t *testing.T) {
 		for name, counter := range map[string]*atomic.Int64{"write": &f.writes, "sync": &f.syncs} {
 			for n := int64(1); ; n++ {
 				failed := f.failed.Load()
-				err, done := w.try(b, f, fmt.Sprintf("r%d-%s-%d", i, name, n), func() { counter.Store(n) })
+				done, err := w.try(b, f, fmt.Sprintf("r%d-%s-%d", i, name, n), func() { counter.Store(n) })
 				if (err == nil) != done {
 					t.Errorf("%s, %s %d: error %v, done %v", w.name, name, n, err, done)
 				}
@@ -197,7 +197,7 @@ func TestDiskFull(t *testing.T) {
 	b, f := setupFaulty(t)
 	f.code.Store(int64(sqlite3.FULL))
 	for i, w := range writes {
-		err, done := w.try(b, f, fmt.Sprintf("r%d", i), func() {
+		done, err := w.try(b, f, fmt.Sprintf("r%d", i), func() {
 			f.sticky.Store(true)
 			f.writes.Store(1)
 		})
@@ -207,7 +207,7 @@ func TestDiskFull(t *testing.T) {
 		if errors.Is(err, lambdabiz.ErrOutcomeUnknown) {
 			t.Errorf("%s: a full disk leaves no doubt: %v", w.name, err)
 		}
-		if err, done := w.try(b, f, fmt.Sprintf("r%d-again", i), func() {}); err != nil || !done {
+		if done, err := w.try(b, f, fmt.Sprintf("r%d-again", i), func() {}); err != nil || !done {
 			t.Errorf("%s with space again: error %v, done %v", w.name, err, done)
 		}
 	}

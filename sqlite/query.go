@@ -160,8 +160,9 @@ var queries = [queryCount]string{
 
 	qSetStarted:  `UPDATE runs SET status = 2, started_after = ?2 - scheduled_at WHERE no = ?1 AND status = 1`,
 	qSetProgress: `UPDATE runs SET progress = ? WHERE no = ?`,
+	// The fence moves, so that a holder that has released the run can write no more.
 	qRelease: `UPDATE runs SET owner = CASE mode WHEN 0 THEN 0 ELSE -1 END, wake_at = ?2, blocked = ?3,
-		crashes = 0, crash_mark = 0 WHERE no = ?1 AND status < 3`,
+		fence = fence + 1, crashes = 0, crash_mark = 0 WHERE no = ?1 AND status < 3`,
 	qClose: `UPDATE runs SET owner = 0, wake_at = NULL, blocked = NULL, paused = 0, status = ?2,
 		ended_after = ?3 - scheduled_at, result = ?4, error = ?5, orphans = ?6 WHERE no = ?1 AND status < 3`,
 	qContinue: `UPDATE runs SET next = ? WHERE no = ?`,

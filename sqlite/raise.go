@@ -43,7 +43,7 @@ func (t *tx) deliver(c *lambdabiz.Commit, no int64, m *lambdabiz.Message) error 
 	if err := t.insertMessage(no, m); err != nil {
 		return err
 	}
-	return t.prepare(qWake).int(no).int(micros(c.At)).exec()
+	return t.prepare(qWake).int(no).int(atOnce).exec()
 }
 
 // keep stores an event for a start to come, once by key.

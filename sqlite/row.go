@@ -24,17 +24,13 @@ type head struct {
 
 const handOwner = -1
 
-func (h *head) ref() lambdabiz.RunRef {
-	return lambdabiz.RunRef{ID: h.id, RunID: h.runID, Handle: h.no}
-}
-
 // head runs a statement that selects headColumns, and returns nil if it has no row.
 func (s *stmt) head() (*head, error) {
 	var h *head
 	if s.next() {
 		h = &head{
-			no: s.getInt(), fence: s.getInt(), status: lambdabiz.Status(s.getInt()),
-			mode: lambdabiz.Mode(s.getInt()), owner: s.getInt(), paused: s.getBool(),
+			no: s.getInt(), fence: s.getInt(), status: lambdabiz.Status(s.getByte()),
+			mode: lambdabiz.Mode(s.getByte()), owner: s.getInt(), paused: s.getBool(),
 			cancelled: s.getBool(), blocked: s.getBool(), wakeAt: s.getTime(), chain: s.getInt(),
 			id: s.getText(), runID: s.getText(), name: s.getText(),
 		}
@@ -69,7 +65,7 @@ func (s *stored) ref() lambdabiz.RunRef {
 func (s *stmt) run() *stored {
 	r := &stored{no: s.getInt()}
 	info := &r.record.RunInfo
-	info.Status, info.Mode = lambdabiz.Status(s.getInt()), lambdabiz.Mode(s.getInt())
+	info.Status, info.Mode = lambdabiz.Status(s.getByte()), lambdabiz.Mode(s.getByte())
 	r.fence = s.getInt()
 	info.Worker = max(s.getInt(), 0)
 	info.Paused, info.CancelRequested = s.getBool(), s.getBool()
@@ -85,6 +81,9 @@ func (s *stmt) run() *stored {
 	info.Previous, info.ContinuedAs = s.getText(), s.getText()
 	s.getJSON(&info.Error)
 	info.Input, info.Result, info.Progress = s.getBlob(), s.getBlob(), s.getBlob()
+	if !info.WakeAt.IsZero() && micros(info.WakeAt) == atOnce {
+		info.WakeAt = info.ScheduledAt
+	}
 	if info.Worker > 0 {
 		info.WakeAt = time.Time{} // a resume that its holder has not seen, not a time of its own
 	}
@@ -127,7 +126,7 @@ func (s *stmt) bindOperation(no int64, op *lambdabiz.Operation) *stmt {
 // operation reads the row at which a statement that selects operationColumns stands.
 func (s *stmt) operation() lambdabiz.Operation {
 	op := lambdabiz.Operation{
-		Number: s.getInt(), Kind: lambdabiz.Kind(s.getInt()), Status: lambdabiz.Status(s.getInt()),
+		Number: s.getInt(), Kind: lambdabiz.Kind(s.getByte()), Status: lambdabiz.Status(s.getByte()),
 		Attempts: int(s.getInt()), ScheduledAt: s.getTime(),
 	}
 	base := op.ScheduledAt
@@ -150,8 +149,8 @@ func (s *stmt) messages() ([]lambdabiz.Message, error) {
 
 func (s *stmt) message() lambdabiz.Message {
 	m := lambdabiz.Message{
-		Number: s.getInt(), Kind: lambdabiz.MessageKind(s.getInt()), ArrivedAt: s.getTime(),
-		Name: s.getText(), Key: s.getText(), Operation: s.getInt(), Status: lambdabiz.Status(s.getInt()),
+		Number: s.getInt(), Kind: lambdabiz.MessageKind(s.getByte()), ArrivedAt: s.getTime(),
+		Name: s.getText(), Key: s.getText(), Operation: s.getInt(), Status: lambdabiz.Status(s.getByte()),
 	}
 	s.getJSON(&m.Error)
 	m.Payload = s.getBlob()

@@ -44,7 +44,7 @@ func isPlain(c *lambdabiz.Commit) bool {
 
 // commitOperation writes one operation under the fence.
 func (b *Backend) commitOperation(ctx context.Context, c *lambdabiz.Commit) (lambdabiz.Verdict, error) {
-	no, op := c.Run.Handle.(int64), &c.Operations[0]
+	no, op := c.Run.Handle.(int64), &c.Operations[0] //nolint:forcetypeassert // isOperation has looked
 	var v lambdabiz.Verdict
 	err := b.writeOne(ctx, func(conn *conn) error {
 		if err := conn.prepare(qGuardedOperation).bindOperation(no, op).int(c.Run.Fence).exec(); err != nil {
@@ -56,7 +56,7 @@ func (b *Backend) commitOperation(ctx context.Context, c *lambdabiz.Commit) (lam
 		return nil
 	}, func(conn *conn) (bool, error) { return conn.hasOperation(no, op) }, func(conn *conn) error {
 		if !c.Fetch || v.Err != nil {
-			return nil
+			return nil //nolint:nilerr // a verdict is no fault of the store
 		}
 		var err error
 		v.Messages, err = conn.prepare(qNewerMessages).int(no).int(c.Seen).messages()

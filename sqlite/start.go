@@ -105,41 +105,41 @@ func existingVerdict(existing *stored, c *lambdabiz.Commit, s *lambdabiz.RunStar
 }
 
 // bindStart binds the columns of a new run.
-func (st *stmt) bindStart(c *lambdabiz.Commit, s *lambdabiz.RunStart, after *head) *stmt {
-	held := s.Claim && (s.Mode == lambdabiz.ModeHand || c.Worker > 0)
+func (s *stmt) bindStart(c *lambdabiz.Commit, start *lambdabiz.RunStart, after *head) *stmt {
+	held := start.Claim && (start.Mode == lambdabiz.ModeHand || c.Worker > 0)
 	status := lambdabiz.StatusScheduled
 	if held {
 		status = lambdabiz.StatusStarted
 	}
-	st.int(int64(status)).int(int64(s.Mode)).bool(held)
+	s.int(int64(status)).int(int64(start.Mode)).bool(held)
 	switch {
-	case s.Mode == lambdabiz.ModeHand:
-		st.int(handOwner).null()
+	case start.Mode == lambdabiz.ModeHand:
+		s.int(handOwner).null()
 	case held:
-		st.int(c.Worker).null()
+		s.int(c.Worker).null()
 	default:
-		st.int(0).int(micros(c.At))
+		s.int(0).int(atOnce)
 	}
-	st.int(micros(c.At))
+	s.int(micros(c.At))
 	if held {
-		st.int(0)
+		s.int(0)
 	} else {
-		st.null()
+		s.null()
 	}
-	st.after(s.Deadline, c.At)
+	s.after(start.Deadline, c.At)
 	previous := ""
-	parent := s.Parent
+	parent := start.Parent
 	if after == nil {
-		st.null()
+		s.null()
 	} else {
-		st.int(after.chain)
+		s.int(after.chain)
 		previous = after.runID
 		if parent == nil {
 			parent = after.parent // who waits for the chain waits for its last run
 		}
 	}
-	st.text(s.ID).text(s.RunID).optionalText(s.Name).tags(s.Tags)
-	return st.json(parent, parent == nil).optionalText(previous).blob(s.Input)
+	s.text(start.ID).text(start.RunID).optionalText(start.Name).tags(start.Tags)
+	return s.json(parent, parent == nil).optionalText(previous).blob(start.Input)
 }
 
 func startedRef(c *lambdabiz.Commit, s *lambdabiz.RunStart, no int64) lambdabiz.RunRef {

@@ -28,7 +28,7 @@ func (b *Backend) Join(ctx context.Context, w lambdabiz.WorkerInfo) (int64, erro
 			return err
 		}
 		t.undo = append(t.undo, func() { b.letGo(number) })
-		err := t.prepare(qUnblock).json(w.Names, false).text(w.Version).int(micros(t.at)).exec()
+		err := t.prepare(qUnblock).json(w.Names, false).text(w.Version).int(atOnce).exec()
 		t.wake = err == nil && t.db.Changes() > 0
 		return err
 	})
@@ -67,7 +67,7 @@ func (b *Backend) Leave(ctx context.Context, worker int64, beat int64) error {
 		if beat >= 0 && current != beat {
 			return fmt.Errorf("worker %d is alive: %w", worker, lambdabiz.ErrStale)
 		}
-		if err := t.prepare(qFree).int(worker).int(micros(t.at)).exec(); err != nil {
+		if err := t.prepare(qFree).int(worker).int(atOnce).exec(); err != nil {
 			return err
 		}
 		t.wake = true
@@ -169,7 +169,8 @@ func (b *Backend) addDoubts(worker int64, runs []lambdabiz.Claimed) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, r := range runs {
-		b.doubts[worker] = append(b.doubts[worker], doubt{r.Ref.Handle.(int64), r.Ref.Fence})
+		no := r.Ref.Handle.(int64) //nolint:forcetypeassert // a claim of this backend has it
+		b.doubts[worker] = append(b.doubts[worker], doubt{no, r.Ref.Fence})
 	}
 }
 
@@ -187,7 +188,7 @@ func (t *tx) settle(b *Backend, worker int64, now time.Time) error {
 		b.doubts[worker] = append(b.doubts[worker], doubts...)
 	})
 	for _, d := range doubts {
-		err := t.prepare(qFreeDoubtful).int(d.no).int(worker).int(d.fence).int(micros(now)).exec()
+		err := t.prepare(qFreeDoubtful).int(d.no).int(worker).int(d.fence).int(atOnce).exec()
 		if err != nil {
 			return err
 		}

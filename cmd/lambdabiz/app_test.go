@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/ncruces/go-sqlite3"
 	"github.com/spf13/cobra"
 )
 
@@ -95,12 +97,56 @@ func TestFilesThatAreNoStore(t *testing.T) {
 	}
 }
 
-func TestBackendFromTheEnvironment(t *testing.T) {
+// What only reads leaves no file beside the database either.
+func TestReadingLeavesNoFileBehind(t *testing.T) {
+	t.Parallel()
 	c := setup(t)
-	t.Setenv(backendEnv, c.backend)
-	var out, errs bytes.Buffer
-	if code := run(t.Context(), []string{"start", "Nobody", "n-1"}, strings.NewReader(""), &out, &errs); code != exitOK {
-		t.Fatalf("exit code %d, %s", code, &errs)
+	c.must("start", "Nobody", "n-1")
+	files := func() (names []string) {
+		entries, err := os.ReadDir(filepath.Dir(c.path()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		return names
+	}
+	before := files()
+	for _, args := range []string{"list", "show n-1", "doctor --grace 1h", "watch -h", "version", "completion bash"} {
+		c.must(strings.Fields(args)...)
+		if after := files(); !slices.Equal(after, before) {
+			t.Fatalf("after %s there is %v, before there was %v", args, after, before)
+		}
+	}
+}
+
+func TestStoreOfANewerVersion(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	c.must("start", "Nobody", "n-1")
+	db, err := sqlite3.Open(c.path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Exec("PRAGMA user_version=999"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range []string{"list", "demo", "start Nobody n-2"} {
+		c.fails(exitError, "is newer than", strings.Fields(args)...)
+	}
+}
+
+func TestBackendFromTheEnvironment(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	cmd := command(t.Context(), "start", "Nobody", "n-1")
+	cmd.Env = append(cmd.Env, backendEnv+"="+c.backend)
+	if text, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v, %s", err, text)
 	}
 	c.show("n-1")
 }
@@ -132,7 +178,7 @@ func TestCompletion(t *testing.T) {
 		"list --status SCH": "SCHEDULED", "show -o j": "json", "start --on-used-id reject-o": "reject-open",
 	} {
 		out := c.must(append([]string{"__complete"}, strings.Fields(args)...)...)
-		for _, id := range strings.Fields(want) {
+		for id := range strings.FieldsSeq(want) {
 			if !strings.Contains(out, id) {
 				t.Errorf("completing %q gives %s", args, out)
 			}

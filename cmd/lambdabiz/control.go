@@ -123,7 +123,7 @@ func purgeCommand(a *app) *cobra.Command {
 				if a.json() {
 					return printJSON(a.out, purged{args[0], "purge"})
 				}
-				return write(a.out, fmt.Sprintf("%s: is removed\n", clean(args[0])))
+				return write(a.out, clean(args[0])+": is removed\n")
 			})
 		},
 	}

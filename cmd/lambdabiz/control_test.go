@@ -120,7 +120,7 @@ func TestControlsOnWhatTheyCannotChange(t *testing.T) {
 		c.fails(exitUsage, "argument ID is missing", verb)
 		c.fails(exitUsage, "too many arguments", verb, "Sequence3", "now")
 		c.fails(exitUsage, "empty", verb, "")
-		c.fails(exitUsage, "control character", verb, "a\x00b")
+		c.fails(exitUsage, "control character", verb, "a\x01b")
 		c.fails(exitUsage, "the limit is 256", verb, strings.Repeat("x", 257))
 	}
 	c.fails(exitConflict, "has ended", "raise", "Sequence3", "Approve")

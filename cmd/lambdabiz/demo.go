@@ -87,7 +87,7 @@ func (d *demo) sequenceID() string { return d.flags.prefix + sequenceName }
 func (d *demo) serviceID() string  { return d.flags.prefix + serviceName }
 
 func (d *demo) run(ctx context.Context) (err error) {
-	d.store, err = d.create(ctx, lambdabiz.Config{Hooks: d.hooks()})
+	d.store, err = d.create(ctx, lambdabiz.Config{Hooks: d.hooks(), DrainTimeout: 5 * time.Second})
 	if err != nil {
 		return err
 	}
@@ -191,6 +191,7 @@ func (d *demo) work(ctx context.Context) error {
 	if !d.progress.stopped {
 		err = errors.Join(err, <-drained)
 	}
+	d.progress.settled = true
 	client.CloseIdleConnections()
 	if err != nil { // what has ended while the worker drained
 		err = errors.Join(err, d.progress.lookAll(context.WithoutCancel(ctx), d.store, d.killer))

@@ -228,7 +228,7 @@ func TestDemoPrintsOneObject(t *testing.T) {
 func TestDemoNamesTheTakenPort(t *testing.T) {
 	t.Parallel()
 	c := setup(t)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

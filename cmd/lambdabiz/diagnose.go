@@ -54,6 +54,9 @@ func diagnose(ctx context.Context, r reader, now time.Time, grace time.Duration)
 	if err != nil {
 		return nil, err
 	}
+	if workers == nil {
+		workers = []lambdabiz.WorkerRecord{} // a list in JSON
+	}
 	d := &diagnosis{Workers: workers, Problems: []problem{}}
 	f := lambdabiz.Filter{
 		Status:  []lambdabiz.Status{lambdabiz.StatusScheduled, lambdabiz.StatusStarted},
@@ -136,7 +139,7 @@ func (e *examination) look(ctx context.Context, id, runID string) (*problem, err
 	switch {
 	case s.Worker != 0:
 		return e.held(p), nil
-	case s.Blocked != nil:
+	case s.Blocked != nil && s.Blocked.Times > 0: // without a count it is not recorded, see waking
 		p.Since = s.Blocked.Since
 		return p.is(problemBlocked, blockedText(s.Blocked),
 			"mend the code and start its worker again, or: lambdabiz resume "+s.ID), nil

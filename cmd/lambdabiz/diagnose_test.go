@@ -138,9 +138,15 @@ func TestDiagnose(t *testing.T) {
 		"is driven by hand": {
 			states: []*lambdabiz.State{with(open(), func(s *lambdabiz.State) { s.Mode = lambdabiz.ModeHand })},
 		},
+		"has a definition that no live worker knows": {
+			states: []*lambdabiz.State{with(wakes(-time.Minute), func(s *lambdabiz.State) {
+				s.Status, s.Blocked = lambdabiz.StatusScheduled, &lambdabiz.Blocked{Reason: "no worker knows N"}
+			})},
+			workers: []lambdabiz.WorkerRecord{other}, want: problemUnserved,
+		},
 		"is blocked": {
 			states: []*lambdabiz.State{with(wakes(time.Hour), func(s *lambdabiz.State) {
-				s.Blocked = &lambdabiz.Blocked{Reason: "panic: boom", Since: noon}
+				s.Blocked = &lambdabiz.Blocked{Reason: "panic: boom", Since: noon, Times: 1}
 			})},
 			want: problemBlocked,
 		},

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -57,10 +56,8 @@ func TestDoctorOnAHealthyStore(t *testing.T) {
 func TestDoctorAfterAKill(t *testing.T) {
 	t.Parallel()
 	c := setup(t)
-	c.holdApproval()
 	c.start("demo", "--timer", "0", "--kill-after", "Operation3").ends(-int(syscall.SIGKILL))
-	c.finds(map[string]string{"Sequence3": problemLostWorker})
-	c.must("resume", "RESTSequence1")
+	c.finds(map[string]string{"Sequence3": problemLostWorker, "RESTSequence1": problemLostWorker})
 	c.start("demo", "--timer", "0").ends(exitOK)
 	c.finds(nil)
 }
@@ -79,25 +76,32 @@ func TestDoctorFindsWhatNobodyServes(t *testing.T) {
 	c.must("doctor", "--grace", "1h")
 }
 
-// work runs an engine with the definitions until the store is as it is wanted, which is asked after
-// every commit, and the engine has drained.
-func (c *cli) work(wanted func(e *lambdabiz.Engine) bool, items ...lambdabiz.Registrable) {
+// While other workers live, the engine itself says of such a run that nobody knows its definition.
+func TestDoctorFindsWhatNoLiveWorkerServes(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	p := c.waiting()
+	c.must("start", "Nobody", "n-1")
+	c.must("start", "Nobody", "n-2")
+	c.must("pause", "n-2")
+	c.finds(map[string]string{"n-1": problemUnserved})
+	c.must("doctor", "--grace", "1h")
+	if out := c.must("show", "n-1"); !strings.Contains(out, `knows a definition with the name "Nobody"`) {
+		t.Errorf("show printed %s", out)
+	}
+	c.must("resume", "RESTSequence1")
+	p.ends(exitOK)
+}
+
+// work runs an engine with the definitions until something was told, and it has drained.
+func (c *cli) work(log slog.Handler, until <-chan struct{}, items ...lambdabiz.Registrable) {
 	c.t.Helper()
 	backend, err := sqlite.Open(c.path())
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	defer func() { _ = backend.Close() }()
-	commits := make(chan struct{}, 1)
-	engine, err := lambdabiz.New(backend, lambdabiz.Config{
-		Logger: slog.New(slog.DiscardHandler), Version: "one",
-		Hooks: lambdabiz.Hooks{Commit: func(int, time.Duration, error) {
-			select {
-			case commits <- struct{}{}:
-			default:
-			}
-		}},
-	})
+	engine, err := lambdabiz.New(backend, lambdabiz.Config{Logger: slog.New(log), Version: "one"})
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -107,30 +111,39 @@ func (c *cli) work(wanted func(e *lambdabiz.Engine) bool, items ...lambdabiz.Reg
 	ctx, stop := context.WithCancel(c.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- engine.Run(ctx) }()
-	for !wanted(engine) {
-		<-commits
-	}
+	<-until
 	stop()
 	if err := <-done; err != nil {
 		c.t.Fatal(err)
 	}
 }
 
+// blockedLog is told when the engine says that it blocks a run.
+type blockedLog chan struct{}
+
+func (l blockedLog) Enabled(context.Context, slog.Level) bool { return true }
+func (l blockedLog) WithAttrs([]slog.Attr) slog.Handler       { return l }
+func (l blockedLog) WithGroup(string) slog.Handler            { return l }
+func (l blockedLog) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == "orchestration is blocked" {
+		l <- struct{}{}
+	}
+	return nil
+}
+
 func TestDoctorNamesWhyARunIsBlocked(t *testing.T) {
 	t.Parallel()
 	c := setup(t)
 	c.must("start", "Panics", "p-1")
-	blocked := func(e *lambdabiz.Engine) bool {
-		s, err := e.State(t.Context(), "p-1")
-		return err == nil && s.Blocked != nil
-	}
-	c.work(blocked, lambdabiz.Define("Panics", func(lambdabiz.Context, any) (any, error) {
-		panic("boom")
-	}))
+	blocked := make(blockedLog, 10)
+	c.work(blocked, blocked, lambdabiz.Define("Panics", func(lambdabiz.Context, any) (any, error) { panic("boom") }))
 	c.finds(map[string]string{"p-1": problemBlocked})
 	r := c.call("doctor")
 	if r.code != exitProblems || !strings.Contains(r.out, "boom") || !strings.Contains(r.out, "doctor_test.go") {
 		t.Errorf("exit code %d, %s", r.code, r.out)
+	}
+	if out := c.must("show", "p-1"); !strings.Contains(out, "\nblocked at\n  ") || !strings.Contains(out, "tried again at") {
+		t.Errorf("show printed %s", out)
 	}
 	if out := c.must("list", "--blocked"); !strings.Contains(out, "p-1") {
 		t.Errorf("list --blocked printed %s", out)
@@ -143,16 +156,20 @@ func TestDoctorFindsALostWakeUp(t *testing.T) {
 	c := setup(t)
 	c.must("start", "Naps", "n-1")
 	c.must("start", "Waits", "w-1")
-	waiting := func(e *lambdabiz.Engine) bool {
-		n, errN := e.State(t.Context(), "n-1")
-		w, errW := e.State(t.Context(), "w-1")
-		return errN == nil && errW == nil && len(n.WaitingFor) > 0 && len(w.WaitingFor) > 0
-	}
-	c.work(waiting,
+	entered := make(chan struct{}, 2)
+	both := make(chan struct{})
+	go func() {
+		<-entered
+		<-entered
+		close(both)
+	}()
+	c.work(slog.DiscardHandler, both,
 		lambdabiz.Define("Naps", func(o lambdabiz.Context, _ any) (any, error) {
-			return nil, lambdabiz.Sleep(o, "nap", 24*time.Hour)
+			entered <- struct{}{}
+			return nil, lambdabiz.Sleep(o, "nap", 1<<50)
 		}),
 		lambdabiz.Define("Waits", func(o lambdabiz.Context, _ any) (any, error) {
+			entered <- struct{}{}
 			return lambdabiz.WaitForEvent[any](o, "go")
 		}))
 	c.finds(map[string]string{"n-1": problemUnserved, "w-1": problemUnserved}) // released to be taken at once

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,12 +17,12 @@ const maxInput = 64 << 20
 var word = regexp.MustCompile(`^\pL`)
 
 // payload reads a JSON argument: given in place, as "-" on standard input, or left out for null.
-func (a *app) payload(field string, given []string) (lambdabiz.Payload, error) {
+func (a *app) payload(ctx context.Context, field string, given []string) (lambdabiz.Payload, error) {
 	text := []byte("null")
 	switch {
 	case len(given) > 0 && given[0] == "-":
 		var err error
-		if text, err = io.ReadAll(io.LimitReader(a.in, maxInput+1)); err != nil {
+		if text, err = a.readInput(ctx); err != nil {
 			return nil, fmt.Errorf("read %s from standard input: %w", field, err)
 		}
 		if len(text) > maxInput {
@@ -39,4 +40,22 @@ func (a *app) payload(field string, given []string) (lambdabiz.Payload, error) {
 		return nil, usagef("%s is %q, it must be JSON: %w%s", field, cut(string(text), 40), err, hint)
 	}
 	return lambdabiz.Payload(compact), nil
+}
+
+// readInput reads standard input. A read cannot be ended: when ctx ends first it is left behind, and
+// the program's end ends it.
+func (a *app) readInput(ctx context.Context) ([]byte, error) {
+	var text []byte
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		text, err = io.ReadAll(io.LimitReader(a.in, maxInput+1))
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return text, err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }

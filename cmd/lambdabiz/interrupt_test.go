@@ -1,15 +1,23 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 )
 
 // holdApproval starts RESTSequence1 paused, so that Sequence3 waits for its approval.
 func (c *cli) holdApproval() {
 	c.t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(c.t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -88,5 +96,68 @@ func TestWatchInterrupted(t *testing.T) {
 		if text := p.ends(exitInterrupted); !strings.Contains(text, "lambdabiz: interrupted") {
 			t.Errorf("%v: it does not say that it was interrupted:\n%s", args, text)
 		}
+	}
+}
+
+// While an operation hangs, the first Ctrl-C waits for it to end, and the second one does not.
+func TestDemoInterruptedTwice(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	called, release := make(chan struct{}), make(chan struct{})
+	once := sync.OnceFunc(func() { close(called) })
+	hanging := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		once()
+		<-release
+	}))
+	defer hanging.Close()
+	defer close(release)
+	_, port, _ := net.SplitHostPort(hanging.Listener.Addr().String())
+	c.must("start", "RESTSequence1", "RESTSequence1", `{"URL":"http://localhost:`+port+`/","Approve":"Sequence3"}`)
+	p := c.start("demo", "--timer", "0")
+	p.waitFor("Sequence3: waits for event Approve")
+	<-called
+	p.interrupt()
+	p.waitFor("interrupted: what has ended is recorded")
+	p.interrupt()
+	p.ends(-int(syscall.SIGINT))
+	if s := c.show("Sequence3"); s.Status != "STARTED" || len(s.WaitingFor) != 1 {
+		t.Errorf("after the second Ctrl-C Sequence3 is %+v", s)
+	}
+	c.fails(exitConflict, "already used", "start", "RESTSequence1", "RESTSequence1", "--on-used-id", "reject-open")
+}
+
+func TestWatchTerminated(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	c.must("start", "Nobody", "n-1")
+	p := c.start("watch")
+	p.waitFor("n-1")
+	p.signal(syscall.SIGTERM)
+	if text := p.ends(128 + int(syscall.SIGTERM)); !strings.Contains(text, "lambdabiz: ended by SIGTERM") {
+		t.Errorf("it does not say that it was ended:\n%s", text)
+	}
+}
+
+// A read of standard input cannot be ended, but the program can.
+func TestInterruptedWhileReadingStandardInput(t *testing.T) {
+	t.Parallel()
+	read, write := io.Pipe()
+	defer func() { _ = write.Close() }()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	done := make(chan int, 1)
+	var errs bytes.Buffer
+	c := setup(t)
+	go func() {
+		done <- run(ctx, []string{"--backend", c.backend, "start", "N", "n-1", "-"}, read, io.Discard, &errs)
+	}()
+	if _, err := write.Write([]byte("{")); err != nil { // returns when it has been read
+		t.Fatal(err)
+	}
+	cancel(&interruptError{os.Interrupt})
+	if code := <-done; code != exitInterrupted || !strings.HasSuffix(errs.String(), "interrupted\n") {
+		t.Errorf("exit code %d, standard error %q", code, &errs)
+	}
+	if _, err := os.Stat(c.path()); err == nil {
+		t.Error("it has created the file")
 	}
 }

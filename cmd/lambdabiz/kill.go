@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"sync/atomic"
+	"sync"
 )
 
 // killer ends this process by force once the end of a chosen operation is on disk. From the moment at
@@ -13,7 +13,10 @@ import (
 type killer struct {
 	id        string // the orchestration
 	operation string // empty: nobody is killed
-	armed     atomic.Bool
+
+	mu     sync.Mutex
+	here   bool // it has ended in this process
+	onDisk bool // its end was read back
 }
 
 func newKiller(operation, prefix string) *killer {
@@ -24,27 +27,21 @@ func newKiller(operation, prefix string) *killer {
 	return &killer{id: id, operation: operation}
 }
 
-func (k *killer) chosen(id, operation string) bool {
-	return k.operation != "" && k.operation == operation && k.id == id
-}
-
-// ended is told of each operation that has ended in this process, on disk or not.
-func (k *killer) ended(id, operation string) {
-	if k.chosen(id, operation) {
-		k.armed.Store(true)
-	}
-}
-
-// hold blocks for ever when the kill is near.
-func (k *killer) hold() {
-	if k.armed.Load() {
-		select {}
-	}
-}
+// ended is told of each operation that has ended in this process, on disk or not. What the store
+// decides, the refusal of an event for one, is told after it is on disk.
+func (k *killer) ended(id, operation string) { k.learn(id, operation, &k.here) }
 
 // durable is told of each operation whose end has been read back from the store.
-func (k *killer) durable(id, operation string) {
-	if !k.chosen(id, operation) || !k.armed.Load() {
+func (k *killer) durable(id, operation string) { k.learn(id, operation, &k.onDisk) }
+
+func (k *killer) learn(id, operation string, fact *bool) {
+	if k.operation == "" || k.operation != operation || k.id != id {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	*fact = true
+	if !k.here || !k.onDisk {
 		return
 	}
 	self, err := os.FindProcess(os.Getpid())
@@ -55,4 +52,18 @@ func (k *killer) durable(id, operation string) {
 		panic(fmt.Sprintf("kill process: %v", err)) // the next best way to end at once
 	}
 	select {}
+}
+
+// near reports whether the chosen operation has ended in this process.
+func (k *killer) near() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.here
+}
+
+// hold blocks for ever when the kill is near.
+func (k *killer) hold() {
+	if k.near() {
+		select {}
+	}
 }

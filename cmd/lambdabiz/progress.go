@@ -20,6 +20,7 @@ type progress struct {
 	tracks  []*track
 	kicks   chan struct{}
 	stopped bool // the worker's end was seen
+	settled bool // the worker has told of all that has ended in this process
 
 	mu  sync.Mutex
 	ran map[[2]string]bool // orchestration and operation that ended in this process
@@ -33,6 +34,9 @@ type track struct {
 	ranNow  []string
 	before  []string // recorded when the demo began
 	told    string   // the last note
+
+	doubted  map[string]bool // operations that were found ended before this process was told so
+	doubtful bool            // the last look has found some
 }
 
 func newProgress(a *app, ids ...string) *progress {
@@ -43,7 +47,7 @@ func newProgress(a *app, ids ...string) *progress {
 	p := &progress{app: a, live: newLive(w), kicks: make(chan struct{}, 1), ran: map[[2]string]bool{}}
 	for _, id := range ids {
 		p.live.width = max(p.live.width, len(id))
-		p.tracks = append(p.tracks, &track{id: id, printed: map[string]bool{}})
+		p.tracks = append(p.tracks, &track{id: id, printed: map[string]bool{}, doubted: map[string]bool{}})
 	}
 	return p
 }
@@ -126,7 +130,7 @@ func (p *progress) recorded(operation string) bool {
 
 func (p *progress) ended() bool {
 	return !slices.ContainsFunc(p.tracks, func(t *track) bool {
-		return t.state == nil || !t.state.Status.Ended()
+		return t.state == nil || !t.state.Status.Ended() || t.doubtful
 	})
 }
 
@@ -137,18 +141,20 @@ func (p *progress) follow(ctx context.Context, s *store, k *killer, worker <-cha
 	defer ticks.Stop()
 	for {
 		if err := p.lookAll(ctx, s, k); err != nil {
+			if ctx.Err() != nil {
+				return p.interrupted(ctx)
+			}
 			return err
 		}
 		if p.ended() {
 			return nil
 		}
-		if err := p.stuck(); err != nil && !k.armed.Load() {
+		if err := p.stuck(); err != nil && !k.near() {
 			return err
 		}
 		select {
 		case <-ctx.Done():
-			p.app.notef("interrupted: what has ended is recorded, the same command continues")
-			return context.Cause(ctx)
+			return p.interrupted(ctx)
 		case err := <-worker:
 			p.stopped = true
 			if err == nil && ctx.Err() != nil {
@@ -159,6 +165,12 @@ func (p *progress) follow(ctx context.Context, s *store, k *killer, worker <-cha
 		case <-ticks.C:
 		}
 	}
+}
+
+// interrupted tells why the program may go on for a while.
+func (p *progress) interrupted(ctx context.Context) error {
+	p.app.notef("interrupted: what has ended is recorded, the same command continues; a second Ctrl-C kills")
+	return context.Cause(ctx)
 }
 
 func (p *progress) lookAll(ctx context.Context, s *store, k *killer) error {
@@ -182,15 +194,19 @@ func (p *progress) look(ctx context.Context, s *store, t *track, k *killer) erro
 		}
 		return err
 	}
-	t.state = state
+	t.state, t.doubtful = state, false
 	for _, o := range byEnd(state) {
 		if t.printed[o.ID] {
 			continue
 		}
-		t.printed[o.ID] = true
 		p.mu.Lock()
 		here := p.ran[[2]string{t.id, o.ID}]
 		p.mu.Unlock()
+		if !here && !p.settled && !t.doubted[o.ID] { // the hook may be on its way
+			t.doubted[o.ID], t.doubtful = true, true
+			continue
+		}
+		t.printed[o.ID] = true
 		what := "ran elsewhere"
 		if here {
 			what = "ran now"
@@ -210,7 +226,7 @@ func (p *progress) note(t *track) {
 	text := ""
 	switch s := t.state; {
 	case s.Status.Ended():
-	case s.Blocked != nil:
+	case s.Blocked != nil && s.Blocked.Times > 0: // else only our own worker is not there yet
 		text = "is blocked: " + blockedText(s.Blocked)
 	case s.Paused:
 		text = "is paused: lambdabiz resume " + s.ID

@@ -24,7 +24,7 @@ func raiseCommand(a *app) *cobra.Command {
 		Args:              takes(2, "ID", "EVENT", "PAYLOAD"),
 		ValidArgsFunction: completeIDs(a, true),
 		RunE: func(c *cobra.Command, args []string) error {
-			payload, err := a.payload("PAYLOAD", args[2:])
+			payload, err := a.payload(c.Context(), "PAYLOAD", args[2:])
 			if err != nil {
 				return err
 			}

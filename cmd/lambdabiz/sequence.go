@@ -31,7 +31,7 @@ type OperationResult struct {
 // SequenceInput is the input of Sequence3.
 type SequenceInput struct {
 	Numbers
-	Timer string `json:",omitempty"` // how long 30SecTimer takes; 30 s when it is empty
+	Timer string `json:",omitempty"` //nolint:tagliatelle // how long 30SecTimer takes; 30 s when it is empty
 }
 
 // The tasks of Sequence3.

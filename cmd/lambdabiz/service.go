@@ -131,7 +131,7 @@ func readEmployee(w http.ResponseWriter, r *http.Request) (Employee, bool) {
 func answer(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // the caller is gone, and will ask again
+	_ = json.NewEncoder(w).Encode(v) //nolint:errchkjson // the caller is gone, and will ask again
 }
 
 // addressOf returns where a service with a recorded URL must listen, and false if it is not one that
@@ -155,8 +155,7 @@ func openService(ctx context.Context, recorded *ServiceInput) (*service, error) 
 		return nil, nil //nolint:nilnil // it is called where it is
 	}
 	s, err := startService(ctx, address)
-	var op *net.OpError
-	if errors.As(err, &op) {
+	if _, ok := errors.AsType[*net.OpError](err); ok {
 		return nil, fmt.Errorf("%w: a started %s calls its service there; end the program that has the "+
 			"port (another demo?), or use another --id", err, serviceName)
 	}

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -36,7 +37,7 @@ func TestMain(m *testing.M) {
 		build = append(build, "-race")
 	}
 	code := 1
-	if text, err := exec.Command("go", append(build, ".")...).CombinedOutput(); err != nil {
+	if text, err := exec.CommandContext(context.Background(), "go", append(build, ".")...).CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, text)
 	} else {
 		code = m.Run()
@@ -56,20 +57,34 @@ func setup(t *testing.T) *cli {
 	return &cli{t, "sqlite:" + filepath.Join(t.TempDir(), "test.db")}
 }
 
-// answer is what a call came to.
+// result is what a call came to.
 type result struct {
 	out, errs string
 	code      int
 }
 
-// call runs the program inside this process.
+// call runs the program to its end.
 func (c *cli) call(args ...string) result { return c.callWith("", args...) }
 
 func (c *cli) callWith(input string, args ...string) result {
 	c.t.Helper()
 	var out, errs bytes.Buffer
-	code := run(c.t.Context(), append([]string{"--backend", c.backend}, args...), strings.NewReader(input), &out, &errs)
-	return result{out.String(), errs.String(), code}
+	cmd := command(c.t.Context(), append([]string{"--backend", c.backend}, args...)...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &errs
+	var exit *exec.ExitError
+	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
+		c.t.Fatal(err)
+	}
+	return result{out.String(), errs.String(), cmd.ProcessState.ExitCode()}
+}
+
+// command is the program as a process, without what the environment of the tests says.
+func command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, backendEnv+"=") })
+	// A program with the race detector sleeps for a second before it exits, unless told.
+	cmd.Env = append(cmd.Env, "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
+	return cmd
 }
 
 // must is call, for calls that have to succeed.
@@ -157,7 +172,7 @@ func (c *cli) start(args ...string) *process {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // against hanging
 	c.t.Cleanup(cancel)
 	p := &process{t: c.t, lines: make(chan string, 1000)}
-	p.cmd = exec.CommandContext(ctx, binary, append([]string{"--backend", c.backend}, args...)...)
+	p.cmd = command(ctx, append([]string{"--backend", c.backend}, args...)...)
 	read, write := io.Pipe()
 	p.cmd.Stdout, p.cmd.Stderr = write, write
 	if err := p.cmd.Start(); err != nil {
@@ -224,7 +239,12 @@ func (p *process) ends(code int) string {
 
 func (p *process) interrupt() {
 	p.t.Helper()
-	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+	p.signal(os.Interrupt)
+}
+
+func (p *process) signal(s os.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
 		p.t.Fatal(err)
 	}
 }

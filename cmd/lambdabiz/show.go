@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -53,7 +54,18 @@ func showText(s *lambdabiz.State) string {
 		}
 		text += "\n" + t.String()
 	}
+	if s.Blocked != nil && s.Blocked.Detail != "" {
+		text += "\nblocked at\n" + indented(s.Blocked.Detail)
+	}
 	return text
+}
+
+func indented(lines string) string {
+	var text strings.Builder
+	for line := range strings.Lines(lines) {
+		text.WriteString("  " + strings.TrimRight(clean(line), " ") + "\n")
+	}
+	return text.String()
 }
 
 func headTable(s *lambdabiz.State) *table {
@@ -87,7 +99,7 @@ func headTable(s *lambdabiz.State) *table {
 		t.row("deadline", timeCell(s.Deadline))
 	}
 	if s.Worker != 0 {
-		t.row("worker", fmt.Sprint(s.Worker))
+		t.row("worker", strconv.FormatInt(s.Worker, 10))
 	}
 	if !s.WakeAt.IsZero() && !s.Status.Ended() {
 		t.row("wakes", timeCell(s.WakeAt))
@@ -122,6 +134,9 @@ func blockedText(b *lambdabiz.Blocked) string {
 	if b.Times > 1 {
 		text += fmt.Sprintf(", %d times", b.Times)
 	}
+	if !b.RetryAt.IsZero() {
+		text += ", tried again at " + timeCell(b.RetryAt)
+	}
 	return text
 }
 
@@ -141,7 +156,7 @@ func operationTable(ops []lambdabiz.Operation) *table {
 		if !o.EndedAt.IsZero() && !o.StartedAt.IsZero() {
 			took = short(o.EndedAt.Sub(o.StartedAt))
 		}
-		t.row(o.ID, o.Kind.String(), orDash(o.Name), o.Status.String(), fmt.Sprint(o.Attempts),
+		t.row(o.ID, o.Kind.String(), orDash(o.Name), o.Status.String(), strconv.Itoa(o.Attempts),
 			timeCell(o.StartedAt), took, operationOutcome(o))
 	}
 	return t

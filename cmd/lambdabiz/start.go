@@ -80,7 +80,7 @@ func (a *app) start(ctx context.Context, f *startFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	input, err := a.payload("INPUT", args[2:])
+	input, err := a.payload(ctx, "INPUT", args[2:])
 	if err != nil {
 		return err
 	}

@@ -145,7 +145,7 @@ func (b *bench) spawn(a args) *process {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	cmd := exec.Command(os.Args[0]) //nolint:gosec // itself
+	cmd := exec.Command(os.Args[0]) //nolint:noctx // a test says itself how its processes end
 	cmd.Env = append(os.Environ(), childVariable+"="+string(text),
 		"GORACE=atexit_sleep_ms=0") // or the race detector keeps every child for a second
 	p := &process{b: b, name: a.Name, cmd: cmd, changed: make(chan struct{}), exited: make(chan struct{})}

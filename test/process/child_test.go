@@ -37,7 +37,7 @@ func runChild(a args) {
 	c := &child{args: a, latches: map[string]chan struct{}{}, orders: make(chan []string, 1000)}
 	self = c
 	c.ctx, c.stop = signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(c.ctx, func() { c.say("stopping") })
+	context.AfterFunc(c.ctx, func() { c.sayf("stopping") })
 	for _, name := range a.Let {
 		c.let(name)
 	}
@@ -56,8 +56,8 @@ func (c *child) must(what string, err error) {
 	}
 }
 
-// say prints one line for the parent.
-func (c *child) say(format string, a ...any) {
+// sayf prints one line for the parent.
+func (c *child) sayf(format string, a ...any) {
 	c.printing.Lock()
 	defer c.printing.Unlock()
 	fmt.Printf(format+"\n", a...)
@@ -156,7 +156,7 @@ func workRole(c *child) {
 	}()
 	err := e.Run(c.ctx)
 	c.must("close", e.Close())
-	c.say("stopped %v", err)
+	c.sayf("stopped %v", err)
 	os.Exit(0)
 }
 
@@ -167,13 +167,13 @@ func (c *child) startAndWait(e *lambdabiz.Engine, id, input string) {
 		return
 	}
 	c.must("start "+id, err)
-	c.say("started %s %s", id, run.RunID())
+	c.sayf("started %s %s", id, run.RunID())
 	out, err := run.Result(c.ctx)
 	switch {
 	case c.ctx.Err() != nil:
 	case err != nil:
-		c.say("failed %s %v", id, err)
+		c.sayf("failed %s %v", id, err)
 	default:
-		c.say("ended %s %s", id, out)
+		c.sayf("ended %s %s", id, out)
 	}
 }

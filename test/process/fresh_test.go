@@ -8,7 +8,7 @@ import (
 
 // freshRole opens the file when the parent says so, and runs one orchestration on it.
 func freshRole(c *child) {
-	c.say("loaded")
+	c.sayf("loaded")
 	<-c.latch("go")
 	e, backend := c.engine()
 	done := make(chan error, 1)

@@ -17,7 +17,7 @@ func handRole(c *child) {
 	c.must("create", err)
 	err = o.Start("by hand")
 	if errors.Is(err, lambdabiz.ErrClosed) {
-		c.say("over")
+		c.sayf("over")
 	} else {
 		c.must("start", err)
 	}
@@ -38,14 +38,14 @@ func handRole(c *child) {
 	for _, operation := range operations {
 		result, err := operation.run(operation.id)
 		if err != nil {
-			c.say("error %s fenced=%v %v", operation.id, errors.Is(err, lambdabiz.ErrFenced), err)
+			c.sayf("error %s fenced=%v %v", operation.id, errors.Is(err, lambdabiz.ErrFenced), err)
 			os.Exit(0)
 		}
-		c.say("did %s %s", operation.id, result)
+		c.sayf("did %s %s", operation.id, result)
 		<-c.latch("after-" + operation.id)
 	}
 	c.must("complete", o.Complete("all done"))
-	c.say("completed")
+	c.sayf("completed")
 	c.must("close", e.Close())
 	os.Exit(0)
 }

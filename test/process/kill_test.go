@@ -56,11 +56,11 @@ func orderID(n int) string { return fmt.Sprintf("order-%d", n) }
 
 func newKilling(t *testing.T) *killing {
 	t.Helper()
-	seed := uint64(setting(t, "LAMBDABIZ_KILL_SEED", int(time.Now().UnixNano()))) //nolint:gosec // any number will do
+	seed := uint64(setting(t, "LAMBDABIZ_KILL_SEED", int(time.Now().UnixNano())))
 	t.Logf("LAMBDABIZ_KILL_SEED=%d", seed)
 	return &killing{
 		ledger: newLedger(setup(t)),
-		random: rand.New(rand.NewPCG(seed, 0)), //nolint:gosec // it must be repeatable
+		random: rand.New(rand.NewPCG(seed, 0)), // it must be repeatable
 	}
 }
 
@@ -112,17 +112,17 @@ func TestStoppedWorkersCutNothing(t *testing.T) {
 		k.liveOn(k.random.IntN(100))
 		p.stop()
 		if code := p.awaitExit(); code != 0 {
-			k.fault("%s ended with exit code %d", p.name, code)
+			k.faultf("%s ended with exit code %d", p.name, code)
 		}
 		k.acknowledge(p)
 		k.check()
 		for _, crashed := range p.claimsAfterCrash() {
-			k.fault("the orderly end of a worker counts as a crash: claimed %s", crashed)
+			k.faultf("the orderly end of a worker counts as a crash: claimed %s", crashed)
 		}
 	}
 	k.finish()
 	if k.cut > 0 {
-		k.fault("%d bodies began, and their results are not recorded", k.cut)
+		k.faultf("%d bodies began, and their results are not recorded", k.cut)
 	}
 	for _, fault := range k.faults {
 		t.Error(fault)
@@ -198,12 +198,12 @@ func (k *killing) finish() {
 			k.raiseIfOpen(id)
 		}
 		if got, want := k.result(id), orderResult(n); got != want {
-			k.fault("%s ended with %q, want %q", id, got, want)
+			k.faultf("%s ended with %q, want %q", id, got, want)
 		}
 	}
 	p.stop()
 	if code := p.awaitExit(); code != 0 {
-		k.fault("the last worker ended with exit code %d", code)
+		k.faultf("the last worker ended with exit code %d", code)
 	}
 	k.acknowledge(p)
 	clear(k.settled) // the last check looks at everything

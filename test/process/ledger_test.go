@@ -45,7 +45,7 @@ func newLedger(b *bench) *ledger {
 	}
 }
 
-func (l *ledger) fault(format string, a ...any) {
+func (l *ledger) faultf(format string, a ...any) {
 	l.faults = append(l.faults, fmt.Sprintf(format, a...))
 }
 
@@ -55,7 +55,7 @@ func (l *ledger) acknowledge(p *process) {
 	for _, line := range started {
 		id, runID, _ := strings.Cut(line, " ")
 		if known := l.runIDs[id]; known != "" && known != runID {
-			l.fault("the start of %s was acknowledged as run %s, before as %s", id, runID, known)
+			l.faultf("the start of %s was acknowledged as run %s, before as %s", id, runID, known)
 		}
 		l.runIDs[id] = runID
 	}
@@ -65,7 +65,7 @@ func (l *ledger) acknowledge(p *process) {
 		l.outcomes[id] = result
 	}
 	if failed, _ := p.find("failed"); len(failed) > 0 {
-		l.fault("failed: %v", failed)
+		l.faultf("failed: %v", failed)
 	}
 	recorded, _ := p.find("recorded")
 	for _, line := range recorded {
@@ -96,7 +96,7 @@ func (l *ledger) check() {
 	runs := l.allRuns()
 	for id := range l.runIDs {
 		if l.moves[id] == nil {
-			l.fault("the start of %s was acknowledged, and it is not there", id)
+			l.faultf("the start of %s was acknowledged, and it is not there", id)
 		}
 	}
 	done := map[string]bool{}
@@ -117,7 +117,7 @@ func (l *ledger) check() {
 	}
 	for operation := range l.finished {
 		if id, _, _ := strings.Cut(operation, " "); looked[id] && !done[operation] {
-			l.fault("%s was acknowledged as recorded, and is not", operation)
+			l.faultf("%s was acknowledged as recorded, and is not", operation)
 		}
 	}
 	for _, e := range l.newEffects() { // while the file was read: before or after, nobody knows
@@ -164,13 +164,13 @@ func (l *ledger) checkRepeats(effects []effect) {
 		}
 		operation := e.operation()
 		if !l.finished[operation].ended.IsZero() {
-			l.fault("the body of %s began again after its result was recorded", operation)
+			l.faultf("the body of %s began again after its result was recorded", operation)
 		}
 		if known := l.keys[operation]; known != "" && known != e.key {
-			l.fault("%s was repeated with the key %s, before %s", operation, e.key, known)
+			l.faultf("%s was repeated with the key %s, before %s", operation, e.key, known)
 		}
 		if e.attempt != 1 {
-			l.fault("%s was repeated as attempt %d", operation, e.attempt)
+			l.faultf("%s was repeated as attempt %d", operation, e.attempt)
 		}
 		l.note(e)
 	}
@@ -182,7 +182,7 @@ func (l *ledger) note(e effect) {
 	}
 	life := fmt.Sprintf("%d %s", e.pid, e.operation())
 	if l.byLife[life] {
-		l.fault("the body of %s began twice in one process", e.operation())
+		l.faultf("the body of %s began twice in one process", e.operation())
 	}
 	l.byLife[life], l.begun[e.operation()], l.keys[e.operation()] = true, true, e.key
 }
@@ -192,24 +192,24 @@ func (l *ledger) checkRun(id string, done map[string]bool) {
 	l.t.Helper()
 	s := l.state(id)
 	if known := l.runIDs[id]; known != "" && s.RunID != known {
-		l.fault("%s is run %s, it was acknowledged as %s", id, s.RunID, known)
+		l.faultf("%s is run %s, it was acknowledged as %s", id, s.RunID, known)
 	}
 	if want := l.outcomes[id]; want != "" && string(s.Result) != want {
-		l.fault("%s has the result %s, acknowledged was %s", id, s.Result, want)
+		l.faultf("%s has the result %s, acknowledged was %s", id, s.Result, want)
 	}
 	// The kills make crash loops. A run that is taken for one must go on by itself.
 	if s.Blocked != nil && !strings.Contains(s.Blocked.Reason, "workers in a row died") {
-		l.fault("%s is blocked: %s", id, s.Blocked.Reason)
+		l.faultf("%s is blocked: %s", id, s.Blocked.Reason)
 	}
 	paths := map[string]bool{}
 	consumed := false
 	for _, o := range s.Operations {
 		if paths[o.ID] {
-			l.fault("%s has two records of %s", id, o.ID)
+			l.faultf("%s has two records of %s", id, o.ID)
 		}
 		paths[o.ID] = true
 		if o.Attempts > 1 {
-			l.fault("%s %s has %d attempts", id, o.ID, o.Attempts)
+			l.faultf("%s %s has %d attempts", id, o.ID, o.Attempts)
 		}
 		if o.Status == lambdabiz.StatusSucceeded {
 			consumed = consumed || o.Kind == lambdabiz.KindEvent
@@ -224,17 +224,17 @@ func (l *ledger) checkRun(id string, done map[string]bool) {
 // checkEvents: of an acknowledged event, raised many times with one key, there is one.
 func (l *ledger) checkEvents(id string, consumed bool, left int) {
 	if l.approved[id] && !consumed && left != 1 {
-		l.fault("%s: of one acknowledged event %d are left, and none is consumed", id, left)
+		l.faultf("%s: of one acknowledged event %d are left, and none is consumed", id, left)
 	}
 	if consumed && left > 0 {
-		l.fault("%s: an event with the key of the one that is consumed has come again", id)
+		l.faultf("%s: an event with the key of the one that is consumed has come again", id)
 	}
 }
 
 func (l *ledger) keep(operation string, now seen) {
 	before := l.finished[operation]
 	if !before.ended.IsZero() && before != now {
-		l.fault("the record of %s was %v and is %v", operation, before, now)
+		l.faultf("the record of %s was %v and is %v", operation, before, now)
 	}
 	l.finished[operation] = now
 }
@@ -250,7 +250,7 @@ func (l *ledger) checkBarrier(id string, done map[string]bool) {
 			}
 			for _, earlier := range before {
 				if !done[id+" "+earlier] {
-					l.fault("%s began the body of %s before the result of %s was on disk", id, path, earlier)
+					l.faultf("%s began the body of %s before the result of %s was on disk", id, path, earlier)
 				}
 			}
 		}

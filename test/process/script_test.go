@@ -105,7 +105,7 @@ var errOnce = errors.New("the first attempt fails")
 func body(ctx context.Context, m move) (string, error) {
 	info, _ := lambdabiz.TaskInfoFrom(ctx)
 	self.record("begin", info)
-	self.say("body %s %s", info.OrchestrationID, info.OperationID)
+	self.sayf("body %s %s", info.OrchestrationID, info.OperationID)
 	if m.Hold != "" {
 		done := ctx.Done()
 		if m.Deaf {

@@ -37,7 +37,7 @@ func openTraced(c *child) *tracer {
 func (t *tracer) quiet(loud <-chan struct{}) {
 	t.gate.Lock()
 	defer t.gate.Unlock()
-	t.c.say("quiet")
+	t.c.sayf("quiet")
 	<-loud
 }
 
@@ -51,7 +51,7 @@ func (t *tracer) Join(ctx context.Context, w lambdabiz.WorkerInfo) (int64, error
 	number, err := t.Backend.Join(ctx, w)
 	if err == nil {
 		t.ready.Store(false)
-		t.c.say("joined %d", number)
+		t.c.sayf("joined %d", number)
 	}
 	return number, err
 }
@@ -65,7 +65,7 @@ func (t *tracer) Leave(ctx context.Context, worker, beat int64) error {
 	defer t.pass()()
 	err := t.Backend.Leave(ctx, worker, beat)
 	if err == nil && beat >= 0 {
-		t.c.say("buried %d", worker)
+		t.c.sayf("buried %d", worker)
 	}
 	return err
 }
@@ -78,7 +78,7 @@ func (t *tracer) Workers(ctx context.Context) ([]lambdabiz.WorkerRecord, error) 
 func (t *tracer) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabiz.Claims, error) {
 	defer t.pass()()
 	if r.Hand == "" && t.ready.CompareAndSwap(false, true) {
-		t.c.say("ready")
+		t.c.sayf("ready")
 		t.once.Do(func() { close(t.works) })
 	}
 	claims, err := t.Backend.Claim(ctx, r)
@@ -86,7 +86,7 @@ func (t *tracer) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabiz
 		if run := &claims.Runs[i]; t.c.Sabotage == "amnesiac" {
 			run.Operations = slices.DeleteFunc(run.Operations, isEndedBody)
 		}
-		t.c.say("claimed %s crashes %d", claims.Runs[i].ID, claims.Runs[i].Crashes)
+		t.c.sayf("claimed %s crashes %d", claims.Runs[i].ID, claims.Runs[i].Crashes)
 	}
 	return claims, err
 }
@@ -99,7 +99,7 @@ func (t *tracer) Load(ctx context.Context, id, runID string) (*lambdabiz.Record,
 func (t *tracer) Commit(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
 	for _, c := range batch {
 		for i := range c.Operations {
-			t.c.say("trying %s %s %s", c.Run.ID, c.Operations[i].ID, c.Operations[i].Status)
+			t.c.sayf("trying %s %s %s", c.Run.ID, c.Operations[i].ID, c.Operations[i].Status)
 		}
 	}
 	defer t.pass()()
@@ -126,23 +126,23 @@ func (t *tracer) tell(c *lambdabiz.Commit, v *lambdabiz.Verdict) {
 	}
 	switch {
 	case errors.Is(v.Err, lambdabiz.ErrStale):
-		t.c.say("stale %s", c.Run.ID) // newer messages come first
+		t.c.sayf("stale %s", c.Run.ID) // newer messages come first
 		return
 	case v.Err != nil:
-		t.c.say("refused %s %v", c.Run.ID, v.Err)
+		t.c.sayf("refused %s %v", c.Run.ID, v.Err)
 		return
 	}
 	for i := range c.Operations {
 		o := &c.Operations[i]
-		t.c.say("recorded %s %s %s", c.Run.ID, o.ID, o.Status)
+		t.c.sayf("recorded %s %s %s", c.Run.ID, o.ID, o.Status)
 	}
 	switch {
 	case c.Close != nil:
-		t.c.say("closed %s %s", c.Run.ID, c.Close.Status)
+		t.c.sayf("closed %s %s", c.Run.ID, c.Close.Status)
 	case c.Release != nil && c.Release.Blocked != nil:
-		t.c.say("blocked %s %s", c.Run.ID, c.Release.Blocked.Reason)
+		t.c.sayf("blocked %s %s", c.Run.ID, c.Release.Blocked.Reason)
 	case c.Release != nil:
-		t.c.say("released %s", c.Run.ID)
+		t.c.sayf("released %s", c.Run.ID)
 	}
 }
 

@@ -2,7 +2,6 @@ package lambdabiz
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"testing"
 	"time"
@@ -16,8 +15,8 @@ func (noBackend) Commit(_ context.Context, batch []*Commit) ([]Verdict, error) {
 }
 
 // What arrives between the claim and the first moment of the run's goroutine hides what came with the claim.
-func TestReviewMessagesThatOvertakeTheStart(t *testing.T) {
-	e, err := New(noBackend{}, Config{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+func TestMessagesThatOvertakeTheStart(t *testing.T) {
+	e, err := New(noBackend{}, Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

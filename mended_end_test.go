@@ -14,10 +14,10 @@ import (
 )
 
 // Who started a run in this process hears of its termination at once.
-func TestReviewResultOfATerminatedRun(t *testing.T) {
+func TestResultOfATerminatedRun(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
-			return lambdabiz.Step(o, "s", func(context.Context) (int, error) { time.Sleep(time.Hour); return 1, nil })
+			return lambdabiz.Step(o, "s", func(context.Context) (int, error) { time.Sleep(10 * time.Minute); return 1, nil })
 		})
 		e, _ := b.worker(d)
 		run := start(b, e, d, "x", 0)
@@ -30,13 +30,13 @@ func TestReviewResultOfATerminatedRun(t *testing.T) {
 			t.Error(err)
 		}
 		cancel()
-		time.Sleep(2 * time.Hour)
+		time.Sleep(20 * time.Minute)
 	})
 }
 
 // Complete returns when the outcome is durable, the second call too.
-func TestReviewCompleteTwiceAtOnce(t *testing.T) {
-	reviewOn(t, func(t *testing.T, b *bench) {
+func TestCompleteTwiceAtOnce(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
 		var d atomic.Int64
 		inner := b.backend
 		b.backend = &proxy{Backend: inner, commit: func(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
@@ -65,7 +65,7 @@ func TestReviewCompleteTwiceAtOnce(t *testing.T) {
 }
 
 // A time-out that is over before it begins is over, and not none at all.
-func TestReviewNegativeTimeouts(t *testing.T) {
+func TestNegativeTimeouts(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (string, error) {
 			_, err := lambdabiz.WaitForEvent[int](o, "e", lambdabiz.Timeout(-time.Second))
@@ -81,9 +81,9 @@ func TestReviewNegativeTimeouts(t *testing.T) {
 }
 
 // Start by workers of an id that is driven by hand is an error, even when the names agree.
-func TestReviewStartOfAnIDThatIsDrivenByHand(t *testing.T) {
-	reviewOn(t, func(t *testing.T, b *bench) {
-		d := lambdabiz.Define("same", func(o lambdabiz.Context, _ int) (int, error) { return 1, nil })
+func TestStartOfAnIDThatIsDrivenByHand(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
+		d := lambdabiz.Define("same", func(_ lambdabiz.Context, _ int) (int, error) { return 1, nil })
 		e, _ := b.worker(d)
 		o, err := e.Create(b.ctx, "same")
 		if err != nil {
@@ -98,19 +98,19 @@ func TestReviewStartOfAnIDThatIsDrivenByHand(t *testing.T) {
 	}, "memory", "sqlite")
 }
 
-// Everything at once, with a store that fails before and after.
-func TestReviewChaos(t *testing.T) {
-	seeds := 12
-	if testing.Short() {
-		seeds = 2
-	}
-	for seed := range seeds {
+// randomPrograms is how many seeds TestRandomProgramsOnEveryHome takes on each home. More find more.
+const randomPrograms = 3
+
+// Everything at once, with a store that fails before and after. The seed is in the name of the subtest.
+func TestRandomProgramsOnEveryHome(t *testing.T) {
+	t.Parallel()
+	for seed := range randomPrograms {
 		for i, name := range []string{"memory", "memory, a commit ends the claim", "memory, and performs timers", "sqlite"} {
-			if name == "sqlite" && seed > 2 {
-				continue
+			if name == "sqlite" && seed > 0 {
+				continue // it takes the longest
 			}
 			t.Run(fmt.Sprint("seed ", seed, " ", i), func(t *testing.T) {
-				reviewOn(t, func(t *testing.T, b *bench) { chaos(t, b, uint64(seed)) }, name)
+				onHomes(t, func(t *testing.T, b *bench) { chaos(t, b, uint64(seed)) }, name)
 			})
 		}
 	}
@@ -179,7 +179,8 @@ func chaos(t *testing.T, b *bench, seed uint64) {
 					return 0, err
 				}
 				if n == 2 {
-					if w, err := lambdabiz.CallChild(o, "c", child, n, lambdabiz.ChildID(fmt.Sprint(o.ID(), ".", round))); err != nil || w != n {
+					id := lambdabiz.ChildID(fmt.Sprint(o.ID(), ".", round))
+					if w, err := lambdabiz.CallChild(o, "c", child, n, id); err != nil || w != n {
 						return 0, fmt.Errorf("child: %d, %w", w, err)
 					}
 				}
@@ -271,7 +272,8 @@ func chaos(t *testing.T, b *bench, seed uint64) {
 		id := fmt.Sprint("d", i)
 		if v, err := lambdabiz.Get(client, d, id).Result(ctx); v != 10 || err != nil {
 			s := b.state(client, id)
-			t.Errorf("%s: %d, %v; round %s worker %d blocked %+v waits %+v events %d", id, v, err, s.Input, s.Worker, s.Blocked, s.WaitingFor, len(s.Events))
+			t.Errorf("%s: %d, %v; round %s worker %d blocked %+v waits %+v events %d",
+				id, v, err, s.Input, s.Worker, s.Blocked, s.WaitingFor, len(s.Events))
 		}
 	}
 	seen, err := lambdabiz.Get(client, sink, "sink").Result(ctx)
@@ -290,8 +292,8 @@ func chaos(t *testing.T, b *bench, seed uint64) {
 }
 
 // Due times are rounded up to microseconds: the engine's clock has no more, and would never reach them.
-func TestReviewDueTimesHaveMicroseconds(t *testing.T) {
-	reviewOn(t, func(t *testing.T, b *bench) {
+func TestDueTimesHaveMicroseconds(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
 		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
 			lambdabiz.Go(o, "a", func(o lambdabiz.Context) (int, error) { return 1, lambdabiz.Sleep(o, "s", time.Hour+1500) })
 			lambdabiz.Go(o, "b", func(o lambdabiz.Context) (int, error) {
@@ -314,9 +316,9 @@ func TestReviewDueTimesHaveMicroseconds(t *testing.T) {
 }
 
 // A loop that calls a child in each of its runs.
-func TestReviewChildInEveryRunOfALoop(t *testing.T) {
+func TestChildInEveryRunOfALoop(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
-		c := lambdabiz.Define("C", func(o lambdabiz.Context, n int) (int, error) { return n, nil })
+		c := lambdabiz.Define("C", func(_ lambdabiz.Context, n int) (int, error) { return n, nil })
 		d := lambdabiz.Define("D", func(o lambdabiz.Context, n int) (int, error) {
 			if v, err := lambdabiz.CallChild(o, "c", c, n); err != nil || v == 3 {
 				return v, err
@@ -332,8 +334,8 @@ func TestReviewChildInEveryRunOfALoop(t *testing.T) {
 
 // Where a commit ends the claim, a wait whose time is over when a fresh copy of the run comes to it ends in
 // that claim: the next one may come to another worker, which begins afresh too.
-func TestReviewTimeOutInAFreshClaim(t *testing.T) {
-	reviewOn(t, func(t *testing.T, b *bench) {
+func TestTimeOutInAFreshClaim(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
 		inner := b.backend
 		b.backend = &proxy{Backend: inner, commit: func(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
 			time.Sleep(10 * time.Millisecond)
@@ -360,10 +362,10 @@ func TestReviewTimeOutInAFreshClaim(t *testing.T) {
 	}, "memory, a commit ends the claim")
 }
 
-// reviewSlow is an input that takes its time to encode.
-type reviewSlow int
+// slowInput is an input that takes its time to encode.
+type slowInput int
 
-func (n reviewSlow) MarshalJSON() ([]byte, error) {
+func (n slowInput) MarshalJSON() ([]byte, error) {
 	if n > 0 {
 		time.Sleep(time.Second)
 	}
@@ -371,11 +373,11 @@ func (n reviewSlow) MarshalJSON() ([]byte, error) {
 }
 
 // A message that comes while the outcome is encoded.
-func TestReviewCancelWhileTheOutcomeIsEncoded(t *testing.T) {
-	reviewOn(t, func(t *testing.T, b *bench) {
-		d := lambdabiz.Define("D", func(o lambdabiz.Context, n reviewSlow) (int, error) {
+func TestCancelWhileTheOutcomeIsEncoded(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, n slowInput) (int, error) {
 			if n == 0 {
-				return 0, lambdabiz.ContinueAsNew(o, reviewSlow(1))
+				return 0, lambdabiz.ContinueAsNew(o, slowInput(1))
 			}
 			return 1, nil
 		})
@@ -390,7 +392,7 @@ func TestReviewCancelWhileTheOutcomeIsEncoded(t *testing.T) {
 }
 
 // Pause while code waits and while a body runs; Resume goes on with everything.
-func TestReviewPauseAndResume(t *testing.T) {
+func TestPauseAndResume(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		var bodies atomic.Int64
 		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {

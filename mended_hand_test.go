@@ -13,15 +13,17 @@ import (
 )
 
 // Several callers drive the same run by hand, each for a short time.
-func TestReviewByHandManyCallers(t *testing.T) {
+func TestManyCallersDriveOneRunByHand(t *testing.T) {
 	for seed := range 8 {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			reviewOn(t, func(t *testing.T, b *bench) {
+			onHomes(t, func(t *testing.T, b *bench) {
 				rng := rand.New(rand.NewPCG(uint64(seed), 2))
 				var mu sync.Mutex
 				roll := func(n int) int { mu.Lock(); defer mu.Unlock(); return rng.IntN(n) }
 				inner := b.backend
-				b.backend = &proxy{Backend: inner, commit: func(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
+				b.backend = &proxy{Backend: inner, commit: func(
+					ctx context.Context, batch []*lambdabiz.Commit,
+				) ([]lambdabiz.Verdict, error) {
 					time.Sleep(time.Duration(roll(20)) * time.Millisecond)
 					return inner.Commit(ctx, batch)
 				}}
@@ -47,7 +49,7 @@ func TestReviewByHandManyCallers(t *testing.T) {
 						return errors.Is(err, lambdabiz.ErrClosed), err
 					}
 					for i := range 6 {
-						v, err := lambdabiz.Step(o, fmt.Sprint("s", i), func(ctx context.Context) (int, error) {
+						v, err := lambdabiz.Step(o, fmt.Sprint("s", i), func(_ context.Context) (int, error) {
 							time.Sleep(time.Duration(roll(200)) * time.Millisecond)
 							mu.Lock()
 							defer mu.Unlock()
@@ -100,7 +102,8 @@ func TestReviewByHandManyCallers(t *testing.T) {
 							if done && (err == nil || errors.Is(err, lambdabiz.ErrClosed)) {
 								return
 							}
-							if !errors.Is(err, lambdabiz.ErrWaiting) && !errors.Is(err, lambdabiz.ErrFenced) && !errors.Is(err, context.DeadlineExceeded) {
+							if !errors.Is(err, lambdabiz.ErrWaiting) && !errors.Is(err, lambdabiz.ErrFenced) &&
+								!errors.Is(err, context.DeadlineExceeded) {
 								t.Errorf("%v", err)
 							}
 							time.Sleep(time.Duration(roll(3000)) * time.Millisecond)

@@ -11,14 +11,14 @@ import (
 	"github.com/lambdabiz/lambdabiz"
 )
 
-// reviewCodec fails, or panics, for one type: a codec that encrypts may do so for any.
-type reviewCodec struct {
+// failingCodec fails, or panics, for one type: a codec that encrypts may do so for any.
+type failingCodec struct {
 	lambdabiz.JSONCodec
 	bad   string
 	panic bool
 }
 
-func (c reviewCodec) Encode(v any) (lambdabiz.Payload, error) {
+func (c failingCodec) Encode(v any) (lambdabiz.Payload, error) {
 	if strings.Contains(fmt.Sprintf("%T %v", v, v), c.bad) {
 		if c.panic {
 			panic("no key")
@@ -29,19 +29,19 @@ func (c reviewCodec) Encode(v any) (lambdabiz.Payload, error) {
 }
 
 // A codec that cannot encode what the engine itself records must not leave the run locked.
-func TestReviewACodecThatFails(t *testing.T) {
-	c := lambdabiz.Define("C", func(o lambdabiz.Context, n int) (int, error) { return n, nil })
+func TestCodecThatFailsLeavesNoRunLocked(t *testing.T) {
+	c := lambdabiz.Define("C", func(_ lambdabiz.Context, n int) (int, error) { return n, nil })
 	race := func(o lambdabiz.Context, _ int) (int, error) {
 		f := lambdabiz.Go(o, "f", func(o lambdabiz.Context) (int, error) { return lambdabiz.Step(o, "s", one) })
 		return lambdabiz.Race(o, "r", f)
 	}
 	child := func(o lambdabiz.Context, _ int) (int, error) { return lambdabiz.CallChild(o, "c", c, 1) }
 	for name, test := range map[string]struct {
-		codec reviewCodec
+		codec failingCodec
 		code  func(o lambdabiz.Context, _ int) (int, error)
 	}{
-		"race, error": {reviewCodec{bad: "raceResult"}, race}, "race, panic": {reviewCodec{bad: "raceResult", panic: true}, race},
-		"child, error": {reviewCodec{bad: "string x.c"}, child}, "child, panic": {reviewCodec{bad: "string x.c", panic: true}, child},
+		"race, error": {failingCodec{bad: "raceResult"}, race}, "race, panic": {failingCodec{bad: "raceResult", panic: true}, race},
+		"child, error": {failingCodec{bad: "string x.c"}, child}, "child, panic": {failingCodec{bad: "string x.c", panic: true}, child},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := &bench{t: t, backend: homes[0].open(t), logs: &logBuffer{}, ctx: t.Context()}
@@ -64,8 +64,8 @@ func TestReviewACodecThatFails(t *testing.T) {
 }
 
 // An event that arrives between the commit of a start, which claims the run, and its adoption.
-func TestReviewEventBeforeTheAdoption(t *testing.T) {
-	reviewOn(t, func(t *testing.T, b *bench) {
+func TestEventBeforeTheAdoption(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
 		inner := b.backend
 		other := b.engine(lambdabiz.Config{})
 		b.backend = &proxy{Backend: inner, commit: func(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {

@@ -17,8 +17,8 @@ import (
 )
 
 // An effect begins only when every result that any branch was given before is durable, after a backoff too.
-func TestReviewTheBarrierAfterABackoff(t *testing.T) {
-	reviewOn(t, func(t *testing.T, b *bench) {
+func TestEffectAfterABackoffWaitsForWhatWasGiven(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
 		var mu sync.Mutex
 		durable := map[string]bool{}
 		inner := b.backend
@@ -69,7 +69,7 @@ func TestReviewTheBarrierAfterABackoff(t *testing.T) {
 	}, "memory")
 }
 
-func TestReviewTimersAtTheEndsOfTime(t *testing.T) {
+func TestTimersAtTheEndsOfTime(t *testing.T) {
 	for name, at := range map[string]time.Time{
 		"zero": {}, "1970": time.Unix(0, 0), "year -5": time.Date(-5, 1, 1, 0, 0, 0, 0, time.UTC),
 	} {
@@ -97,7 +97,7 @@ func TestReviewTimersAtTheEndsOfTime(t *testing.T) {
 			everywhere(t, func(t *testing.T, b *bench) {
 				d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (string, error) {
 					f := lambdabiz.Go(o, "f", func(o lambdabiz.Context) (int, error) { return 1, lambdabiz.SleepUntil(o, "s", at) })
-					g := lambdabiz.Go(o, "g", func(o lambdabiz.Context) (int, error) { return 1, lambdabiz.Sleep(o, "s", time.Hour) })
+					g := lambdabiz.Go(o, "g", func(o lambdabiz.Context) (int, error) { return 1, lambdabiz.Sleep(o, "s", 5*time.Minute) })
 					i, err := lambdabiz.Race(o, "r", f, g)
 					if i == 0 {
 						_, err = f.Wait(o)
@@ -118,32 +118,33 @@ func TestReviewTimersAtTheEndsOfTime(t *testing.T) {
 	}
 }
 
-type reviewCode struct{ Code int }
+type codeError struct{ Code int }
 
-func (e *reviewCode) Error() string { return fmt.Sprint("code ", e.Code) }
+func (e *codeError) Error() string { return fmt.Sprint("code ", e.Code) }
 
-func TestReviewErrorsAfterAResume(t *testing.T) {
+func TestErrorsAfterAResume(t *testing.T) {
 	sentinel := errors.New("sentinel")
 	makers := map[string]error{
 		"eof":        io.EOF,
 		"wrapped":    fmt.Errorf("outer: %w", fmt.Errorf("inner: %w", sentinel)),
-		"joined":     errors.Join(errors.New("x"), sentinel, &reviewCode{7}),
-		"retry":      lambdabiz.NonRetryable(lambdabiz.RetryAfter(fmt.Errorf("%w", &reviewCode{8}), time.Second)),
+		"joined":     errors.Join(errors.New("x"), sentinel, &codeError{7}),
+		"retry":      lambdabiz.NonRetryable(lambdabiz.RetryAfter(fmt.Errorf("%w", &codeError{8}), time.Second)),
 		"deadline":   fmt.Errorf("z: %w", context.DeadlineExceeded),
 		"cancelled":  fmt.Errorf("z: %w", lambdabiz.ErrCancelled),
 		"not utf8":   errors.New("bad \xff\xfe byte"),
 		"nul":        errors.New("nul \x00 byte"),
 		"long":       fmt.Errorf("%s%w", strings.Repeat("é", 9000)+"x", sentinel),
 		"long utf8":  errors.New("x" + strings.Repeat("é", 9000)),
-		"typed long": fmt.Errorf("%s%w", strings.Repeat("é", 9000), &reviewCode{9}),
+		"typed long": fmt.Errorf("%s%w", strings.Repeat("é", 9000), &codeError{9}),
 		"html":       errors.New("<a>&amp; \u2028"),
 	}
 	describe := func(err error) string {
-		var code *reviewCode
+		var code *codeError
 		var task *lambdabiz.TaskError
 		errors.As(err, &code)
 		errors.As(err, &task)
-		return fmt.Sprintf("%d %q is %v %v %v %v code %v task %v", len(err.Error()), err.Error(), errors.Is(err, sentinel), errors.Is(err, context.DeadlineExceeded),
+		return fmt.Sprintf("%d %q is %v %v %v %v code %v task %v", len(err.Error()), err.Error(),
+			errors.Is(err, sentinel), errors.Is(err, context.DeadlineExceeded),
 			errors.Is(err, context.Canceled), errors.Is(err, lambdabiz.ErrCancelled), code, task != nil)
 	}
 	for name, made := range makers {
@@ -156,7 +157,7 @@ func TestReviewErrorsAfterAResume(t *testing.T) {
 					_, _ = lambdabiz.WaitForEvent[int](o, "go")
 					return 0, err
 				})
-				regs := []lambdabiz.Registrable{d, lambdabiz.ErrorValue("s", sentinel), lambdabiz.ErrorType[*reviewCode]("code")}
+				regs := []lambdabiz.Registrable{d, lambdabiz.ErrorValue("s", sentinel), lambdabiz.ErrorType[*codeError]("code")}
 				e, stop := b.worker(regs...)
 				start(b, e, d, "x", 0)
 				time.Sleep(time.Minute)
@@ -170,7 +171,7 @@ func TestReviewErrorsAfterAResume(t *testing.T) {
 				}
 				seen = slices.Compact(seen)
 				if len(seen) != 1 {
-					t.Errorf("first run and resumed run see different errors:\n%.300q\n%.300q", seen[0][:min(300, len(seen[0]))], seen[1][:min(300, len(seen[1]))])
+					t.Errorf("first run and resumed run see different errors:\n%.300q\n%.300q", seen[0], seen[1])
 				}
 			})
 		})
@@ -178,12 +179,12 @@ func TestReviewErrorsAfterAResume(t *testing.T) {
 }
 
 // The data of a registered error is a payload too.
-func TestReviewTheDataOfAnErrorIsLimited(t *testing.T) {
+func TestDataOfAnErrorIsLimited(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
-			return lambdabiz.Step(o, "s", func(context.Context) (int, error) { return 0, &reviewBig{strings.Repeat("x", 4<<20)} })
+			return lambdabiz.Step(o, "s", func(context.Context) (int, error) { return 0, &bigError{strings.Repeat("x", 4<<20)} })
 		})
-		e, _ := b.worker(d, lambdabiz.ErrorType[*reviewBig]("big"))
+		e, _ := b.worker(d, lambdabiz.ErrorType[*bigError]("big"))
 		_, err := start(b, e, d, "x", 0).Result(b.ctx)
 		if err == nil {
 			t.Fatal("no error")
@@ -195,9 +196,9 @@ func TestReviewTheDataOfAnErrorIsLimited(t *testing.T) {
 	})
 }
 
-type reviewBig struct{ Text string }
+type bigError struct{ Text string }
 
-func (e *reviewBig) Error() string { return "big" }
+func (e *bigError) Error() string { return "big" }
 
 func failureSize(f *lambdabiz.Failure) int {
 	if f == nil {
@@ -210,29 +211,29 @@ func failureSize(f *lambdabiz.Failure) int {
 	return n
 }
 
-type reviewMarshal struct{}
+type unmarshalable struct{}
 
-func (reviewMarshal) MarshalJSON() ([]byte, error) { panic("marshal") }
+func (unmarshalable) MarshalJSON() ([]byte, error) { panic("marshal") }
 
-func TestReviewResultsThatCannotBeMarshalled(t *testing.T) {
+func TestResultsThatCannotBeMarshalled(t *testing.T) {
 	for name, opts := range map[string][]lambdabiz.CallOption{"plain": nil, "limited": {lambdabiz.Timeout(time.Minute)}} {
 		t.Run(name, func(t *testing.T) {
-			reviewBlocked(t, lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
-				_, err := lambdabiz.Step(o, "s", func(context.Context) (reviewMarshal, error) { return reviewMarshal{}, nil }, opts...)
+			blocksInRealTime(t, lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
+				_, err := lambdabiz.Step(o, "s", func(context.Context) (unmarshalable, error) { return unmarshalable{}, nil }, opts...)
 				return 0, err
 			}))
 		})
 	}
 	t.Run("error of the function", func(t *testing.T) {
-		reviewBlocked(t, lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
-			var e *reviewError
+		blocksInRealTime(t, lambdabiz.Define("D", func(_ lambdabiz.Context, _ int) (int, error) {
+			var e *brittleError
 			return 0, e
 		}))
 	})
 	t.Run("error of a branch", func(t *testing.T) {
-		reviewBlocked(t, lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
-			return lambdabiz.Go(o, "b", func(o lambdabiz.Context) (int, error) {
-				var e *reviewError
+		blocksInRealTime(t, lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
+			return lambdabiz.Go(o, "b", func(_ lambdabiz.Context) (int, error) {
+				var e *brittleError
 				return 0, e
 			}).Wait(o)
 		}))
@@ -240,7 +241,7 @@ func TestReviewResultsThatCannotBeMarshalled(t *testing.T) {
 }
 
 // Events are consumed once and in order, whatever happens around them.
-func TestReviewEventsAreConserved(t *testing.T) {
+func TestEventsAreConserved(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		const n = 60
 		var mu sync.Mutex
@@ -298,9 +299,9 @@ func TestReviewEventsAreConserved(t *testing.T) {
 	})
 }
 
-// How many commits does one raised event cost where a commit ends the claim?
-func TestReviewClaimsAreNotAnsweredForNothing(t *testing.T) {
-	reviewOn(t, func(t *testing.T, b *bench) {
+// One raised event cost many claims and commits where a commit ends the claim.
+func TestClaimsAreNotAnsweredForNothing(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
 		var commits atomic.Int64
 		inner := b.backend
 		b.backend = &proxy{Backend: inner, commit: func(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
@@ -328,8 +329,8 @@ func TestReviewClaimsAreNotAnsweredForNothing(t *testing.T) {
 }
 
 // Driven by hand: the state says STARTED.
-func TestReviewByHandIsStarted(t *testing.T) {
-	reviewOn(t, func(t *testing.T, b *bench) {
+func TestRunDrivenByHandIsStarted(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
 		e := b.engine(lambdabiz.Config{})
 		o, err := e.Create(b.ctx, "h")
 		if err != nil {
@@ -350,8 +351,8 @@ func TestReviewByHandIsStarted(t *testing.T) {
 }
 
 // One context, two goroutines, one after the other: no misuse.
-func TestReviewOneContextOneAfterTheOther(t *testing.T) {
-	everywhere(t, func(t *testing.T, b *bench) {
+func TestOneContextOneAfterTheOther(t *testing.T) {
+	everywhere(t, func(_ *testing.T, b *bench) {
 		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
 			for i := range 20 {
 				done := make(chan error)

@@ -13,8 +13,8 @@ import (
 )
 
 // The end of the caller's context is charged to the attempt and recorded as its failure.
-func TestReviewByHandTheEndOfTheContextIsNoFailure(t *testing.T) {
-	reviewOn(t, func(t *testing.T, b *bench) {
+func TestByHandTheEndOfTheContextIsNoFailure(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
 		e := b.engine(lambdabiz.Config{})
 		failed := 0
 		for i := range 200 {
@@ -67,8 +67,8 @@ func slow(b *bench, d *atomic.Int64) {
 }
 
 // A branch blocks while the flush of something else is on its way: then nobody arms, polls or parks.
-func TestReviewByHandPollsAfterACommitOnItsWay(t *testing.T) {
-	reviewOn(t, func(t *testing.T, b *bench) {
+func TestByHandPollsAfterACommitOnItsWay(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
 		var d atomic.Int64
 		slow(b, &d)
 		e, other := b.engine(lambdabiz.Config{}), b.engine(lambdabiz.Config{})
@@ -105,8 +105,8 @@ func TestReviewByHandPollsAfterACommitOnItsWay(t *testing.T) {
 	}, "memory")
 }
 
-func TestReviewByHandIsTalkedToDuringACommit(t *testing.T) {
-	reviewOn(t, func(t *testing.T, b *bench) {
+func TestByHandIsTalkedToDuringACommit(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
 		var d atomic.Int64
 		slow(b, &d)
 		b.backend = &lanes{b.backend}
@@ -132,8 +132,8 @@ func TestReviewByHandIsTalkedToDuringACommit(t *testing.T) {
 	}, "memory")
 }
 
-func TestReviewParksAfterACommitOnItsWay(t *testing.T) {
-	reviewOn(t, func(t *testing.T, b *bench) {
+func TestParksAfterACommitOnItsWay(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
 		var d atomic.Int64
 		slow(b, &d)
 		release := make(chan struct{})
@@ -156,8 +156,8 @@ func TestReviewParksAfterACommitOnItsWay(t *testing.T) {
 }
 
 // The alarm rings during a commit: the next one is not set.
-func TestReviewTimersAfterAnAlarmDuringACommit(t *testing.T) {
-	reviewOn(t, func(t *testing.T, b *bench) {
+func TestTimersAfterAnAlarmDuringACommit(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
 		var d atomic.Int64
 		slow(b, &d)
 		begun := time.Now()
@@ -192,8 +192,8 @@ func TestReviewTimersAfterAnAlarmDuringACommit(t *testing.T) {
 }
 
 // A claim or a start that was made, but whose answer got lost, leaves a run that nobody runs.
-func TestReviewClaimWhoseAnswerIsLost(t *testing.T) {
-	reviewOn(t, func(t *testing.T, b *bench) {
+func TestClaimWhoseAnswerIsLost(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
 		inner, lose := b.backend, true
 		b.backend = &proxy{Backend: inner, claim: func(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabiz.Claims, error) {
 			c, err := inner.Claim(ctx, r)
@@ -203,7 +203,7 @@ func TestReviewClaimWhoseAnswerIsLost(t *testing.T) {
 			}
 			return c, err
 		}}
-		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) { return 1, nil })
+		d := lambdabiz.Define("D", func(_ lambdabiz.Context, _ int) (int, error) { return 1, nil })
 		client := b.engine(lambdabiz.Config{})
 		run := start(b, client, d, "x", 0)
 		b.worker(d)
@@ -215,8 +215,8 @@ func TestReviewClaimWhoseAnswerIsLost(t *testing.T) {
 	}, "memory", "sqlite")
 }
 
-func TestReviewStartWhoseAnswerIsLost(t *testing.T) {
-	reviewOn(t, func(t *testing.T, b *bench) {
+func TestStartWhoseAnswerIsLost(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
 		inner, lose := b.backend, true
 		b.backend = &proxy{Backend: inner, commit: func(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
 			v, err := inner.Commit(ctx, batch)
@@ -226,7 +226,7 @@ func TestReviewStartWhoseAnswerIsLost(t *testing.T) {
 			}
 			return v, err
 		}}
-		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) { return 1, nil })
+		d := lambdabiz.Define("D", func(_ lambdabiz.Context, _ int) (int, error) { return 1, nil })
 		e, _ := b.worker(d)
 		run := start(b, e, d, "x", 0)
 		ctx, cancel := within(b, time.Hour)
@@ -238,8 +238,8 @@ func TestReviewStartWhoseAnswerIsLost(t *testing.T) {
 }
 
 // The same for a child, started in a commit of its parent.
-func TestReviewChildStartWhoseAnswerIsLost(t *testing.T) {
-	reviewOn(t, func(t *testing.T, b *bench) {
+func TestChildStartWhoseAnswerIsLost(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
 		inner, lose := b.backend, true
 		b.backend = &proxy{Backend: inner, commit: func(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
 			v, err := inner.Commit(ctx, batch)
@@ -249,7 +249,7 @@ func TestReviewChildStartWhoseAnswerIsLost(t *testing.T) {
 			}
 			return v, err
 		}}
-		c := lambdabiz.Define("C", func(o lambdabiz.Context, _ int) (int, error) { return 1, nil })
+		c := lambdabiz.Define("C", func(_ lambdabiz.Context, _ int) (int, error) { return 1, nil })
 		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
 			return lambdabiz.CallChild(o, "c", c, 1)
 		})
@@ -264,9 +264,9 @@ func TestReviewChildStartWhoseAnswerIsLost(t *testing.T) {
 }
 
 // A worker without runs does not renew, so the others bury it again and again.
-func TestReviewIdleWorkersAreNotDeclaredDead(t *testing.T) {
-	reviewOn(t, func(t *testing.T, b *bench) {
-		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) { return 1, nil })
+func TestIdleWorkersAreNotDeclaredDead(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
+		d := lambdabiz.Define("D", func(_ lambdabiz.Context, _ int) (int, error) { return 1, nil })
 		b.worker(d)
 		b.worker(d)
 		time.Sleep(10 * time.Minute)
@@ -277,8 +277,8 @@ func TestReviewIdleWorkersAreNotDeclaredDead(t *testing.T) {
 }
 
 // A worker that has just been buried starts a run and claims it in the name of the dead: nobody frees it.
-func TestReviewStartByAWorkerThatWasRemoved(t *testing.T) {
-	reviewOn(t, func(t *testing.T, b *bench) {
+func TestStartByAWorkerThatWasRemoved(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
 		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
 			if err := lambdabiz.Sleep(o, "s", time.Minute); err != nil {
 				return 0, err
@@ -303,11 +303,11 @@ func TestReviewStartByAWorkerThatWasRemoved(t *testing.T) {
 }
 
 // The run dies in memory while its commit starts a child and claims it: the child is held and not run.
-func TestReviewChildOfACallerThatGoesAway(t *testing.T) {
-	reviewOn(t, func(t *testing.T, b *bench) {
+func TestChildOfACallerThatGoesAway(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
 		var d atomic.Int64
 		slow(b, &d)
-		c := lambdabiz.Define("C", func(o lambdabiz.Context, _ int) (int, error) { return 1, nil })
+		c := lambdabiz.Define("C", func(_ lambdabiz.Context, _ int) (int, error) { return 1, nil })
 		e, _ := b.worker(c)
 		ctx, cancel := context.WithCancel(b.ctx)
 		o, err := e.Create(ctx, "h")
@@ -324,7 +324,7 @@ func TestReviewChildOfACallerThatGoesAway(t *testing.T) {
 			t.Error(err)
 		}
 		d.Store(0)
-		time.Sleep(time.Hour)
+		time.Sleep(10 * time.Minute)
 		if s := b.state(e, "h.c"); !s.Status.Ended() {
 			t.Errorf("the child is %v, held by worker %d", s.Status, s.Worker)
 		}
@@ -332,7 +332,7 @@ func TestReviewChildOfACallerThatGoesAway(t *testing.T) {
 }
 
 // A cancelled parent whose code does not come to its open child again leaves the child running.
-func TestReviewCancelReachesAChildThatIsNotVisitedAgain(t *testing.T) {
+func TestCancelReachesAChildThatIsNotVisitedAgain(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		c := lambdabiz.Define("C", func(o lambdabiz.Context, _ int) (int, error) {
 			return 1, lambdabiz.Sleep(o, "s", 24*time.Hour)
@@ -364,18 +364,20 @@ func TestReviewCancelReachesAChildThatIsNotVisitedAgain(t *testing.T) {
 }
 
 // No attempt begins after the deadline of its call.
-func TestReviewNoAttemptAfterTheDeadlineOfTheCall(t *testing.T) {
+func TestNoAttemptAfterTheDeadlineOfTheCall(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		begun := time.Now()
 		var last atomic.Int64
 		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
-			return lambdabiz.Step(o, "s", func(ctx context.Context) (int, error) {
+			return lambdabiz.Step(o, "s", func(_ context.Context) (int, error) {
 				last.Store(int64(time.Since(begun)))
 				if time.Since(begun) > time.Minute {
 					return 1, nil
 				}
 				return 0, errors.New("not yet")
-			}, lambdabiz.Deadline(time.Minute), lambdabiz.Retry(lambdabiz.Backoff{Attempts: -1, Initial: 50 * time.Second, Max: 50 * time.Second, Jitter: -1}))
+			}, lambdabiz.Deadline(time.Minute), lambdabiz.Retry(lambdabiz.Backoff{
+				Attempts: -1, Initial: 50 * time.Second, Max: 50 * time.Second, Jitter: -1,
+			}))
 		})
 		e, stop := b.worker(d)
 		run := start(b, e, d, "x", 0)
@@ -390,7 +392,7 @@ func TestReviewNoAttemptAfterTheDeadlineOfTheCall(t *testing.T) {
 	})
 }
 
-func TestReviewTimerIsNotEarlyByNanoseconds(t *testing.T) {
+func TestTimerIsNotEarlyByNanoseconds(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (time.Duration, error) {
 			due := time.Now().Add(time.Second + 900*time.Nanosecond)
@@ -405,8 +407,8 @@ func TestReviewTimerIsNotEarlyByNanoseconds(t *testing.T) {
 }
 
 // Clean-up that a deferred function logs shows up each time that the run parks.
-func TestReviewAParkedRunLogsNothing(t *testing.T) {
-	reviewOn(t, func(t *testing.T, b *bench) {
+func TestParkedRunLogsNothing(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
 		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
 			defer o.Logger().Info("all done")
 			return lambdabiz.WaitForEvent[int](o, "go")
@@ -421,11 +423,11 @@ func TestReviewAParkedRunLogsNothing(t *testing.T) {
 }
 
 // The results of a Map that a cancellation ends early are written while the caller has them.
-func TestReviewMapResultsAreTheCallers(t *testing.T) {
-	reviewOn(t, func(t *testing.T, b *bench) {
+func TestMapResultsAreTheCallers(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
 		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
 			results, err := lambdabiz.Map(o, "m", []string{"a", "b"}, func(s string) string { return s },
-				func(o lambdabiz.Context, s string) (int, error) {
+				func(o lambdabiz.Context, _ string) (int, error) {
 					return lambdabiz.Step(o, "s", func(context.Context) (int, error) { time.Sleep(time.Minute); return 7, nil })
 				})
 			for range 120 {
@@ -445,7 +447,7 @@ func TestReviewMapResultsAreTheCallers(t *testing.T) {
 }
 
 // A branch inside a loser that somebody else waits for.
-func TestReviewWaitForABranchInsideALoser(t *testing.T) {
+func TestWaitForABranchInsideALoser(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (bool, error) {
 			outer := lambdabiz.Go(o, "outer", func(o lambdabiz.Context) (*lambdabiz.Future[int], error) {
@@ -477,7 +479,7 @@ func TestReviewWaitForABranchInsideALoser(t *testing.T) {
 }
 
 // A backend that panics takes the lane with it.
-func TestReviewABackendThatPanicsLeavesTheLane(t *testing.T) {
+func TestBackendThatPanicsLeavesTheLane(t *testing.T) {
 	b := &bench{t: t, backend: homes[0].open(t), logs: &logBuffer{}, ctx: t.Context()}
 	inner, once := b.backend, true
 	b.backend = &proxy{Backend: inner, commit: func(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
@@ -487,7 +489,7 @@ func TestReviewABackendThatPanicsLeavesTheLane(t *testing.T) {
 		}
 		return inner.Commit(ctx, batch)
 	}}
-	d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) { return 1, nil })
+	d := lambdabiz.Define("D", func(_ lambdabiz.Context, _ int) (int, error) { return 1, nil })
 	e := b.engine(lambdabiz.Config{})
 	func() { // as an HTTP server does
 		defer func() { _ = recover() }()
@@ -509,9 +511,9 @@ func TestReviewABackendThatPanicsLeavesTheLane(t *testing.T) {
 }
 
 // A child's tags are checked and copied like those of a start.
-func TestReviewTagsOfAChildAreChecked(t *testing.T) {
+func TestTagsOfAChildAreChecked(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
-		c := lambdabiz.Define("C", func(o lambdabiz.Context, _ int) (int, error) { return 1, nil })
+		c := lambdabiz.Define("C", func(_ lambdabiz.Context, _ int) (int, error) { return 1, nil })
 		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (bool, error) {
 			_, err := lambdabiz.CallChild(o, "c", c, 1, lambdabiz.Tags(map[string]string{"": "x"}))
 			return errors.Is(err, lambdabiz.ErrInvalidID), nil

@@ -12,9 +12,10 @@ import (
 	"github.com/lambdabiz/lambdabiz"
 )
 
-// reviewOn runs a test on some homes only.
-func reviewOn(t *testing.T, f func(t *testing.T, b *bench), names ...string) {
+// onHomes runs a test on some homes only.
+func onHomes(t *testing.T, f func(t *testing.T, b *bench), names ...string) {
 	t.Helper()
+	t.Parallel()
 	for _, h := range homes {
 		for _, name := range names {
 			if h.name != name {
@@ -64,7 +65,7 @@ func within(b *bench, d time.Duration) (context.Context, context.CancelFunc) {
 func one(context.Context) (int, error) { return 1, nil }
 
 // After a cancellation a refused operation leaves its context busy, so clean-up is taken for misuse.
-func TestReviewCleanUpAfterARefusedOperation(t *testing.T) {
+func TestCleanUpAfterARefusedOperation(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
 			err := lambdabiz.Sleep(o, "long", time.Hour)
@@ -93,8 +94,8 @@ func TestReviewCleanUpAfterARefusedOperation(t *testing.T) {
 }
 
 // An ended run driven by hand answers the first unrecorded operation with ErrClosed, the second as misuse.
-func TestReviewEndedByHandAnswersTwice(t *testing.T) {
-	reviewOn(t, func(t *testing.T, b *bench) {
+func TestRunEndedByHandAnswersTwice(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
 		e := b.engine(lambdabiz.Config{})
 		o, err := e.Create(b.ctx, "h")
 		if err != nil {
@@ -125,12 +126,11 @@ func TestReviewEndedByHandAnswersTwice(t *testing.T) {
 }
 
 // A timed-out wait or a refused child wakes its branch with the claim gone, and nobody asks for it again.
-func TestReviewEffectAfterATimedOutWait(t *testing.T) {
+func TestEffectAfterATimedOutWait(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
 			_, err := lambdabiz.WaitForEvent[int](o, "never", lambdabiz.Timeout(time.Minute))
-			var late *lambdabiz.EventTimeoutError
-			if !errors.As(err, &late) {
+			if _, late := errors.AsType[*lambdabiz.EventTimeoutError](err); !late {
 				return 0, errors.New("no time-out")
 			}
 			return lambdabiz.Step(o, "s", one)
@@ -144,7 +144,8 @@ func TestReviewEffectAfterATimedOutWait(t *testing.T) {
 	})
 }
 
-func TestReviewEffectAfterARefusedChild(t *testing.T) {
+// The same, by a child that is refused.
+func TestEffectAfterARefusedChild(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		c := lambdabiz.Define("C", func(o lambdabiz.Context, _ int) (int, error) {
 			return 0, lambdabiz.Sleep(o, "s", time.Hour)
@@ -168,8 +169,8 @@ func TestReviewEffectAfterARefusedChild(t *testing.T) {
 
 // A commit that the backend refuses for good is replaced by one that blocks; the engine takes the
 // verdict on that one for the verdict on the first.
-func TestReviewARefusedCommitIsNotTakenForDurable(t *testing.T) {
-	reviewOn(t, func(t *testing.T, b *bench) {
+func TestRefusedCommitIsNotTakenForDurable(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
 		inner := b.backend
 		b.backend = &proxy{Backend: inner, commit: func(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
 			for _, c := range batch {
@@ -183,7 +184,7 @@ func TestReviewARefusedCommitIsNotTakenForDurable(t *testing.T) {
 			}
 			return inner.Commit(ctx, batch)
 		}}
-		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) { return 1, nil })
+		d := lambdabiz.Define("D", func(_ lambdabiz.Context, _ int) (int, error) { return 1, nil })
 		e, _ := b.worker(d)
 		ctx, cancel := within(b, 3*time.Minute)
 		defer cancel()
@@ -194,8 +195,9 @@ func TestReviewARefusedCommitIsNotTakenForDurable(t *testing.T) {
 	}, "memory")
 }
 
-func TestReviewNoEffectAfterARefusedCommit(t *testing.T) {
-	reviewOn(t, func(t *testing.T, b *bench) {
+// An effect began after a commit was refused, so what it rested on was not recorded.
+func TestNoEffectAfterARefusedCommit(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
 		inner := b.backend
 		b.backend = &proxy{Backend: inner, commit: func(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
 			for _, c := range batch {
@@ -223,23 +225,23 @@ func TestReviewNoEffectAfterARefusedCommit(t *testing.T) {
 	}, "memory")
 }
 
-type reviewError struct{ msg string }
+type brittleError struct{ msg string }
 
-func (e *reviewError) Error() string { return e.msg }
+func (e *brittleError) Error() string { return e.msg }
 
 // A typed nil error (or any error whose Error panics) leaves run.mu locked for ever.
-func TestReviewErrorWhoseMethodPanics(t *testing.T) {
+func TestErrorWhoseMethodPanics(t *testing.T) {
 	d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
 		return lambdabiz.Step(o, "s", func(context.Context) (int, error) {
-			var e *reviewError
+			var e *brittleError
 			return 0, e
 		})
 	})
-	reviewBlocked(t, d)
+	blocksInRealTime(t, d)
 }
 
-// reviewBlocked runs without virtual time, since a mutex that is held stops that.
-func reviewBlocked(t *testing.T, d *lambdabiz.Definition[int, int]) {
+// blocksInRealTime runs without virtual time, since a mutex that is held stops that.
+func blocksInRealTime(t *testing.T, d *lambdabiz.Definition[int, int]) {
 	t.Helper()
 	b := &bench{t: t, backend: homes[0].open(t), logs: &logBuffer{}, ctx: t.Context()}
 	e := b.engine(lambdabiz.Config{PollInterval: 10 * time.Millisecond}, d)
@@ -259,7 +261,7 @@ func reviewBlocked(t *testing.T, d *lambdabiz.Definition[int, int]) {
 
 // A body that fails because its context was cancelled, with an error of its own, is not tried again; but
 // the backoff is waited for all the same.
-func TestReviewCancelDoesNotWaitForTheBackoff(t *testing.T) {
+func TestCancelDoesNotWaitForTheBackoff(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
 			return lambdabiz.Step(o, "s", func(ctx context.Context) (int, error) {
@@ -285,7 +287,7 @@ func TestReviewCancelDoesNotWaitForTheBackoff(t *testing.T) {
 }
 
 // A branch that lost one race is declared the winner of the next; a resumed run does not find it.
-func TestReviewRaceWithALostBranch(t *testing.T) {
+func TestRaceWithALostBranch(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		type outcome struct {
 			Index int
@@ -328,7 +330,7 @@ func TestReviewRaceWithALostBranch(t *testing.T) {
 }
 
 // The same the other way round: an unfinished branch is declared the winner because the other had lost.
-func TestReviewRaceIsNotWonByABranchThatGoesOn(t *testing.T) {
+func TestRaceIsNotWonByABranchThatGoesOn(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (string, error) {
 			sleeper := func(d time.Duration) func(o lambdabiz.Context) (int, error) {
@@ -352,11 +354,11 @@ func TestReviewRaceIsNotWonByABranchThatGoesOn(t *testing.T) {
 }
 
 // An item that cannot begin takes a place of the concurrency with it.
-func TestReviewMapGoesOnAfterAnItemThatCannotBegin(t *testing.T) {
+func TestMapGoesOnAfterAnItemThatCannotBegin(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (string, error) {
 			_, err := lambdabiz.Map(o, "m", []string{"", "b", "c"}, func(s string) string { return s },
-				func(o lambdabiz.Context, s string) (int, error) { return lambdabiz.Step(o, "s", one) },
+				func(o lambdabiz.Context, _ string) (int, error) { return lambdabiz.Step(o, "s", one) },
 				lambdabiz.Concurrency(1))
 			return fmt.Sprint(errors.Is(err, lambdabiz.ErrInvalidID)), nil
 		})
@@ -370,7 +372,7 @@ func TestReviewMapGoesOnAfterAnItemThatCannotBegin(t *testing.T) {
 }
 
 // After a cancellation a resumed run must see the results of the branches that it had seen before.
-func TestReviewResumeAfterCancelSeesTheBranches(t *testing.T) {
+func TestResumeAfterCancelSeesTheBranches(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		var undone atomic.Int64
 		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
@@ -386,7 +388,8 @@ func TestReviewResumeAfterCancelSeesTheBranches(t *testing.T) {
 			if err := lambdabiz.Sleep(clean, "later", 10*time.Minute); err != nil {
 				return 0, err
 			}
-			if _, err := lambdabiz.Step(clean, "refund", func(context.Context) (int, error) { return int(undone.Add(1)), nil }); err != nil {
+			refund := func(context.Context) (int, error) { return int(undone.Add(1)), nil }
+			if _, err := lambdabiz.Step(clean, "refund", refund); err != nil {
 				return 0, err
 			}
 			return 0, err
@@ -410,7 +413,7 @@ func TestReviewResumeAfterCancelSeesTheBranches(t *testing.T) {
 }
 
 // What was refused because of the deadline must stay refused in a resumed run.
-func TestReviewResumeAfterTheDeadline(t *testing.T) {
+func TestResumeAfterTheDeadline(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		var late atomic.Int64
 		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
@@ -439,8 +442,8 @@ func TestReviewResumeAfterTheDeadline(t *testing.T) {
 }
 
 // A result that a body gave during the drain is lost when another body does not end.
-func TestReviewDrainRecordsWhatHasEnded(t *testing.T) {
-	reviewOn(t, func(t *testing.T, b *bench) {
+func TestDrainRecordsWhatHasEnded(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
 		release := make(chan struct{})
 		defer close(release)
 		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {

@@ -1,0 +1,68 @@
+# What a developer types. "make help" lists it.
+
+GO ?= go
+TIMEOUT ?= 10m
+PACKAGES ?= ./...
+LINTER := bin/golangci-lint
+PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+
+# The race detector needs cgo and a C compiler.
+HAVE_CC := $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && [ "$$($(GO) env CGO_ENABLED)" = 1 ] && echo yes)
+
+.PHONY: help test race-tools lint fmt vet golangci tidy cross bench ci clean
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+test: race-tools ## Run all tests, with the race detector where there is a C compiler.
+	@if [ -n "$(HAVE_CC)" ] || [ -n "$(CI)" ]; then \
+		echo "$(GO) test -race $(PACKAGES)"; \
+		CGO_ENABLED=1 $(GO) test -race -timeout $(TIMEOUT) $(PACKAGES); \
+	else \
+		echo "no C compiler found: the tests run without the race detector"; \
+		$(GO) test -timeout $(TIMEOUT) $(PACKAGES); \
+	fi
+
+# In continuous integration the race detector is not optional: fetch a compiler, or fail.
+race-tools:
+	@if [ -n "$(CI)" ] && ! command -v "$$($(GO) env CC)" >/dev/null 2>&1; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+			echo "no C compiler found: installing gcc for the race detector"; \
+			apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends gcc libc6-dev; \
+		else \
+			echo "no C compiler found: the race detector needs one, install gcc" >&2; exit 1; \
+		fi; \
+	fi
+
+lint: fmt vet golangci tidy cross ## Check format, vet, golangci-lint, go.mod, and builds for all platforms.
+
+fmt:
+	@echo "gofmt"; files=$$(gofmt -l .); [ -z "$$files" ] || { echo "not formatted:" $$files >&2; exit 1; }
+
+vet:
+	$(GO) vet ./...
+
+golangci: $(LINTER)
+	$(LINTER) run ./...
+
+$(LINTER): tools/go.mod tools/go.sum
+	@echo "building golangci-lint"
+	@$(GO) build -C tools -o ../$(LINTER) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+tidy:
+	$(GO) mod tidy -diff
+
+cross:
+	@set -e; for platform in $(PLATFORMS); do \
+		echo "build $$platform"; \
+		CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO) build ./...; \
+	done
+
+bench: ## Run the benchmarks.
+	$(GO) test -run '^$$' -bench . -benchmem $(PACKAGES)
+
+ci: ## What continuous integration runs.
+	bash .ci/run
+
+clean: ## Remove what was built.
+	rm -rf bin
