@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -56,8 +57,10 @@ func TestDoctorOnAHealthyStore(t *testing.T) {
 func TestDoctorAfterAKill(t *testing.T) {
 	t.Parallel()
 	c := setup(t)
+	c.holdApproval() // or the other orchestration may be faster than the kill
 	c.start("demo", "--timer", "0", "--kill-after", "Operation3").ends(-int(syscall.SIGKILL))
-	c.finds(map[string]string{"Sequence3": problemLostWorker, "RESTSequence1": problemLostWorker})
+	c.finds(map[string]string{"Sequence3": problemLostWorker})
+	c.must("resume", "RESTSequence1")
 	c.start("demo", "--timer", "0").ends(exitOK)
 	c.finds(nil)
 }
@@ -93,15 +96,25 @@ func TestDoctorFindsWhatNoLiveWorkerServes(t *testing.T) {
 	p.ends(exitOK)
 }
 
-// work runs an engine with the definitions until something was told, and it has drained.
-func (c *cli) work(log slog.Handler, until <-chan struct{}, items ...lambdabiz.Registrable) {
+// work runs an engine with the definitions until the store is as it is wanted, which is asked after
+// every commit, and the engine has drained.
+func (c *cli) work(wanted func(e *lambdabiz.Engine) bool, items ...lambdabiz.Registrable) {
 	c.t.Helper()
 	backend, err := sqlite.Open(c.path())
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	defer func() { _ = backend.Close() }()
-	engine, err := lambdabiz.New(backend, lambdabiz.Config{Logger: slog.New(log), Version: "one"})
+	commits := make(chan struct{}, 1)
+	engine, err := lambdabiz.New(backend, lambdabiz.Config{
+		Logger: slog.New(slog.DiscardHandler), Version: "one",
+		Hooks: lambdabiz.Hooks{Commit: func(int, time.Duration, error) {
+			select {
+			case commits <- struct{}{}:
+			default:
+			}
+		}},
+	})
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -111,32 +124,24 @@ func (c *cli) work(log slog.Handler, until <-chan struct{}, items ...lambdabiz.R
 	ctx, stop := context.WithCancel(c.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- engine.Run(ctx) }()
-	<-until
+	for !wanted(engine) {
+		<-commits
+	}
 	stop()
 	if err := <-done; err != nil {
 		c.t.Fatal(err)
 	}
 }
 
-// blockedLog is told when the engine says that it blocks a run.
-type blockedLog chan struct{}
-
-func (l blockedLog) Enabled(context.Context, slog.Level) bool { return true }
-func (l blockedLog) WithAttrs([]slog.Attr) slog.Handler       { return l }
-func (l blockedLog) WithGroup(string) slog.Handler            { return l }
-func (l blockedLog) Handle(_ context.Context, r slog.Record) error {
-	if r.Message == "orchestration is blocked" {
-		l <- struct{}{}
-	}
-	return nil
-}
-
 func TestDoctorNamesWhyARunIsBlocked(t *testing.T) {
 	t.Parallel()
 	c := setup(t)
 	c.must("start", "Panics", "p-1")
-	blocked := make(blockedLog, 10)
-	c.work(blocked, blocked, lambdabiz.Define("Panics", func(lambdabiz.Context, any) (any, error) { panic("boom") }))
+	blocked := func(e *lambdabiz.Engine) bool {
+		s, err := e.State(t.Context(), "p-1")
+		return err == nil && s.Blocked != nil && s.Blocked.Times > 0
+	}
+	c.work(blocked, lambdabiz.Define("Panics", func(lambdabiz.Context, any) (any, error) { panic("boom") }))
 	c.finds(map[string]string{"p-1": problemBlocked})
 	r := c.call("doctor")
 	if r.code != exitProblems || !strings.Contains(r.out, "boom") || !strings.Contains(r.out, "doctor_test.go") {
@@ -156,20 +161,16 @@ func TestDoctorFindsALostWakeUp(t *testing.T) {
 	c := setup(t)
 	c.must("start", "Naps", "n-1")
 	c.must("start", "Waits", "w-1")
-	entered := make(chan struct{}, 2)
-	both := make(chan struct{})
-	go func() {
-		<-entered
-		<-entered
-		close(both)
-	}()
-	c.work(slog.DiscardHandler, both,
+	waiting := func(e *lambdabiz.Engine) bool {
+		n, errN := e.State(t.Context(), "n-1")
+		w, errW := e.State(t.Context(), "w-1")
+		return errN == nil && errW == nil && len(n.WaitingFor) > 0 && len(w.WaitingFor) > 0
+	}
+	c.work(waiting,
 		lambdabiz.Define("Naps", func(o lambdabiz.Context, _ any) (any, error) {
-			entered <- struct{}{}
-			return nil, lambdabiz.Sleep(o, "nap", 1<<50)
+			return nil, lambdabiz.Sleep(o, "nap", 24*time.Hour)
 		}),
 		lambdabiz.Define("Waits", func(o lambdabiz.Context, _ any) (any, error) {
-			entered <- struct{}{}
 			return lambdabiz.WaitForEvent[any](o, "go")
 		}))
 	c.finds(map[string]string{"n-1": problemUnserved, "w-1": problemUnserved}) // released to be taken at once
