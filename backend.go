@@ -395,5 +395,5 @@ type StartVerdict struct {
 type PurgeRequest struct {
 	ID          string    // all runs of this id; empty for any id
 	EndedBefore time.Time // zero for any time
-	Limit       int       // runs at most; 0 means 1,000
+	Limit       int       // runs at most, without an ID; 0 means 1,000
 }

@@ -42,6 +42,9 @@ func (e *Engine) encode(what string, v any) (Payload, error) {
 	return p, nil
 }
 
+// Decode reads a payload of a [State] or of a Run[Payload] with the engine's codec.
+func (e *Engine) Decode(p Payload, v any) error { return e.decode("payload", p, v) }
+
 // decode reads a payload; an empty one leaves v as it is.
 func (e *Engine) decode(what string, p Payload, v any) error {
 	if len(p) == 0 {

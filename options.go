@@ -91,7 +91,8 @@ func WithValue(key, value any) CallOption { return contextValue{key, value} }
 
 func (v contextValue) applyCall(c *callOptions) { c.values = append(c.values, v) }
 
-// Named sets the name of the event that is waited for, when it is not the operation's id.
+// Named sets the name of the event that is waited for, when it is not the operation's id. An empty name is
+// the id.
 func Named(event string) WaitOption { return namedOption(event) }
 
 type namedOption string

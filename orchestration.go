@@ -189,7 +189,7 @@ func (r *run) refresh() {
 	for r.committing && r.phase == phaseLive {
 		r.moved.Wait()
 	}
-	if r.phase != phaseLive || r.closing != nil || !r.claimed || r.e.endsClaim && r.active != r.flushers {
+	if r.phase != phaseLive || r.closing != nil || !r.claimed || r.ends() && r.active != r.flushers {
 		return
 	}
 	r.fetch = true

@@ -368,7 +368,7 @@ func (r *run) bodyEndedLocked() {
 	case r.phase != phaseStopping:
 	case r.bodies == 0:
 		r.finishLocked()
-	case !r.committing && r.claimed && !r.e.endsClaim:
+	case !r.committing && r.claimed && !r.ends():
 		r.commitLocked() // the others may never end
 	}
 }

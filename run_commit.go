@@ -2,6 +2,7 @@ package lambdabiz
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"slices"
 	"time"
@@ -33,7 +34,7 @@ func (r *run) changedLocked() {
 	if r.since.IsZero() {
 		r.since = time.Now()
 	}
-	if !r.flushArmed && !r.e.endsClaim && r.phase != phaseDead {
+	if !r.flushArmed && !r.ends() && r.phase != phaseDead {
 		r.flushArmed = true
 		time.AfterFunc(flushDelay, r.flushLate)
 	}
@@ -76,7 +77,7 @@ func (r *run) flushLocked(target uint64) bool {
 	r.flushers++
 	r.target = max(r.target, target)
 	for r.phase == phaseLive && (r.durable < target || !r.claimed) {
-		if r.committing || !r.claimed || r.e.endsClaim && r.active != r.flushers {
+		if r.committing || !r.claimed || r.ends() && r.active != r.flushers {
 			r.moved.Wait()
 			continue
 		}
@@ -92,13 +93,13 @@ func (r *run) idleLocked() {
 		if r.active == 0 && r.matchAllLocked(true) {
 			return
 		}
-		if !r.claimed || r.active > 0 && (!r.e.endsClaim || r.durable >= r.target) {
+		if !r.claimed || r.active > 0 && (!r.ends() || r.durable >= r.target) {
 			break // in the last case the flushers are about to go on
 		}
-		if !r.e.endsClaim && r.pending.empty() {
+		if !r.ends() && r.pending.empty() {
 			break
 		}
-		if r.e.endsClaim {
+		if r.ends() {
 			r.fireLocked(now()) // the next claim may come to another worker, which begins afresh
 			if r.active != r.flushers {
 				continue
@@ -135,6 +136,7 @@ func (r *run) commitLocked() {
 	r.committing = true
 	r.mu.Unlock()
 	v := r.e.commitRun(r, t.commit)
+	next, lost := r.claimAgain(t.commit, v)
 	r.mu.Lock()
 	r.committing = false
 	if r.phase == phaseDead {
@@ -144,6 +146,14 @@ func (r *run) commitLocked() {
 		return
 	}
 	r.settleLocked(t, v)
+	switch {
+	case lost != nil:
+		r.evictLocked(lost)
+	case next != nil && r.phase == phaseLive:
+		r.ref = next.Ref
+		r.mergeLocked(next.Operations)
+		r.acceptLocked(next.Messages)
+	}
 	if arrived := r.arrived; len(arrived) > 0 {
 		r.arrived = nil
 		r.acceptLocked(arrived)
@@ -225,6 +235,40 @@ func (r *run) writer() int64 {
 	return r.e.worker.Load()
 }
 
+// ends reports whether a commit of this run ends its claim, and the next one comes when something has
+// happened. A run driven by hand is claimed again at once by its caller.
+func (r *run) ends() bool { return r.e.endsClaim && !r.hand }
+
+// claimAgain takes a run driven by hand back after a commit that ended its claim. It gives an error when
+// somebody else has it.
+func (r *run) claimAgain(c *Commit, v Verdict) (*Claimed, error) {
+	if !r.hand || !r.e.endsClaim || v.Err != nil || c.Close != nil || c.Release != nil {
+		return nil, nil
+	}
+	claims, err := r.e.backend.Claim(context.Background(), ClaimRequest{Hand: r.info.ID, Now: now()})
+	if err == nil && (len(claims.Runs) != 1 || claims.Runs[0].RunID != r.info.RunID ||
+		claims.Runs[0].Follows != c.Run.Fence) {
+		err = ErrFenced
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &claims.Runs[0], nil
+}
+
+// mergeLocked takes over what the backend has performed.
+func (r *run) mergeLocked(operations []Operation) {
+	for i := range operations {
+		rec := &operations[i]
+		o := r.ops[rec.ID]
+		if o != nil && !o.Status.Ended() && rec.Status.Ended() && r.e.performs(rec.Kind) {
+			o.Operation = *rec
+			r.hookEnded(o)
+			r.wakeLocked(o.waiter)
+		}
+	}
+}
+
 // timedOut is the record of an event wait whose time is over. It becomes true with its commit.
 func (r *run) timedOut(o *op, at time.Time) Operation {
 	rec := o.Operation
@@ -262,7 +306,7 @@ func (r *run) settleLocked(t taken, v Verdict) {
 	if r.phase == phaseDead {
 		return
 	}
-	r.claimed = !r.e.endsClaim
+	r.claimed = !r.ends()
 	r.acceptLocked(v.Messages)
 }
 

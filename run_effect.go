@@ -294,6 +294,7 @@ func (a *attempt) info() TaskInfo {
 	info := TaskInfo{
 		OrchestrationID: a.r.info.ID, RunID: a.r.info.RunID, OperationID: a.rec.ID, Task: a.rec.Name,
 		Attempt: a.rec.Attempts, IdempotencyKey: a.opts.key, Details: a.rec.Details,
+		codec: a.r.e.codec,
 	}
 	if info.IdempotencyKey == "" {
 		info.IdempotencyKey = idempotencyKey(info.OrchestrationID, info.RunID, info.OperationID)

@@ -66,7 +66,7 @@ func (r *run) nextDueLocked() time.Time {
 
 // armLocked sets the engine's alarm to the next thing that is due.
 func (r *run) armLocked() {
-	if r.e.endsClaim {
+	if r.ends() {
 		return // the backend claims the run when it is due
 	}
 	next := r.nextDueLocked()

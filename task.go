@@ -2,6 +2,7 @@ package lambdabiz
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -50,11 +51,25 @@ func (t *Task[In, Out]) register(e *Engine) error { return e.registry.addTask(t.
 type TaskInfo struct {
 	OrchestrationID string
 	RunID           string
-	OperationID     string // the operation's path
-	Task            string // the task's name; empty for a step
-	Attempt         int    // from 1; a re-run after a crash has the same number
-	IdempotencyKey  string // the same for every attempt, another one in the next run of the id
-	Details         Payload
+	OperationID     string  // the operation's path
+	Task            string  // the task's name; empty for a step
+	Attempt         int     // from 1; a re-run after a crash has the same number
+	IdempotencyKey  string  // the same for every attempt, another one in the next run of the id
+	Details         Payload // of the last heartbeat of an earlier attempt; see DecodeDetails
+
+	codec Codec
+}
+
+// DecodeDetails reads what the last heartbeat of an earlier attempt gave into v. Without one it leaves v
+// as it is.
+func (i TaskInfo) DecodeDetails(v any) error {
+	if len(i.Details) == 0 {
+		return nil
+	}
+	if err := i.codec.Decode(i.Details, v); err != nil {
+		return fmt.Errorf("decode heartbeat details: %w: %w", ErrInvalidPayload, err)
+	}
+	return nil
 }
 
 type taskKey struct{}

@@ -32,6 +32,9 @@ func (e *Engine) Run(ctx context.Context) error {
 		e.mu.Lock()
 		e.running = false
 		e.mu.Unlock()
+		if ctx.Err() != nil {
+			return nil // it was stopped before it had begun
+		}
 		return fmt.Errorf("run engine: %w", err)
 	}
 	e.log.Info("worker started", "worker", e.worker.Load(), "backend", e.desc.Name)
@@ -341,15 +344,7 @@ func (r *run) resume(c *Claimed) bool {
 	}
 	r.ref, r.claimed = c.Ref, true
 	r.e.idle.remove(r)
-	for i := range c.Operations {
-		rec := &c.Operations[i]
-		o := r.ops[rec.ID]
-		if o != nil && !o.Status.Ended() && rec.Status.Ended() && r.e.performs(rec.Kind) {
-			o.Operation = *rec
-			r.hookEnded(o)
-			r.wakeLocked(o.waiter)
-		}
-	}
+	r.mergeLocked(c.Operations)
 	r.acceptLocked(c.Messages)
 	r.fireLocked(now())
 	r.moved.Broadcast()

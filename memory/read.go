@@ -135,6 +135,9 @@ func (b *Backend) Purge(ctx context.Context, p lambdabiz.PurgeRequest) (int, err
 	}
 	slices.SortFunc(ended, func(x, y *run) int { return cmp.Compare(x.place, y.place) })
 	limit := cmp.Or(max(p.Limit, 0), defaultPurge)
+	if p.ID != "" {
+		limit = len(ended)
+	}
 	ended = ended[:min(limit, len(ended))]
 	for _, r := range ended {
 		b.remove(r)

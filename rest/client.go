@@ -115,15 +115,17 @@ func newTransport(config Config, guard policy, resolver *net.Resolver) *http.Tra
 // Services returns what makes an engine perform its calls with this client: hand it to
 // [lambdabiz.Engine.Register]. An engine has one client.
 func (c *Client) Services() lambdabiz.Registrables {
-	list := lambdabiz.Registrables{errorType}
+	list := make(lambdabiz.Registrables, 0, len(methods))
 	for _, method := range methods {
 		list = append(list, c.services[method])
 	}
 	return list
 }
 
-// errorType keeps [*Error] through recording.
-var errorType = lambdabiz.ErrorType[*Error]("rest.Error")
+// An [*Error] keeps its type in the record whoever performs the call.
+func init() { //nolint:gochecknoinits // as the documentation of RegisterErrors says
+	lambdabiz.RegisterErrors(lambdabiz.ErrorType[*Error]("rest.Error"))
+}
 
 // CloseIdleConnections closes the connections that no call uses. The client can be used further.
 func (c *Client) CloseIdleConnections() { c.transport.CloseIdleConnections() }

@@ -38,8 +38,7 @@
 // change their address are covered: see [Guard]. Environment variables that name a proxy are ignored.
 //
 // A [Client] that is registered with the engine performs all calls; without one, a client with the
-// defaults of [Config] does. Register one where code looks at an [*Error]: that keeps its type in the
-// record.
+// defaults of [Config] does.
 //
 // This package imports the root package and the standard library.
 package rest

@@ -35,9 +35,8 @@ const (
 // MaxErrorBody is how many bytes of a body an [Error] keeps.
 const MaxErrorBody = 4 << 10
 
-// Error is why a call to a service failed. It keeps its fields through recording when a [Client] is
-// registered with the engine: errors.As finds it again, in a resumed run too. Credentials are not in
-// it, as far as they are known: those of the request are taken out of all texts.
+// Error is why a call to a service failed. It keeps its fields through recording: errors.As finds it
+// again, in a resumed run too. Credentials are not in it, as far as they are known: those of the request are taken out of all texts.
 type Error struct {
 	Method  string      `json:"method"`
 	URL     string      `json:"url"` // the last one, after redirects; redacted

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"math"
 
 	lambdabiz "github.com/lambdabiz/lambdabiz"
 )
@@ -17,7 +18,10 @@ type purged struct {
 // Purge removes ended runs in one transaction. The keys of a chain go with its last run.
 func (b *Backend) Purge(ctx context.Context, p lambdabiz.PurgeRequest) (int, error) {
 	limit := int64(p.Limit)
-	if limit <= 0 {
+	switch {
+	case p.ID != "":
+		limit = math.MaxInt64
+	case limit <= 0:
 		limit = defaultPurge
 	}
 	count := 0

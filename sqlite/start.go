@@ -78,6 +78,10 @@ func existingVerdict(existing *stored, c *lambdabiz.Commit, s *lambdabiz.RunStar
 		}
 		return v, false
 	}
+	if info.Name != s.Name {
+		v.Err = fmt.Errorf("start %s: it belongs to definition %q: %w", s.ID, info.Name, lambdabiz.ErrExists)
+		return v, false
+	}
 	open := !info.Status.Ended()
 	switch s.Policy {
 	case lambdabiz.RejectExisting:
@@ -97,9 +101,6 @@ func existingVerdict(existing *stored, c *lambdabiz.Commit, s *lambdabiz.RunStar
 			return v, true
 		}
 	case lambdabiz.UseExisting:
-	}
-	if info.Name != s.Name {
-		v.Err = fmt.Errorf("start %s: it belongs to definition %q: %w", s.ID, info.Name, lambdabiz.ErrExists)
 	}
 	return v, false
 }

@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -96,52 +96,54 @@ func TestDoctorFindsWhatNoLiveWorkerServes(t *testing.T) {
 	p.ends(exitOK)
 }
 
-// work runs an engine with the definitions until the store is as it is wanted, which is asked after
-// every commit, and the engine has drained.
-func (c *cli) work(wanted func(e *lambdabiz.Engine) bool, items ...lambdabiz.Registrable) {
+// work runs an engine with the definitions in this process. It returns what ends it, drained.
+func (c *cli) work(log slog.Handler, items ...lambdabiz.Registrable) (stop func()) {
 	c.t.Helper()
 	backend, err := sqlite.Open(c.path())
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	defer func() { _ = backend.Close() }()
-	commits := make(chan struct{}, 1)
-	engine, err := lambdabiz.New(backend, lambdabiz.Config{
-		Logger: slog.New(slog.DiscardHandler), Version: "one",
-		Hooks: lambdabiz.Hooks{Commit: func(int, time.Duration, error) {
-			select {
-			case commits <- struct{}{}:
-			default:
-			}
-		}},
-	})
+	c.t.Cleanup(func() { _ = backend.Close() })
+	engine, err := lambdabiz.New(backend, lambdabiz.Config{Logger: slog.New(log), Version: "one"})
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	if err := engine.Register(items...); err != nil {
 		c.t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(c.t.Context())
+	ctx, cancel := context.WithCancel(c.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- engine.Run(ctx) }()
-	for !wanted(engine) {
-		<-commits
+	return func() {
+		c.t.Helper()
+		cancel()
+		if err := errors.Join(<-done, backend.Close()); err != nil {
+			c.t.Fatal(err)
+		}
 	}
-	stop()
-	if err := <-done; err != nil {
-		c.t.Fatal(err)
+}
+
+// blockedLog is told when the engine says that it blocks a run.
+type blockedLog chan struct{}
+
+func (l blockedLog) Enabled(context.Context, slog.Level) bool { return true }
+func (l blockedLog) WithAttrs([]slog.Attr) slog.Handler       { return l }
+func (l blockedLog) WithGroup(string) slog.Handler            { return l }
+func (l blockedLog) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == "orchestration is blocked" {
+		l <- struct{}{}
 	}
+	return nil
 }
 
 func TestDoctorNamesWhyARunIsBlocked(t *testing.T) {
 	t.Parallel()
 	c := setup(t)
 	c.must("start", "Panics", "p-1")
-	blocked := func(e *lambdabiz.Engine) bool {
-		s, err := e.State(t.Context(), "p-1")
-		return err == nil && s.Blocked != nil && s.Blocked.Times > 0
-	}
-	c.work(blocked, lambdabiz.Define("Panics", func(lambdabiz.Context, any) (any, error) { panic("boom") }))
+	blocked := make(blockedLog, 10)
+	stop := c.work(blocked, lambdabiz.Define("Panics", func(lambdabiz.Context, any) (any, error) { panic("boom") }))
+	<-blocked
+	stop()
 	c.finds(map[string]string{"p-1": problemBlocked})
 	r := c.call("doctor")
 	if r.code != exitProblems || !strings.Contains(r.out, "boom") || !strings.Contains(r.out, "doctor_test.go") {
@@ -161,18 +163,20 @@ func TestDoctorFindsALostWakeUp(t *testing.T) {
 	c := setup(t)
 	c.must("start", "Naps", "n-1")
 	c.must("start", "Waits", "w-1")
-	waiting := func(e *lambdabiz.Engine) bool {
-		n, errN := e.State(t.Context(), "n-1")
-		w, errW := e.State(t.Context(), "w-1")
-		return errN == nil && errW == nil && len(n.WaitingFor) > 0 && len(w.WaitingFor) > 0
-	}
-	c.work(waiting,
+	stop := c.work(slog.DiscardHandler,
 		lambdabiz.Define("Naps", func(o lambdabiz.Context, _ any) (any, error) {
-			return nil, lambdabiz.Sleep(o, "nap", 24*time.Hour)
+			return nil, lambdabiz.Sleep(o, "nap", 1<<50)
 		}),
 		lambdabiz.Define("Waits", func(o lambdabiz.Context, _ any) (any, error) {
 			return lambdabiz.WaitForEvent[any](o, "go")
 		}))
+	for id, operation := range map[string]string{"n-1": "nap", "w-1": "go"} {
+		w := c.start("watch", id, "--interval", "10ms")
+		w.waitFor(id, operation)
+		w.interrupt()
+		w.ends(exitInterrupted)
+	}
+	stop()
 	c.finds(map[string]string{"n-1": problemUnserved, "w-1": problemUnserved}) // released to be taken at once
 	db, err := sqlite3.Open(c.path())
 	if err != nil {
