@@ -269,7 +269,7 @@ func TestBadPayloadsOfOperationsAreErrorsAndRecordNothing(t *testing.T) {
 			_, err := lambdabiz.CallChildByName[int](o, "bad", "Echo", v)
 			return err
 		},
-		"progress": func(o lambdabiz.Context, v any) error { return lambdabiz.SetProgress(o, v) },
+		"progress": lambdabiz.SetProgress,
 	}
 	everywhere(t, func(t *testing.T, b *bench) {
 		type input struct{ Call, Bad string }

@@ -242,8 +242,9 @@ func (r *run) ends() bool { return r.e.endsClaim && !r.hand }
 // claimAgain takes a run driven by hand back after a commit that ended its claim. It gives an error when
 // somebody else has it.
 func (r *run) claimAgain(c *Commit, v Verdict) (*Claimed, error) {
-	if !r.hand || !r.e.endsClaim || v.Err != nil || c.Close != nil || c.Release != nil {
-		return nil, nil
+	goesOn := v.Err == nil && c.Close == nil && c.Release == nil
+	if !r.hand || !r.e.endsClaim || !goesOn {
+		return nil, nil //nolint:nilnil // there is nothing to claim, and that is fine
 	}
 	claims, err := r.e.backend.Claim(context.Background(), ClaimRequest{Hand: r.info.ID, Now: now()})
 	if err == nil && (len(claims.Runs) != 1 || claims.Runs[0].RunID != r.info.RunID ||

@@ -33,7 +33,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		e.running = false
 		e.mu.Unlock()
 		if ctx.Err() != nil {
-			return nil // it was stopped before it had begun
+			return nil //nolint:nilerr // it was stopped before it had begun
 		}
 		return fmt.Errorf("run engine: %w", err)
 	}
