@@ -4,7 +4,7 @@ GO ?= go
 TIMEOUT ?= 10m
 PACKAGES ?= ./...
 LINTER := bin/golangci-lint
-PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+PLATFORMS := linux/amd64 darwin/arm64 windows/amd64
 
 # The race detector needs cgo and a C compiler.
 HAVE_CC := $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && [ "$$($(GO) env CGO_ENABLED)" = 1 ] && echo yes)

@@ -23,7 +23,8 @@ type handle struct {
 // ID is the orchestration id.
 func (r *Run[Out]) ID() string { return r.h.id }
 
-// RunID is the id of the run that was started or found; "" for a handle from [Get].
+// RunID is the id of the run that was started or found; "" for a handle from [Get]. It stays when the run
+// continues as new.
 func (r *Run[Out]) RunID() string { return r.h.runID }
 
 // Start starts an orchestration and returns when that is durable. It is idempotent by the id: when the
@@ -197,7 +198,7 @@ func (e *Engine) Terminate(ctx context.Context, id, reason string) error {
 }
 
 // Pause holds an orchestration: bodies that run may end and are recorded, then nothing more happens
-// until [Engine.Resume]. Events are stored meanwhile; timers are late by as much.
+// until [Engine.Resume]. Events are stored meanwhile; a timer that falls due meanwhile ends after it.
 func (e *Engine) Pause(ctx context.Context, id, reason string) error {
 	if err := e.supports(FeaturePause); err != nil {
 		return err

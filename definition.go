@@ -15,7 +15,11 @@ type definitionSpec struct {
 // Define names a function as an orchestration. The function runs from its top whenever a worker takes
 // the run; its recorded operations return what is recorded. What it returns is the outcome: SUCCEEDED,
 // or FAILED with the error; CANCELLED if it returns ErrCancelled after a cancellation, TIMEOUT if it
-// returns context.DeadlineExceeded after the deadline of its start. A panic blocks the run.
+// returns context.DeadlineExceeded after the deadline of its start. So a function that swallows a
+// cancellation and returns a value has SUCCEEDED. A panic blocks the run.
+//
+// Deferred functions run whenever the run leaves this process, parked or stopped, not only at its end:
+// they are for what the process holds, not for compensation, which belongs after an operation's error.
 func Define[In, Out any](
 	name string, f func(o Context, in In) (Out, error), opts ...DefineOption,
 ) *Definition[In, Out] {

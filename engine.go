@@ -158,8 +158,9 @@ type Registrables []Registrable
 
 func (list Registrables) register(e *Engine) error { return e.Register(list...) }
 
-// Register makes definitions, tasks and error types known by name. It is done before [Engine.Run]. A
-// name that is registered already is an error, unless it is the same value.
+// Register makes definitions, tasks and error types known by name. It is done before [Engine.Run]: other
+// workers and clients know the names that were registered by then. A task that is only called by value
+// need not be registered. A name that is registered already is an error, unless it is the same value.
 func (e *Engine) Register(items ...Registrable) error {
 	for _, item := range items {
 		if err := item.register(e); err != nil {

@@ -68,7 +68,8 @@ func (e *TaskError) Error() string {
 // Unwrap returns the cause.
 func (e *TaskError) Unwrap() error { return e.Err }
 
-// EventTimeoutError says that an event did not arrive in time. It is context.DeadlineExceeded too.
+// EventTimeoutError says that an event did not arrive in time. It is context.DeadlineExceeded too, as is the
+// end of a run by its deadline: errors.As tells them apart.
 type EventTimeoutError struct {
 	Event       string
 	OperationID string

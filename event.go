@@ -18,11 +18,11 @@ func WaitForEvent[T any](o Context, id string, opts ...WaitOption) (T, error) {
 		opt.applyWait(&w)
 	}
 	r := o.scope().run
-	if w.name == "" {
-		w.name = id // and begin refuses an empty id
-	}
 	c := &call{o: o, id: id, kind: KindEvent, name: w.name,
 		take: func(p Payload) error { return takeInto(r.e, p, &out) }}
+	if err := checkID("event name", w.name); err != nil && id != "" {
+		return zero, c.fault(err)
+	}
 	op, err := r.begin(c)
 	if err != nil {
 		return zero, err

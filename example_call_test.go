@@ -2,7 +2,6 @@ package lambdabiz_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -106,7 +105,7 @@ func ExampleHeartbeat() {
 	copyRows := lambdabiz.NewTask("CopyRows", func(ctx context.Context, rows int) (int, error) {
 		first := 0
 		if info, ok := lambdabiz.TaskInfoFrom(ctx); ok && info.Details != nil {
-			if err := json.Unmarshal(info.Details, &first); err != nil {
+			if err := info.DecodeDetails(&first); err != nil {
 				return 0, err
 			}
 		}

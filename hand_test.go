@@ -405,7 +405,9 @@ func TestByHandBranchesRacesAndMaps(t *testing.T) {
 				return 0, err
 			}
 			event := lambdabiz.Go(o, "event", func(o lambdabiz.Context) (int, error) { return lambdabiz.WaitForEvent[int](o, "E") })
-			timer := lambdabiz.Go(o, "timer", func(o lambdabiz.Context) (int, error) { return 100, lambdabiz.Sleep(o, "t", 20*time.Second) })
+			timer := lambdabiz.Go(o, "timer", func(o lambdabiz.Context) (int, error) {
+				return 100, lambdabiz.Sleep(o, "t", 20*time.Second)
+			})
 			first, err := lambdabiz.Race(o, "race", event, timer)
 			if err != nil {
 				return 0, err

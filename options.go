@@ -64,14 +64,15 @@ type DeadlineOption time.Duration
 
 // Deadline limits all attempts of a call together, waits between them included, counted from when the
 // operation is recorded; or a whole orchestration, counted from its start. After it the call fails
-// with context.DeadlineExceeded; an orchestration's context ends, as in a cancellation.
+// with context.DeadlineExceeded; an orchestration's context ends, as in a cancellation, and operations
+// that wait end as CANCELLED with context.DeadlineExceeded. 0 or less is over at once.
 func Deadline(d time.Duration) DeadlineOption { return DeadlineOption(d) }
 
 func (d DeadlineOption) applyCall(c *callOptions) { c.deadline = max(time.Duration(d), 1) }
 func (d DeadlineOption) applyStart(s *RunStart)   { s.Deadline = roundUp(now().Add(time.Duration(d))) }
 func (d DeadlineOption) applyChild(s *RunStart)   { s.Deadline = roundUp(now().Add(time.Duration(d))) }
 
-// HeartbeatTimeout fails an attempt that has not called [Heartbeat] for that long.
+// HeartbeatTimeout fails an attempt that has not called [Heartbeat] for that long. 0 or less means none.
 func HeartbeatTimeout(d time.Duration) CallOption { return heartbeatOption(d) }
 
 type heartbeatOption time.Duration
@@ -91,8 +92,7 @@ func WithValue(key, value any) CallOption { return contextValue{key, value} }
 
 func (v contextValue) applyCall(c *callOptions) { c.values = append(c.values, v) }
 
-// Named sets the name of the event that is waited for, when it is not the operation's id. An empty name is
-// the id.
+// Named sets the name of the event that is waited for, when it is not the operation's id.
 func Named(event string) WaitOption { return namedOption(event) }
 
 type namedOption string
@@ -108,7 +108,7 @@ type eventKey string
 func (k eventKey) applyRaise(r *Raise) { r.Key = string(k) }
 
 // BeforeStart keeps the event for a start to come, for that long, when the orchestration does not
-// exist or has ended.
+// exist or has ended. With 0 or less nothing is kept.
 func BeforeStart(keep time.Duration) RaiseOption { return beforeStart(keep) }
 
 type beforeStart time.Duration
@@ -139,7 +139,8 @@ type childID string
 
 func (c childID) applyChild(s *RunStart) { s.ID, s.Policy = string(c), RejectExisting }
 
-// Concurrency limits how many items of a [Map] are worked on at the same time. The default is all.
+// Concurrency limits how many items of a [Map] are worked on at the same time. The default, and what 0 or
+// less means, is all.
 func Concurrency(n int) MapOption { return concurrency(n) }
 
 type concurrency int

@@ -81,8 +81,9 @@ func (o *Orchestration) attach(c *Claimed) {
 	o.e.mu.Unlock()
 }
 
-// Start records that the orchestration has begun, with its input. Called again for a run that is open
-// it does nothing, and the first input stays; for one that has ended it returns ErrClosed.
+// Start records that the orchestration has begun, with its input; the run's name is its id. Called again
+// for a run that is open it does nothing, and the first input stays. For one that has ended it returns
+// ErrClosed whatever the start policy: purge the id to use it again.
 func (o *Orchestration) Start(input any, opts ...StartOption) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()

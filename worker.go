@@ -56,6 +56,29 @@ func (e *Engine) Run(ctx context.Context) error {
 	return nil
 }
 
+// RunWhile is [Engine.Run] for as long as f runs: it works, calls f, drains when f has returned, and
+// returns f's error. f's context ends early when the worker could not begin; that error is returned too.
+func (e *Engine) RunWhile(ctx context.Context, f func(ctx context.Context) error) error {
+	working, stop := context.WithCancel(ctx)
+	defer stop()
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	stopped := make(chan error, 1)
+	go func() {
+		err := e.Run(working)
+		if err != nil {
+			fail(err)
+		}
+		stopped <- err
+	}()
+	err := f(ctx)
+	stop()
+	if fault := <-stopped; fault != nil && !errors.Is(err, fault) {
+		err = errors.Join(err, fault)
+	}
+	return err
+}
+
 // worker is the life of an engine between Run's begin and end. Its fields belong to Run's goroutine.
 type worker struct {
 	e       *Engine
