@@ -190,7 +190,7 @@ func TestThousandContinuationsKeepTheHistoryShort(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		n := 1000
 		if b.backend.Describe().Name == "sqlite" {
-			n = 200 // each waits for the disk
+			n = 100 // each waits for the disk
 		}
 		d := lambdabiz.Define("Loop", func(o lambdabiz.Context, round int) (int, error) {
 			v, err := lambdabiz.Step(o, "s", func(context.Context) (int, error) { return round + 1, nil })

@@ -1,0 +1,103 @@
+package lambdabiz_test
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/lambdabiz/lambdabiz"
+)
+
+// effectsWhileStuck runs two steps in sequence on a store that does not finish the commit with the first
+// one's result, and returns how many bodies have run when all is still. With lies the store says that it has.
+func effectsWhileStuck(b *bench, lies bool) (bodies int64) {
+	var ran atomic.Int64
+	open := make(chan struct{})
+	inner := b.backend
+	defer func() { b.backend = inner }()
+	b.backend = &proxy{Backend: inner, commit: func(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
+		for _, c := range batch {
+			for _, o := range c.Operations {
+				if o.ID != "first" || !o.Status.Ended() {
+					continue
+				}
+				if lies {
+					return make([]lambdabiz.Verdict, len(batch)), nil
+				}
+				<-open
+			}
+		}
+		return inner.Commit(ctx, batch)
+	}}
+	body := func(context.Context) (int, error) { ran.Add(1); return 1, nil }
+	d := define(func(o lambdabiz.Context) (int, error) {
+		if _, err := lambdabiz.Step(o, "first", body); err != nil {
+			return 0, err
+		}
+		return lambdabiz.Step(o, "second", body)
+	})
+	e, stop := b.worker(d)
+	start(b, e, d, "x", 0)
+	time.Sleep(time.Second)
+	synctest.Wait()
+	bodies = ran.Load()
+	close(open)
+	if !lies {
+		result(b, lambdabiz.Get(e, d, "x"))
+	}
+	stop()
+	return bodies
+}
+
+func TestNoEffectBeginsBeforeTheResultsBeforeItAreDurable(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		if got := effectsWhileStuck(b, false); got != 1 {
+			t.Errorf("%d bodies have run although the first one's result is not durable", got)
+		}
+	})
+}
+
+// The twin of the test above: where the store answers at once and stores nothing, the check must notice.
+func TestNoEffectBeginsBeforeTheResultsBeforeItAreDurableSabotaged(t *testing.T) {
+	whereHeld(t, func(t *testing.T, b *bench) {
+		if got := effectsWhileStuck(b, true); got != 2 {
+			t.Errorf("%d bodies have run: the check does not see that the barrier is missing", got)
+		}
+	})
+}
+
+func TestParallelStepsShareTheirCommits(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		const n = 100
+		var commits atomic.Int64
+		inner := b.backend
+		b.backend = &proxy{Backend: inner, commit: func(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
+			commits.Add(1)
+			return inner.Commit(ctx, batch)
+		}}
+		defer func() { b.backend = inner }()
+		items := make([]int, n)
+		for i := range items {
+			items[i] = i
+		}
+		d := define(func(o lambdabiz.Context) (int, error) {
+			out, err := lambdabiz.Map(o, "m", items, func(i int) string { return fmt.Sprint(i) },
+				func(o lambdabiz.Context, i int) (int, error) {
+					return lambdabiz.Step(o, "s", func(context.Context) (int, error) { time.Sleep(time.Second); return i, nil })
+				})
+			return len(out), err
+		})
+		e, _ := b.worker(d)
+		if got := result(b, start(b, e, d, "x", 0)); got != n {
+			t.Errorf("%d results", got)
+		}
+		// The start, STARTED of all, the results of all with the end, and some for chance.
+		if got := commits.Load(); got > 20 {
+			t.Errorf("%d parallel steps took %d commits", n, got)
+		}
+		t.Logf("%d commits", commits.Load())
+	})
+}
