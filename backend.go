@@ -95,8 +95,8 @@ type Backend interface {
 
 // Waker is an optional ability of a [Backend]: it says when Claim may have something new.
 type Waker interface {
-	// Wake returns a channel that receives after a change by anybody; signals may be merged. It is
-	// for one receiver and is never closed.
+	// Wake returns a channel that receives after a change; signals may be merged. Every call returns
+	// another channel, for one receiver. It is never closed.
 	Wake() <-chan struct{}
 }
 
@@ -278,7 +278,9 @@ func (c *Commit) Refuse(operation int64, err error) {
 	}
 }
 
-// Release ends a claim. With neither field the run is due again when a message comes.
+// Release ends a claim: the fence is of no use any more. With neither field the run is due again when a
+// message comes. If it is not conditional and a message above Commit.Seen is there, or the run was resumed
+// while it was held, it is due at once, so that no wake-up is lost.
 type Release struct {
 	WakeAt  time.Time // when it is due; zero for never by time
 	Blocked *Blocked  // why it cannot go on; nil clears it
@@ -292,7 +294,11 @@ type Close struct {
 	Result  Payload
 	Error   *Failure
 	Orphans []string
-	Next    *RunStart // continue as this run: it gets the id, the unconsumed messages and the keys
+
+	// Next continues as this run, which is due at once (Claim is not looked at). It gets the id, the keys,
+	// the pause, and of the unconsumed messages the events and cancellations: operation numbers begin
+	// anew, so children's outcomes do not move.
+	Next *RunStart
 }
 
 // StartPolicy says what a start does when its id is used.
@@ -342,7 +348,7 @@ type Raise struct {
 	Payload Payload
 
 	// Until keeps the event, when the id has no run or its latest has ended, for a start to come
-	// before that time. Kept events come to a new run before all others, in order.
+	// before that time; not with a RunID. Kept events come to a new run before all others, in order.
 	Until time.Time
 
 	Operation int64 // as in RunStart

@@ -91,6 +91,8 @@ func (e *Engine) start(ctx context.Context, name, id string, input any, opts []S
 		return nil, fmt.Errorf("start orchestration %s: %w", id, err)
 	}
 	s.Input, s.Claim = p, e.wants(name)
+	e.countStarts(1)
+	defer e.countStarts(-1)
 	c := &Commit{Worker: e.worker.Load(), At: now(), Starts: []RunStart{s}}
 	v, err := e.commitClient(ctx, c)
 	if err != nil {
@@ -108,6 +110,14 @@ func (e *Engine) start(ctx context.Context, name, id string, input any, opts []S
 		e.kick()
 	}
 	return h, nil
+}
+
+// countStarts makes a worker that drains wait for starts that claim.
+func (e *Engine) countStarts(n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.starting += n
+	e.tellDrainedLocked()
 }
 
 func (e *Engine) checkStart(s *RunStart) error {

@@ -82,6 +82,7 @@ type Engine struct {
 	hands     map[string][]*run        // driven by hand, by id
 	early     map[string]earlyMessages // by run id
 	watchers  map[string][]chan<- bool // who waits for an orchestration's end, by its id
+	starting  int                      // starts of clients on their way that may claim
 	accepting bool                     // a worker that is not draining
 	running   bool                     // Run has begun
 	drained   chan struct{}            // closed when the last resident has left, while the worker drains

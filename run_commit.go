@@ -295,16 +295,14 @@ func (r *run) settleLocked(t taken, v Verdict) {
 		r.outcome = c.Close
 		r.e.hooks.runEnded(r)
 	}
-	if c.Close != nil || c.Release != nil {
-		r.evictLocked(r.leftBecause(c))
-	}
 	r.pending.timeouts = slices.DeleteFunc(r.pending.timeouts, func(o *op) bool {
 		return slices.Contains(t.timeouts, o)
 	})
 	refuseAll(c, v)
 	r.settleOperationsLocked(c)
-	r.e.adoptStarts(c, v)
-	if r.phase == phaseDead {
+	r.e.adoptStarts(c, v) // before this run leaves, or a worker that drains would not wait for them
+	if c.Close != nil || c.Release != nil {
+		r.evictLocked(r.leftBecause(c))
 		return
 	}
 	r.claimed = !r.ends()

@@ -362,6 +362,9 @@ func crashLoop(c *Claimed) bool {
 func (r *run) resume(c *Claimed) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for r.phase == phaseLive && r.committing && c.Follows == r.ref.Fence {
+		r.moved.Wait() // the commit that ended the claim is durable, its verdict is on its way
+	}
 	if r.phase != phaseLive || r.claimed || c.Follows != r.ref.Fence {
 		return false
 	}
@@ -410,7 +413,12 @@ func (e *Engine) forget(r *run) {
 		default:
 		}
 	}
-	if e.drained != nil && len(e.residents) == 0 {
+	e.tellDrainedLocked()
+}
+
+// tellDrainedLocked says when the last run has left and none is on its way.
+func (e *Engine) tellDrainedLocked() {
+	if e.drained != nil && len(e.residents) == 0 && e.starting == 0 {
 		close(e.drained)
 		e.drained = nil
 	}
@@ -435,107 +443,14 @@ func (e *Engine) adoptStarts(c *Commit, v Verdict) *run {
 	return last
 }
 
-// keepAlive renews the worker while it owns runs, and watches the others.
-func (w *worker) keepAlive(stop <-chan struct{}) {
-	e := w.e
-	beat := e.config.Lease / 3
-	look := min(beat, time.Second)
-	if e.config.PollInterval < 0 {
-		look = 0 // nobody else uses the store
-	}
-	var beaten time.Time
-	for {
-		wait := beat
-		if look > 0 {
-			wait = look
-		} else if !w.owning(stop) {
-			return
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-stop:
-			timer.Stop()
-			return
-		case <-timer.C:
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), e.config.Lease)
-		if time.Since(beaten) >= beat-look {
-			if err := e.backend.Renew(ctx, e.worker.Load()); err != nil {
-				e.log.Error("renew the worker's lease", "error", err)
-				e.kick() // if it was declared dead, the next claim says so
-			}
-			beaten = time.Now()
-		}
-		if look > 0 {
-			if err := w.watch(ctx); err != nil {
-				e.log.Error("watch other workers", "error", err)
-			}
-		}
-		cancel()
-	}
-}
-
-// owning blocks until the worker owns a run. It reports false when the worker stops.
-func (w *worker) owning(stop <-chan struct{}) bool {
-	for len(w.e.allResidents()) == 0 {
-		select {
-		case <-stop:
-			return false
-		case <-w.e.busy:
-		}
-	}
-	return true
-}
-
-// watch takes over from workers that are gone, or whose heartbeat has not moved for a lease on this
-// process's own clock, watched without a gap.
-func (w *worker) watch(ctx context.Context) error {
-	w.watching.Lock()
-	defer w.watching.Unlock()
-	e := w.e
-	workers, err := e.backend.Workers(ctx)
-	if err != nil {
-		return fmt.Errorf("list workers: %w", err)
-	}
-	at := time.Now()
-	seen := map[int64]*peer{}
-	for _, other := range workers {
-		if other.Number == e.worker.Load() {
-			continue
-		}
-		p := w.peers[other.Number]
-		if p == nil || p.beat != other.Beat || at.Sub(p.looked) > e.config.Lease/2 {
-			p = &peer{beat: other.Beat, since: at}
-		}
-		p.looked = at
-		seen[other.Number] = p
-		if !other.Gone && at.Sub(p.since) < e.config.Lease {
-			continue
-		}
-		err := e.backend.Leave(ctx, other.Number, other.Beat)
-		if err != nil && !errors.Is(err, ErrStale) {
-			return fmt.Errorf("take over from worker %d: %w", other.Number, err)
-		}
-		if err == nil {
-			e.log.Warn("took over from a worker", "worker", other.Number, "host", other.Host, "pid", other.PID, "gone", other.Gone)
-			e.kick()
-		}
-	}
-	w.peers = seen
-	return nil
-}
-
 // drain releases all runs, and gives what runs in them some time to end.
 func (w *worker) drain() {
 	e := w.e
 	e.mu.Lock()
 	e.accepting = false
 	drained := make(chan struct{})
-	if len(e.residents) == 0 {
-		close(drained)
-	} else {
-		e.drained = drained
-	}
+	e.drained = drained
+	e.tellDrainedLocked()
 	e.mu.Unlock()
 	for _, r := range e.allResidents() {
 		r.stop(ErrStopped)
