@@ -11,6 +11,17 @@ import (
 	"github.com/lambdabiz/lambdabiz"
 )
 
+// whereHeld runs a test on the homes where a claim is held over commits.
+func whereHeld(t *testing.T, f func(t *testing.T, b *bench)) {
+	t.Helper()
+	everywhere(t, func(t *testing.T, b *bench) {
+		if b.backend.Describe().CommitEndsClaim {
+			t.Skip("a commit ends the claim here")
+		}
+		f(t, b)
+	})
+}
+
 // effectsWhileStuck runs two steps in sequence on a store that does not finish the commit with the first
 // one's result, and returns how many bodies have run when all is still. With lies the store says that it has.
 func effectsWhileStuck(b *bench, lies bool) (bodies int64) {

@@ -252,3 +252,26 @@ func TestInputOfTheNextRunThatCannotBeEncodedFailsTheRun(t *testing.T) {
 		}
 	})
 }
+
+func TestPurgeOfALongChainLeavesNothing(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		if b.backend.Describe().Name == "sqlite" {
+			t.Skip("each of the runs waits for the disk")
+		}
+		d := lambdabiz.Define("Loop", func(o lambdabiz.Context, round int) (int, error) {
+			if round == 1000 {
+				return round, nil
+			}
+			return 0, lambdabiz.ContinueAsNew(o, round+1)
+		})
+		e, _ := b.worker(d)
+		result(b, start(b, e, d, "x", 0))
+		if err := e.Purge(b.ctx, "x"); err != nil {
+			t.Fatal(err)
+		}
+		page, err := e.List(b.ctx, lambdabiz.Filter{AllRuns: true})
+		if err != nil || len(page.Runs) != 0 {
+			t.Errorf("after the purge %d runs are there, %v", len(page.Runs), err)
+		}
+	})
+}

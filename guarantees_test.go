@@ -291,7 +291,7 @@ func TestG8MessagesBetweenOrchestrationsCommitWithTheWritersProgress(t *testing.
 				var deaths int
 				seen := map[string]bool{}
 				died := make(chan struct{}, 3)
-				b.backend = &proxy{Backend: inner, commit: func(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
+				commit := func(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
 					for _, c := range batch {
 						kind := ""
 						switch {
@@ -321,7 +321,8 @@ func TestG8MessagesBetweenOrchestrationsCommitWithTheWritersProgress(t *testing.
 						return nil, errDead
 					}
 					return inner.Commit(ctx, batch)
-				}}
+				}
+				b.backend = &proxy{Backend: inner, commit: commit}
 				start(b, client, d, "x", 0)
 				for range 3 {
 					_, kill := b.killable(d, child)

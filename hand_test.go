@@ -15,17 +15,6 @@ import (
 	"github.com/lambdabiz/lambdabiz"
 )
 
-// whereHeld runs a test on the homes where a claim is held over commits.
-func whereHeld(t *testing.T, f func(t *testing.T, b *bench)) {
-	t.Helper()
-	everywhere(t, func(t *testing.T, b *bench) {
-		if b.backend.Describe().CommitEndsClaim {
-			t.Skip("a commit ends the claim here")
-		}
-		f(t, b)
-	})
-}
-
 // byHand takes an orchestration over and starts it.
 func byHand(b *bench, ctx context.Context, e *lambdabiz.Engine, id string) *lambdabiz.Orchestration { //nolint:revive // t first
 	b.t.Helper()
@@ -100,7 +89,7 @@ func original(b *bench, e *lambdabiz.Engine, after int) (operationResult, error)
 }
 
 func TestByHandTheOriginalsProgramIsInterruptedAfterEveryOperation(t *testing.T) {
-	whereHeld(t, func(t *testing.T, b *bench) {
+	everywhere(t, func(t *testing.T, b *bench) {
 		var calls notes
 		counted := func(name string, f func(a, b float64) float64) *lambdabiz.Task[numbers, operationResult] {
 			return lambdabiz.NewTask(name, func(_ context.Context, n numbers) (operationResult, error) {
@@ -175,7 +164,7 @@ func TestByHandAWaitReturnsErrWaitingAndRecordsNothing(t *testing.T) {
 			return err
 		},
 	}
-	whereHeld(t, func(t *testing.T, b *bench) {
+	everywhere(t, func(t *testing.T, b *bench) {
 		b.worker(lambdabiz.Define("Ends", func(o lambdabiz.Context, _ string) (string, error) {
 			return "", lambdabiz.Sleep(o, "s", 20*time.Second)
 		}))
@@ -219,7 +208,7 @@ func TestByHandAWaitReturnsErrWaitingAndRecordsNothing(t *testing.T) {
 }
 
 func TestByHandAnOlderCallerIsFenced(t *testing.T) {
-	whereHeld(t, func(t *testing.T, b *bench) {
+	everywhere(t, func(t *testing.T, b *bench) {
 		older := byHand(b, b.ctx, b.engine(lambdabiz.Config{}), "x")
 		newer := byHand(b, b.ctx, b.engine(lambdabiz.Config{}), "x")
 		if _, err := lambdabiz.Step(newer, "s", one); err != nil {
@@ -246,7 +235,7 @@ func TestByHandAnOlderCallerIsFenced(t *testing.T) {
 }
 
 func TestByHandAndByWorkersDoNotMix(t *testing.T) {
-	whereHeld(t, func(t *testing.T, b *bench) {
+	everywhere(t, func(t *testing.T, b *bench) {
 		e, _ := b.worker(ends, lambdabiz.Define("by hand", func(lambdabiz.Context, string) (int, error) {
 			t.Error("a worker runs what is driven by hand")
 			return 0, nil
@@ -269,7 +258,7 @@ func TestByHandAndByWorkersDoNotMix(t *testing.T) {
 }
 
 func TestByHandAfterItsEnd(t *testing.T) {
-	whereHeld(t, func(t *testing.T, b *bench) {
+	everywhere(t, func(t *testing.T, b *bench) {
 		e := b.engine(lambdabiz.Config{})
 		o := byHand(b, b.ctx, e, "x")
 		if _, err := lambdabiz.Step(o, "s", one); err != nil {
@@ -309,7 +298,7 @@ func TestByHandAfterItsEnd(t *testing.T) {
 }
 
 func TestByHandBeforeItsStart(t *testing.T) {
-	whereHeld(t, func(t *testing.T, b *bench) {
+	everywhere(t, func(t *testing.T, b *bench) {
 		o, err := b.engine(lambdabiz.Config{}).Create(b.ctx, "x")
 		if err != nil {
 			t.Fatal(err)
@@ -325,7 +314,7 @@ func TestByHandBeforeItsStart(t *testing.T) {
 }
 
 func TestByHandAMistakeIsABlockedErrorWithItsLine(t *testing.T) {
-	whereHeld(t, func(t *testing.T, b *bench) {
+	everywhere(t, func(t *testing.T, b *bench) {
 		e := b.engine(lambdabiz.Config{})
 		mistakes := map[string]func(o lambdabiz.Context) error{
 			"the same id twice": func(o lambdabiz.Context) error { _, err := lambdabiz.Step(o, "first", one); return err },
@@ -366,7 +355,7 @@ func TestByHandAMistakeIsABlockedErrorWithItsLine(t *testing.T) {
 }
 
 func TestByHandFailEndsTheRun(t *testing.T) {
-	whereHeld(t, func(t *testing.T, b *bench) {
+	everywhere(t, func(t *testing.T, b *bench) {
 		e := b.engine(lambdabiz.Config{})
 		o := byHand(b, b.ctx, e, "failed")
 		if err := o.Fail(errors.New("not approved")); err != nil {
@@ -394,7 +383,7 @@ func TestByHandFailEndsTheRun(t *testing.T) {
 }
 
 func TestByHandBranchesRacesAndMaps(t *testing.T) {
-	whereHeld(t, func(t *testing.T, b *bench) {
+	everywhere(t, func(t *testing.T, b *bench) {
 		var calls atomic.Int64
 		task := double(&calls)
 		drive := func(ctx context.Context) (int, error) {
@@ -435,7 +424,7 @@ func TestByHandBranchesRacesAndMaps(t *testing.T) {
 }
 
 func TestByHandTheCallersGoroutineIsNeverUnwound(t *testing.T) {
-	whereHeld(t, func(t *testing.T, b *bench) {
+	everywhere(t, func(t *testing.T, b *bench) {
 		e := b.engine(lambdabiz.Config{})
 		for name, interrupt := range map[string]func(cancel func()){
 			"the context ends": func(cancel func()) { cancel(); synctest.Wait() },
@@ -459,6 +448,30 @@ func TestByHandTheCallersGoroutineIsNeverUnwound(t *testing.T) {
 			if seen.String() != "true, true, true, true, deferred" {
 				t.Errorf("%s: %v", name, &seen)
 			}
+		}
+	})
+}
+
+func TestByHandWorksOrIsRefused(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		ctx, cancel := within(b, time.Minute)
+		defer cancel()
+		e := b.engine(lambdabiz.Config{})
+		o, err := e.Create(ctx, "x")
+		var unsupported *lambdabiz.UnsupportedError
+		if errors.As(err, &unsupported) {
+			return
+		}
+		if err := errors.Join(err, o.Start(1)); err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range []string{"a", "b"} {
+			if _, err := lambdabiz.Step(o, id, one); err != nil {
+				t.Errorf("step %s gave %v", id, err)
+			}
+		}
+		if err := o.Complete(1); err != nil {
+			t.Error(err)
 		}
 	})
 }

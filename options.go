@@ -63,8 +63,9 @@ func (t TimeoutOption) applyWait(w *waitOptions) { w.timeout = max(time.Duration
 type DeadlineOption time.Duration
 
 // Deadline limits all attempts of a call together, waits between them included, counted from when the
-// operation is recorded; or a whole orchestration, counted from its start. After it the call fails
-// with context.DeadlineExceeded; an orchestration's context ends, as in a cancellation, and operations
+// operation is recorded; or a whole orchestration, counted from its start. An attempt that it cuts fails
+// with context.DeadlineExceeded; when the next one would begin after it, the call fails with the last
+// error. An orchestration's context ends, as in a cancellation, and operations
 // that wait end as CANCELLED with context.DeadlineExceeded. 0 or less is over at once.
 func Deadline(d time.Duration) DeadlineOption { return DeadlineOption(d) }
 

@@ -63,11 +63,11 @@ func TestFirstRunSeesTheRoundTripThroughTheCodecAsAResumedRunDoes(t *testing.T) 
 }
 
 type (
-	codedError struct{ Code int }  // registered as a value
+	valueError struct{ Code int }  // registered as a value
 	placeError struct{ At string } // registered as a pointer
 )
 
-func (e codedError) Error() string  { return fmt.Sprint("code ", e.Code) }
+func (e valueError) Error() string  { return fmt.Sprint("code ", e.Code) }
 func (e *placeError) Error() string { return "at " + e.At }
 
 var errSold = errors.New("sold out")
@@ -75,7 +75,7 @@ var errSold = errors.New("sold out")
 func TestErrorsKeepTheirIdentityInTheFirstRunAndInAResumedRun(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		fails := lambdabiz.Define("Fails", func(lambdabiz.Context, int) (int, error) {
-			return 0, fmt.Errorf("child: %w", errors.Join(errSold, codedError{9}))
+			return 0, fmt.Errorf("child: %w", errors.Join(errSold, valueError{9}))
 		})
 		body := func(err error) func(o lambdabiz.Context, id string) error {
 			return func(o lambdabiz.Context, id string) error {
@@ -88,9 +88,9 @@ func TestErrorsKeepTheirIdentityInTheFirstRunAndInAResumedRun(t *testing.T) {
 			is   func(err error) bool
 		}{
 			{"sentinel", body(errSold), func(err error) bool { return errors.Is(err, errSold) }},
-			{"value type", body(codedError{7}), func(err error) bool {
-				var e codedError
-				return errors.As(err, &e) && e.Code == 7 && errors.Is(err, codedError{7})
+			{"value type", body(valueError{7}), func(err error) bool {
+				var e valueError
+				return errors.As(err, &e) && e.Code == 7 && errors.Is(err, valueError{7})
 			}},
 			{"pointer type", body(&placeError{"shelf"}), func(err error) bool {
 				var e *placeError
@@ -125,7 +125,7 @@ func TestErrorsKeepTheirIdentityInTheFirstRunAndInAResumedRun(t *testing.T) {
 				return err
 			}, func(err error) bool {
 				var e *lambdabiz.OrchestrationError
-				var code codedError
+				var code valueError
 				return errors.As(err, &e) && e.ID == "x.child" && e.Status == lambdabiz.StatusFailed &&
 					errors.Is(err, errSold) && errors.As(err, &code) && code.Code == 9
 			}},
@@ -148,7 +148,7 @@ func TestErrorsKeepTheirIdentityInTheFirstRunAndInAResumedRun(t *testing.T) {
 			return 0, err
 		})
 		items := []lambdabiz.Registrable{d, fails, lambdabiz.Registrables{
-			lambdabiz.ErrorValue("sold", errSold), lambdabiz.ErrorType[codedError]("code"), lambdabiz.ErrorType[*placeError]("place"),
+			lambdabiz.ErrorValue("sold", errSold), lambdabiz.ErrorType[valueError]("code"), lambdabiz.ErrorType[*placeError]("place"),
 		}}
 		e, stop := b.worker(items...)
 		start(b, e, d, "x", 0)

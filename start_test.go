@@ -261,3 +261,20 @@ func TestWhatIsNotThereIsErrNotFound(t *testing.T) {
 		}
 	})
 }
+
+func TestIDThatBelongsToAnotherDefinitionIsErrExists(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		e, _ := b.worker(echo, ends)
+		for _, state := range []string{"STARTED", "SUCCEEDED"} {
+			before := bring(b, e, state, state)
+			for policy := range lambdabiz.RestartFailed + 1 {
+				if _, err := lambdabiz.Start(b.ctx, e, echo, state, 1, lambdabiz.OnUsedID(policy)); !errors.Is(err, lambdabiz.ErrExists) {
+					t.Errorf("%s, policy %d: a start under another name gave %v", state, policy, err)
+				}
+			}
+			if s := b.state(e, state); s.RunID != before || s.Name != "Ends" {
+				t.Errorf("the run is %+v", s.RunInfo)
+			}
+		}
+	})
+}
