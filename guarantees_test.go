@@ -291,7 +291,9 @@ func TestG8MessagesBetweenOrchestrationsCommitWithTheWritersProgress(t *testing.
 				var deaths int
 				seen := map[string]bool{}
 				died := make(chan struct{}, 3)
-				b.backend = &proxy{Backend: inner, commit: func(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
+				b.backend = &proxy{Backend: inner, commit: func(
+					ctx context.Context, batch []*lambdabiz.Commit,
+				) ([]lambdabiz.Verdict, error) {
 					for _, c := range batch {
 						kind := ""
 						switch {
