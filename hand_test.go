@@ -458,8 +458,7 @@ func TestByHandWorksOrIsRefused(t *testing.T) {
 		defer cancel()
 		e := b.engine(lambdabiz.Config{})
 		o, err := e.Create(ctx, "x")
-		var unsupported *lambdabiz.UnsupportedError
-		if errors.As(err, &unsupported) {
+		if _, refused := errors.AsType[*lambdabiz.UnsupportedError](err); refused {
 			return
 		}
 		if err := errors.Join(err, o.Start(1)); err != nil {
