@@ -12,11 +12,16 @@ import (
 // dieOfPoison starts a run whose task ends its process, beside others, and lets five workers die of it.
 func dieOfPoison(b *bench) {
 	b.t.Helper()
-	b.start("poison", move{ID: "before", Kind: "task", Text: "1"}, move{ID: "boom", Kind: "task", Mode: "exit", Text: "2"})
 	b.start("waiting", move{ID: "Approve", Kind: "event"}, move{ID: "after", Kind: "task", Text: "3"})
-	b.start("short", move{ID: "only", Kind: "task", Text: "4"})
 	for i := range 5 {
 		p := b.spawn(args{Name: fmt.Sprintf("victim %d", i+1), Lease: endless})
+		if i == 0 {
+			// Its wait is recorded, so that what it does while its workers die is to wait.
+			p.await("recorded waiting Approve STARTED")
+			b.start("poison",
+				move{ID: "before", Kind: "task", Text: "1"}, move{ID: "boom", Kind: "task", Mode: "exit", Text: "2"})
+			b.start("short", move{ID: "only", Kind: "task", Text: "4"})
+		}
 		p.await("body poison boom")
 		if code := p.awaitExit(); code != 3 {
 			b.t.Fatalf("victim %d ended with exit code %d, want the poison's 3", i+1, code)
