@@ -40,16 +40,6 @@ func ExampleRace() {
 		panic(err)
 	}
 	fmt.Println(run.Result(ctx))
-	state, err := engine.State(ctx, "ask-1")
-	if err != nil {
-		panic(err)
-	}
-	for _, op := range state.Operations {
-		if op.Kind == lambdabiz.KindTimer {
-			fmt.Println(op.ID, op.Status)
-		}
-	}
 	// Output:
 	// Tea? Yes. <nil>
-	// patience/an-hour CANCELLED
 }
