@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Future is the result of a branch that [Go] began.
@@ -18,7 +19,8 @@ type future struct {
 	s       *scope // nil if it did not begin
 	path    string
 	ended   bool
-	order   uint64 // branches of a run in the order of their ends
+	order   uint64    // branches of a run in the order of their ends
+	at      time.Time // when what ended it came about
 	err     error
 	lost    bool
 	then    func() // begins the next item of a Map, with mu held
@@ -129,7 +131,8 @@ func (f *future) endLocked(err error) {
 	if f.s != nil {
 		r := f.s.run
 		r.branchesEnded++
-		f.order = r.branchesEnded
+		f.order, f.at = r.branchesEnded, f.s.last
+		r.moved.Broadcast()
 		for _, w := range f.waiters {
 			r.wakeLocked(w)
 		}
@@ -165,6 +168,7 @@ func (f *future) wait(o Context) error {
 		return err
 	}
 	s.busy = nil
+	s.knows(f.at)
 	r.given = r.changed
 	defer r.mu.Unlock()
 	return f.err
@@ -206,7 +210,9 @@ type raceResult struct {
 	Losers []string `json:"losers"`
 }
 
-// Race waits for the first of several branches to end, and returns its index; read that future then.
+// Race waits for the first of several branches to end, and returns its index; read that future then. Where
+// a branch ends with an event or a timer, it counts when the event arrived and when the timer was due, not
+// when this process learned of it: an event that was raised in time wins, after a restart too.
 // The commit that records the winner also cancels all other branches: their waits are withdrawn, their
 // timers dropped, their children asked to cancel, their contexts ended, and late results dropped. A
 // resumed run does not enter a losing branch. It returns ErrCancelled when the orchestration was
@@ -252,11 +258,16 @@ func (r *run) runRace(c *call, o *op, futures []*future) error {
 	if left, err := r.waitAnyLocked(c.o, running); left {
 		return err
 	}
-	var first *future
-	for _, f := range running {
-		if f.ended && (first == nil || f.order < first.order) {
-			first = f
-		}
+	first := r.firstLocked(running)
+	if r.phase == phaseLive && !r.ends() && waitsForEvent(r, running) {
+		// An event that another process has raised in time may not be here yet.
+		r.fetch = true
+		r.changedLocked()
+		r.flushLocked(r.changed)
+		first = r.firstLocked(running)
+	}
+	if !r.liveLocked(c.scope()) {
+		return r.leaveLocked(c.scope())
 	}
 	result := raceResult{Winner: first.path}
 	for _, f := range running {
@@ -278,6 +289,72 @@ func (r *run) runRace(c *call, o *op, futures []*future) error {
 	o.Attempts, o.StartedAt = 1, o.ScheduledAt
 	r.endLocked(o, StatusSucceeded, p, nil)
 	return nil
+}
+
+// firstLocked is the branch that ended first, by when its end came about: when the event arrived, when
+// the timer was due. It waits for branches that know of such an earlier end, but have not come to their own.
+func (r *run) firstLocked(running []*future) *future {
+	for {
+		if r.claimed && !r.committing {
+			r.fireLocked(now())
+		}
+		var first *future
+		for _, f := range running {
+			if f.ended && (first == nil || f.at.Before(first.at) || f.at.Equal(first.at) && f.order < first.order) {
+				first = f
+			}
+		}
+		if r.phase != phaseLive || !slices.ContainsFunc(running, func(f *future) bool { return r.onItsWay(f, first.at) }) {
+			return first
+		}
+		r.moved.Wait()
+	}
+}
+
+// onItsWay reports whether a branch is about to learn of something that came about before t: its
+// operation has ended, or its code has not come again to what is recorded.
+func (r *run) onItsWay(f *future, t time.Time) bool {
+	if f.ended || f.s == nil || f.s.closed {
+		return false
+	}
+	for _, s := range r.scopes {
+		if s.path != f.path && !inScope(s.path, f.path) || s.closed || s.branch.ended {
+			continue
+		}
+		if o := s.current; o != nil {
+			if o.Status.Ended() && o.cameAbout().Before(t) {
+				return true
+			}
+			continue
+		}
+		if s.busy == nil && r.hasUnvisitedLocked(s.path) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasUnvisitedLocked reports whether something is recorded in the scope that its code has not come to.
+func (r *run) hasUnvisitedLocked(path string) bool {
+	for _, o := range r.ops {
+		if o.loaded && !o.visited && inScope(o.ID, path) {
+			return true
+		}
+	}
+	return false
+}
+
+// waitsForEvent reports whether a branch is blocked in an event wait.
+func waitsForEvent(r *run, running []*future) bool {
+	for w := range r.waiting {
+		if w.op == nil || w.op.Kind != KindEvent || w.op.Status.Ended() {
+			continue
+		}
+		if slices.ContainsFunc(running, func(f *future) bool { return inScope(w.op.ID, f.path) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // winnerOf finds the recorded winner among the branches of the code.

@@ -41,6 +41,8 @@ type scope struct {
 	visited map[string]callSite // ids of this pass
 	busy    *callSite           // the operation that goes on
 	branch  *future             // nil for the function itself
+	current *op                 // the operation that goes on; nil while code runs
+	last    time.Time           // when what its code knows last came about
 	closed  bool                // lost a race, or its orchestration's function has returned
 }
 

@@ -96,6 +96,8 @@ type op struct {
 	dirty     bool // is in pending
 	timingOut bool // is in pending.timeouts
 	waiter    *waiter
+	at        time.Time // when its end came about, if that is not EndedAt
+	message   *Message  // the event it has taken, until a commit says so
 }
 
 // waiter is a branch that is blocked. ready is closed under run.mu, and active is counted up with it.
@@ -212,6 +214,10 @@ func (r *run) returned(out any, err error) {
 // finishLocked commits the closing or the release, again when newer messages come between.
 func (r *run) finishLocked() {
 	for r.phase != phaseDead {
+		if !r.committing && !r.claimed && r.phase == phaseStopping {
+			r.evictLocked(r.cause) // a cache only, where commits end claims
+			return
+		}
 		if r.committing || !r.claimed {
 			r.moved.Wait()
 			continue

@@ -197,7 +197,7 @@ func (r *run) takeLocked() taken {
 		}
 	}
 	for _, o := range p.ops {
-		o.dirty = false
+		o.dirty, o.message = false, nil
 		if !o.timingOut || o.Status.Ended() {
 			c.Operations = append(c.Operations, o.Operation)
 		}

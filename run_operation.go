@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // call is one operation as the author's code asks for it.
@@ -71,9 +72,15 @@ func (r *run) begin(c *call) (*op, error) {
 	case o == nil && r.stopCause != nil && !c.o.detached():
 		return refuse(r.stopCause)
 	case o == nil:
-		return r.addLocked(c, path, site), nil
+		o = r.addLocked(c, path, site)
+		s.current = o
+		r.moved.Broadcast() // a race may wait for what this branch does
+		return o, nil
 	}
-	return o, r.meetLocked(c, o, site)
+	s.current = o
+	err := r.meetLocked(c, o, site)
+	r.moved.Broadcast()
+	return o, err
 }
 
 func checkName(name string) error {
@@ -147,7 +154,8 @@ func (r *run) give(c *call, o *op) error {
 	if r.hand && !r.ended && !r.flushLocked(r.changed) {
 		return r.leaveLocked(s)
 	}
-	s.busy = nil
+	s.busy, s.current = nil, nil
+	s.knows(o.cameAbout())
 	rec := o.Operation
 	r.mu.Unlock()
 	if rec.Status != StatusSucceeded {
@@ -162,6 +170,26 @@ func (r *run) give(c *call, o *op) error {
 		return r.leaveLocked(s)
 	}
 	return nil
+}
+
+// cameAbout is when an ended operation's outcome came about: when the event arrived, when the timer was
+// due. Its branch may have learned of it later.
+func (o *op) cameAbout() time.Time {
+	switch {
+	case !o.at.IsZero():
+		return o.at
+	case o.Kind == KindTimer && o.Status == StatusSucceeded, o.Kind == KindEvent && o.Status == StatusTimeout:
+		return o.DueAt
+	default:
+		return o.EndedAt
+	}
+}
+
+// knows notes when something came about that the code of the scope knows now.
+func (s *scope) knows(t time.Time) {
+	if t.After(s.last) {
+		s.last = t
+	}
 }
 
 // await blocks until the operation has ended. It is called and returns with mu held; an error means

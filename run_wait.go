@@ -1,6 +1,7 @@
 package lambdabiz
 
 import (
+	"cmp"
 	"container/heap"
 	"context"
 	"errors"
@@ -220,6 +221,7 @@ func (r *run) matchAllLocked(idle bool) bool {
 			continue
 		}
 		r.consumeLocked(m.Number)
+		o.at, o.message = m.ArrivedAt, &m
 		r.endLocked(o, StatusSucceeded, m.Payload, nil)
 		woken = true
 	}
@@ -278,6 +280,25 @@ func (r *run) cancelOpLocked(o *op, cause error) {
 	r.endLocked(o, StatusCancelled, nil, r.e.registry.record(cause))
 }
 
+// giveBackLocked returns an event to the inbox that a wait has taken, if that is not on its way to the
+// store yet. No effect can have followed from it: that would have waited for the store.
+func (r *run) giveBackLocked(o *op) bool {
+	i := -1
+	if o.message != nil {
+		i = slices.Index(r.pending.consumed, o.message.Number)
+	}
+	if i < 0 {
+		return false
+	}
+	r.pending.consumed = slices.Delete(r.pending.consumed, i, i+1)
+	at, _ := slices.BinarySearchFunc(r.inbox, o.message.Number, func(m Message, n int64) int {
+		return cmp.Compare(m.Number, n)
+	})
+	r.inbox = slices.Insert(r.inbox, at, *o.message)
+	o.message, o.at = nil, time.Time{}
+	return true
+}
+
 // cancelScopeLocked ends a branch that has lost, with all that is inside it: its operations are
 // recorded as cancelled, its code ends at its next operation.
 func (r *run) cancelScopeLocked(path string) {
@@ -291,7 +312,7 @@ func (r *run) cancelScopeLocked(path string) {
 		}
 	}
 	for _, o := range r.ops {
-		if inScope(o.ID, path) && !o.Status.Ended() {
+		if inScope(o.ID, path) && (!o.Status.Ended() || r.giveBackLocked(o)) {
 			r.cancelOpLocked(o, ErrCancelled)
 		}
 	}
@@ -300,5 +321,6 @@ func (r *run) cancelScopeLocked(path string) {
 			r.wakeLocked(w)
 		}
 	}
+	r.matchAllLocked(false) // a wait of the same name may take what was given back
 	r.moved.Broadcast()
 }

@@ -193,7 +193,11 @@ func (w *worker) claim(ctx context.Context) bool {
 	}
 	w.failed, w.through, w.next = 0, claims.Through, claims.NextWake
 	for i := range claims.Runs {
-		e.adopt(&claims.Runs[i])
+		if c := &claims.Runs[i]; e.endsClaim {
+			go e.adopt(c) // it may wait for the verdict on the commit before
+		} else {
+			e.adopt(c)
+		}
 	}
 	for _, a := range claims.Arrived {
 		if r := e.residentOrEarly(a); r != nil {
@@ -222,6 +226,9 @@ const maxClaims = 256
 func (e *Engine) room() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.endsClaim {
+		return maxClaims // copies without a claim are a cache, and do not count
+	}
 	return max(0, min(maxClaims, e.config.MaxResident-len(e.residents)))
 }
 
@@ -273,6 +280,9 @@ func (e *Engine) allResidents() []*run {
 // adopt makes a claimed run resident, or goes on with the copy that is.
 func (e *Engine) adopt(c *Claimed) *run {
 	if old := e.resident(c.RunID); old != nil {
+		if old.follows(c) {
+			return old // the answer to an earlier claim is late
+		}
 		if e.endsClaim && old.resume(c) {
 			return old
 		}
@@ -355,6 +365,13 @@ func crashLoop(c *Claimed) bool {
 		waits = true
 	}
 	return !waits
+}
+
+// follows reports whether this copy's claim is a later one than c.
+func (r *run) follows(c *Claimed) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.phase != phaseDead && r.ref.Fence >= c.Ref.Fence
 }
 
 // resume goes on with a run that stayed in memory after a commit ended its claim. It reports false
