@@ -369,6 +369,8 @@ func (h *handle) wait(ctx context.Context) (*RunInfo, error) {
 	ended, stop := h.e.watch(id)
 	defer stop()
 	if r := h.resident; r != nil {
+		poll := time.NewTimer(h.e.resultPoll())
+		defer poll.Stop()
 		select {
 		case <-r.done:
 			if out := r.outcome; out != nil && out.Next == nil {
@@ -377,6 +379,7 @@ func (h *handle) wait(ctx context.Context) (*RunInfo, error) {
 				return &info, nil
 			}
 		case <-ended: // it was terminated, perhaps
+		case <-poll.C: // another process may have terminated it
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}

@@ -40,7 +40,7 @@ func TestMessagesThatOvertakeTheStart(t *testing.T) {
 	c := &Claimed{Ref: RunRef{ID: "x", RunID: "r", Fence: 1}, Record: Record{
 		RunInfo: RunInfo{ID: "x", RunID: "r", Name: "D", Input: Payload("1")}, Messages: []Message{event(1, "1")},
 	}}
-	r := e.adopt(c)
+	r := e.adopt(c, false)
 	r.deliver([]Message{event(2, "2")}) // the worker's next claim was quicker than the goroutine
 	select {
 	case v := <-got:

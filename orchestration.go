@@ -62,10 +62,11 @@ func (o *Orchestration) unstarted() Context {
 // attach makes the claimed run this orchestration's.
 func (o *Orchestration) attach(c *Claimed) {
 	r := newRun(context.WithoutCancel(o.parent), o.e, c)
-	r.hand, r.started = true, true
+	r.hand = true
 	r.ended = c.Status.Ended()
 	r.mu.Lock()
 	r.acceptLocked(c.Messages)
+	r.started = true
 	r.fireLocked(now()) // the deadline may have passed
 	r.armLocked()
 	r.mu.Unlock()

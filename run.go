@@ -396,7 +396,9 @@ func (r *run) evictLocked(cause error) {
 	r.e.forget(r)
 	if r.hand {
 		r.e.forgetHand(r)
-		r.unwatch()
+		if r.unwatch != nil {
+			r.unwatch()
+		}
 	}
 	close(r.done)
 }

@@ -216,6 +216,11 @@ func (r *run) takeLocked() taken {
 	case r.parking:
 		c.Release, c.Conditional = &Release{WakeAt: r.nextDueLocked()}, true
 	}
+	if c.Close != nil || c.Release != nil {
+		for i := range c.Starts {
+			c.Starts[i].Claim = false // if the answer is lost, nobody would run them
+		}
+	}
 	if r.e.endsClaim {
 		c.Conditional, c.WakeAt = true, r.nextDueLocked()
 		// What the verdict may end wakes code, which needs a claim to go on.

@@ -194,9 +194,9 @@ func (w *worker) claim(ctx context.Context) bool {
 	w.failed, w.through, w.next = 0, claims.Through, claims.NextWake
 	for i := range claims.Runs {
 		if c := &claims.Runs[i]; e.endsClaim {
-			go e.adopt(c) // it may wait for the verdict on the commit before
+			go e.adopt(c, false) //nolint:gosec // a run outlives the request; it may wait for the commit before
 		} else {
-			e.adopt(c)
+			e.adopt(c, false)
 		}
 	}
 	for _, a := range claims.Arrived {
@@ -218,6 +218,7 @@ func (w *worker) rejoin(ctx context.Context) {
 		w.failed++
 		e.log.Error("join again", "error", err)
 	}
+	e.kick()
 }
 
 // maxClaims is how many runs one request asks for.
@@ -277,8 +278,9 @@ func (e *Engine) allResidents() []*run {
 	return runs
 }
 
-// adopt makes a claimed run resident, or goes on with the copy that is.
-func (e *Engine) adopt(c *Claimed) *run {
+// adopt makes a claimed run resident, or goes on with the copy that is. What has come early is for a run that
+// its start has claimed: the answer to a claim has it already.
+func (e *Engine) adopt(c *Claimed, started bool) *run {
 	if old := e.resident(c.RunID); old != nil {
 		if old.follows(c) {
 			return old // the answer to an earlier claim is late
@@ -296,7 +298,9 @@ func (e *Engine) adopt(c *Claimed) *run {
 	r.acceptLocked(c.Messages) // before others can be delivered
 	r.started = true
 	accepting, early := r.enter()
-	r.acceptLocked(early)
+	if started {
+		r.acceptLocked(early)
+	}
 	if accepting {
 		go r.start(c)
 	} else {
@@ -352,6 +356,9 @@ func crashLoop(c *Claimed) bool {
 	}
 	if c.Crashes < limit {
 		return false
+	}
+	if limit == 1 || c.Crashes >= 2*maxCrashes {
+		return true // whatever it waits for beside
 	}
 	waits := false
 	for i := range c.Operations {
@@ -455,7 +462,7 @@ func (e *Engine) adoptStarts(c *Commit, v Verdict) *run {
 				ID: s.ID, Name: s.Name, RunID: s.RunID, Mode: s.Mode, Status: StatusStarted, Tags: s.Tags,
 				Parent: s.Parent, Input: s.Input, ScheduledAt: c.At, StartedAt: c.At, Deadline: s.Deadline,
 			}},
-		})
+		}, true)
 	}
 	return last
 }

@@ -175,6 +175,37 @@ func (c *conn) nextWake(r lambdabiz.ClaimRequest) (time.Time, error) {
 	return next, nil
 }
 
+// due finds the runs that are due, one more than the limit if there are as many. At least half of the places
+// are for those that are due by time, or a stream of new runs and messages would keep them waiting.
+func (t *tx) due(r lambdabiz.ClaimRequest) ([]candidate, error) {
+	var byTime, now []candidate
+	for _, name := range r.Names {
+		for _, s := range []*stmt{
+			t.prepare(qDue).text(name).int(micros(r.Now)).int(int64(r.Limit) + 1),
+			t.prepare(qDueAtOnce).text(name).int(int64(r.Limit) + 1),
+		} {
+			for s.next() {
+				if c := (candidate{s.getInt(), s.getInt()}); c.wakeAt == atOnce {
+					now = append(now, c)
+				} else {
+					byTime = append(byTime, c)
+				}
+			}
+			if err := s.done(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, list := range [][]candidate{byTime, now} {
+		slices.SortFunc(list, func(a, b candidate) int {
+			return cmp.Or(cmp.Compare(a.wakeAt, b.wakeAt), cmp.Compare(a.no, b.no))
+		})
+	}
+	byTime, now = slices.Compact(byTime), slices.Compact(now) // a name may be given twice
+	first := min(len(byTime), max((r.Limit+1)/2, r.Limit-len(now)))
+	return slices.Concat(byTime[:first], now, byTime[first:]), nil
+}
+
 // atOnce is the wake_at of a run that is due whatever the claimer's clock says: the one who made it due
 // may have a clock that is ahead.
 const atOnce = 0
@@ -189,20 +220,10 @@ func (t *tx) claim(b *Backend, r lambdabiz.ClaimRequest, found *lambdabiz.Claims
 	if err := t.news(r, found); err != nil {
 		return err
 	}
-	var due []candidate
-	for _, name := range r.Names {
-		s := t.prepare(qDue).text(name).int(micros(r.Now)).int(int64(r.Limit) + 1)
-		for s.next() {
-			due = append(due, candidate{s.getInt(), s.getInt()})
-		}
-		if err := s.done(); err != nil {
-			return err
-		}
+	due, err := t.due(r)
+	if err != nil {
+		return err
 	}
-	slices.SortFunc(due, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(a.wakeAt, b.wakeAt), cmp.Compare(a.no, b.no))
-	})
-	due = slices.Compact(due) // a name may be given twice
 	found.More = len(due) > r.Limit
 	for _, d := range due[:min(len(due), r.Limit)] {
 		if err := t.prepare(qClaim).int(r.Worker).int(d.no).exec(); err != nil {
@@ -214,7 +235,6 @@ func (t *tx) claim(b *Backend, r lambdabiz.ClaimRequest, found *lambdabiz.Claims
 		}
 		found.Runs = append(found.Runs, run)
 	}
-	var err error
 	found.NextWake, err = t.nextWake(r)
 	return err
 }

@@ -64,6 +64,7 @@ const (
 	qUnblock
 
 	qDue
+	qDueAtOnce
 	qNextWake
 	qClaim
 	qClaimHand
@@ -214,7 +215,9 @@ var queries = [queryCount]string{
 		AND COALESCE(json_extract(blocked, '$.version'), '') != ?2`,
 
 	qDue: `SELECT no, wake_at FROM runs INDEXED BY runs_open
-		WHERE status < 3 AND owner = 0 AND name = ? AND wake_at <= ? ORDER BY wake_at LIMIT ?`,
+		WHERE status < 3 AND owner = 0 AND name = ? AND wake_at != 0 AND wake_at <= ? ORDER BY wake_at LIMIT ?`,
+	qDueAtOnce: `SELECT no, wake_at FROM runs INDEXED BY runs_open
+		WHERE status < 3 AND owner = 0 AND name = ? AND wake_at = 0 LIMIT ?`,
 	qNextWake: `SELECT MIN(wake_at) FROM runs INDEXED BY runs_open
 		WHERE status < 3 AND owner = 0 AND name = ? AND wake_at IS NOT NULL`,
 	qClaim:     `UPDATE runs SET owner = ?, fence = fence + 1, wake_at = NULL WHERE no = ?`,
