@@ -45,7 +45,8 @@ func callChild[Out any](o Context, id, name string, in any, opts []ChildOption) 
 
 // StartChild starts another orchestration and does not wait for it: it goes on when this one ends, and
 // is not cancelled with it. It returns the child's id after the commit that starts it. The default id
-// is that of [CallChild]; its rules for used ids are those of CallChild.
+// is that of [CallChild], and so are the rules for used ids: in a loop that continues as new, a child that
+// may still be open in the next run needs an id of its own, by [ChildID].
 func StartChild[In, Out any](
 	o Context, id string, d *Definition[In, Out], in In, opts ...ChildOption,
 ) (string, error) {
