@@ -100,6 +100,48 @@ type Waker interface {
 	Wake() <-chan struct{}
 }
 
+// Queue is an optional ability of a [Backend] that performs tasks or services: it hands attempts that are
+// local to workers, which may be other processes than those that run orchestrations.
+type Queue interface {
+	// NextTask waits for an attempt, TaskRequest.Wait at most, and takes it. It returns nil without an error
+	// when there was none.
+	NextTask(ctx context.Context, r TaskRequest) (*TaskClaim, error)
+
+	// BeatTask says that the attempt goes on, and keeps details for the next one. ErrFenced: nobody
+	// wants it any more. ErrCancelled: it shall end.
+	BeatTask(ctx context.Context, t *TaskClaim, details Payload) error
+
+	// EndTask makes the attempt's outcome durable. ErrFenced: nobody wants it any more. Called again
+	// with the same outcome it does nothing.
+	EndTask(ctx context.Context, t *TaskClaim, o TaskOutcome) error
+}
+
+// TaskRequest asks for an attempt.
+type TaskRequest struct {
+	Kind  Kind          // KindTask or KindService
+	Names []string      // what the worker knows; an attempt of another name may come all the same
+	Wait  time.Duration // how long a long poll may take
+}
+
+// TaskClaim is an attempt with the right to end it.
+type TaskClaim struct {
+	ID, RunID string    // the run
+	Operation Operation // ID, Kind, Name, Input, Attempts and Details at least
+	Timeout   time.Duration
+	Heartbeat time.Duration // as the call asked for; the backend may ask for more
+	BeatEvery time.Duration // how often the backend must hear of the worker; 0 for never
+	Key       string
+	Handle    any // the backend's own
+}
+
+// TaskOutcome is what came of an attempt.
+type TaskOutcome struct {
+	Status Status // SUCCEEDED, FAILED, TIMEOUT or CANCELLED
+	Result Payload
+	Error  *Failure
+	Tried  Tried
+}
+
 // Description is what a backend is and cannot do.
 type Description struct {
 	Name string // for messages, "sqlite"
@@ -111,6 +153,16 @@ type Description struct {
 	// Performs lists the kinds of operations that the backend does itself. It finds them unended in
 	// a commit and returns them ended with a later claim.
 	Performs []Kind
+
+	// CloseOnlyConditional: of conditional commits only those with a Close are refused with ErrStale. Another
+	// one is applied although a message has arrived, and the run is due again at once; what it says of a
+	// wait's time-out is dropped when an event of that name had arrived by its DueAt.
+	CloseOnlyConditional bool
+
+	Queues      bool          // runs may be given to queues of workers
+	StepTimeout time.Duration // the longest that a step may take; 0 for no limit
+	RunTimeout  time.Duration // the longest life of a run; 0 for no limit
+	PollEvery   time.Duration // how often a client that waits for a result may ask; 0 for as often as it likes
 
 	Lanes     int // commits that may run at the same time; 0 means 1
 	BatchSize int // commits in a batch; 0 means 1
@@ -134,7 +186,11 @@ const (
 	FeatureHand          Feature = "orchestrations driven by hand"
 	FeatureList          Feature = "lists by name, tag or time"
 	FeatureContinueAsNew Feature = "ContinueAsNew"
-	FeatureHeartbeat     Feature = "heartbeats"
+	FeatureHeartbeat     Feature = "heartbeats of tasks that the home itself performs"
+	FeatureLongWait      Feature = "waits beyond the longest life of a run"
+	FeatureLeaveChildren Feature = "ContinueAsNew with open children"
+	FeatureLongStep      Feature = "long steps"
+	FeatureQueue         Feature = "queues"
 )
 
 // WorkerInfo describes a worker that joins.
@@ -163,7 +219,11 @@ type ClaimRequest struct {
 	After  int64         // messages with a higher number are handed out for runs that are held
 	Wait   time.Duration // how long a long poll may take
 
-	Hand string // an orchestration id, to be driven by hand; the fields above are unused
+	// Hand is an orchestration id, to be driven by hand; of the fields above only Now and Wait count.
+	Hand string
+	// Follows, with Hand where commits end claims: claim the run as a worker would, when it is due again
+	// after the commit with this fence. If another caller has claimed it since, ErrFenced.
+	Follows int64
 }
 
 // Claims is the answer to a ClaimRequest.
@@ -184,10 +244,12 @@ type Claimed struct {
 	Ref     RunRef
 	Crashes int // holders in a row that died holding it without a new record
 
-	// Follows is the fence of the commit that ended the claim before, where commits end claims. The
-	// engine keeps its copy of the run if that commit was its own last one; else it starts afresh
-	// from Record, which is always whole.
+	// Follows is the fence of the last commit that was applied, where commits end claims. The engine keeps
+	// its copy of the run if that commit was its own last one; else it starts afresh from Record, which
+	// is always whole.
 	Follows int64
+
+	Until time.Time // when the claim ends if no commit does before; zero for never
 }
 
 // Record is a run as it is stored.
@@ -257,14 +319,28 @@ type Commit struct {
 	Starts   []RunStart
 	Raises   []Raise
 	Controls []Control
+	Attempts []Attempt // to be performed
 
 	Release *Release // the claim ends, the run stays open
 	Close   *Close   // the run ends
 
 	// Where commits end claims, after one with neither Release nor Close: claim the run again at
-	// once, or at WakeAt if that is not zero.
+	// once, or at WakeAt if that is not zero. Keep, with Again: the claim need not end, see Verdict.Held.
 	Again  bool
+	Keep   bool
 	WakeAt time.Time
+}
+
+// Attempt is an attempt of a task or a service that the backend shall perform. The commit carries its
+// operation too, unended, with the number of the attempt in Operation.Attempts. When the attempt has ended
+// a later claim returns the operation ended, or with Operation.Tried. An operation that ends otherwise (in a
+// later commit) takes its attempt with it: the backend stops it if it can, and drops its result.
+type Attempt struct {
+	Operation int64
+	Local     bool          // workers of the engine perform it, through [Queue]; else the home itself
+	Timeout   time.Duration // of the attempt; 0 for the home's default
+	Heartbeat time.Duration // 0 for none
+	Key       string        // the idempotency key
 }
 
 // Refuse marks the operation with the given number in this commit as failed with err: what a backend
@@ -330,6 +406,7 @@ type RunStart struct {
 	Policy   StartPolicy
 	Deadline time.Time
 	Tags     map[string]string
+	Queue    string // whose workers drive it; empty for the home's default
 	Parent   *Parent
 	Claim    bool // Commit.Worker holds it from its first moment
 
@@ -380,7 +457,12 @@ type Control struct {
 type Verdict struct {
 	// Err is nil when the commit was applied. ErrFenced: the run has another holder, or has ended.
 	// ErrStale: see Commit.Conditional. Any other error: this commit alone could not be applied.
-	Err      error
+	Err error
+
+	// Held, where commits end claims: the claim goes on all the same, under the same fence. Without it after
+	// ErrStale, the run is due again at once.
+	Held bool
+
 	Messages []Message
 	Starts   []StartVerdict // by place in Commit.Starts
 	Raises   []error        // by place in Commit.Raises

@@ -82,18 +82,12 @@ func (r *run) startChildLocked(c *call, o *op, detached bool, opts []ChildOption
 	for _, opt := range opts {
 		opt.applyChild(&s)
 	}
-	drop := func(err error) error {
-		delete(r.ops, o.ID)
-		c.scope().busy = nil
-		r.mu.Unlock()
-		return c.fault(err)
-	}
 	if err := r.e.checkStart(&s); err != nil {
-		return drop(err)
+		return r.refuseLocked(c, o, err)
 	}
 	result, err := json.Marshal(s.ID) // the engine's own value: plain JSON whatever the codec
 	if err != nil {
-		return drop(fmt.Errorf("encode child id: %w", err))
+		return r.refuseLocked(c, o, fmt.Errorf("encode child id: %w", err))
 	}
 	s.Claim = !r.hand && r.e.wants(s.Name)
 	o.Attempts, o.StartedAt, o.Target = 1, now(), s.ID

@@ -133,13 +133,22 @@ func (e *Engine) checkStart(s *RunStart) error {
 		}
 	}
 	s.Tags = maps.Clone(s.Tags)
-	if s.Policy == RejectExisting || s.Policy == RestartFailed {
+	if s.Queue != "" {
+		if err := checkID("queue", s.Queue); err != nil {
+			return err
+		}
+		if !e.desc.Queues {
+			return &UnsupportedError{Backend: e.desc.Name, Feature: FeatureQueue, Why: "all workers serve all runs"}
+		}
+	}
+	switch {
+	case s.Policy > RestartFailed:
+		return fmt.Errorf("check start policy: %d is none", s.Policy)
+	case s.Policy == RejectOpen, s.Policy == RestartEnded:
+		return nil
+	default:
 		return e.supports(FeatureStartPolicy)
 	}
-	if s.Policy > RestartFailed {
-		return fmt.Errorf("check start policy: %d is none", s.Policy)
-	}
-	return nil
 }
 
 // commitClient makes changes from outside durable. A start whose outcome is unknown is repeated: it is
@@ -384,7 +393,7 @@ func (h *handle) wait(ctx context.Context) (*RunInfo, error) {
 			return nil, context.Cause(ctx)
 		}
 	}
-	for poll := 20 * time.Millisecond; ; poll = min(2*poll, h.e.resultPoll()) {
+	for poll := max(20*time.Millisecond, h.e.desc.PollEvery); ; poll = min(2*poll, h.e.resultPoll()) {
 		rec, err := h.e.backend.Load(ctx, id, runID)
 		if err != nil {
 			return nil, fmt.Errorf("wait for orchestration %s: %w", id, err)
@@ -411,9 +420,9 @@ func (e *Engine) resultPoll() time.Duration {
 	case e.config.PollInterval < 0:
 		return time.Duration(1<<62 - 1)
 	case e.accepting:
-		return 5 * time.Second
+		return max(5*time.Second, e.desc.PollEvery)
 	default:
-		return max(e.config.PollInterval, 20*time.Millisecond)
+		return max(e.config.PollInterval, 20*time.Millisecond, e.desc.PollEvery)
 	}
 }
 

@@ -31,6 +31,9 @@ func WaitForEvent[T any](o Context, id string, opts ...WaitOption) (T, error) {
 		op.Status, op.Attempts, op.StartedAt = StatusStarted, 1, op.ScheduledAt
 		if w.timeout > 0 {
 			op.DueAt = roundUp(op.ScheduledAt.Add(w.timeout))
+			if err := r.checkWait(op.DueAt); err != nil {
+				return zero, r.refuseLocked(c, op, err)
+			}
 		}
 		r.touchLocked(op)
 		r.waits[op.Name] = append(r.waits[op.Name], op)

@@ -132,6 +132,16 @@ func Tags(tags map[string]string) TagsOption { return tags }
 func (t TagsOption) applyStart(s *RunStart) { s.Tags = t }
 func (t TagsOption) applyChild(s *RunStart) { s.Tags = t }
 
+// OnQueueOption is what [OnQueue] returns.
+type OnQueueOption string
+
+// OnQueue gives a run to the workers of one queue. Homes without queues return *UnsupportedError. On
+// Amazon SWF a queue is a task list; the default is that of the backend's configuration.
+func OnQueue(name string) OnQueueOption { return OnQueueOption(name) }
+
+func (q OnQueueOption) applyStart(s *RunStart) { s.Queue = string(q) }
+func (q OnQueueOption) applyChild(s *RunStart) { s.Queue = string(q) }
+
 // ChildID sets the orchestration id of a child. The default is the parent's id, ".", and the
 // operation's path.
 func ChildID(id string) ChildOption { return childID(id) }

@@ -76,7 +76,7 @@ func (o *Orchestration) attach(c *Claimed) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.unwatch = context.AfterFunc(o.parent, func() { r.evict(ErrWaiting) })
+	r.unwatch = context.AfterFunc(o.parent, r.giveUp)
 	o.e.mu.Lock()
 	o.e.hands[o.id] = append(o.e.hands[o.id], r)
 	o.e.mu.Unlock()
@@ -191,12 +191,74 @@ func (r *run) refresh() {
 	for r.committing && r.phase == phaseLive {
 		r.moved.Wait()
 	}
-	if r.phase != phaseLive || r.closing != nil || !r.claimed || r.ends() && r.active != r.flushers {
+	if r.phase != phaseLive || r.closing != nil || r.ends() { // where commits end claims, a claim comes
 		return
 	}
 	r.fetch = true
 	r.commitLocked()
 	r.idleLocked()
+}
+
+// giveUp ends a run driven by hand in this process when its caller's context has ended. Where claims end by
+// commits, one that is held is given back, or the next caller would have to wait for its end.
+func (r *run) giveUp() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	held := r.ends() && r.claimed && !r.committing && r.phase == phaseLive
+	ref, seen := r.ref, r.seen
+	r.evictLocked(ErrWaiting)
+	if held {
+		go func() {
+			c := &Commit{Run: &ref, At: now(), Seen: seen, Release: &Release{WakeAt: now()}}
+			v, err := r.e.committer.commit(context.Background(), c)
+			if err = errors.Join(err, v.Err); err != nil {
+				r.e.log.Warn("a claim was not given back, it ends by itself", "orchestration", ref.ID, "error", err)
+			}
+		}()
+	}
+}
+
+// claimNext claims a run driven by hand when it is due again after the commit with the given fence. It
+// ends with the claim, or when the run has left.
+func (r *run) claimNext(fence int64) {
+	var wake <-chan struct{}
+	if waker, ok := r.e.backend.(Waker); ok {
+		wake = waker.Wake()
+	}
+	for failed := 0; ; {
+		claims, err := r.e.backend.Claim(r.base, ClaimRequest{
+			Hand: r.info.ID, Follows: fence, Now: now(), Wait: time.Minute,
+		})
+		wait := r.e.config.PollInterval
+		if wait < 0 {
+			wait = time.Hour // nobody else uses the store
+		}
+		switch {
+		case r.base.Err() != nil:
+			return
+		case errors.Is(err, ErrFenced), errors.Is(err, ErrNotFound):
+			r.evict(ErrFenced)
+			return
+		case err != nil:
+			failed++
+			r.log.Error("claim again", "error", err, "try", failed)
+			wait = commitBackoff.wait(failed)
+		case len(claims.Runs) == 1:
+			if !r.resume(&claims.Runs[0]) {
+				r.evict(ErrFenced)
+			}
+			return
+		case !claims.NextWake.IsZero():
+			wait = max(0, time.Until(claims.NextWake))
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-r.done:
+		case <-wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
 }
 
 // pollLater asks for messages again and again while a run driven by hand waits: no worker does it.

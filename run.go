@@ -41,6 +41,9 @@ type run struct {
 
 	ref     RunRef
 	claimed bool        // ref may be committed with; false between commits where a commit ends the claim
+	applied int64       // the fence of the last commit that was applied, where commits end claims
+	until   time.Time   // when the claim ends by itself; zero for never
+	renew   bool        // the claim is too short for what comes: the next commit shall end it
 	unwatch func() bool // ends the watch on the context given to Create
 	polling bool        // a run driven by hand will look for messages
 	started bool        // its code runs in this process
@@ -91,10 +94,12 @@ type run struct {
 type op struct {
 	Operation
 	site      callSite
-	visited   bool // by this pass
-	loaded    bool // recorded before this pass
-	dirty     bool // is in pending
-	timingOut bool // is in pending.timeouts
+	visited   bool   // by this pass
+	loaded    bool   // recorded before this pass
+	dirty     bool   // is in pending
+	timingOut bool   // is in pending.timeouts
+	tried     bool   // the backend's attempt has ended without success, and is to be judged
+	failed    Status // how the attempt ended, if tried
 	waiter    *waiter
 	at        time.Time // when its end came about, if that is not EndedAt
 	message   *Message  // the event it has taken, until a commit says so
@@ -113,6 +118,7 @@ type waiter struct {
 func newRun(ctx context.Context, e *Engine, c *Claimed) *run {
 	r := &run{
 		e: e, hand: c.Mode == ModeHand, info: c.RunInfo, ref: c.Ref, claimed: true,
+		applied: c.Follows, until: c.Until,
 		log:  e.log.With("orchestration", c.ID, "run", c.RunID),
 		done: make(chan struct{}), abandoned: make(chan struct{}),
 		ops: make(map[string]*op, len(c.Operations)), lost: map[string]bool{},
@@ -131,9 +137,18 @@ func newRun(ctx context.Context, e *Engine, c *Claimed) *run {
 	return r
 }
 
+// takeTried keeps an operation open whose attempt the backend has performed without success, until it is
+// decided what follows.
+func (o *op) takeTried() {
+	if o.tried = o.Tried != nil; o.tried {
+		o.failed, o.Status, o.EndedAt = o.Status, StatusStarted, time.Time{}
+	}
+}
+
 // load takes a recorded operation in. Operations come in the order of their numbers.
 func (r *run) load(rec Operation) {
 	o := &op{Operation: rec, loaded: true}
+	o.takeTried()
 	r.ops[rec.ID] = o
 	r.number = max(r.number, rec.Number)
 	switch {
@@ -189,6 +204,11 @@ func (r *run) returned(out any, err error) {
 		return
 	}
 	var p *panicError
+	if cl, ok := v.(*Close); ok && cl != nil && cl.Next != nil {
+		if child := r.openChildLocked(); child != "" {
+			fault = errors.Join(fault, r.e.supports(FeatureLeaveChildren))
+		}
+	}
 	switch {
 	case errors.As(fault, &p):
 		r.log.Error("orchestration panicked", "panic", p.value, "stack", p.stack)
@@ -233,7 +253,7 @@ func (r *run) closeOf(in RunInfo, cause error, out any, err error) *Close {
 		if fault == nil {
 			return &Close{Status: StatusSucceeded, Next: &RunStart{
 				ID: in.ID, RunID: newRunID(), Name: in.Name, Mode: in.Mode, Input: input,
-				Deadline: in.Deadline, Tags: in.Tags, Parent: in.Parent,
+				Deadline: in.Deadline, Tags: in.Tags, Queue: in.Queue, Parent: in.Parent,
 			}}
 		}
 		err = fault

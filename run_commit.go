@@ -2,7 +2,6 @@ package lambdabiz
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"slices"
 	"time"
@@ -21,11 +20,12 @@ type pending struct {
 	starts   []RunStart
 	raises   []Raise
 	controls []Control
+	attempts []Attempt
 }
 
 func (p *pending) empty() bool {
 	return len(p.ops) == 0 && len(p.timeouts) == 0 && len(p.consumed) == 0 && p.progress == nil &&
-		len(p.starts) == 0 && len(p.raises) == 0 && len(p.controls) == 0
+		len(p.starts) == 0 && len(p.raises) == 0 && len(p.controls) == 0 && len(p.attempts) == 0
 }
 
 // changedLocked counts a change, and makes sure that it does not stay in memory for long.
@@ -110,7 +110,9 @@ func (r *run) idleLocked() {
 	if r.phase == phaseLive && r.active == 0 && !r.committing && r.closing == nil {
 		r.armLocked()
 		if r.hand {
-			r.pollLater()
+			if !r.ends() {
+				r.pollLater()
+			}
 			return
 		}
 		r.e.idle.add(r)
@@ -136,7 +138,6 @@ func (r *run) commitLocked() {
 	r.committing = true
 	r.mu.Unlock()
 	v := r.e.commitRun(r, t.commit)
-	next, lost := r.claimAgain(t.commit, v)
 	r.mu.Lock()
 	r.committing = false
 	if r.phase == phaseDead {
@@ -146,14 +147,6 @@ func (r *run) commitLocked() {
 		return
 	}
 	r.settleLocked(t, v)
-	switch {
-	case lost != nil:
-		r.evictLocked(lost)
-	case next != nil && r.phase == phaseLive:
-		r.ref = next.Ref
-		r.mergeLocked(next.Operations)
-		r.acceptLocked(next.Messages)
-	}
 	if arrived := r.arrived; len(arrived) > 0 {
 		r.arrived = nil
 		r.acceptLocked(arrived)
@@ -188,7 +181,7 @@ func (r *run) takeLocked() taken {
 	c := &Commit{
 		Run: &ref, Worker: r.writer(), At: now(), Seen: r.seen, Fetch: r.fetch,
 		Consumed: p.consumed, Progress: p.progress, Started: p.started,
-		Starts: p.starts, Raises: p.raises, Controls: p.controls,
+		Starts: p.starts, Raises: p.raises, Controls: p.controls, Attempts: p.attempts,
 	}
 	for _, o := range p.timeouts {
 		if !o.Status.Ended() {
@@ -224,7 +217,9 @@ func (r *run) takeLocked() taken {
 	if r.e.endsClaim {
 		c.Conditional, c.WakeAt = true, r.nextDueLocked()
 		// What the verdict may end wakes code, which needs a claim to go on.
-		c.Again = r.flushers > 0 || len(p.timeouts) > 0 || len(c.Starts) > 0 || len(c.Raises) > 0
+		c.Again = r.flushers > 0 || len(p.timeouts) > 0 ||
+			len(c.Starts) > 0 && !r.e.performs(KindChild) || len(c.Raises) > 0 && !r.e.performs(KindRaise)
+		c.Keep = !r.renew
 	}
 	t := taken{commit: c, upTo: r.changed, ops: p.ops, timeouts: p.timeouts}
 	r.pending = pending{timeouts: p.timeouts}
@@ -241,37 +236,26 @@ func (r *run) writer() int64 {
 }
 
 // ends reports whether a commit of this run ends its claim, and the next one comes when something has
-// happened. A run driven by hand is claimed again at once by its caller.
-func (r *run) ends() bool { return r.e.endsClaim && !r.hand }
+// happened.
+func (r *run) ends() bool { return r.e.endsClaim }
 
-// claimAgain takes a run driven by hand back after a commit that ended its claim. It gives an error when
-// somebody else has it.
-func (r *run) claimAgain(c *Commit, v Verdict) (*Claimed, error) {
-	goesOn := v.Err == nil && c.Close == nil && c.Release == nil
-	if !r.hand || !r.e.endsClaim || !goesOn {
-		return nil, nil //nolint:nilnil // there is nothing to claim, and that is fine
-	}
-	claims, err := r.e.backend.Claim(context.Background(), ClaimRequest{Hand: r.info.ID, Now: now()})
-	if err == nil && (len(claims.Runs) != 1 || claims.Runs[0].RunID != r.info.RunID ||
-		claims.Runs[0].Follows != c.Run.Fence) {
-		err = ErrFenced
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &claims.Runs[0], nil
-}
-
-// mergeLocked takes over what the backend has performed.
+// mergeLocked takes over what the backend has performed. It is durable: nothing of it is to be committed.
 func (r *run) mergeLocked(operations []Operation) {
 	for i := range operations {
 		rec := &operations[i]
 		o := r.ops[rec.ID]
-		if o != nil && !o.Status.Ended() && rec.Status.Ended() && r.e.performs(rec.Kind) {
-			o.Operation = *rec
-			r.hookEnded(o)
-			r.wakeLocked(o.waiter)
+		if o == nil || o.Status.Ended() || !r.e.performs(rec.Kind) || rec.Attempts != o.Attempts || o.dirty {
+			continue
 		}
+		if !rec.Status.Ended() {
+			o.Status, o.StartedAt, o.Details = rec.Status, rec.StartedAt, rec.Details
+			continue
+		}
+		o.Operation = *rec
+		if o.takeTried(); !o.tried {
+			r.hookEnded(o)
+		}
+		r.wakeLocked(o.waiter)
 	}
 }
 
@@ -289,13 +273,14 @@ func (r *run) settleLocked(t taken, v Verdict) {
 	switch {
 	case errors.Is(v.Err, ErrStale):
 		r.putBackLocked(t)
+		r.claimEndsLocked(v)
 		r.acceptLocked(v.Messages)
 		return
 	case v.Err != nil:
 		r.evictLocked(v.Err)
 		return
 	}
-	r.durable = max(r.durable, t.upTo)
+	r.durable, r.applied = max(r.durable, t.upTo), c.Run.Fence
 	if c.Close != nil {
 		r.outcome = c.Close
 		r.e.hooks.runEnded(r)
@@ -310,8 +295,31 @@ func (r *run) settleLocked(t taken, v Verdict) {
 		r.evictLocked(r.leftBecause(c))
 		return
 	}
-	r.claimed = !r.ends()
+	r.claimEndsLocked(v)
 	r.acceptLocked(v.Messages)
+}
+
+// claimEndsLocked: where commits end claims, the run waits for the next one now. If branches wait for it and
+// it does not come, another worker has it.
+func (r *run) claimEndsLocked(v Verdict) {
+	if !r.ends() || v.Held {
+		return
+	}
+	r.claimed = false
+	if r.hand {
+		go r.claimNext(r.applied)
+		return
+	}
+	if r.flushers > 0 || r.closing != nil {
+		fence := r.ref.Fence
+		time.AfterFunc(r.e.config.Lease, func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if !r.claimed && r.ref.Fence == fence {
+				r.evictLocked(ErrFenced)
+			}
+		})
+	}
 }
 
 // refuseAll marks the operations whose changes the verdict refuses, as the backend has stored them.
@@ -372,6 +380,7 @@ func (r *run) putBackLocked(t taken) {
 	p.starts = append(c.Starts, p.starts...)
 	p.raises = append(c.Raises, p.raises...)
 	p.controls = append(c.Controls, p.controls...)
+	p.attempts = append(c.Attempts, p.attempts...)
 	r.fetch = r.fetch || c.Fetch
 	r.changedLocked()
 }

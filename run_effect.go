@@ -13,6 +13,9 @@ type body func(ctx context.Context) (any, error)
 // effect runs a body until it succeeds or its attempts are used up, and records what came of it. It
 // starts only when every result that any branch has been given is durable.
 func (r *run) effect(c *call, opts *callOptions, f func(in Payload) body) error {
+	if err := r.checkStep(c, opts); err != nil {
+		return err
+	}
 	o, err := r.begin(c)
 	if err != nil {
 		return err
@@ -29,7 +32,7 @@ func (r *run) effect(c *call, opts *callOptions, f func(in Payload) body) error 
 		return r.leaveLocked(c.scope())
 	}
 	if r.e.performs(c.kind) {
-		return r.performed(c, o)
+		return r.performed(c, o, opts, f != nil)
 	}
 	target := r.given
 	rerun := o.Status == StatusStarted
@@ -43,7 +46,7 @@ func (r *run) effect(c *call, opts *callOptions, f func(in Payload) body) error 
 			}
 			target = max(target, r.given)
 		}
-		if !r.flushLocked(target) || !r.liveLocked(c.scope()) {
+		if !r.flushLocked(target) || !r.lastsLocked(opts.timeout) || !r.liveLocked(c.scope()) {
 			return r.leaveLocked(c.scope())
 		}
 		if r.stopCause != nil && !c.o.detached() {
@@ -63,18 +66,6 @@ func (r *run) effect(c *call, opts *callOptions, f func(in Payload) body) error 
 			return err
 		}
 		target = r.changed
-	}
-	return r.give(c, o)
-}
-
-// performed records an operation that the backend does itself, and waits for its end.
-func (r *run) performed(c *call, o *op) error {
-	if o.Number == 0 {
-		o.Attempts = 1
-		r.touchLocked(o)
-	}
-	if err := r.await(c, o); err != nil {
-		return err
 	}
 	return r.give(c, o)
 }

@@ -83,6 +83,14 @@ func (r *run) begin(c *call) (*op, error) {
 	return o, err
 }
 
+// refuseLocked takes back an operation that was begun and is not recorded, and gives mu up.
+func (r *run) refuseLocked(c *call, o *op, err error) error {
+	delete(r.ops, o.ID)
+	c.scope().busy, c.scope().current = nil, nil
+	r.mu.Unlock()
+	return c.fault(err)
+}
+
 func checkName(name string) error {
 	if name == "" {
 		return nil
@@ -166,6 +174,12 @@ func (r *run) give(c *call, o *op) error {
 	}
 	if err := c.take(rec.Result); err != nil {
 		r.mu.Lock()
+		if r.e.performs(rec.Kind) && !r.ended && r.liveLocked(s) { // the home cannot know what fits
+			s.busy, s.current = &o.site, o
+			o.Operation.Result = nil
+			r.endLocked(o, StatusFailed, nil, r.taskFailure(o, NonRetryable(err)))
+			return r.give(c, o)
+		}
 		r.blockLocked(Blocked{Operation: rec.ID, Source: o.site.String(), Reason: "its record cannot be read: " + err.Error()})
 		return r.leaveLocked(s)
 	}

@@ -12,6 +12,7 @@ type RunInfo struct {
 	Paused   bool              `json:"paused"`
 	Blocked  *Blocked          `json:"blocked"`
 	Tags     map[string]string `json:"tags,omitempty"`
+	Queue    string            `json:"queue,omitempty"` // whose workers drive it
 	Parent   *Parent           `json:"parent,omitempty"`
 	Previous string            `json:"previousRunId,omitempty"` // the run that continued as this one
 
@@ -71,6 +72,17 @@ type Operation struct {
 	ExpiresAt   time.Time `json:"expiresAt,omitzero"` // the deadline of all attempts together
 	Target      string    `json:"target,omitempty"`   // the orchestration that is raised in or started
 	Details     Payload   `json:"details,omitempty"`  // the last heartbeat's
+
+	// Tried: the backend has performed the last attempt, without success as Status and Error say, and no
+	// commit has said yet what follows from it.
+	Tried *Tried `json:"-"`
+}
+
+// Tried is what a failed attempt says of a next one.
+type Tried struct {
+	Final      bool          // no attempt shall follow
+	RetryAfter time.Duration // the least wait before one
+	Unknown    bool          // the worker that took it does not know its name; the attempt does not count
 }
 
 // State is a run with its operations, as one consistent snapshot.

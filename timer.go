@@ -23,6 +23,9 @@ func sleep(o Context, id string, due func(at time.Time) time.Time) error {
 		return err
 	}
 	if op.Number == 0 {
+		if err := r.checkWait(due(op.ScheduledAt)); err != nil {
+			return r.refuseLocked(c, op, err)
+		}
 		op.Status, op.Attempts, op.StartedAt = StatusStarted, 1, op.ScheduledAt
 		op.DueAt = roundUp(due(op.ScheduledAt))
 		if !op.DueAt.After(op.ScheduledAt) {

@@ -389,10 +389,10 @@ func (r *run) resume(c *Claimed) bool {
 	for r.phase == phaseLive && r.committing && c.Follows == r.ref.Fence {
 		r.moved.Wait() // the commit that ended the claim is durable, its verdict is on its way
 	}
-	if r.phase != phaseLive || r.claimed || c.Follows != r.ref.Fence {
+	if r.phase != phaseLive || r.claimed || c.Follows != r.applied {
 		return false
 	}
-	r.ref, r.claimed = c.Ref, true
+	r.ref, r.claimed, r.until, r.renew = c.Ref, true, c.Until, false
 	r.e.idle.remove(r)
 	r.mergeLocked(c.Operations)
 	r.acceptLocked(c.Messages)
@@ -460,7 +460,8 @@ func (e *Engine) adoptStarts(c *Commit, v Verdict) *run {
 			Ref: v.Starts[i].Run,
 			Record: Record{Messages: v.Starts[i].Messages, RunInfo: RunInfo{
 				ID: s.ID, Name: s.Name, RunID: s.RunID, Mode: s.Mode, Status: StatusStarted, Tags: s.Tags,
-				Parent: s.Parent, Input: s.Input, ScheduledAt: c.At, StartedAt: c.At, Deadline: s.Deadline,
+				Queue: s.Queue, Parent: s.Parent, Input: s.Input,
+				ScheduledAt: c.At, StartedAt: c.At, Deadline: s.Deadline,
 			}},
 		}, true)
 	}

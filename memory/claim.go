@@ -47,6 +47,14 @@ func (b *Backend) claimByHand(r lambdabiz.ClaimRequest) (lambdabiz.Claims, error
 	case x.info.Mode != lambdabiz.ModeHand:
 		return lambdabiz.Claims{}, lambdabiz.ErrMode
 	}
+	if r.Follows != 0 {
+		switch {
+		case !x.open() || x.held || x.follows != r.Follows:
+			return lambdabiz.Claims{}, lambdabiz.ErrFenced
+		case !x.called() && (x.info.WakeAt.IsZero() || x.info.WakeAt.After(stamp(r.Now))):
+			return lambdabiz.Claims{NextWake: x.info.WakeAt}, nil
+		}
+	}
 	if x.open() {
 		x.hold(nil)
 		b.perform(x, stamp(r.Now))

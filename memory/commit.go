@@ -30,7 +30,7 @@ func (b *Backend) apply(given *lambdabiz.Commit) lambdabiz.Verdict {
 		}
 		if given.Conditional {
 			if newer := r.newer(given.Seen); len(newer) > 0 {
-				return lambdabiz.Verdict{Err: lambdabiz.ErrStale, Messages: newer}
+				return lambdabiz.Verdict{Err: lambdabiz.ErrStale, Messages: newer, Held: true}
 			}
 		}
 	}

@@ -1,0 +1,182 @@
+package lambdabiz
+
+import (
+	"fmt"
+	"time"
+)
+
+// performed is the life of a task or a service that the backend performs: it asks for attempts, and
+// decides what follows from those that fail. Local attempts are made by workers of the engine.
+func (r *run) performed(c *call, o *op, opts *callOptions, local bool) error {
+	if o.Number == 0 && opts.heartbeat > 0 && !local {
+		if err := r.e.supports(FeatureHeartbeat); err != nil {
+			return r.refuseLocked(c, o, err)
+		}
+	}
+	for !o.Status.Ended() {
+		switch {
+		case o.tried:
+			if !r.judgeTried(c, o, opts) {
+				return r.leaveLocked(c.scope())
+			}
+			continue
+		case o.Number == 0:
+			r.askLocked(o, opts, local)
+		case o.Status == StatusScheduled && !o.DueAt.IsZero():
+			if err := r.backoff(c, o); err != nil {
+				return err
+			}
+			if o.Status.Ended() {
+				continue
+			}
+			r.askLocked(o, opts, local)
+		}
+		if err := r.awaitAttempt(c, o); err != nil {
+			return err
+		}
+	}
+	return r.give(c, o)
+}
+
+// askLocked asks the backend for the next attempt.
+func (r *run) askLocked(o *op, opts *callOptions, local bool) {
+	o.Attempts++
+	o.Status, o.DueAt, o.StartedAt = StatusScheduled, time.Time{}, time.Time{}
+	r.touchLocked(o)
+	a := Attempt{
+		Operation: o.Number, Local: local, Timeout: opts.timeout, Heartbeat: opts.heartbeat, Key: opts.key,
+	}
+	if a.Key == "" {
+		a.Key = idempotencyKey(r.info.ID, r.info.RunID, o.ID)
+	}
+	if !o.ExpiresAt.IsZero() {
+		left := max(time.Until(o.ExpiresAt), time.Millisecond)
+		if a.Timeout <= 0 || left < a.Timeout {
+			a.Timeout = left
+		}
+	}
+	r.pending.attempts = append(r.pending.attempts, a)
+}
+
+// awaitAttempt blocks until the attempt or the operation has ended. It is like await else.
+func (r *run) awaitAttempt(c *call, o *op) error {
+	for !o.Status.Ended() && !o.tried && r.liveLocked(c.scope()) {
+		if !o.ExpiresAt.IsZero() && !o.ExpiresAt.After(now()) {
+			r.endLocked(o, StatusTimeout, nil, r.taskFailure(o, errLate))
+			break
+		}
+		o.waiter = &waiter{op: o, s: c.scope(), detached: c.o.detached(), due: o.ExpiresAt}
+		r.waitLocked(o.waiter)
+		o.waiter = nil
+	}
+	if !r.liveLocked(c.scope()) {
+		return r.leaveLocked(c.scope())
+	}
+	return nil
+}
+
+func (r *run) taskFailure(o *op, err error) *Failure {
+	return r.e.registry.record(&TaskError{Task: o.Name, OperationID: o.ID, Attempt: o.Attempts, Err: err})
+}
+
+// judgeTried decides what follows from a failed attempt. It gives mu up while it asks the error; false
+// means that the run is not live any more.
+func (r *run) judgeTried(c *call, o *op, opts *callOptions) bool {
+	tried, failed, attempt := *o.Tried, o.failed, o.Attempts
+	failure := o.Error
+	r.mu.Unlock()
+	var wait time.Duration
+	var again bool
+	cause := r.e.registry.rebuild(failure)
+	if cause == nil {
+		cause = fmt.Errorf("attempt ended with status %s", failed)
+	}
+	_, fault := guard(func() (any, error) {
+		wait, again = opts.retry.again(attempt, cause)
+		return nil, nil
+	})
+	r.log.Warn("attempt failed", "operation", o.ID, "attempt", attempt, "error", cause)
+	r.mu.Lock()
+	if !r.liveLocked(c.scope()) {
+		return false
+	}
+	if o.Status.Ended() || !o.tried {
+		return true
+	}
+	o.tried, o.Tried = false, nil
+	if stop := r.stopCause; stop != nil && !c.o.detached() {
+		r.cancelOpLocked(o, stop)
+		return true
+	}
+	if tried.Unknown { // a worker of other code took it: another one may know the name
+		o.Attempts--
+		wait, again = unknownTaskWait, true
+	}
+	next := roundUp(now().Add(max(wait, tried.RetryAfter)))
+	if again && fault == nil && !tried.Final && (o.ExpiresAt.IsZero() || next.Before(o.ExpiresAt)) {
+		o.Status, o.DueAt, o.Error = StatusScheduled, next, failure
+		r.touchLocked(o)
+		return true
+	}
+	if failed != StatusTimeout {
+		failed = StatusFailed
+	}
+	r.endLocked(o, failed, nil, r.taskFailure(o, cause))
+	return true
+}
+
+// unknownTaskWait is how long an attempt waits after a worker took it that does not know its name.
+const unknownTaskWait = 10 * time.Second
+
+// lastsLocked makes sure that the claim goes on for as long as an inline step may take, where claims end by
+// themselves. It reports false when the run is not live any more.
+func (r *run) lastsLocked(d time.Duration) bool {
+	for !r.until.IsZero() && r.phase == phaseLive && time.Until(r.until) < d {
+		r.renew = true
+		r.changed++
+		if !r.flushLocked(r.changed) {
+			return false
+		}
+	}
+	return r.phase == phaseLive
+}
+
+// checkStep: how long an inline step may take on this home, and an error for one that asks for more.
+func (r *run) checkStep(c *call, opts *callOptions) error {
+	most := r.e.desc.StepTimeout
+	if most <= 0 || c.kind != KindStep {
+		return nil
+	}
+	if opts.timeout > most {
+		return c.fault(&UnsupportedError{
+			Backend: r.e.desc.Name, Feature: FeatureLongStep,
+			Why: fmt.Sprintf("a step may take %v, this one asks for %v: make it a task", most, opts.timeout),
+		})
+	}
+	if opts.timeout == 0 {
+		opts.timeout = most
+	}
+	return nil
+}
+
+// checkWait refuses a wait beyond the longest life of a run.
+func (r *run) checkWait(until time.Time) error {
+	most := r.e.desc.RunTimeout
+	if most <= 0 || until.IsZero() || until.Before(r.info.ScheduledAt.Add(most)) {
+		return nil
+	}
+	return &UnsupportedError{
+		Backend: r.e.desc.Name, Feature: FeatureLongWait,
+		Why: fmt.Sprintf("a run lives %v at most, and this one would wait until %s", most, until.Format(time.RFC3339)),
+	}
+}
+
+// openChild names a child that the run waits for.
+func (r *run) openChildLocked() string {
+	for _, o := range r.ops {
+		if o.Kind == KindChild && !o.Status.Ended() {
+			return o.ID
+		}
+	}
+	return ""
+}
