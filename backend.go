@@ -159,6 +159,10 @@ type Description struct {
 	// wait's time-out is dropped when an event of that name had arrived by its DueAt.
 	CloseOnlyConditional bool
 
+	// Supervised: the home itself sees when a holder of a run has died. Join only gives a number, Renew and
+	// Leave do nothing, and Workers returns those of this process.
+	Supervised bool
+
 	Queues      bool          // runs may be given to queues of workers
 	StepTimeout time.Duration // the longest that a step may take; 0 for no limit
 	RunTimeout  time.Duration // the longest life of a run; 0 for no limit

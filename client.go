@@ -318,7 +318,7 @@ func (e *Engine) StateOf(ctx context.Context, id, runID string) (*State, error) 
 		return nil, fmt.Errorf("load state of orchestration %s: %w", id, err)
 	}
 	s := stateOf(rec)
-	if s.Status == StatusScheduled && s.Mode == ModeWorker && s.Blocked == nil && s.Worker == 0 {
+	if !e.desc.Supervised && s.Status == StatusScheduled && s.Mode == ModeWorker && s.Blocked == nil && s.Worker == 0 {
 		if err := e.explainScheduled(ctx, s); err != nil {
 			return nil, err
 		}

@@ -108,9 +108,9 @@ func (r *run) judgeTried(c *call, o *op, opts *callOptions) bool {
 		r.cancelOpLocked(o, stop)
 		return true
 	}
-	if tried.Unknown { // a worker of other code took it: another one may know the name
+	if tried.NotBegun { // a worker of other code took it, or the home has no room
 		o.Attempts--
-		wait, again = unknownTaskWait, true
+		wait, again = notBegunWait, true
 	}
 	next := roundUp(now().Add(max(wait, tried.RetryAfter)))
 	if again && fault == nil && !tried.Final && (o.ExpiresAt.IsZero() || next.Before(o.ExpiresAt)) {
@@ -125,8 +125,8 @@ func (r *run) judgeTried(c *call, o *op, opts *callOptions) bool {
 	return true
 }
 
-// unknownTaskWait is how long an attempt waits after a worker took it that does not know its name.
-const unknownTaskWait = 10 * time.Second
+// notBegunWait is how long an attempt waits that could not begin: another worker may know its name.
+const notBegunWait = 10 * time.Second
 
 // lastsLocked makes sure that the claim goes on for as long as an inline step may take, where claims end by
 // themselves. It reports false when the run is not live any more.

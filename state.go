@@ -82,7 +82,7 @@ type Operation struct {
 type Tried struct {
 	Final      bool          // no attempt shall follow
 	RetryAfter time.Duration // the least wait before one
-	Unknown    bool          // the worker that took it does not know its name; the attempt does not count
+	NotBegun   bool          // it could not begin, and does not count
 }
 
 // State is a run with its operations, as one consistent snapshot.

@@ -42,7 +42,9 @@ func (e *Engine) Run(ctx context.Context) error {
 	beats := make(chan struct{})
 	go func() {
 		defer close(beats)
-		w.keepAlive(stop)
+		if !e.desc.Supervised {
+			w.keepAlive(stop)
+		}
 	}()
 	w.loop(ctx)
 	w.drain()
@@ -112,9 +114,11 @@ func (w *worker) join(ctx context.Context) error {
 	}
 	e.worker.Store(number)
 	w.through = 0
-	if err := w.watch(ctx); err != nil {
-		w.leave()
-		return err
+	if !e.desc.Supervised {
+		if err := w.watch(ctx); err != nil {
+			w.leave()
+			return err
+		}
 	}
 	e.mu.Lock()
 	e.accepting = true
