@@ -120,6 +120,7 @@ type Queue interface {
 type TaskRequest struct {
 	Kind  Kind          // KindTask or KindService
 	Names []string      // what the worker knows; an attempt of another name may come all the same
+	Queue string        // whose attempts; empty for the home's default
 	Wait  time.Duration // how long a long poll may take
 }
 
@@ -195,6 +196,7 @@ const (
 	FeatureLeaveChildren Feature = "ContinueAsNew with open children"
 	FeatureLongStep      Feature = "long steps"
 	FeatureQueue         Feature = "queues"
+	FeaturePurge         Feature = "purging"
 )
 
 // WorkerInfo describes a worker that joins.
@@ -226,8 +228,8 @@ type ClaimRequest struct {
 	// Hand is an orchestration id, to be driven by hand; of the fields above only Now and Wait count.
 	Hand string
 	// Follows, with Hand where commits end claims: claim the run as a worker would, when it is due again
-	// after the commit with this fence. If another caller has claimed it since, ErrFenced.
-	Follows int64
+	// after the caller's commit that ended this claim. If another caller has claimed it since, ErrFenced.
+	Follows *RunRef
 }
 
 // Claims is the answer to a ClaimRequest.

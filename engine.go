@@ -233,6 +233,30 @@ func (r *registry) task(t *taskSpec) *taskSpec {
 	return t
 }
 
+// taskNames are the names of registered tasks of a kind.
+func (r *registry) taskNames(kind Kind) []string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	var names []string
+	for id := range r.tasks {
+		if id.kind == kind {
+			names = append(names, id.name)
+		}
+	}
+	return sorted(names)
+}
+
+// kinds are the kinds of which tasks are registered.
+func (r *registry) kinds() []Kind {
+	var kinds []Kind
+	for _, kind := range []Kind{KindTask, KindService} {
+		if len(r.taskNames(kind)) > 0 {
+			kinds = append(kinds, kind)
+		}
+	}
+	return kinds
+}
+
 func (r *registry) names() []string {
 	r.mu.RLock()
 	defer r.mu.RUnlock()

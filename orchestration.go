@@ -218,16 +218,16 @@ func (r *run) giveUp() {
 	}
 }
 
-// claimNext claims a run driven by hand when it is due again after the commit with the given fence. It
+// claimNext claims a run driven by hand when it is due again after the commit that ended a claim. It
 // ends with the claim, or when the run has left.
-func (r *run) claimNext(fence int64) {
+func (r *run) claimNext(ended *RunRef) {
 	var wake <-chan struct{}
 	if waker, ok := r.e.backend.(Waker); ok {
 		wake = waker.Wake()
 	}
 	for failed := 0; ; {
 		claims, err := r.e.backend.Claim(r.base, ClaimRequest{
-			Hand: r.info.ID, Follows: fence, Now: now(), Wait: time.Minute,
+			Hand: r.info.ID, Follows: ended, Now: now(), Wait: time.Minute,
 		})
 		wait := r.e.config.PollInterval
 		if wait < 0 {

@@ -307,7 +307,9 @@ func (r *run) claimEndsLocked(v Verdict) {
 	}
 	r.claimed = false
 	if r.hand {
-		go r.claimNext(r.applied)
+		ref := r.ref
+		ref.Fence = r.applied
+		go r.claimNext(&ref)
 		return
 	}
 	if r.flushers > 0 || r.closing != nil {

@@ -46,8 +46,16 @@ func (e *Engine) Run(ctx context.Context) error {
 			w.keepAlive(stop)
 		}
 	}()
+	tasks := make(chan struct{})
+	go func() {
+		defer close(tasks)
+		if _, ok := e.backend.(Queue); ok {
+			_ = e.RunTasks(ctx) // it returns an error only where there is no Queue
+		}
+	}()
 	w.loop(ctx)
 	w.drain()
+	<-tasks
 	close(stop)
 	<-beats
 	w.leave()
@@ -158,6 +166,9 @@ func (w *worker) wait() (time.Duration, bool) {
 	poll := w.e.config.PollInterval
 	if w.failed > 0 {
 		return commitBackoff.wait(w.failed), true
+	}
+	if w.e.desc.Supervised {
+		return 0, true // its claim is a long poll
 	}
 	if w.next.IsZero() {
 		return poll, poll > 0

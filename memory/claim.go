@@ -47,9 +47,9 @@ func (b *Backend) claimByHand(r lambdabiz.ClaimRequest) (lambdabiz.Claims, error
 	case x.info.Mode != lambdabiz.ModeHand:
 		return lambdabiz.Claims{}, lambdabiz.ErrMode
 	}
-	if r.Follows != 0 {
+	if r.Follows != nil {
 		switch {
-		case !x.open() || x.held || x.follows != r.Follows:
+		case !x.open() || x.held || x.info.RunID != r.Follows.RunID || x.follows != r.Follows.Fence:
 			return lambdabiz.Claims{}, lambdabiz.ErrFenced
 		case !x.called() && (x.info.WakeAt.IsZero() || x.info.WakeAt.After(stamp(r.Now))):
 			return lambdabiz.Claims{NextWake: x.info.WakeAt}, nil

@@ -1,0 +1,260 @@
+package swf
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/swf"
+
+	"github.com/lambdabiz/lambdabiz"
+)
+
+// Config sets up a [Backend]. AWS is required; the zero value of everything else works.
+type Config struct {
+	// AWS has region, credentials, endpoint and retry mode: what config.LoadDefaultConfig returns.
+	AWS aws.Config
+
+	// Endpoint replaces AWS's own address, for a stand-in on this machine.
+	Endpoint string
+
+	// Domain is the SWF domain. The default is "LambdaBiz". It is registered on first use.
+	Domain string
+
+	// RetentionDays is how long SWF keeps the history of a run after its end, for a domain that Open
+	// registers: 1 to 90. The default is 90.
+	RetentionDays int
+
+	// TaskList is the queue of runs that name none, and the one that workers of this backend serve. The
+	// default is "lambdabiz". Runs driven by hand have a list of their own each.
+	TaskList string
+
+	// LambdaRole is the ARN of the role that SWF assumes to invoke Lambda functions. Without it, calls of
+	// tasks that are no Go tasks fail.
+	LambdaRole string
+
+	// LambdaTimeout is the time that a Lambda function may take when its call says none: 900 s at most,
+	// which is the default.
+	LambdaTimeout time.Duration
+
+	// DecisionTimeout is how long a worker may hold a run before SWF gives it to another one: 20 s to
+	// 1 hour. The default is 60 s. Steps must end 10 s before it.
+	DecisionTimeout time.Duration
+
+	// BeatTimeout is how long a worker of tasks may be silent before SWF gives its attempts up. It is
+	// kept by itself, every third of it. The default is 60 s.
+	BeatTimeout time.Duration
+
+	// Pollers is how many decision tasks are asked for at the same time. The default is 1; each costs one
+	// call a minute when there is nothing to do.
+	Pollers int
+
+	// Store keeps a copy of the state, optional: see [lambdabiz.Store].
+	Store lambdabiz.Store
+
+	// Logger gets what goes wrong and is mended. The default is slog.Default().
+	Logger *slog.Logger
+}
+
+// Backend is [lambdabiz.Backend] on Amazon SWF. It is [lambdabiz.Queue] too: tasks and services are
+// activities.
+type Backend struct {
+	config Config
+	client *swf.Client
+	poller *swf.Client // with an HTTP client that waits for long polls
+	log    *slog.Logger
+
+	numbers atomic.Int64
+	polls   sync.WaitGroup // polls in flight
+
+	mu       sync.Mutex
+	closed   bool
+	types    map[string]bool                   // registered: "w" or "a" and the name
+	workers  map[int64]*lambdabiz.WorkerRecord // of this process
+	cache    map[string]*fold                  // of runs that this process has held, by SWF's run id
+	order    []string                          // of cache, the oldest first
+	homes    map[string]string                 // SWF's run ids by ours
+	lists    map[string]*list                  // decision tasks by task list
+	activity map[string]*taskList              // activity tasks by task list
+	loaded   map[string]time.Time              // runs whose first claim has looked at the store
+	stop     context.CancelFunc                // ends background work
+	life     context.Context                   //nolint:containedctx // the backend's own lifetime
+}
+
+// Open checks the configuration, registers the domain if it is not there, and returns a backend. It
+// reads and writes nothing else.
+func Open(ctx context.Context, c Config) (*Backend, error) {
+	if err := c.fill(); err != nil {
+		return nil, err
+	}
+	options := func(o *swf.Options) {
+		if c.Endpoint != "" {
+			o.BaseEndpoint = &c.Endpoint
+		}
+	}
+	b := &Backend{
+		config: c, log: c.Logger, client: swf.NewFromConfig(c.AWS, options),
+		poller: swf.NewFromConfig(c.AWS, options, longPolls),
+		types:  map[string]bool{}, workers: map[int64]*lambdabiz.WorkerRecord{}, cache: map[string]*fold{},
+		homes: map[string]string{}, lists: map[string]*list{}, activity: map[string]*taskList{},
+		loaded: map[string]time.Time{},
+	}
+	b.life, b.stop = context.WithCancel(context.Background())
+	b.numbers.Store(time.Now().UnixMicro())
+	if err := b.registerDomain(ctx); err != nil {
+		b.stop()
+		return nil, err
+	}
+	return b, nil
+}
+
+// longPolls gives polls an HTTP client that waits longer than SWF holds them, which is 60 s.
+func longPolls(o *swf.Options) {
+	if client, ok := o.HTTPClient.(*awshttp.BuildableClient); ok {
+		o.HTTPClient = client.WithTimeout(pollTimeout)
+	}
+	if client, ok := o.HTTPClient.(*http.Client); ok && client.Timeout > 0 && client.Timeout < pollTimeout {
+		longer := *client
+		longer.Timeout = pollTimeout
+		o.HTTPClient = &longer
+	}
+}
+
+// pollTimeout bounds a long poll: SWF holds it for 60 s (PollForDecisionTask).
+const pollTimeout = 70 * time.Second
+
+func (c *Config) fill() error {
+	if c.AWS.Region == "" {
+		return errors.New("configure swf: AWS.Region is empty (set it, or load AWS with config.LoadDefaultConfig)")
+	}
+	if c.AWS.Credentials == nil {
+		return errors.New("configure swf: AWS.Credentials is nil (load AWS with config.LoadDefaultConfig)")
+	}
+	orDefault(&c.Domain, "LambdaBiz")
+	orDefault(&c.TaskList, "lambdabiz")
+	orDefault(&c.RetentionDays, retention)
+	orDefault(&c.LambdaTimeout, maxLambda)
+	orDefault(&c.DecisionTimeout, time.Minute)
+	orDefault(&c.BeatTimeout, time.Minute)
+	orDefault(&c.Pollers, 1)
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	switch {
+	case c.RetentionDays < 1 || c.RetentionDays > retention:
+		return fmt.Errorf("configure swf: RetentionDays is %d, it must be 1 to %d", c.RetentionDays, retention)
+	case c.LambdaTimeout < time.Second || c.LambdaTimeout > maxLambda:
+		return fmt.Errorf("configure swf: LambdaTimeout is %v, it must be 1 s to %v", c.LambdaTimeout, maxLambda)
+	case c.DecisionTimeout < 20*time.Second || c.DecisionTimeout > time.Hour:
+		return fmt.Errorf("configure swf: DecisionTimeout is %v, it must be 20 s to 1 h", c.DecisionTimeout)
+	case c.BeatTimeout < 3*time.Second:
+		return fmt.Errorf("configure swf: BeatTimeout is %v, it must be 3 s or more", c.BeatTimeout)
+	case c.Pollers < 1 || c.Pollers > 100:
+		return fmt.Errorf("configure swf: Pollers is %d, it must be 1 to 100", c.Pollers)
+	}
+	return errors.Join(checkLength("Domain", c.Domain), checkLength("TaskList", c.TaskList))
+}
+
+func orDefault[T comparable](v *T, value T) {
+	var zero T
+	if *v == zero {
+		*v = value
+	}
+}
+
+// Describe says what Amazon SWF can do.
+func (b *Backend) Describe() lambdabiz.Description {
+	refuses := map[lambdabiz.Feature]string{
+		lambdabiz.FeatureHeartbeat: "Amazon SWF has no heartbeat and no cancellation of a running Lambda function",
+		lambdabiz.FeatureLeaveChildren: "a child's outcome goes to the run that started it, and the next run " +
+			"of the orchestration would not get it",
+	}
+	if b.config.Store == nil {
+		const why = "Amazon SWF knows open ids only (give swf.Config a Store)"
+		refuses[lambdabiz.FeatureBeforeStart] = why
+		refuses[lambdabiz.FeatureStartPolicy] = why + "; OnUsedID(RejectOpen) and OnUsedID(RestartEnded) work without"
+		refuses[lambdabiz.FeatureList] = "Amazon SWF lists by id, by status and by time alone (give swf.Config a Store)"
+	}
+	return lambdabiz.Description{
+		Name: "swf", CommitEndsClaim: true, CloseOnlyConditional: true, Supervised: true, Queues: true,
+		Performs: []lambdabiz.Kind{
+			lambdabiz.KindTask, lambdabiz.KindService, lambdabiz.KindTimer, lambdabiz.KindChild, lambdabiz.KindRaise,
+		},
+		StepTimeout: b.config.DecisionTimeout - 10*time.Second, RunTimeout: maxRun, PollEvery: 2 * time.Second,
+		Lanes: 16, BatchSize: 1, MaxPayloadBytes: maxPayload, MaxIDBytes: maxName, Refuses: refuses,
+	}
+}
+
+// Join gives the worker a number. SWF needs no registration.
+func (b *Backend) Join(_ context.Context, w lambdabiz.WorkerInfo) (int64, error) {
+	n := b.numbers.Add(1)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return 0, errClosed
+	}
+	w.Names = slices.Clone(w.Names)
+	b.workers[n] = &lambdabiz.WorkerRecord{WorkerInfo: w, Number: n, JoinedAt: now()}
+	return n, nil
+}
+
+var errClosed = errors.New("swf: the backend is closed")
+
+func now() time.Time { return stamp(time.Now()) }
+
+// Renew does nothing: SWF sees by its time-outs when a worker has died.
+func (b *Backend) Renew(_ context.Context, worker int64) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	w := b.workers[worker]
+	if w == nil {
+		return lambdabiz.ErrFenced
+	}
+	w.Beat++
+	return nil
+}
+
+// Leave forgets the worker. What it holds goes on to others when its decision tasks time out.
+func (b *Backend) Leave(_ context.Context, worker, beat int64) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if w := b.workers[worker]; w != nil && beat >= 0 && w.Beat != beat {
+		return lambdabiz.ErrStale
+	}
+	delete(b.workers, worker)
+	return nil
+}
+
+// Workers returns the workers of this process: SWF does not know others.
+func (b *Backend) Workers(context.Context) ([]lambdabiz.WorkerRecord, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var all []lambdabiz.WorkerRecord
+	for _, w := range b.workers {
+		all = append(all, *w)
+	}
+	slices.SortFunc(all, func(x, y lambdabiz.WorkerRecord) int { return int(x.Number - y.Number) })
+	return all, nil
+}
+
+// Close waits for polls in flight, for [pollTimeout] at most, and gives back what they bring: a task that
+// goes to a dead connection would wait for its time-out. The store stays open.
+func (b *Backend) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), pollTimeout)
+	defer cancel()
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+	b.Quiesce(ctx)
+	b.stop()
+	b.polls.Wait()
+	return nil
+}

@@ -1,0 +1,239 @@
+package swf
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/swf"
+
+	"github.com/lambdabiz/lambdabiz"
+)
+
+// handle is the right to answer a decision task: lambdabiz.RunRef.Handle.
+type handle struct {
+	*task
+	until time.Time // when SWF takes the task back
+	owner string    // of a run driven by hand: the caller's last claim
+
+	mu       sync.Mutex
+	answered bool
+	signals  bool // a journal was sent as a signal: SWF will not let this decision close the run
+}
+
+// Claim takes one decision task. It waits for a long poll of SWF, a minute at most, or until ctx ends.
+// A task that the engine need not see is answered at once.
+func (b *Backend) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabiz.Claims, error) {
+	if r.Hand != "" {
+		return b.claimByHand(ctx, r)
+	}
+	b.mu.Lock()
+	w := b.workers[r.Worker]
+	b.mu.Unlock()
+	if w == nil {
+		return lambdabiz.Claims{}, lambdabiz.ErrFenced
+	}
+	if r.Limit <= 0 {
+		return lambdabiz.Claims{}, nil
+	}
+	t, err := b.list(encodeID(b.config.TaskList)).next(ctx)
+	if err != nil || t == nil {
+		return lambdabiz.Claims{}, err
+	}
+	claimed, err := b.look(ctx, t, w.Version)
+	if err != nil {
+		return lambdabiz.Claims{}, err
+	}
+	claims := lambdabiz.Claims{More: true}
+	if claimed != nil {
+		claims.Runs = []lambdabiz.Claimed{*claimed}
+	}
+	return claims, nil
+}
+
+// look decides whether the engine has to see a decision task, and answers it otherwise.
+func (b *Backend) look(ctx context.Context, t *task, version string) (*lambdabiz.Claimed, error) {
+	f := t.fold
+	if f.info.Mode == lambdabiz.ModeHand {
+		b.log.Warn("a run driven by hand is on a worker's task list", "orchestration", f.info.ID, "list", t.list)
+		return nil, b.giveBack(ctx, t)
+	}
+	duplicate, err := b.first(ctx, t)
+	if err != nil || duplicate {
+		return nil, err
+	}
+	blocked := f.info.Blocked != nil && !f.wakeDue && f.info.Blocked.Version == version
+	if f.info.Paused || blocked || f.news <= f.applied {
+		return nil, b.pass(ctx, t)
+	}
+	return b.claimed(ctx, t), nil
+}
+
+// claimed hands a decision task to the engine.
+func (b *Backend) claimed(ctx context.Context, t *task) *lambdabiz.Claimed {
+	f := t.fold
+	rec := f.record()
+	for i := range rec.Operations {
+		b.explainRaise(ctx, &rec.Operations[i])
+	}
+	h := &handle{task: t, until: time.Now().Add(b.config.DecisionTimeout)}
+	b.remember(f)
+	if f.last > warnEvents {
+		b.log.Warn("the history is long: continue as new before it ends the run",
+			"orchestration", f.info.ID, "events", f.last, "limit", stopEvents)
+	}
+	return &lambdabiz.Claimed{
+		Record: rec, Crashes: f.crashes, Follows: f.applied, Until: h.until,
+		Ref: lambdabiz.RunRef{ID: f.info.ID, RunID: f.info.RunID, Fence: t.fence, Handle: h},
+	}
+}
+
+// explainRaise tells an orchestration that has ended from one that does not exist: SWF has one cause for both.
+func (b *Backend) explainRaise(ctx context.Context, o *lambdabiz.Operation) {
+	if o.Kind != lambdabiz.KindRaise || o.Tried == nil || o.Error == nil || o.Error.Code != "notFound" {
+		return
+	}
+	if _, err := b.find(ctx, o.Target, ""); err == nil {
+		o.Error = lambdabiz.FailureOf(lambdabiz.ErrClosed)
+	}
+}
+
+// remember notes SWF's run id of a run.
+func (b *Backend) remember(f *fold) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.homes[f.info.RunID] = f.home
+	if len(b.homes) > 10*cacheSize {
+		clear(b.homes)
+	}
+}
+
+// claimByHand claims one run for its caller: at once by asking SWF for a decision task, or, after the caller's
+// own commit, when there is one.
+func (b *Backend) claimByHand(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabiz.Claims, error) {
+	if r.Follows != nil {
+		return b.claimNext(ctx, r)
+	}
+	x, err := b.find(ctx, r.Hand, "")
+	if err != nil {
+		return lambdabiz.Claims{}, err
+	}
+	f, err := b.readAll(ctx, r.Hand, x.home)
+	if err != nil {
+		return lambdabiz.Claims{}, err
+	}
+	if f.info.Mode != lambdabiz.ModeHand {
+		return lambdabiz.Claims{}, lambdabiz.ErrMode
+	}
+	if f.closed {
+		return lambdabiz.Claims{Runs: []lambdabiz.Claimed{{
+			Record: f.record(), Ref: lambdabiz.RunRef{ID: f.info.ID, RunID: f.info.RunID},
+		}}}, nil
+	}
+	owner := rand.Text()
+	if err := b.signal(ctx, r.Hand, f.home, controlSignal, &signalEnvelope{Kind: signalClaim, Key: owner}); err != nil {
+		if isUnknown(err) { // it has ended since
+			return b.claimByHand(ctx, r)
+		}
+		return lambdabiz.Claims{}, fmt.Errorf("claim orchestration %s: %w", r.Hand, err)
+	}
+	for {
+		t, err := b.list(f.list).next(ctx)
+		switch {
+		case err != nil:
+			return lambdabiz.Claims{}, err
+		case t == nil:
+			if now, err := b.readAll(ctx, r.Hand, x.home); err == nil && now.closed {
+				return b.claimByHand(ctx, r)
+			}
+		case t.fold.info.ID != r.Hand || t.fold.owner == owner && t.fold.home != f.home:
+			if err := b.giveBack(ctx, t); err != nil {
+				return lambdabiz.Claims{}, err
+			}
+		case t.fold.owner != owner: // somebody has called Create after us
+			return lambdabiz.Claims{}, errors.Join(lambdabiz.ErrFenced, b.giveBack(ctx, t))
+		default:
+			return b.handed(ctx, t, owner), nil
+		}
+	}
+}
+
+func (b *Backend) handed(ctx context.Context, t *task, owner string) lambdabiz.Claims {
+	c := b.claimed(ctx, t)
+	if h, ok := c.Ref.Handle.(*handle); ok {
+		h.owner = owner
+	}
+	return lambdabiz.Claims{Runs: []lambdabiz.Claimed{*c}}
+}
+
+// claimNext claims the run again that the caller has held, if nobody else has asked for it since.
+func (b *Backend) claimNext(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabiz.Claims, error) {
+	h, ok := r.Follows.Handle.(*handle)
+	if !ok {
+		return lambdabiz.Claims{}, lambdabiz.ErrFenced
+	}
+	t, err := b.list(h.list).next(ctx)
+	switch {
+	case err != nil || t == nil:
+		return lambdabiz.Claims{}, err
+	case t.fold.info.ID != r.Hand || t.fold.owner != h.owner || t.fold.info.RunID != r.Follows.RunID:
+		return lambdabiz.Claims{}, errors.Join(lambdabiz.ErrFenced, b.giveBack(ctx, t))
+	case t.fold.news <= t.fold.applied:
+		return lambdabiz.Claims{}, b.pass(ctx, t)
+	default:
+		return b.handed(ctx, t, h.owner), nil
+	}
+}
+
+// first looks at a run that this process sees for the first time, where there is a store: a start that was
+// repeated after its run had ended is closed before it does anything.
+func (b *Backend) first(ctx context.Context, t *task) (duplicate bool, err error) {
+	f := t.fold
+	if b.config.Store == nil || f.applied != 0 {
+		return false, nil
+	}
+	b.mu.Lock()
+	_, done := b.loaded[f.home]
+	b.mu.Unlock()
+	if done {
+		return false, nil
+	}
+	snap, err := b.config.Store.Get(ctx, f.info.ID)
+	if err != nil && !errors.Is(err, lambdabiz.ErrNotFound) {
+		return false, fmt.Errorf("read the store: %w", err)
+	}
+	if snap != nil && snap.RunID == f.info.RunID && snap.Home != "" && snap.Home != f.home {
+		return true, b.closeDuplicate(ctx, t)
+	}
+	if err := b.copyRun(ctx, f, nil); err != nil {
+		return false, err // without it a repeated start would not be seen
+	}
+	b.mu.Lock()
+	b.loaded[f.home] = now()
+	b.mu.Unlock()
+	return false, nil
+}
+
+// signal sends an envelope to a run.
+func (b *Backend) signal(ctx context.Context, id, home, name string, s *signalEnvelope) error {
+	s.Version = version
+	if s.At.IsZero() {
+		s.At = now()
+	}
+	input, err := fit("signal "+name, s)
+	if err != nil {
+		return err
+	}
+	in := &swf.SignalWorkflowExecutionInput{
+		Domain: &b.config.Domain, WorkflowId: aws.String(encodeID(id)), SignalName: &name, Input: &input,
+	}
+	if home != "" {
+		in.RunId = &home
+	}
+	_, err = b.client.SignalWorkflowExecution(ctx, in)
+	return err //nolint:wrapcheck // the callers branch on it
+}

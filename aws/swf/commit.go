@@ -1,0 +1,254 @@
+package swf
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/swf"
+	"github.com/aws/aws-sdk-go-v2/service/swf/types"
+
+	"github.com/lambdabiz/lambdabiz"
+)
+
+// Commit answers the decision task of each run, and sends what clients ask for. A commit that says no more
+// than what has been done, and that may keep its claim, goes as a signal to the run itself while its
+// decision task stays open.
+func (b *Backend) Commit(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
+	b.mu.Lock()
+	closed := b.closed
+	b.mu.Unlock()
+	if closed {
+		return nil, errClosed
+	}
+	verdicts := make([]lambdabiz.Verdict, len(batch))
+	for i, c := range batch {
+		var v lambdabiz.Verdict
+		var err error
+		if c.Run == nil {
+			v, err = b.outside(ctx, c)
+		} else {
+			v, err = b.commitRun(ctx, c)
+		}
+		if err != nil {
+			if len(batch) == 1 {
+				return nil, err
+			}
+			v = lambdabiz.Verdict{Err: err}
+		}
+		verdicts[i] = v
+	}
+	return verdicts, nil
+}
+
+// commitRun answers a decision task. The verdict's error is of this commit alone, the other one of the service.
+func (b *Backend) commitRun(ctx context.Context, c *lambdabiz.Commit) (lambdabiz.Verdict, error) {
+	h, ok := c.Run.Handle.(*handle)
+	if !ok || c.Run.Fence != h.fence || h.fold.info.RunID != c.Run.RunID {
+		return lambdabiz.Verdict{Err: lambdabiz.ErrFenced}, nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.answered {
+		return lambdabiz.Verdict{Err: lambdabiz.ErrFenced}, nil
+	}
+	if h.fold.last >= stopEvents && c.Close == nil {
+		return b.stopLong(ctx, h)
+	}
+	if c.Close != nil && h.signals { // SWF would refuse: the signals are news to it
+		if err := b.respond(ctx, h, &decision{journal: journal{Skip: true}}); err != nil {
+			return b.settle(ctx, h, err)
+		}
+		h.answered = true
+		return lambdabiz.Verdict{Err: lambdabiz.ErrStale}, nil
+	}
+	d, v, err := b.decide(ctx, h, c)
+	if err != nil {
+		return lambdabiz.Verdict{Err: err}, nil
+	}
+	if c.Keep && c.Again && d.plain && time.Now().Before(h.until) {
+		if held := b.keepClaim(ctx, h, d); held {
+			v.Held = true
+			return v, nil
+		}
+	}
+	if err := b.respond(ctx, h, d); err != nil {
+		return b.settleWith(ctx, h, d, v, err)
+	}
+	return b.answered(ctx, h, d, v)
+}
+
+// keepClaim sends the journal as a signal, and reports whether that worked. Readers accept it only from the
+// holder of the latest decision task. When SWF has no room for signals the decision is answered instead.
+func (b *Backend) keepClaim(ctx context.Context, h *handle, d *decision) bool {
+	j := d.journal
+	err := b.signal(ctx, h.fold.info.ID, h.fold.home, controlSignal, &signalEnvelope{
+		Kind: signalJournal, At: j.At, Fence: h.fence, Journal: &j,
+	})
+	h.signals = true // it may have arrived although the answer was lost
+	if err != nil {
+		b.log.Debug("a journal was not sent as a signal", "orchestration", h.fold.info.ID, "error", err)
+	}
+	return err == nil && time.Now().Before(h.until)
+}
+
+// respond sends the answer.
+func (b *Backend) respond(ctx context.Context, h *handle, d *decision) error {
+	decisions := d.decisions
+	d.journal.Version = version
+	text, err := marshal(&d.journal)
+	if err != nil {
+		return err
+	}
+	if utf8.RuneCountInString(text) > maxChars {
+		parts := split(text)
+		markers := make([]types.Decision, 0, len(parts))
+		for _, part := range parts {
+			markers = append(markers, types.Decision{
+				DecisionType: types.DecisionTypeRecordMarker,
+				RecordMarkerDecisionAttributes: &types.RecordMarkerDecisionAttributes{
+					MarkerName: aws.String(journalMarker), Details: aws.String(part),
+				},
+			})
+		}
+		decisions = append(markers, decisions...)
+		if text, err = marshal(&journal{Version: version, Parts: len(parts)}); err != nil {
+			return err
+		}
+	}
+	_, err = b.client.RespondDecisionTaskCompleted(ctx, &swf.RespondDecisionTaskCompletedInput{
+		TaskToken: &h.token, Decisions: decisions, ExecutionContext: &text,
+	})
+	return err //nolint:wrapcheck // the callers branch on it
+}
+
+// split cuts a text into parts that a marker can hold, between characters.
+func split(text string) []string {
+	var parts []string
+	for len(text) > chunk {
+		at := chunk
+		for !utf8.RuneStart(text[at]) {
+			at--
+		}
+		parts = append(parts, text[:at])
+		text = text[at:]
+	}
+	return append(parts, text)
+}
+
+// answered finishes a commit whose answer SWF has taken. Whether a closing happened only the history says.
+func (b *Backend) answered(ctx context.Context, h *handle, d *decision, v lambdabiz.Verdict) (lambdabiz.Verdict, error) {
+	h.answered = true
+	if d.closes {
+		a, err := b.lookUp(ctx, h.exec, h.fence, true)
+		switch {
+		case err != nil || !a.completed:
+			return v, errors.Join(lambdabiz.ErrOutcomeUnknown, err)
+		case a.refused || !a.closed:
+			return lambdabiz.Verdict{Err: lambdabiz.ErrStale}, nil
+		}
+		b.forget(h.fold.home)
+	}
+	b.copyCommit(ctx, h, d)
+	return v, nil
+}
+
+// settle finds out what became of an answer that SWF has not taken with a word.
+func (b *Backend) settle(ctx context.Context, h *handle, cause error) (lambdabiz.Verdict, error) {
+	if isAnswered(cause) && !isUnknown(cause) {
+		return lambdabiz.Verdict{Err: fmt.Errorf("answer decision task: %w", cause)}, nil
+	}
+	a, err := b.lookUp(ctx, h.exec, h.fence, false)
+	switch {
+	case err != nil:
+		return lambdabiz.Verdict{}, errors.Join(lambdabiz.ErrOutcomeUnknown, cause, err)
+	case a.completed:
+		h.answered = true
+		return lambdabiz.Verdict{Err: lambdabiz.ErrStale}, nil
+	case isUnknown(cause): // its time is over, or the run has ended
+		h.answered = true
+		return lambdabiz.Verdict{Err: lambdabiz.ErrFenced}, nil
+	default:
+		return lambdabiz.Verdict{}, fmt.Errorf("answer decision task: %w", cause)
+	}
+}
+
+// settleWith is settle for an answer with a commit: when the history has it, it was applied.
+func (b *Backend) settleWith(
+	ctx context.Context, h *handle, d *decision, v lambdabiz.Verdict, cause error,
+) (lambdabiz.Verdict, error) {
+	settled, err := b.settle(ctx, h, cause)
+	if err == nil && h.answered && errors.Is(settled.Err, lambdabiz.ErrStale) {
+		return b.answered(ctx, h, d, v)
+	}
+	return settled, err
+}
+
+// stopLong ends a run whose history is about to reach the limit, where SWF would end it without a word.
+func (b *Backend) stopLong(ctx context.Context, h *handle) (lambdabiz.Verdict, error) {
+	b.log.Error("the history is too long, the run ends as FAILED", "orchestration", h.fold.info.ID, "events", h.fold.last)
+	d := &decision{closes: true, journal: journal{At: now(), Closing: true}}
+	c := &lambdabiz.Close{Status: lambdabiz.StatusFailed, Error: &lambdabiz.Failure{Message: fmt.Sprintf(
+		"its history has %d events and Amazon SWF ends a run at %d: let the orchestration return ContinueAsNew in time",
+		h.fold.last, maxEvents)}}
+	if err := d.close(c); err != nil {
+		return lambdabiz.Verdict{Err: err}, nil
+	}
+	if err := b.respond(ctx, h, d); err != nil {
+		return b.settle(ctx, h, err)
+	}
+	if _, err := b.answered(ctx, h, d, lambdabiz.Verdict{}); err != nil {
+		return lambdabiz.Verdict{}, err
+	}
+	return lambdabiz.Verdict{Err: lambdabiz.ErrFenced}, nil
+}
+
+// pass answers a decision task that the engine need not see. What waits for room is begun if there is some.
+func (b *Backend) pass(ctx context.Context, t *task) error {
+	d := &decision{journal: journal{Skip: true}}
+	if !t.fold.info.Paused {
+		if err := b.begin(ctx, d, t.fold.clone(), t.list); err != nil {
+			return err
+		}
+	}
+	return b.quietly(b.respond(ctx, &handle{task: t}, d))
+}
+
+// giveBack answers a decision task so that the next one comes at once.
+func (b *Backend) giveBack(ctx context.Context, t *task) error {
+	d := &decision{journal: journal{Skip: true}, decisions: []types.Decision{wakeTimerOf(t.fence, now(), 0)}}
+	return b.quietly(b.respond(ctx, &handle{task: t}, d))
+}
+
+// closeDuplicate ends a run that is the same start come twice.
+func (b *Backend) closeDuplicate(ctx context.Context, t *task) error {
+	text, err := marshal(&outcomeEnvelope{
+		Version: version, Status: lambdabiz.StatusTerminated, Duplicate: true,
+		Error: &lambdabiz.Failure{Message: "the start came twice; the run that it has begun has ended"},
+	})
+	if err != nil {
+		return err
+	}
+	d := &decision{journal: journal{Skip: true}, decisions: []types.Decision{{
+		DecisionType: types.DecisionTypeFailWorkflowExecution,
+		FailWorkflowExecutionDecisionAttributes: &types.FailWorkflowExecutionDecisionAttributes{
+			Reason: aws.String("duplicate start"), Details: &text,
+		},
+	}}}
+	return b.quietly(b.respond(ctx, &handle{task: t}, d))
+}
+
+// quietly drops the error of an answer that came too late: the task goes to somebody else.
+func (b *Backend) quietly(err error) error {
+	if isUnknown(err) {
+		return nil
+	}
+	return err
+}
+
+// consumedBy reports whether a commit has consumed a message.
+func consumedBy(c *lambdabiz.Commit, number int64) bool { return slices.Contains(c.Consumed, number) }

@@ -1,0 +1,91 @@
+package swf
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/lambdabiz/lambdabiz"
+)
+
+// snapshotOf is a run for the store, with the operations whose numbers are given; nil for all.
+func snapshotOf(f *fold, numbers map[int64]bool) *lambdabiz.Snapshot {
+	s := &lambdabiz.Snapshot{Record: f.record(), Home: f.home, SavedAt: now()}
+	s.Version = lambdabiz.Version{Start: f.info.ScheduledAt, Event: f.last}
+	if numbers != nil {
+		s.Operations = slices.DeleteFunc(s.Operations, func(o lambdabiz.Operation) bool { return !numbers[o.Number] })
+	}
+	return s
+}
+
+// copyRun writes a run that is about to be claimed for the first time.
+func (b *Backend) copyRun(ctx context.Context, f *fold, numbers map[int64]bool) error {
+	if err := b.config.Store.Put(ctx, snapshotOf(f, numbers)); err != nil {
+		return fmt.Errorf("write the store: %w", err)
+	}
+	return nil
+}
+
+// copyAll writes a whole run, and returns what was written.
+func (b *Backend) copyAll(ctx context.Context, f *fold) (*lambdabiz.Snapshot, error) {
+	s := snapshotOf(f, nil)
+	if err := b.config.Store.Put(ctx, s); err != nil {
+		return nil, fmt.Errorf("write the store: %w", err)
+	}
+	return s, nil
+}
+
+// copyCommit writes what a decision has changed, once. The store is a copy: that it cannot be written holds up
+// no run, and the next decision of a process that has not held the run writes all.
+func (b *Backend) copyCommit(ctx context.Context, h *handle, d *decision) {
+	if b.config.Store == nil || d.after == nil {
+		return
+	}
+	f := d.after
+	numbers := h.fold.changed
+	b.mu.Lock()
+	_, whole := b.loaded[f.home]
+	b.mu.Unlock()
+	j := d.journal
+	f.pending = nil
+	closing := j.Closing
+	j.Closing = false
+	f.fence = h.fence
+	f.take(&j, h.fence)
+	if closing {
+		b.copyEnded(ctx, h)
+		return
+	}
+	all := map[int64]bool{}
+	for n := range numbers {
+		all[n] = true
+	}
+	for i := range j.Ops {
+		all[j.Ops[i].Number] = true
+	}
+	if !whole {
+		all = nil
+	}
+	f.last = h.fence + 1 // the answer's own event, at least
+	if err := b.copyRun(ctx, f, all); err != nil {
+		b.log.Warn("the store was not written, the run goes on", "orchestration", f.info.ID, "error", err)
+		b.mu.Lock()
+		delete(b.loaded, f.home)
+		b.mu.Unlock()
+		return
+	}
+	b.mu.Lock()
+	b.loaded[f.home] = now()
+	b.mu.Unlock()
+}
+
+// copyEnded writes a run that has ended, as its history tells it.
+func (b *Backend) copyEnded(ctx context.Context, h *handle) {
+	f, err := b.readAll(ctx, h.fold.info.ID, h.fold.home)
+	if err == nil && f.closed {
+		_, err = b.copyAll(ctx, f)
+	}
+	if err != nil {
+		b.log.Warn("the store does not know yet that a run has ended", "orchestration", h.fold.info.ID, "error", err)
+	}
+}

@@ -1,0 +1,359 @@
+package swf
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/swf/types"
+
+	"github.com/lambdabiz/lambdabiz"
+)
+
+// decision is an answer to a decision task.
+type decision struct {
+	journal   journal
+	decisions []types.Decision
+	closes    bool  // it ends the run
+	plain     bool  // it is a journal and no more
+	after     *fold // the run as it is after it
+}
+
+func (d *decision) add(x types.Decision) { d.decisions = append(d.decisions, x) }
+
+// decide makes the answer that carries a commit. An error is of this commit: nothing was sent.
+func (b *Backend) decide(ctx context.Context, h *handle, c *lambdabiz.Commit) (*decision, lambdabiz.Verdict, error) {
+	var v lambdabiz.Verdict
+	again := c.Again
+	d := &decision{after: h.fold.clone(), journal: journal{
+		At: c.At, Consumed: c.Consumed, Progress: payload(c.Progress), Started: c.Started, WakeAt: c.WakeAt,
+	}}
+	v.Starts = make([]lambdabiz.StartVerdict, len(c.Starts))
+	v.Raises = make([]error, len(c.Raises))
+	v.Controls = make([]error, len(c.Controls))
+	timeouts := b.journalOps(d, c)
+	for i := range c.Starts {
+		if err := b.startChild(ctx, d, h, &c.Starts[i], c.At); err != nil {
+			return nil, v, err
+		}
+	}
+	for i := range c.Raises {
+		done, err := b.raiseFrom(ctx, d, h, c, &c.Raises[i])
+		if err != nil {
+			return nil, v, err
+		}
+		again = again || done
+	}
+	for i := range c.Controls {
+		if err := b.controlFrom(ctx, d, &c.Controls[i]); err != nil {
+			return nil, v, err
+		}
+	}
+	d.journal.Ops = refreshed(d)
+	if c.Close != nil {
+		return d, v, b.decideClose(ctx, d, h, c)
+	}
+	if err := b.begin(ctx, d, d.after, h.list); err != nil {
+		return nil, v, err
+	}
+	wake := c.WakeAt
+	if r := c.Release; r != nil {
+		d.journal.Release, d.journal.Blocked, d.journal.WakeAt, wake = true, r.Blocked, r.WakeAt, r.WakeAt
+	}
+	d.plain = len(d.decisions) == 0 && c.Release == nil && !timeouts
+	if again && (wake.IsZero() || wake.After(c.At)) {
+		wake = c.At
+	}
+	b.wake(d, h, wake, c.At)
+	return d, v, nil
+}
+
+// refreshed gives the operations of a journal as they are after the starts and raises of its commit.
+func refreshed(d *decision) []opRecord {
+	ops := d.journal.Ops
+	for i := range ops {
+		if o := d.after.op(ops[i].Number); o != nil && o.Status != ops[i].Status {
+			attempt := ops[i].Attempt
+			ops[i] = recordOf(&o.Operation)
+			ops[i].Attempt = attempt
+		}
+	}
+	return ops
+}
+
+// journalOps puts the commit's operations into the journal and into the run as it will be. It reports
+// whether one is a wait's time-out, which only a reader can decide.
+func (b *Backend) journalOps(d *decision, c *lambdabiz.Commit) (timeouts bool) {
+	attempts := map[int64]*attemptRecord{}
+	for _, a := range c.Attempts {
+		attempts[a.Operation] = &attemptRecord{Local: a.Local, Timeout: a.Timeout, Heartbeat: a.Heartbeat, Key: a.Key}
+	}
+	for i := range c.Operations {
+		op := c.Operations[i]
+		op.Error = shrink(op.Error, maxPayload)
+		rec := recordOf(&op)
+		rec.Attempt = attempts[op.Number]
+		d.journal.Ops = append(d.journal.Ops, rec)
+		o := d.after.put(&rec)
+		if o.Status.Ended() && o.open != 0 {
+			stopOpen(d, o)
+		}
+		timeouts = timeouts || op.Kind == lambdabiz.KindEvent && op.Status == lambdabiz.StatusTimeout
+	}
+	return timeouts
+}
+
+// stopOpen asks SWF to stop what is open for an operation that has ended otherwise. A Lambda function
+// cannot be stopped; a child is asked to cancel by a control.
+func stopOpen(d *decision, o *foldedOp) {
+	switch {
+	case o.Kind == lambdabiz.KindTimer:
+		d.add(cancelTimer(o.homeID))
+		delete(d.after.byEvent, o.open)
+		o.open = 0
+		d.after.timers--
+	case (o.Kind == lambdabiz.KindTask || o.Kind == lambdabiz.KindService) && o.attempt != nil && o.attempt.Local && !o.stopping:
+		o.stopping = true
+		d.add(types.Decision{
+			DecisionType: types.DecisionTypeRequestCancelActivityTask,
+			RequestCancelActivityTaskDecisionAttributes: &types.RequestCancelActivityTaskDecisionAttributes{
+				ActivityId: aws.String(o.homeID),
+			},
+		})
+	}
+}
+
+func cancelTimer(id string) types.Decision {
+	return types.Decision{
+		DecisionType:                  types.DecisionTypeCancelTimer,
+		CancelTimerDecisionAttributes: &types.CancelTimerDecisionAttributes{TimerId: &id},
+	}
+}
+
+// begin schedules what is recorded and not begun, while there is room: attempts of tasks and services, and
+// timers. The rest waits for the next decision.
+func (b *Backend) begin(ctx context.Context, d *decision, f *fold, list string) error {
+	for _, o := range f.ops {
+		if o.Status.Ended() || o.open != 0 || o.Tried != nil {
+			continue
+		}
+		switch o.Kind {
+		case lambdabiz.KindTimer:
+			if f.timers < maxOpen {
+				f.timers++
+				d.add(timerOf(o, now()))
+			}
+		case lambdabiz.KindTask, lambdabiz.KindService:
+			if f.openWork < maxOpen && o.attempt != nil && o.DueAt.IsZero() {
+				f.openWork++
+				if err := b.schedule(ctx, d, f, o, list); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func timerOf(o *foldedOp, at time.Time) types.Decision {
+	text, _ := marshal(&control{Version: version, Op: o.Number}) // of numbers only
+	return types.Decision{
+		DecisionType: types.DecisionTypeStartTimer,
+		StartTimerDecisionAttributes: &types.StartTimerDecisionAttributes{
+			TimerId: aws.String(attemptID(o.ID, 1)), StartToFireTimeout: seconds(o.DueAt.Sub(at)), Control: &text,
+		},
+	}
+}
+
+func wakeTimerOf(fence int64, at time.Time, wait time.Duration) types.Decision {
+	text, _ := marshal(&control{Version: version, Wake: at}) // of a time only
+	return types.Decision{
+		DecisionType: types.DecisionTypeStartTimer,
+		StartTimerDecisionAttributes: &types.StartTimerDecisionAttributes{
+			TimerId: aws.String(fmt.Sprintf("~wake~%d", fence)), StartToFireTimeout: seconds(wait), Control: &text,
+		},
+	}
+}
+
+// wake sees to it that the run is claimed at a time; never when that is zero.
+func (b *Backend) wake(d *decision, h *handle, wake, at time.Time) {
+	open := h.fold.wake
+	switch {
+	case open != nil && !wake.IsZero() && open.at.Equal(wake):
+		return
+	case open != nil:
+		d.add(cancelTimer(open.id))
+	}
+	if !wake.IsZero() {
+		d.add(wakeTimerOf(h.fence, wake, wake.Sub(at)))
+	}
+}
+
+// schedule begins an attempt: as an activity if a worker of the engine performs it, else as a Lambda function.
+func (b *Backend) schedule(ctx context.Context, d *decision, f *fold, o *foldedOp, list string) error {
+	text, err := marshal(&control{Version: version, Op: o.Number, Attempt: o.Attempts})
+	if err != nil {
+		return err
+	}
+	id := attemptID(o.ID, o.Attempts)
+	if !o.attempt.Local {
+		return b.scheduleLambda(d, o, id, text)
+	}
+	t, err := b.activityType(ctx, o.Name)
+	if err != nil {
+		return err
+	}
+	input, err := fit(fmt.Sprintf("input of operation %q", o.ID), &taskEnvelope{
+		Version: version, ID: f.info.ID, RunID: f.info.RunID, Operation: o.ID, Kind: o.Kind, Name: o.Name,
+		Attempt: o.Attempts, Key: o.attempt.Key, Timeout: o.attempt.Timeout, Heartbeat: o.attempt.Heartbeat,
+		Input: payload(o.Input), Details: payload(o.Details),
+	})
+	if err != nil {
+		return err
+	}
+	none := aws.String("NONE")
+	a := &types.ScheduleActivityTaskDecisionAttributes{
+		ActivityId: &id, ActivityType: t, Control: &text, Input: &input,
+		TaskList: &types.TaskList{Name: aws.String(workList(list, o.Kind))}, ScheduleToStartTimeout: none,
+		ScheduleToCloseTimeout: none, StartToCloseTimeout: none, HeartbeatTimeout: seconds(b.config.BeatTimeout),
+	}
+	if o.attempt.Timeout > 0 { // the worker ends the attempt; this is for one that does not
+		a.StartToCloseTimeout = seconds(o.attempt.Timeout + b.config.BeatTimeout)
+	}
+	d.add(types.Decision{
+		DecisionType: types.DecisionTypeScheduleActivityTask, ScheduleActivityTaskDecisionAttributes: a,
+	})
+	return nil
+}
+
+// workList is the task list of the activities of a kind: services have one of their own, which REST workers serve.
+func workList(list string, kind lambdabiz.Kind) string {
+	if kind == lambdabiz.KindService {
+		return list + ".rest"
+	}
+	return list
+}
+
+func (b *Backend) scheduleLambda(d *decision, o *foldedOp, id, text string) error {
+	if n := len(o.Name); n > maxLambdaName {
+		return fmt.Errorf("operation %q: Lambda function %q: %w: %d characters, the limit of Amazon SWF is %d",
+			o.ID, o.Name, lambdabiz.ErrTooLarge, n, maxLambdaName)
+	}
+	if !utf8.Valid(o.Input) {
+		return fmt.Errorf("operation %q: input of Lambda function %q: %w: it is not text", o.ID, o.Name, lambdabiz.ErrInvalidPayload)
+	}
+	limit := b.config.LambdaTimeout
+	if o.attempt.Timeout > 0 {
+		limit = min(o.attempt.Timeout, maxLambda)
+	}
+	input := string(o.Input)
+	d.add(types.Decision{
+		DecisionType: types.DecisionTypeScheduleLambdaFunction,
+		ScheduleLambdaFunctionDecisionAttributes: &types.ScheduleLambdaFunctionDecisionAttributes{
+			Id: &id, Name: aws.String(o.Name), Input: &input, Control: &text, StartToCloseTimeout: seconds(max(limit, time.Second)),
+		},
+	})
+	return nil
+}
+
+// decideClose ends the run.
+func (b *Backend) decideClose(ctx context.Context, d *decision, h *handle, c *lambdabiz.Commit) error {
+	d.closes, d.journal.Closing, d.journal.Orphans = true, true, c.Close.Orphans
+	if c.Close.Next != nil {
+		return b.continueAs(ctx, d, h, c)
+	}
+	return d.close(c.Close)
+}
+
+// close adds the decision that ends the run.
+func (d *decision) close(c *lambdabiz.Close) error {
+	if c.Status == lambdabiz.StatusSucceeded {
+		a := &types.CompleteWorkflowExecutionDecisionAttributes{}
+		switch {
+		case c.Result == nil:
+		case utf8.Valid(c.Result):
+			a.Result = aws.String(string(c.Result))
+		default:
+			text, err := fit("result", &outcomeEnvelope{Version: version, Status: c.Status, Result: payload(c.Result)})
+			if err != nil {
+				return err
+			}
+			a.Result = &text
+		}
+		d.add(types.Decision{
+			DecisionType: types.DecisionTypeCompleteWorkflowExecution, CompleteWorkflowExecutionDecisionAttributes: a,
+		})
+		return nil
+	}
+	text, err := fit("error", &outcomeEnvelope{
+		Version: version, Status: c.Status, Error: shrink(c.Error, maxPayload), Result: payload(c.Result),
+	})
+	if err != nil {
+		return err
+	}
+	if c.Status == lambdabiz.StatusCancelled {
+		d.add(types.Decision{
+			DecisionType: types.DecisionTypeCancelWorkflowExecution,
+			CancelWorkflowExecutionDecisionAttributes: &types.CancelWorkflowExecutionDecisionAttributes{Details: &text},
+		})
+		return nil
+	}
+	reason := c.Status.String()
+	if c.Error != nil && c.Error.Message != "" {
+		reason = cut(c.Error.Message, maxReason-3)
+	}
+	d.add(types.Decision{
+		DecisionType:                            types.DecisionTypeFailWorkflowExecution,
+		FailWorkflowExecutionDecisionAttributes: &types.FailWorkflowExecutionDecisionAttributes{Reason: &reason, Details: &text},
+	})
+	return nil
+}
+
+// continueAs ends the run and begins the next one, which gets what is not consumed.
+func (b *Backend) continueAs(_ context.Context, d *decision, h *handle, c *lambdabiz.Commit) error {
+	next := startOf(c.Close.Next, c.At)
+	next.Previous, next.Paused, next.Keys = h.fold.info.RunID, h.fold.info.Paused, h.fold.keyOrder
+	for _, m := range h.fold.messages {
+		switch {
+		case m.Kind == lambdabiz.MessageCancel:
+			next.Cancel = &cancelRecord{At: m.ArrivedAt}
+			if m.Error != nil {
+				next.Cancel.Reason = m.Error.Message
+			}
+		case m.Kind == lambdabiz.MessageEvent && !consumedBy(c, m.Number):
+			next.Events = append(next.Events, keptEvent{m.Name, m.Key, m.ArrivedAt, payload(m.Payload)})
+		}
+	}
+	for _, e := range next.Events { // it is known again with its event
+		next.Keys = without(next.Keys, e.Key)
+	}
+	input, err := fit("input of the next run, with its unconsumed events and the keys of all events", next)
+	if err != nil {
+		return errors.Join(err, fmt.Errorf("it carries %d events and %d keys", len(next.Events), len(next.Keys)))
+	}
+	a := &types.ContinueAsNewWorkflowExecutionDecisionAttributes{
+		Input: &input, TagList: tagsOf(next), TaskList: &types.TaskList{Name: aws.String(h.fold.list)},
+		ChildPolicy: types.ChildPolicyAbandon, ExecutionStartToCloseTimeout: seconds(maxRun),
+		TaskStartToCloseTimeout: seconds(b.config.DecisionTimeout), WorkflowTypeVersion: aws.String(typeVersion),
+	}
+	if h.fold.role != "" {
+		a.LambdaRole = aws.String(h.fold.role)
+	}
+	d.add(types.Decision{
+		DecisionType: types.DecisionTypeContinueAsNewWorkflowExecution, ContinueAsNewWorkflowExecutionDecisionAttributes: a,
+	})
+	return nil
+}
+
+func without(list []string, s string) []string {
+	var rest []string
+	for _, x := range list {
+		if x != s {
+			rest = append(rest, x)
+		}
+	}
+	return rest
+}

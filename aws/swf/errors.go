@@ -1,0 +1,40 @@
+package swf
+
+import (
+	"errors"
+
+	"github.com/aws/aws-sdk-go-v2/service/swf/types"
+	"github.com/aws/smithy-go"
+)
+
+// isUnknown reports that SWF does not know an execution, a task token or a type: it does not exist, or it
+// has ended.
+func isUnknown(err error) bool {
+	var unknown *types.UnknownResourceFault
+	return errors.As(err, &unknown)
+}
+
+// isAnswered reports that SWF has taken or refused the request for good: asking again would not help.
+func isAnswered(err error) bool {
+	var api smithy.APIError
+	return errors.As(err, &api) && api.ErrorFault() == smithy.FaultClient && !isThrottle(err)
+}
+
+func isThrottle(err error) bool { return hasCode(err, "ThrottlingException", "LimitExceededFault") }
+
+func isDenied(err error) bool {
+	return hasCode(err, "AccessDeniedException", "OperationNotPermittedFault")
+}
+
+func hasCode(err error, codes ...string) bool {
+	var api smithy.APIError
+	if !errors.As(err, &api) {
+		return false
+	}
+	for _, code := range codes {
+		if api.ErrorCode() == code {
+			return true
+		}
+	}
+	return false
+}

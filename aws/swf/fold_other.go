@@ -1,0 +1,200 @@
+package swf
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/swf/types"
+
+	"github.com/lambdabiz/lambdabiz"
+)
+
+// originalPoke is the signal that the original sent to itself on every wait.
+const originalPoke = "LambdaBizRunEvent"
+
+// applyOther takes signals, raised events and children.
+func (f *fold) applyOther(e *types.HistoryEvent, at time.Time) bool {
+	switch e.EventType {
+	case types.EventTypeWorkflowExecutionSignaled:
+		a := e.WorkflowExecutionSignaledEventAttributes
+		f.signal(messageNumber(e.EventId), aws.ToString(a.SignalName), a.Input, at)
+	case types.EventTypeWorkflowExecutionCancelRequested:
+		f.cancel(messageNumber(e.EventId), "", at)
+	case types.EventTypeSignalExternalWorkflowExecutionInitiated:
+		f.initiated(e.EventId, e.SignalExternalWorkflowExecutionInitiatedEventAttributes.Control)
+	case types.EventTypeExternalWorkflowExecutionSignaled:
+		f.raised(e.ExternalWorkflowExecutionSignaledEventAttributes.InitiatedEventId, at, "")
+	case types.EventTypeSignalExternalWorkflowExecutionFailed:
+		a := e.SignalExternalWorkflowExecutionFailedEventAttributes
+		f.raised(a.InitiatedEventId, at, string(a.Cause))
+	default:
+		return f.applyChild(e, at)
+	}
+	return true
+}
+
+func (f *fold) signal(number int64, name string, input *string, at time.Time) {
+	if name == originalPoke {
+		return
+	}
+	var s signalEnvelope
+	if open(aws.ToString(input), &s) != nil {
+		var data lambdabiz.Payload
+		if input != nil {
+			data = lambdabiz.Payload(*input)
+		}
+		f.event(number, name, "", data, at)
+		return
+	}
+	switch s.Kind {
+	case signalEvent:
+		f.event(number, name, s.Key, lambdabiz.Payload(s.Data), at)
+	case signalCancel:
+		f.cancel(number, s.Reason, at)
+	case signalPause:
+		if !f.info.Paused {
+			f.info.Paused = true
+			f.message(lambdabiz.Message{Number: number, Kind: lambdabiz.MessagePause, ArrivedAt: at})
+		}
+	case signalResume:
+		f.info.Paused, f.info.Blocked, f.crashes = false, nil, 0
+		f.wakeDue, f.news = true, f.last
+	case signalClaim:
+		f.news, f.owner = f.last, s.Key
+	case signalJournal:
+		if s.Journal != nil && s.Fence == f.started { // else its writer was not the owner any more
+			f.fence = s.Fence
+			f.take(s.Journal, s.Fence)
+		}
+	}
+}
+
+// initiated notes a raised event or a child that SWF is about to deliver or to start.
+func (f *fold) initiated(event int64, text *string) *foldedOp {
+	var c control
+	if open(aws.ToString(text), &c) != nil {
+		return nil
+	}
+	o := f.op(c.Op)
+	if o != nil {
+		f.byEvent[event] = o
+		o.open, o.detached = event, c.Detached
+	}
+	return o
+}
+
+// raised takes the outcome of a raised event. SWF has one cause for ids that do not exist and for runs that
+// have ended; which one it is is looked up when the run is claimed.
+func (f *fold) raised(event int64, at time.Time, cause string) {
+	o := f.byEvent[event]
+	if o == nil || o.open != event {
+		return
+	}
+	delete(f.byEvent, event)
+	o.open = 0
+	f.news = f.last
+	if o.Status.Ended() {
+		return
+	}
+	f.changed[o.Number] = true
+	o.EndedAt = at
+	switch cause {
+	case "":
+		o.Status = lambdabiz.StatusSucceeded
+	case string(types.SignalExternalWorkflowExecutionFailedCauseUnknownExternalWorkflowExecution):
+		o.Status, o.Error = lambdabiz.StatusFailed, lambdabiz.FailureOf(lambdabiz.ErrNotFound)
+		o.Tried = &lambdabiz.Tried{Final: true}
+	case string(types.SignalExternalWorkflowExecutionFailedCauseOperationNotPermitted):
+		o.Status, o.Error = lambdabiz.StatusFailed, &lambdabiz.Failure{Message: "raise event: " + cause}
+		o.Tried = &lambdabiz.Tried{Final: true}
+	default: // for want of room: the next decision raises it again
+	}
+}
+
+// applyChild takes the events of children.
+func (f *fold) applyChild(e *types.HistoryEvent, at time.Time) bool {
+	switch e.EventType {
+	case types.EventTypeStartChildWorkflowExecutionInitiated:
+		f.initiated(e.EventId, e.StartChildWorkflowExecutionInitiatedEventAttributes.Control)
+	case types.EventTypeStartChildWorkflowExecutionFailed:
+		a := e.StartChildWorkflowExecutionFailedEventAttributes
+		f.childRefused(a, at)
+	case types.EventTypeChildWorkflowExecutionStarted:
+		f.childStarted(e.ChildWorkflowExecutionStartedEventAttributes.InitiatedEventId, at)
+	case types.EventTypeChildWorkflowExecutionCompleted:
+		a := e.ChildWorkflowExecutionCompletedEventAttributes
+		f.childEnded(a.InitiatedEventId, at, activityOutcome(lambdabiz.StatusSucceeded, a.Result))
+	case types.EventTypeChildWorkflowExecutionFailed:
+		a := e.ChildWorkflowExecutionFailedEventAttributes
+		f.childEnded(a.InitiatedEventId, at, failureOf(lambdabiz.StatusFailed, a.Reason, a.Details))
+	case types.EventTypeChildWorkflowExecutionCanceled:
+		a := e.ChildWorkflowExecutionCanceledEventAttributes
+		f.childEnded(a.InitiatedEventId, at, failureOf(lambdabiz.StatusCancelled, nil, a.Details))
+	case types.EventTypeChildWorkflowExecutionTerminated:
+		f.childEnded(e.ChildWorkflowExecutionTerminatedEventAttributes.InitiatedEventId, at, outcomeEnvelope{
+			Status: lambdabiz.StatusTerminated, Error: lambdabiz.FailureOf(lambdabiz.ErrTerminated),
+		})
+	case types.EventTypeChildWorkflowExecutionTimedOut:
+		f.childEnded(e.ChildWorkflowExecutionTimedOutEventAttributes.InitiatedEventId, at, timedOut("the child's time was over"))
+	default:
+		return false
+	}
+	return true
+}
+
+// childRefused takes a start that SWF did not follow. For a child that this run has started before it means
+// that the same decision came twice.
+func (f *fold) childRefused(a *types.StartChildWorkflowExecutionFailedEventAttributes, at time.Time) {
+	o := f.byEvent[a.InitiatedEventId]
+	var c control
+	if o == nil && open(aws.ToString(a.Control), &c) == nil {
+		o = f.op(c.Op)
+	}
+	if o == nil || o.Status.Ended() || o.open != 0 && o.open != a.InitiatedEventId {
+		return
+	}
+	delete(f.byEvent, o.open)
+	o.open = 0
+	f.news = f.last
+	f.changed[o.Number] = true
+	o.Status, o.EndedAt = lambdabiz.StatusFailed, at
+	if a.Cause == types.StartChildWorkflowExecutionFailedCauseWorkflowAlreadyRunning {
+		o.Error = lambdabiz.FailureOf(lambdabiz.ErrExists)
+	} else {
+		o.Error = &lambdabiz.Failure{Message: fmt.Sprintf("start child %s: %s", decodeID(aws.ToString(a.WorkflowId)), a.Cause)}
+	}
+}
+
+func (f *fold) childStarted(event int64, at time.Time) {
+	o := f.byEvent[event]
+	if o == nil || o.Status.Ended() {
+		return
+	}
+	f.changed[o.Number] = true
+	o.StartedAt = at
+	if o.detached {
+		f.news = f.last
+		id, err := json.Marshal(o.Target)
+		if err == nil {
+			o.Status, o.EndedAt, o.Result = lambdabiz.StatusSucceeded, at, id
+		}
+	}
+}
+
+func (f *fold) childEnded(event int64, at time.Time, out outcomeEnvelope) {
+	o := f.byEvent[event]
+	if o == nil || o.open != event {
+		return
+	}
+	delete(f.byEvent, event)
+	o.open = 0
+	if o.detached || o.Status.Ended() {
+		return
+	}
+	f.message(lambdabiz.Message{
+		Number: messageNumber(f.last), Kind: lambdabiz.MessageChild, ArrivedAt: at, Operation: o.Number, Status: out.Status,
+		Payload: lambdabiz.Payload(out.Result), Error: out.Error,
+	})
+}

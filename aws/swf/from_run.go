@@ -1,0 +1,123 @@
+package swf
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/swf/types"
+
+	"github.com/lambdabiz/lambdabiz"
+)
+
+// startChild adds the start of a child to a decision. A child whose id must never have been used is reserved
+// in the store first; one that is refused there fails its operation.
+func (b *Backend) startChild(ctx context.Context, d *decision, h *handle, s *lambdabiz.RunStart, at time.Time) error {
+	o := d.after.op(s.Operation)
+	if o == nil {
+		return fmt.Errorf("start child %s: the commit has no operation %d", s.ID, s.Operation)
+	}
+	if err := checkLength("orchestration id", s.ID); err != nil {
+		refuse(o, err, at)
+		return nil
+	}
+	t, err := b.workflowType(ctx, s.Name)
+	if err != nil {
+		return err
+	}
+	if s.Policy == lambdabiz.RejectExisting && b.config.Store != nil {
+		if err := b.reserveChild(ctx, s, at); errors.Is(err, lambdabiz.ErrExists) {
+			refuse(o, err, at)
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+	input, err := fit(fmt.Sprintf("input of child %s", s.ID), startOf(s, at))
+	if err != nil {
+		return err
+	}
+	text, err := marshal(&control{Version: version, Op: s.Operation, Detached: s.Parent != nil && s.Parent.Detached})
+	if err != nil {
+		return err
+	}
+	list := h.fold.list
+	if s.Queue != "" {
+		list = encodeID(s.Queue)
+	}
+	a := &types.StartChildWorkflowExecutionDecisionAttributes{
+		WorkflowId: aws.String(encodeID(s.ID)), WorkflowType: t, Input: &input, Control: &text,
+		TaskList: &types.TaskList{Name: &list}, ChildPolicy: types.ChildPolicyAbandon, TagList: tagsOf(startOf(s, at)),
+		ExecutionStartToCloseTimeout: seconds(maxRun), TaskStartToCloseTimeout: seconds(b.config.DecisionTimeout),
+	}
+	if h.fold.role != "" {
+		a.LambdaRole = aws.String(h.fold.role)
+	}
+	d.add(types.Decision{
+		DecisionType: types.DecisionTypeStartChildWorkflowExecution, StartChildWorkflowExecutionDecisionAttributes: a,
+	})
+	return nil
+}
+
+// refuse ends an operation of the commit that is being decided.
+func refuse(o *foldedOp, err error, at time.Time) {
+	o.Status, o.Error, o.Result, o.EndedAt = lambdabiz.StatusFailed, lambdabiz.FailureOf(err), nil, at
+}
+
+// raiseFrom adds an event for another run to a decision. One that shall be kept for a start to come goes out
+// at once, for only an answer tells whether it must be kept: its key makes a repetition harmless. It reports
+// whether the operation has ended with it.
+func (b *Backend) raiseFrom(
+	ctx context.Context, d *decision, h *handle, c *lambdabiz.Commit, r *lambdabiz.Raise,
+) (done bool, err error) {
+	o := d.after.op(r.Operation)
+	if o == nil {
+		return false, fmt.Errorf("raise event %s: the commit has no operation %d", r.Name, r.Operation)
+	}
+	if !r.Until.IsZero() || checkLength("orchestration id", r.ID) != nil {
+		switch err := b.raise(ctx, r, c.At); {
+		case err == nil:
+			o.Status, o.EndedAt = lambdabiz.StatusSucceeded, c.At
+		case errors.Is(err, lambdabiz.ErrNotFound), errors.Is(err, lambdabiz.ErrClosed), errors.Is(err, lambdabiz.ErrTooLarge):
+			refuse(o, err, c.At)
+		default:
+			return false, err
+		}
+		return true, nil
+	}
+	input, err := fit(fmt.Sprintf("payload of event %q", r.Name), eventOf(r, c.At))
+	if err != nil {
+		return false, err
+	}
+	text, err := marshal(&control{Version: version, Op: r.Operation})
+	if err != nil {
+		return false, err
+	}
+	a := &types.SignalExternalWorkflowExecutionDecisionAttributes{
+		WorkflowId: aws.String(encodeID(r.ID)), SignalName: aws.String(r.Name), Input: &input, Control: &text,
+	}
+	d.add(types.Decision{
+		DecisionType: types.DecisionTypeSignalExternalWorkflowExecution, SignalExternalWorkflowExecutionDecisionAttributes: a,
+	})
+	return false, nil
+}
+
+// controlFrom adds what a run asks of another one: a cancellation of a child.
+func (b *Backend) controlFrom(ctx context.Context, d *decision, c *lambdabiz.Control) error {
+	if c.Kind != lambdabiz.ControlCancel {
+		return b.control(ctx, c)
+	}
+	d.add(types.Decision{
+		DecisionType: types.DecisionTypeRequestCancelExternalWorkflowExecution,
+		RequestCancelExternalWorkflowExecutionDecisionAttributes: &types.RequestCancelExternalWorkflowExecutionDecisionAttributes{
+			WorkflowId: aws.String(encodeID(c.ID)),
+		},
+	})
+	return nil
+}
+
+func eventOf(r *lambdabiz.Raise, at time.Time) *signalEnvelope {
+	return &signalEnvelope{Version: version, Key: r.Key, At: at, Data: payload(r.Payload)}
+}

@@ -1,0 +1,30 @@
+package swf
+
+import "time"
+
+// Limits of Amazon SWF. Source, if no other is named: "Amazon SWF Quotas" in the Amazon SWF Developer
+// Guide and the constraints of the API reference, November 2026. Quotas may change.
+const (
+	maxChars      = 32768 // of an input, a result, a signal, a marker's details, a context
+	maxReason     = 256   // of a reason
+	maxName       = 256   // of an id or a name
+	maxLambdaName = 64    // ScheduleLambdaFunctionDecisionAttributes.name
+	maxTags       = 5     // of an execution
+
+	maxEvents  = 25000 // of a history; the service ends the run there
+	warnEvents = 10000 // where AWS advises to stop
+	stopEvents = 24000 // where this package ends the run with a clear error
+
+	maxOpen = 900 // open activities, Lambda functions, timers: 1,000 each is the quota
+
+	maxRun    = 365 * 24 * time.Hour // the longest life of a run
+	maxLambda = 900 * time.Second    // the longest Lambda function
+	retention = 90                   // days that a closed run's history is kept, at most
+
+	pageSize = 1000 // events of a page, at most
+
+	// maxPayload leaves room for the envelopes that carry a payload with ids, names and keys.
+	maxPayload = 30000
+	// chunk is the part of a journal that one marker holds.
+	chunk = 32000
+)

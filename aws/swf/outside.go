@@ -1,0 +1,193 @@
+package swf
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/swf"
+	"github.com/aws/aws-sdk-go-v2/service/swf/types"
+
+	"github.com/lambdabiz/lambdabiz"
+)
+
+// outside makes the changes that clients ask for, one after the other: SWF has no transactions.
+func (b *Backend) outside(ctx context.Context, c *lambdabiz.Commit) (lambdabiz.Verdict, error) {
+	var v lambdabiz.Verdict
+	for i := range c.Starts {
+		s, err := b.start(ctx, &c.Starts[i], c.At)
+		if err != nil && !isVerdict(err) {
+			return v, err
+		}
+		s.Err = err
+		v.Starts = append(v.Starts, s)
+	}
+	for i := range c.Raises {
+		err := b.raise(ctx, &c.Raises[i], c.At)
+		if err != nil && !isVerdict(err) {
+			return v, err
+		}
+		v.Raises = append(v.Raises, err)
+	}
+	for i := range c.Controls {
+		err := b.control(ctx, &c.Controls[i])
+		if err != nil && !isVerdict(err) {
+			return v, err
+		}
+		v.Controls = append(v.Controls, err)
+	}
+	return v, nil
+}
+
+// isVerdict tells what a caller is told from what the service could not do.
+func isVerdict(err error) bool {
+	for _, known := range []error{
+		lambdabiz.ErrExists, lambdabiz.ErrNotFound, lambdabiz.ErrClosed, lambdabiz.ErrTooLarge, lambdabiz.ErrInvalidPayload,
+	} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	return isAnswered(err)
+}
+
+// raise sends an event. SWF does not tell an unknown id from a run that has ended: that is looked up.
+func (b *Backend) raise(ctx context.Context, r *lambdabiz.Raise, at time.Time) error {
+	if err := checkLength("orchestration id", r.ID); err != nil {
+		return err
+	}
+	err := b.sendEvent(ctx, r, at)
+	if !isUnknown(err) {
+		return err
+	}
+	x, found := b.find(ctx, r.ID, r.RunID)
+	switch {
+	case found == nil && r.Key != "" && b.knowsKey(ctx, r.ID, x.home, r.Key):
+		return nil
+	case !r.Until.IsZero() && r.RunID == "" && b.config.Store != nil:
+		return b.keepEvent(ctx, r, at)
+	case found == nil:
+		return lambdabiz.ErrClosed
+	default:
+		return found
+	}
+}
+
+func (b *Backend) sendEvent(ctx context.Context, r *lambdabiz.Raise, at time.Time) error {
+	input, err := fit(fmt.Sprintf("payload of event %q", r.Name), eventOf(r, at))
+	if err != nil {
+		return err
+	}
+	in := &swf.SignalWorkflowExecutionInput{
+		Domain: &b.config.Domain, WorkflowId: aws.String(encodeID(r.ID)), SignalName: aws.String(r.Name), Input: &input,
+	}
+	if r.RunID != "" {
+		x, err := b.find(ctx, r.ID, r.RunID)
+		if err != nil {
+			return err
+		}
+		in.RunId = &x.home
+	}
+	_, err = b.client.SignalWorkflowExecution(ctx, in)
+	return err //nolint:wrapcheck // the caller branches on it
+}
+
+// knowsKey reports whether a run that has ended had seen the key of an event.
+func (b *Backend) knowsKey(ctx context.Context, id, home, key string) bool {
+	f, err := b.readAll(ctx, id, home)
+	return err == nil && f.keys[key]
+}
+
+// keepEvent keeps an event for a start to come. The start may come meanwhile: then the event is sent to it.
+func (b *Backend) keepEvent(ctx context.Context, r *lambdabiz.Raise, at time.Time) error {
+	kept := *r
+	if kept.Key == "" {
+		kept.Key = newKey()
+	}
+	err := b.config.Store.Keep(ctx, r.ID, lambdabiz.KeptEvent{
+		Name: r.Name, Key: kept.Key, Payload: r.Payload, ArrivedAt: at, Until: r.Until,
+	})
+	if err != nil {
+		return fmt.Errorf("keep event: %w", err)
+	}
+	switch err := b.sendEvent(ctx, &kept, at); {
+	case err == nil:
+		if err := b.config.Store.Drop(ctx, r.ID, []string{kept.Key}); err != nil {
+			b.log.Warn("a kept event was not dropped; its key makes it harmless", "orchestration", r.ID, "error", err)
+		}
+		return nil
+	case isUnknown(err):
+		return nil
+	default:
+		return err
+	}
+}
+
+// control does what a person asks of a run.
+func (b *Backend) control(ctx context.Context, c *lambdabiz.Control) error {
+	home := ""
+	if c.RunID != "" {
+		x, err := b.find(ctx, c.ID, c.RunID)
+		if err != nil {
+			return err
+		}
+		home = x.home
+	}
+	var err error
+	switch c.Kind {
+	case lambdabiz.ControlTerminate:
+		err = b.terminate(ctx, c, home)
+	case lambdabiz.ControlPause:
+		err = b.signal(ctx, c.ID, home, controlSignal, &signalEnvelope{Kind: signalPause, Reason: c.Reason})
+	case lambdabiz.ControlResume:
+		err = b.signal(ctx, c.ID, home, controlSignal, &signalEnvelope{Kind: signalResume})
+	case lambdabiz.ControlCancel:
+		err = b.cancel(ctx, c, home)
+	default:
+		return fmt.Errorf("control %d is none", c.Kind)
+	}
+	if !isUnknown(err) {
+		return err
+	}
+	if _, missing := b.find(ctx, c.ID, c.RunID); missing != nil {
+		return missing
+	}
+	return lambdabiz.ErrClosed
+}
+
+// cancel uses SWF's own request; one with a reason is a signal, for the request cannot carry it.
+func (b *Backend) cancel(ctx context.Context, c *lambdabiz.Control, home string) error {
+	if c.Reason != "" {
+		return b.signal(ctx, c.ID, home, controlSignal, &signalEnvelope{Kind: signalCancel, Reason: c.Reason})
+	}
+	in := &swf.RequestCancelWorkflowExecutionInput{Domain: &b.config.Domain, WorkflowId: aws.String(encodeID(c.ID))}
+	if home != "" {
+		in.RunId = &home
+	}
+	_, err := b.client.RequestCancelWorkflowExecution(ctx, in)
+	return err //nolint:wrapcheck // the caller branches on it
+}
+
+// terminate ends the run, and its copy in the store. Its children go on.
+func (b *Backend) terminate(ctx context.Context, c *lambdabiz.Control, home string) error {
+	in := &swf.TerminateWorkflowExecutionInput{
+		Domain: &b.config.Domain, WorkflowId: aws.String(encodeID(c.ID)), ChildPolicy: types.ChildPolicyAbandon,
+	}
+	if home != "" {
+		in.RunId = &home
+	}
+	if c.Reason != "" {
+		in.Details = aws.String(c.Reason)
+	}
+	if _, err := b.client.TerminateWorkflowExecution(ctx, in); err != nil {
+		return err //nolint:wrapcheck // the caller branches on it
+	}
+	if b.config.Store != nil {
+		if _, err := b.refreshed(ctx, c.ID, 0); err != nil {
+			b.log.Warn("the store does not know yet that a run was terminated", "orchestration", c.ID, "error", err)
+		}
+	}
+	return nil
+}

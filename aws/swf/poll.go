@@ -1,0 +1,193 @@
+package swf
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/swf"
+	"github.com/aws/aws-sdk-go-v2/service/swf/types"
+)
+
+// list is a task list that this process asks for decision tasks. A poll is never cancelled, for its task may
+// go to the dead connection: when its asker has gone, what it brings waits for the next one.
+type list struct {
+	b    *Backend
+	name string
+
+	mu      sync.Mutex
+	polling int
+	ready   []*task          // brought by polls whose askers had gone
+	askers  []chan<- pollEnd // in the order in which they came; each gets one answer
+}
+
+// task is a decision task with the run's fold.
+type task struct {
+	token string
+	fence int64
+	fold  *fold
+	exec  *types.WorkflowExecution
+	list  string
+}
+
+type pollEnd struct {
+	task *task
+	err  error
+}
+
+func (b *Backend) list(name string) *list {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l := b.lists[name]
+	if l == nil {
+		l = &list{b: b, name: name}
+		b.lists[name] = l
+	}
+	return l
+}
+
+// next returns a decision task, or nil when SWF had none within its long poll.
+func (l *list) next(ctx context.Context) (*task, error) {
+	answer := make(chan pollEnd, 1)
+	l.mu.Lock()
+	if len(l.ready) > 0 {
+		t := l.ready[0]
+		l.ready = l.ready[1:]
+		l.mu.Unlock()
+		return t, nil
+	}
+	l.askers = append(l.askers, answer)
+	for l.polling < l.b.config.Pollers {
+		if !l.b.beginPoll() {
+			break
+		}
+		l.polling++
+		go l.poll()
+	}
+	stuck := l.polling == 0
+	l.mu.Unlock()
+	if stuck {
+		return nil, errClosed
+	}
+	select {
+	case end := <-answer:
+		return end.task, end.err
+	case <-ctx.Done():
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, a := range l.askers {
+		if a == answer {
+			l.askers = append(l.askers[:i:i], l.askers[i+1:]...)
+		}
+	}
+	select {
+	case end := <-answer:
+		if end.task != nil {
+			l.ready = append(l.ready, end.task)
+		}
+	default:
+	}
+	return nil, context.Cause(ctx)
+}
+
+// poll asks once, and gives what it gets to the asker that waits longest.
+func (l *list) poll() {
+	defer l.b.polls.Done()
+	t, err := l.b.pollDecision(l.b.life, l.name)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.polling--
+	if len(l.askers) > 0 {
+		a := l.askers[0]
+		l.askers = l.askers[1:]
+		a <- pollEnd{t, err}
+	} else if t != nil {
+		l.ready = append(l.ready, t)
+	}
+	if l.polling == 0 { // nobody would answer the others
+		for _, a := range l.askers {
+			a <- pollEnd{}
+		}
+		l.askers = nil
+	}
+}
+
+// beginPoll counts a poll, unless the backend is closed.
+func (b *Backend) beginPoll() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return false
+	}
+	b.polls.Add(1)
+	return true
+}
+
+// pollDecision takes a decision task and reads its run. The answer is nil when there was none.
+func (b *Backend) pollDecision(ctx context.Context, name string) (*task, error) {
+	out, err := b.poller.PollForDecisionTask(ctx, &swf.PollForDecisionTaskInput{
+		Domain: &b.config.Domain, TaskList: &types.TaskList{Name: &name}, Identity: identity(),
+		MaximumPageSize: pageSize,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("poll task list %s: %w", name, err)
+	}
+	if aws.ToString(out.TaskToken) == "" {
+		return nil, nil //nolint:nilnil // an empty answer is no error
+	}
+	f, err := b.foldTask(ctx, out, name)
+	if err != nil {
+		return nil, err // the task comes again after its time-out
+	}
+	b.keep(f)
+	return &task{
+		token: *out.TaskToken, fence: out.StartedEventId, fold: f, exec: out.WorkflowExecution, list: name,
+	}, nil
+}
+
+// identity names this process in the history.
+func identity() *string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return aws.String(cut("lambdabiz "+host+" "+strconv.Itoa(os.Getpid()), 250))
+}
+
+// Quiesce waits until the polls in flight have ended, or ctx has, and gives back the decision tasks that they
+// brought and nobody took. A Lambda function calls it before it returns: what comes to a frozen process
+// would wait for its time-out.
+func (b *Backend) Quiesce(ctx context.Context) {
+	ended := make(chan struct{})
+	go func() {
+		b.polls.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+	}
+	b.mu.Lock()
+	var lists []*list
+	for _, l := range b.lists {
+		lists = append(lists, l)
+	}
+	b.mu.Unlock()
+	for _, l := range lists {
+		l.mu.Lock()
+		ready := l.ready
+		l.ready = nil
+		l.mu.Unlock()
+		for _, t := range ready {
+			if err := b.giveBack(ctx, t); err != nil && !errors.Is(err, context.Canceled) {
+				b.log.Warn("a decision task was not given back, it comes again after its time-out",
+					"orchestration", t.fold.info.ID, "error", err)
+			}
+		}
+	}
+}

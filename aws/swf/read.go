@@ -1,0 +1,257 @@
+package swf
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/swf"
+	"github.com/aws/aws-sdk-go-v2/service/swf/types"
+
+	"github.com/lambdabiz/lambdabiz"
+)
+
+// execution is a run as SWF's lists have it.
+type execution struct {
+	home string
+	info lambdabiz.RunInfo
+}
+
+// find looks a run up: the one with our run id, or the latest of the id. ErrNotFound if SWF has none (any
+// more). SWF's lists lag behind by seconds, so what this process has started itself it remembers.
+func (b *Backend) find(ctx context.Context, id, runID string) (execution, error) {
+	if runID != "" {
+		b.mu.Lock()
+		home := b.homes[runID]
+		b.mu.Unlock()
+		if home != "" {
+			return execution{home: home, info: lambdabiz.RunInfo{ID: id, RunID: runID}}, nil
+		}
+	}
+	open, err := b.findOpen(ctx, id)
+	if err == nil && (runID == "" || open.info.RunID == runID) || err != nil && !errors.Is(err, lambdabiz.ErrNotFound) {
+		return open, err
+	}
+	in := &swf.ListClosedWorkflowExecutionsInput{
+		Domain:          &b.config.Domain,
+		StartTimeFilter: &types.ExecutionTimeFilter{OldestDate: aws.Time(oldest())},
+		ExecutionFilter: &types.WorkflowExecutionFilter{WorkflowId: aws.String(encodeID(id))},
+	}
+	for {
+		out, err := b.client.ListClosedWorkflowExecutions(ctx, in)
+		if err != nil {
+			return execution{}, fmt.Errorf("look for orchestration %s: %w", id, err)
+		}
+		for i := range out.ExecutionInfos {
+			x := executionOf(&out.ExecutionInfos[i])
+			// moto ignores the filter
+			if x.info.ID == id && (runID == "" || x.info.RunID == runID) {
+				return x, nil
+			}
+		}
+		if in.NextPageToken = out.NextPageToken; in.NextPageToken == nil {
+			return execution{}, lambdabiz.ErrNotFound
+		}
+	}
+}
+
+// oldest is when a run that SWF still knows can have started at the earliest.
+func oldest() time.Time { return time.Now().Add(-maxRun - retention*24*time.Hour) }
+
+func (b *Backend) findOpen(ctx context.Context, id string) (execution, error) {
+	in := &swf.ListOpenWorkflowExecutionsInput{
+		Domain: &b.config.Domain, StartTimeFilter: &types.ExecutionTimeFilter{OldestDate: aws.Time(oldest())},
+		ExecutionFilter: &types.WorkflowExecutionFilter{WorkflowId: aws.String(encodeID(id))},
+	}
+	for {
+		out, err := b.client.ListOpenWorkflowExecutions(ctx, in)
+		if err != nil {
+			return execution{}, fmt.Errorf("look for orchestration %s: %w", id, err)
+		}
+		for i := range out.ExecutionInfos {
+			if x := executionOf(&out.ExecutionInfos[i]); x.info.ID == id {
+				return x, nil
+			}
+		}
+		if in.NextPageToken = out.NextPageToken; in.NextPageToken == nil {
+			return execution{}, lambdabiz.ErrNotFound
+		}
+	}
+}
+
+// executionOf reads a row of a list.
+func executionOf(x *types.WorkflowExecutionInfo) execution {
+	e := execution{home: aws.ToString(x.Execution.RunId), info: lambdabiz.RunInfo{
+		ID: decodeID(aws.ToString(x.Execution.WorkflowId)), Name: decodeID(aws.ToString(x.WorkflowType.Name)),
+		Status: statusOf(x), ScheduledAt: stamp(aws.ToTime(x.StartTimestamp)), CancelRequested: x.CancelRequested,
+	}}
+	e.info.RunID = e.home
+	if x.CloseTimestamp != nil {
+		e.info.EndedAt = stamp(*x.CloseTimestamp)
+	}
+	for _, tag := range x.TagList {
+		if id, ok := strings.CutPrefix(tag, runTag); ok {
+			e.info.RunID = id
+		}
+		if tag == "driven by hand" {
+			e.info.Mode = lambdabiz.ModeHand
+		}
+	}
+	return e
+}
+
+func statusOf(x *types.WorkflowExecutionInfo) lambdabiz.Status {
+	if x.ExecutionStatus == types.ExecutionStatusOpen {
+		return lambdabiz.StatusStarted
+	}
+	switch x.CloseStatus {
+	case types.CloseStatusCompleted, types.CloseStatusContinuedAsNew:
+		return lambdabiz.StatusSucceeded
+	case types.CloseStatusCanceled:
+		return lambdabiz.StatusCancelled
+	case types.CloseStatusTerminated:
+		return lambdabiz.StatusTerminated
+	case types.CloseStatusTimedOut:
+		return lambdabiz.StatusTimeout
+	default:
+		return lambdabiz.StatusFailed
+	}
+}
+
+// Load returns a run from the store, or from its history when there is no store or it has another run. The copy
+// of an open run that is older than a minute is checked with SWF and mended.
+func (b *Backend) Load(ctx context.Context, id, runID string) (*lambdabiz.Record, error) {
+	if err := checkLength("orchestration id", id); err != nil {
+		return nil, err
+	}
+	if b.config.Store != nil {
+		snap, err := b.refreshed(ctx, id, time.Minute)
+		if err == nil && (runID == "" || snap.RunID == runID) {
+			return &snap.Record, nil
+		}
+		if err != nil && !errors.Is(err, lambdabiz.ErrNotFound) {
+			return nil, err
+		}
+	}
+	x, err := b.find(ctx, id, runID)
+	if err != nil {
+		return nil, err
+	}
+	f, err := b.readAll(ctx, id, x.home)
+	if err != nil {
+		if isUnknown(err) {
+			return nil, lambdabiz.ErrNotFound
+		}
+		return nil, err
+	}
+	rec := f.record()
+	return &rec, nil
+}
+
+// refreshed returns what the store has of an id. An open run that was saved longer ago than age is compared
+// with SWF, and the store mended.
+func (b *Backend) refreshed(ctx context.Context, id string, age time.Duration) (*lambdabiz.Snapshot, error) {
+	snap, err := b.config.Store.Get(ctx, id)
+	if err != nil {
+		if errors.Is(err, lambdabiz.ErrNotFound) {
+			return nil, lambdabiz.ErrNotFound
+		}
+		return nil, fmt.Errorf("read the store: %w", err)
+	}
+	if snap.Status.Ended() || snap.Home == "" || time.Since(snap.SavedAt) < age {
+		return snap, nil
+	}
+	out, err := b.client.DescribeWorkflowExecution(ctx, &swf.DescribeWorkflowExecutionInput{
+		Domain: &b.config.Domain, Execution: &types.WorkflowExecution{WorkflowId: aws.String(encodeID(id)), RunId: &snap.Home},
+	})
+	switch {
+	case isUnknown(err): // its history is gone
+		return snap, nil
+	case err != nil:
+		return nil, fmt.Errorf("check orchestration %s: %w", id, err)
+	case out.ExecutionInfo.ExecutionStatus == types.ExecutionStatusOpen:
+		return snap, nil
+	}
+	f, err := b.readAll(ctx, id, snap.Home)
+	if err != nil {
+		return nil, err
+	}
+	return b.copyAll(ctx, f)
+}
+
+// List returns a page of runs from the store, or from SWF's lists: those are filtered by one thing alone.
+func (b *Backend) List(ctx context.Context, f lambdabiz.Filter) (lambdabiz.Page, error) {
+	if b.config.Store != nil {
+		page, err := b.config.Store.List(ctx, f)
+		if err != nil {
+			return page, fmt.Errorf("read the store: %w", err)
+		}
+		return page, nil
+	}
+	if f.IDPrefix != "" || f.Blocked || f.Paused {
+		return lambdabiz.Page{}, &lambdabiz.UnsupportedError{
+			Backend: "swf", Feature: lambdabiz.FeatureList, Why: "Amazon SWF lists by status alone (give swf.Config a Store)",
+		}
+	}
+	return b.listHome(ctx, f)
+}
+
+// Purge removes ended runs from the store. Histories stay in SWF for the retention of the domain.
+func (b *Backend) Purge(ctx context.Context, p lambdabiz.PurgeRequest) (int, error) {
+	if b.config.Store == nil {
+		return 0, &lambdabiz.UnsupportedError{
+			Backend: "swf", Feature: lambdabiz.FeaturePurge,
+			Why: "a history stays for the retention of its domain, and there is no store beside it",
+		}
+	}
+	if p.ID != "" {
+		snap, err := b.refreshed(ctx, p.ID, 0)
+		switch {
+		case errors.Is(err, lambdabiz.ErrNotFound):
+			return 0, nil
+		case err != nil:
+			return 0, err
+		case !snap.Status.Ended():
+			return 0, lambdabiz.ErrOpen
+		}
+		return 1, b.config.Store.Delete(ctx, p.ID, snap.RunID) //nolint:wrapcheck // it says what it did
+	}
+	return b.purgeEnded(ctx, p)
+}
+
+var endedStatuses = []lambdabiz.Status{
+	lambdabiz.StatusSucceeded, lambdabiz.StatusFailed, lambdabiz.StatusTimeout, lambdabiz.StatusCancelled,
+	lambdabiz.StatusTerminated,
+}
+
+func (b *Backend) purgeEnded(ctx context.Context, p lambdabiz.PurgeRequest) (int, error) {
+	limit, purged := p.Limit, 0
+	if limit <= 0 {
+		limit = 1000
+	}
+	f := lambdabiz.Filter{Status: endedStatuses, Limit: 1000}
+	for {
+		page, err := b.config.Store.List(ctx, f)
+		if err != nil {
+			return purged, fmt.Errorf("read the store: %w", err)
+		}
+		for _, r := range page.Runs {
+			if purged == limit {
+				return purged, nil
+			}
+			if !p.EndedBefore.IsZero() && !r.EndedAt.Before(p.EndedBefore) {
+				continue
+			}
+			if err := b.config.Store.Delete(ctx, r.ID, r.RunID); err != nil {
+				return purged, fmt.Errorf("purge orchestration %s: %w", r.ID, err)
+			}
+			purged++
+		}
+		if f.Cursor = page.Next; f.Cursor == "" {
+			return purged, nil
+		}
+	}
+}

@@ -1,0 +1,228 @@
+package swf
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/swf"
+	"github.com/aws/aws-sdk-go-v2/service/swf/types"
+
+	"github.com/lambdabiz/lambdabiz"
+)
+
+// taskList is a task list that this process asks for activities. As with decisions a poll is never cancelled.
+type taskList struct {
+	b    *Backend
+	name string
+
+	mu      sync.Mutex
+	polling bool
+	ready   []*lambdabiz.TaskClaim
+	askers  []chan<- taskEnd
+}
+
+type taskEnd struct {
+	task *lambdabiz.TaskClaim
+	err  error
+}
+
+// taskHandle is the right to end an attempt: lambdabiz.TaskClaim.Handle.
+type taskHandle struct {
+	token string
+	mu    sync.Mutex
+	ended bool
+}
+
+// NextTask takes an activity of the kind's task list. It waits for a long poll of SWF, or until ctx ends.
+func (b *Backend) NextTask(ctx context.Context, r lambdabiz.TaskRequest) (*lambdabiz.TaskClaim, error) {
+	queue := r.Queue
+	orDefault(&queue, b.config.TaskList)
+	name := workList(encodeID(queue), r.Kind)
+	b.mu.Lock()
+	l := b.activity[name]
+	if l == nil {
+		l = &taskList{b: b, name: name}
+		b.activity[name] = l
+	}
+	b.mu.Unlock()
+	return l.next(ctx)
+}
+
+func (l *taskList) next(ctx context.Context) (*lambdabiz.TaskClaim, error) {
+	answer := make(chan taskEnd, 1)
+	l.mu.Lock()
+	if len(l.ready) > 0 {
+		t := l.ready[0]
+		l.ready = l.ready[1:]
+		l.mu.Unlock()
+		return t, nil
+	}
+	if !l.polling {
+		if !l.b.beginPoll() {
+			l.mu.Unlock()
+			return nil, errClosed
+		}
+		l.polling = true
+		go l.poll()
+	}
+	l.askers = append(l.askers, answer)
+	l.mu.Unlock()
+	select {
+	case end := <-answer:
+		return end.task, end.err
+	case <-ctx.Done():
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, a := range l.askers {
+		if a == answer {
+			l.askers = append(l.askers[:i:i], l.askers[i+1:]...)
+		}
+	}
+	select {
+	case end := <-answer:
+		if end.task != nil {
+			l.ready = append(l.ready, end.task)
+		}
+	default:
+	}
+	return nil, context.Cause(ctx)
+}
+
+func (l *taskList) poll() {
+	defer l.b.polls.Done()
+	t, err := l.b.pollActivity(l.b.life, l.name)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.polling = false
+	for i, a := range l.askers {
+		if i == 0 {
+			a <- taskEnd{t, err}
+		} else {
+			a <- taskEnd{}
+		}
+	}
+	if len(l.askers) == 0 && t != nil {
+		l.ready = append(l.ready, t)
+	}
+	l.askers = nil
+}
+
+func (b *Backend) pollActivity(ctx context.Context, name string) (*lambdabiz.TaskClaim, error) {
+	out, err := b.poller.PollForActivityTask(ctx, &swf.PollForActivityTaskInput{
+		Domain: &b.config.Domain, TaskList: &types.TaskList{Name: &name}, Identity: identity(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("poll activity task list %s: %w", name, err)
+	}
+	if aws.ToString(out.TaskToken) == "" {
+		return nil, nil //nolint:nilnil // an empty answer is no error
+	}
+	c := &lambdabiz.TaskClaim{
+		ID: decodeID(aws.ToString(out.WorkflowExecution.WorkflowId)), RunID: aws.ToString(out.WorkflowExecution.RunId),
+		Handle: &taskHandle{token: *out.TaskToken}, BeatEvery: b.config.BeatTimeout / 3,
+	}
+	c.Operation.Name, c.Operation.Kind = decodeID(aws.ToString(out.ActivityType.Name)), lambdabiz.KindTask
+	var e taskEnvelope
+	if open(aws.ToString(out.Input), &e) != nil {
+		c.Operation.ID, c.Operation.Attempts = decodeID(aws.ToString(out.ActivityId)), 1
+		c.Operation.Input = lambdabiz.Payload(aws.ToString(out.Input))
+		return c, nil
+	}
+	c.ID, c.RunID, c.Key, c.Timeout, c.Heartbeat = e.ID, e.RunID, e.Key, e.Timeout, e.Heartbeat
+	c.Operation = lambdabiz.Operation{
+		ID: e.Operation, Kind: e.Kind, Name: e.Name, Attempts: e.Attempt, Input: lambdabiz.Payload(e.Input),
+		Details: lambdabiz.Payload(e.Details), Status: lambdabiz.StatusStarted,
+	}
+	return c, nil
+}
+
+// BeatTask tells SWF that the attempt goes on. The details of the last call stay for the next attempt.
+func (b *Backend) BeatTask(ctx context.Context, t *lambdabiz.TaskClaim, details lambdabiz.Payload) error {
+	h, ok := t.Handle.(*taskHandle)
+	if !ok {
+		return lambdabiz.ErrFenced
+	}
+	in := &swf.RecordActivityTaskHeartbeatInput{TaskToken: &h.token}
+	if details != nil {
+		text, err := marshal(&outcomeEnvelope{Version: version, Status: lambdabiz.StatusStarted, Result: payload(details)})
+		if err != nil {
+			return err
+		}
+		if len(text) > 2048 { // RecordActivityTaskHeartbeatInput.details is at most 2,048 characters
+			return fmt.Errorf("heartbeat details: %w: %d characters with their envelope, the limit of Amazon SWF is 2048",
+				lambdabiz.ErrTooLarge, len(text))
+		}
+		in.Details = &text
+	}
+	out, err := b.client.RecordActivityTaskHeartbeat(ctx, in)
+	switch {
+	case isUnknown(err):
+		return lambdabiz.ErrFenced
+	case err != nil:
+		return fmt.Errorf("record heartbeat: %w", err)
+	case out.CancelRequested:
+		return lambdabiz.ErrCancelled
+	}
+	return nil
+}
+
+// EndTask tells SWF what the attempt came to.
+func (b *Backend) EndTask(ctx context.Context, t *lambdabiz.TaskClaim, o lambdabiz.TaskOutcome) error {
+	h, ok := t.Handle.(*taskHandle)
+	if !ok {
+		return lambdabiz.ErrFenced
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ended {
+		return nil
+	}
+	err := b.endTask(ctx, h.token, &o)
+	switch {
+	case isUnknown(err): // it is over, or an answer of ours came through whose own answer was lost
+		return lambdabiz.ErrFenced
+	case err == nil:
+		h.ended = true
+		return nil
+	default:
+		return fmt.Errorf("end activity: %w", err)
+	}
+}
+
+func (b *Backend) endTask(ctx context.Context, token string, o *lambdabiz.TaskOutcome) error {
+	if o.Status == lambdabiz.StatusSucceeded {
+		result := string(o.Result)
+		if !json.Valid(o.Result) {
+			text, err := fit("result", &outcomeEnvelope{Version: version, Status: o.Status, Result: payload(o.Result)})
+			if err != nil {
+				return err
+			}
+			result = text
+		}
+		_, err := b.client.RespondActivityTaskCompleted(ctx, &swf.RespondActivityTaskCompletedInput{TaskToken: &token, Result: &result})
+		return err //nolint:wrapcheck // the caller branches on it
+	}
+	text, err := fit("error", &outcomeEnvelope{
+		Version: version, Status: o.Status, Error: shrink(o.Error, maxPayload), Final: o.Tried.Final,
+		RetryAfter: o.Tried.RetryAfter, NotBegun: o.Tried.NotBegun,
+	})
+	if err != nil {
+		return err
+	}
+	if o.Status == lambdabiz.StatusCancelled {
+		_, err := b.client.RespondActivityTaskCanceled(ctx, &swf.RespondActivityTaskCanceledInput{TaskToken: &token, Details: &text})
+		return err //nolint:wrapcheck // the caller branches on it
+	}
+	reason := o.Status.String()
+	if o.Error != nil {
+		reason = cut(o.Error.Message, maxReason-3)
+	}
+	_, err = b.client.RespondActivityTaskFailed(ctx, &swf.RespondActivityTaskFailedInput{
+		TaskToken: &token, Reason: &reason, Details: &text,
+	})
+	return err //nolint:wrapcheck // the caller branches on it
+}

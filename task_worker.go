@@ -1,0 +1,273 @@
+package lambdabiz
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// RunTasks makes the engine a worker for tasks and services alone, on a home that hands them out (Amazon SWF):
+// it performs those that are registered until ctx ends, then lets those that run end within the drain
+// timeout, and returns nil. On other homes tasks run where their orchestrations run, and it returns
+// *UnsupportedError. [Engine.Run] includes it.
+func (e *Engine) RunTasks(ctx context.Context) error {
+	queue, ok := e.backend.(Queue)
+	if !ok {
+		return &UnsupportedError{
+			Backend: e.desc.Name, Feature: FeatureQueue, Why: "tasks run in the process that runs their orchestration",
+		}
+	}
+	t := &taskWorker{e: e, queue: queue, free: make(chan struct{}, maxTasks)}
+	t.bodies, t.endBodies = context.WithCancelCause(context.WithoutCancel(ctx))
+	defer t.endBodies(nil)
+	var pollers sync.WaitGroup
+	for _, kind := range e.registry.kinds() {
+		pollers.Go(func() { t.loop(ctx, kind) })
+	}
+	pollers.Wait()
+	<-ctx.Done()
+	t.drain()
+	return nil
+}
+
+// maxTasks is how many local attempts a process performs at the same time.
+const maxTasks = 100
+
+// taskWorker performs attempts that a home hands out.
+type taskWorker struct {
+	e     *Engine
+	queue Queue
+	free  chan struct{} // holds one for each attempt that runs
+
+	bodies    context.Context //nolint:containedctx // ends when the drain timeout is over
+	endBodies context.CancelCauseFunc
+	running   sync.WaitGroup
+}
+
+// loop takes attempts of a kind until ctx ends.
+func (t *taskWorker) loop(ctx context.Context, kind Kind) {
+	for failed := 0; ctx.Err() == nil; {
+		select {
+		case t.free <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		claim, err := t.queue.NextTask(ctx, TaskRequest{Kind: kind, Names: t.e.registry.taskNames(kind), Wait: time.Minute})
+		if claim != nil {
+			failed = 0
+			t.running.Go(func() {
+				defer func() { <-t.free }()
+				t.perform(claim)
+			})
+			continue
+		}
+		<-t.free
+		if err != nil && ctx.Err() == nil {
+			failed++
+			t.e.log.Error("take a task", "error", err, "try", failed)
+			_ = sleepUntil(ctx, nil, commitBackoff.wait(failed)) // the loop looks at ctx itself
+		}
+	}
+}
+
+// drain lets attempts end, first by themselves, then by their contexts.
+func (t *taskWorker) drain() {
+	ended := make(chan struct{})
+	go func() {
+		t.running.Wait()
+		close(ended)
+	}()
+	if within(ended, t.e.config.DrainTimeout) {
+		return
+	}
+	t.endBodies(ErrStopped)
+	if !within(ended, stopGrace) {
+		t.e.log.Warn("a task does not end; its home gives it to another worker")
+	}
+}
+
+// remote is one attempt that this process performs for a run that may be anywhere.
+type remote struct {
+	t     *taskWorker
+	claim *TaskClaim
+	end   context.CancelCauseFunc
+
+	mu      sync.Mutex
+	details Payload
+	beats   chan struct{} // a word from the body
+}
+
+// perform runs the body of an attempt and reports what came of it.
+func (t *taskWorker) perform(c *TaskClaim) {
+	r := &remote{t: t, claim: c, beats: make(chan struct{}, 1)}
+	ctx, end := context.WithCancelCause(t.bodies)
+	defer end(nil)
+	r.end = end
+	spec := t.e.registry.task(&taskSpec{kind: c.Operation.Kind, name: c.Operation.Name})
+	var out TaskOutcome
+	if spec.run == nil {
+		out = r.failed(fmt.Errorf("no %s with the name %q is registered with the worker that took it",
+			c.Operation.Kind, c.Operation.Name), false)
+		out.Tried.NotBegun = true
+	} else {
+		out = r.run(ctx, spec)
+	}
+	if out.Status == StatusNone {
+		return
+	}
+	r.report(out)
+}
+
+// run calls the body, and watches its time, its heartbeats and its home meanwhile.
+func (r *remote) run(ctx context.Context, spec *taskSpec) TaskOutcome {
+	c, e := r.claim, r.t.e
+	info := TaskInfo{
+		OrchestrationID: c.ID, RunID: c.RunID, OperationID: c.Operation.ID, Task: c.Operation.Name,
+		Attempt: c.Operation.Attempts, IdempotencyKey: c.Key, Details: c.Operation.Details, codec: e.codec,
+	}
+	ctx = context.WithValue(ctx, taskKey{}, &liveTask{info: info, beat: r.beat})
+	ended := func(error) {}
+	if e.hooks.h.Attempt != nil {
+		ctx, ended = e.hooks.h.Attempt(ctx, info)
+	}
+	type outcome struct {
+		result Payload
+		err    error
+	}
+	results := make(chan outcome, 1)
+	go func() {
+		out := outcome{err: NonRetryable(errors.New("the body ended its goroutine instead of returning"))}
+		defer func() { results <- out }()
+		var v any
+		if v, out.err = guard(func() (any, error) { return spec.run(ctx, e, c.Operation.Input) }); out.err == nil {
+			out.result, out.err = e.encode("result", v)
+			out.err = NonRetryable(out.err)
+		}
+	}()
+	limit, silence, life := stopped(c.Timeout), stopped(c.Heartbeat), stopped(c.BeatEvery)
+	defer limit.Stop()
+	defer silence.Stop()
+	defer life.Stop()
+	for {
+		select {
+		case out := <-results:
+			ended(out.err)
+			if out.err == nil {
+				return TaskOutcome{Status: StatusSucceeded, Result: out.result}
+			}
+			return r.failed(out.err, errors.Is(context.Cause(ctx), ErrCancelled) && isCancellation(out.err))
+		case <-limit.C:
+			r.end(errLate)
+			ended(errLate)
+			return r.failed(errLate, false)
+		case <-silence.C:
+			r.end(errSilent)
+			ended(errSilent)
+			return r.failed(errSilent, false)
+		case <-r.beats:
+			if c.Heartbeat > 0 {
+				silence.Reset(c.Heartbeat)
+			}
+		case <-life.C:
+			life.Reset(c.BeatEvery)
+			if gone := r.tell(ctx); gone != nil {
+				r.end(gone)
+				if errors.Is(gone, ErrFenced) {
+					ended(gone)
+					return TaskOutcome{}
+				}
+			}
+		}
+	}
+}
+
+// stopped is a timer that runs only if d is positive.
+func stopped(d time.Duration) *time.Timer {
+	if d > 0 {
+		return time.NewTimer(d)
+	}
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return t
+}
+
+// beat is the body's heartbeat: its details go with the next word to the home.
+func (r *remote) beat(details any) error {
+	p, err := r.t.e.encode("heartbeat details", details)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.details = p
+	r.mu.Unlock()
+	select {
+	case r.beats <- struct{}{}:
+	default:
+	}
+	return r.tell(context.Background())
+}
+
+// tell says to the home that the attempt goes on. It returns ErrFenced or ErrCancelled when it shall not.
+func (r *remote) tell(ctx context.Context) error {
+	r.mu.Lock()
+	details := r.details
+	r.mu.Unlock()
+	err := r.t.queue.BeatTask(ctx, r.claim, details)
+	switch {
+	case errors.Is(err, ErrFenced), errors.Is(err, ErrCancelled):
+		r.end(err)
+		return err
+	case errors.Is(err, ErrTooLarge):
+		return err
+	case err != nil && ctx.Err() == nil: // the next one may come through
+		r.t.e.log.Warn("a heartbeat was not sent", "orchestration", r.claim.ID, "operation", r.claim.Operation.ID, "error", err)
+	}
+	return nil
+}
+
+// failed is the outcome of an attempt that ended with err.
+func (r *remote) failed(err error, cancelled bool) TaskOutcome {
+	out := TaskOutcome{Status: StatusFailed}
+	_, fault := guard(func() (any, error) {
+		out.Tried = Tried{Final: !retryable(err), RetryAfter: retryWait(err)}
+		if errors.Is(err, context.DeadlineExceeded) {
+			out.Status = StatusTimeout
+		}
+		return nil, nil
+	})
+	if fault != nil {
+		err = fmt.Errorf("an error of type %T, whose methods panic: %w", err, fault)
+	}
+	if cancelled {
+		out.Status = StatusCancelled
+	}
+	if errors.Is(context.Cause(r.t.bodies), ErrStopped) && isCancellation(err) {
+		out.Tried = Tried{NotBegun: true} // the worker stopped: the attempt is not charged
+	}
+	out.Error = r.t.e.registry.record(err)
+	return out
+}
+
+// report makes the outcome durable, however long that takes while the home fails.
+func (r *remote) report(out TaskOutcome) {
+	for try := 1; ; try++ {
+		err := r.t.queue.EndTask(context.WithoutCancel(r.t.bodies), r.claim, out)
+		switch {
+		case err == nil:
+			return
+		case errors.Is(err, ErrFenced):
+			r.t.e.log.Warn("nobody wants a task's outcome any more", "orchestration", r.claim.ID, "operation", r.claim.Operation.ID)
+			return
+		case errors.Is(err, ErrTooLarge) && out.Status == StatusSucceeded:
+			out = r.failed(NonRetryable(err), false)
+			continue
+		}
+		r.t.e.log.Error("a task's outcome was not reported, trying again", "orchestration", r.claim.ID,
+			"operation", r.claim.Operation.ID, "error", err, "try", try)
+		if err := sleepUntil(r.t.bodies, nil, commitBackoff.wait(try)); err != nil {
+			return
+		}
+	}
+}
