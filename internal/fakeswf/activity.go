@@ -5,7 +5,7 @@ import (
 )
 
 // activity is a task that is scheduled, and started if startedID is set. "A task is considered open from the time that it is
-// scheduled until it is closed."
+// scheduled until it is closed".
 type activity struct {
 	ex              *execution
 	id              string
@@ -77,7 +77,7 @@ func (s *Server) openActivity(a *activity, list string) {
 func (s *Server) arm(a *activity, kind, member string) {
 	s.stop(a.alarms[kind])
 	a.alarms[kind] = s.afterText(a.scheduled.text(member), func() {
-		// "details: Contains the content of the details parameter for the last call made by the activity to
+		// details "Contains the content of the details parameter for the last call made by the activity to
 		// RecordActivityTaskHeartbeat." Without a start, startedEventId is 0 (assumed).
 		attributes := object{"timeoutType": kind}
 		if a.details != nil {
@@ -187,7 +187,7 @@ func (a *activity) canceled() object {
 
 // requestCancelActivityTask follows "If the activity task was scheduled but has not been assigned to a worker, then it is canceled.
 // If the activity task was already assigned to a worker, then the worker is informed that cancellation has been requested in the
-// response to RecordActivityTaskHeartbeat."
+// response to RecordActivityTaskHeartbeat".
 func (s *Server) requestCancelActivityTask(ex *execution, answer decisionAnswer, in object) string {
 	a := ex.activities[in.text("activityId")]
 	if a == nil {

@@ -99,6 +99,9 @@ type Fault struct {
 	Twice bool
 	// Lose applies the request, then breaks the connection without an answer: a started task is with nobody.
 	Lose bool
+	// Stale takes that many of the newest events from the last page of a history in its default order: GetWorkflowExecutionHistory
+	// is eventually consistent ("The results of this action might not exactly reflect recent updates and changes").
+	Stale int
 	// Status applies the request, then answers with this HTTP status and InternalFailure instead of the result.
 	Status int
 }

@@ -36,7 +36,7 @@ func (s *Server) decide(ex *execution, answer decisionAnswer, decision object) {
 		cause = s.cfg.RefuseDecision(kind, in)
 	}
 	if cause == "" && answer.unhandled && slices.Contains(closing, kind) {
-		cause = "UNHANDLED_DECISION" // "there are unhandled events since the decision task was started": the run stays open
+		cause = "UNHANDLED_DECISION" // "if there is an unhandled decision task pending in the workflow execution"
 	}
 	if cause == "" {
 		cause = deciders[kind](s, ex, answer, in)

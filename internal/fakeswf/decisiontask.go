@@ -5,10 +5,11 @@ import (
 	"encoding/base64"
 	"fmt"
 	"slices"
+	"time"
 )
 
-// decisionTask is scheduled, and started if startedID is set. A run has at most one: "Amazon SWF ensures that only one decision
-// task is outstanding for an execution at any time".
+// decisionTask is scheduled, and started if startedID is set. A run has at most one, as
+// the model says of openDecisionTasks: at most 1.
 type decisionTask struct {
 	scheduledID int64
 	startedID   int64
@@ -54,7 +55,7 @@ func (s *Server) schedule(ex *execution) {
 }
 
 // expireSticky follows "If a decision task scheduled on the override task list is not started within the timeout, the decision task
-// will time out. Amazon SWF will revert the override and schedule a new decision task to the original task list."
+// will time out. Amazon SWF will revert the override and schedule a new decision task to the original task list".
 func (s *Server) expireSticky(ex *execution, d *decisionTask) {
 	d.task.withdraw()
 	ex.decision, ex.sticky = nil, stickyList{}
@@ -221,6 +222,11 @@ func checkDecisions(decisions []object) error {
 				problems = append(problems, fmt.Sprintf(
 					"Value null at 'decisions.%d.member.%s' failed to satisfy constraint: Member must not be null", i+1, member))
 			}
+		}
+		timeout := decision.sub(member).text("startToCloseTimeout")
+		if d, limited := seconds(timeout); kind == "ScheduleLambdaFunction" && timeout != "" && (!limited || d < time.Second || d > maxLambda) {
+			problems = append(problems, fmt.Sprintf("Value '%s' at 'decisions.%d.member.%s.startToCloseTimeout' failed to satisfy "+
+				"constraint: Member must be an integer from 1 to 900", timeout, i+1, member))
 		}
 		if slices.Contains(closing, kind) && i < len(decisions)-1 {
 			return invalidf("Close must be last decision in list")

@@ -1,6 +1,7 @@
 package fakeswf
 
 import (
+	"fmt"
 	"time"
 )
 
@@ -121,11 +122,11 @@ func (s *Server) begin(r run) *execution {
 		attributes["parentWorkflowExecution"] = r.parent.wire()
 	}
 	s.add(ex, "WorkflowExecutionStarted", attributes)
-	timeout := ex.config.executionTimeout
-	if timeout == "NONE" { // "there is a one-year max limit on the time that a workflow execution can run"
-		timeout = "31536000"
+	timeout, limited := seconds(ex.config.executionTimeout)
+	if !limited { // "there is a one-year max limit on the time that a workflow execution can run"
+		timeout = year
 	}
-	ex.deadline = s.afterText(timeout, func() { s.timeOut(ex) })
+	ex.deadline = s.after(timeout, func() { s.timeOut(ex) })
 	s.wake(ex)
 	return ex
 }
@@ -138,9 +139,9 @@ func (ex *execution) isOpen() bool {
 	return ex.closed.IsZero()
 }
 
-// add appends an event and returns its id, or 0 if the run is closed. "Maximum number of events in a workflow execution history:
-// 25,000 events": the one before the last makes the service terminate the run, with the cause EVENT_LIMIT_EXCEEDED (that this is
-// the last event is assumed).
+// add appends an event and returns its id, or 0 if the run is closed. A history has 25,000 events at most (developer
+// guide, "Amazon SWF Quotas"): the one before the last makes the service terminate the run, with the cause EVENT_LIMIT_EXCEEDED
+// (that this is the last event is assumed).
 func (s *Server) add(ex *execution, kind string, attributes object) int64 {
 	if !ex.isOpen() {
 		return 0
@@ -179,7 +180,7 @@ func (s *Server) terminate(ex *execution, attributes object) {
 	s.applyChildPolicy(ex, attributes.text("childPolicy"))
 }
 
-// timeOut is the end of executionStartToCloseTimeout. "Exceeding this limit causes the workflow execution to time out."
+// timeOut is the end of executionStartToCloseTimeout. "Exceeding this limit causes the workflow execution to time out".
 func (s *Server) timeOut(ex *execution) {
 	s.finish(ex, "WorkflowExecutionTimedOut", "TIMED_OUT", object{"timeoutType": "START_TO_CLOSE", "childPolicy": ex.config.childPolicy})
 	s.tellParent(ex, "ChildWorkflowExecutionTimedOut", object{"timeoutType": "START_TO_CLOSE"})
@@ -199,12 +200,17 @@ func (s *Server) signal(ex *execution, in object, from object) {
 	s.wake(ex)
 }
 
-// checkExecutionTimeout refuses NONE; the kind of the error is assumed.
+// year is the longest that a run may last.
+const year = 365 * 24 * time.Hour
+
+// checkExecutionTimeout refuses NONE and more than a year; the kind of the error is assumed.
 func checkExecutionTimeout(member string, in object) error {
-	if in.text(member) == "NONE" {
-		return invalidMembers([]string{"Value 'NONE' at '" + member + "' failed to satisfy constraint: Member must be a number of seconds"})
+	text := in.text(member)
+	if d, limited := seconds(text); text == "" || limited && d <= year {
+		return nil
 	}
-	return nil
+	return invalidMembers([]string{fmt.Sprintf(
+		"Value '%s' at '%s' failed to satisfy constraint: Member must be a number of seconds, at most a year", text, member)})
 }
 
 func (s *Server) startWorkflowExecution(in object) (object, error) {
@@ -239,7 +245,7 @@ func (s *Server) startWorkflowExecution(in object) (object, error) {
 
 // findOpen finds the run of a signal, a request to cancel or a termination. "If a runId isn't specified, then the ... event is
 // recorded in the history of the current open workflow with the matching workflowId in the domain. If the specified workflow
-// execution isn't open, this method fails with UnknownResource."
+// execution isn't open, this method fails with UnknownResource".
 func (s *Server) findOpen(d *domain, workflowID, runID string) *execution {
 	ex := d.open[workflowID]
 	if ex == nil || runID != "" && runID != ex.runID {
@@ -284,7 +290,7 @@ func (s *Server) terminateWorkflowExecution(in object) (object, error) {
 		return nil, err
 	}
 	// "If set, specifies the policy to use for the child workflow executions of the workflow execution being terminated. This policy
-	// overrides the policy specified for the workflow execution at registration time or when starting the execution."
+	// overrides the child policy specified for the workflow execution at registration time or when starting the execution."
 	attributes := object{"childPolicy": ex.config.childPolicy, "cause": "OPERATOR_INITIATED"}
 	s.terminate(ex, attributes.take(in, "reason", "details", "childPolicy"))
 	return nil, nil

@@ -10,7 +10,7 @@ func (e event) wire(id int64) object {
 }
 
 // eventPage takes the next page of events[from:] behind position, which it moves. "By default the results are returned in ascending
-// order of the eventTimestamp of the events."
+// order of the eventTimestamp of the events".
 func (s *Server) eventPage(events []event, from int, position *int, in object) (page []any, more bool) {
 	total := len(events) - from
 	first := min(*position, total)

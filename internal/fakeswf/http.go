@@ -69,7 +69,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
 	w.WriteHeader(status)
-	if _, err := w.Write(answer); err != nil {
+	if _, err := w.Write(answer); err != nil { //nolint:gosec // JSON under its own content type, not HTML
 		panic(http.ErrAbortHandler) // the client is gone, as above
 	}
 }
@@ -130,6 +130,9 @@ func (s *Server) serve(ctx context.Context, target string, body []byte) (status 
 			result, err = s.do(ctx, action, body)
 		}
 	}
+	if fault.Stale > 0 {
+		result = stale(result, fault.Stale)
+	}
 	switch {
 	case ctx.Err() != nil:
 		return 0, nil, ctx.Err()
@@ -139,6 +142,16 @@ func (s *Server) serve(ctx context.Context, target string, body []byte) (status 
 		err = &apiError{kind: "InternalFailure", message: "fault injected", status: fault.Status}
 	}
 	return encode(result, err)
+}
+
+// stale is a page of a history without its last events, but never without the first.
+func stale(result object, missing int) object {
+	events, ok := result["events"].([]any)
+	if !ok || result.has("nextPageToken") {
+		return result
+	}
+	result["events"] = events[:max(1, len(events)-missing)]
+	return result
 }
 
 func (s *Server) count(action string, body []byte) Fault {
@@ -177,7 +190,7 @@ func (s *Server) do(ctx context.Context, action string, body []byte) (object, er
 	if handle == nil && poll == nil {
 		return nil, faultf("UnknownOperationException", "%s is not an operation of this fake", action)
 	}
-	if len(body) > s.limits.RequestBytes { // "Maximum request size: 1 MB per request"; the kind of the error is assumed
+	if len(body) > s.limits.RequestBytes { // the limit is in the developer guide; the kind of the error is assumed
 		return nil, &apiError{
 			kind: "RequestEntityTooLargeException", message: fmt.Sprintf("Request of %d bytes", len(body)),
 			status: http.StatusRequestEntityTooLarge,

@@ -18,7 +18,7 @@ type lambdaTask struct {
 }
 
 // scheduleLambdaFunction records Scheduled and Started at once; "This can be any integer from 1-900 (1s-15m). If no value is
-// supplied, then a default value of 900s is assumed" (that other values are taken as 900 is assumed).
+// supplied, then a default value of 900s is assumed"; that other values are a ValidationException is our assumption.
 func (s *Server) scheduleLambdaFunction(ex *execution, answer decisionAnswer, in object) string {
 	id, role := in.text("id"), ex.config.lambdaRole
 	switch {
@@ -61,9 +61,9 @@ func (s *Server) assume(role string) error {
 // runLambda calls the function in a goroutine that Close waits for. A function goes on when its execution is closed, as on AWS;
 // its result is dropped.
 func (s *Server) runLambda(ex *execution, l *lambdaTask, in object) {
-	ctx, cancel := context.WithCancel(s.ctx)
+	ctx, cancel := context.WithCancel(s.done)
 	d, limited := seconds(in.text("startToCloseTimeout"))
-	if !limited || d <= 0 || d > maxLambda {
+	if !limited {
 		d = maxLambda
 	}
 	deadline := s.after(d, func() {

@@ -131,6 +131,16 @@ func (c *checker) rules(s *shape, o object, member, path string) {
 	if slices.Contains(s.IDs, member) && (text == "arn" || strings.ContainsFunc(text, forbidden)) {
 		c.add(path, text, `Member must satisfy regular expression pattern: (?!arn$)[^:/|\u0000-\u001f\u007f-\u009f]+`)
 	}
+	// "Valid values are integers that range from Java's Integer.MIN_VALUE (-2147483648) to Integer.MAX_VALUE (2147483647)."
+	if strings.HasSuffix(strings.ToLower(member), "taskpriority") && text != "" {
+		if _, err := strconv.ParseInt(text, 10, 32); err != nil {
+			c.add(path, text, "Member must be an integer of 32 bits")
+		}
+	}
+	// Of this duration the documentation does not say that it may be NONE.
+	if member == "startToFireTimeout" && text == "NONE" {
+		c.add(path, text, "Member must satisfy regular expression pattern: [0-9]+")
+	}
 	if slices.Contains(s.Trimmed, member) && strings.TrimSpace(text) != text {
 		c.add(path, text, `Member must satisfy regular expression pattern: \S(.*\S)?`)
 	}

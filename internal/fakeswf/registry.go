@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// domain holds types, executions and task lists. "Task lists are dynamic", they need no registration.
+// domain holds types, executions and task lists; a task list is there as soon as somebody names it.
 type domain struct {
 	name        string
 	description string
@@ -245,7 +245,7 @@ func (s *Server) deleteActivityType(in object) (object, error) {
 	return s.deleteType(activityTypes, in)
 }
 
-// deleteType follows "you must deprecate the type first": TypeNotDeprecatedFault otherwise.
+// deleteType follows "Prior to deletion, workflow types must first be deprecated", and activity types too: TypeNotDeprecatedFault otherwise.
 func (s *Server) deleteType(table typeTable, in object) (object, error) {
 	d, t, err := s.typeOf(table, in)
 	if err != nil {

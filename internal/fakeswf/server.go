@@ -16,7 +16,7 @@ type Server struct {
 	clock  Clock
 	limits Limits
 
-	ctx      context.Context // ends at Close
+	done     context.Context //nolint:containedctx // the lifetime of the server itself, for its Lambda functions
 	cancel   context.CancelFunc
 	lambdas  sync.WaitGroup
 	counting sync.Mutex // guards calls and log
@@ -35,7 +35,7 @@ type Server struct {
 func New(cfg Config) *Server {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Server{
-		cfg: cfg, clock: cfg.Clock, limits: cfg.Limits.withDefaults(), ctx: ctx, cancel: cancel,
+		cfg: cfg, clock: cfg.Clock, limits: cfg.Limits.withDefaults(), done: ctx, cancel: cancel,
 		calls: map[string]int{}, domains: map[string]*domain{}, runs: map[string]*execution{}, alarms: map[*alarm]struct{}{},
 	}
 	if s.clock == nil {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -280,4 +279,9 @@ func wantEqual[T comparable](t *testing.T, what string, got, want T) {
 	}
 }
 
-func attempt(n int) string { return fmt.Sprintf("id-%d", n) }
+func wantList[T comparable](t *testing.T, got []T, want ...T) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Fatalf("got\n%v\nwant\n%v", got, want)
+	}
+}

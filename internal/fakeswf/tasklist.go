@@ -13,7 +13,7 @@ type taskList struct {
 	waiting []*poller
 }
 
-// task is scheduled and not started. "Tasks with a higher priority are assigned first", those of one priority in their order.
+// task is scheduled and not started. "Higher numbers indicate higher priority"; those of one priority keep their order (assumed).
 type task struct {
 	list     *taskList
 	priority int64
@@ -75,18 +75,18 @@ func (s *Server) poll(ctx context.Context, in object, lists func(*domain) map[st
 	a := s.after(s.cfg.PollWait, func() { close(over) })
 	s.unlock()
 
-	var real <-chan time.Time
+	var elapsed <-chan time.Time
 	if s.cfg.Clock != nil {
 		timer := time.NewTimer(s.cfg.PollWait)
 		defer timer.Stop()
-		real = timer.C
+		elapsed = timer.C
 	}
 	select {
 	case answer = <-p.answer:
 	case <-over:
-	case <-real:
+	case <-elapsed:
 	case <-ctx.Done():
-	case <-s.ctx.Done():
+	case <-s.done.Done():
 	}
 	s.lock()
 	defer s.unlock()
@@ -117,7 +117,7 @@ func (s *Server) join(in object, lists func(*domain) map[string]*taskList) (*tas
 		l.tasks = l.tasks[1:]
 		return l, nil, t.start(in), nil
 	}
-	if len(l.waiting) >= s.limits.Pollers { // "Pollers per task list: 1,000"
+	if len(l.waiting) >= s.limits.Pollers { // a quota of the developer guide
 		return nil, nil, nil, faultf("LimitExceededFault", "Too many pollers on the task list")
 	}
 	p := &poller{in: in, answer: make(chan object, 1)}
@@ -136,7 +136,7 @@ func (s *Server) countPendingActivityTasks(in object) (object, error) {
 func decisionLists(d *domain) map[string]*taskList { return d.decisions }
 func activityLists(d *domain) map[string]*taskList { return d.activities }
 
-// countPending counts the tasks that wait. "If you specify a task list that was never used in any decision task then 0 is returned."
+// countPending counts the tasks that wait. A list that nobody named has none.
 func (s *Server) countPending(in object, lists func(*domain) map[string]*taskList) (object, error) {
 	d, err := s.domain(in.text("domain"))
 	if err != nil {

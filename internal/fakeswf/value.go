@@ -69,18 +69,6 @@ func (o object) list(member string) []object {
 	return list
 }
 
-// texts returns the strings of a list.
-func (o object) texts(member string) []string {
-	values, _ := o[member].([]any)
-	var list []string
-	for _, v := range values {
-		if s, ok := v.(string); ok {
-			list = append(list, s)
-		}
-	}
-	return list
-}
-
 // time returns a timestamp member: seconds since 1970 with a fraction.
 func (o object) time(member string) (time.Time, bool) {
 	n, ok := o[member].(json.Number)

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// executionFilters are mutually exclusive. "You can specify at most one of these in a request."
+// executionFilters are mutually exclusive. "You can specify at most one of these in a request".
 var executionFilters = []string{"executionFilter", "typeFilter", "tagFilter", "closeStatusFilter"}
 
 // filter finds the executions of a List or Count request, newest first: "By default the results are returned in descending order of

@@ -40,7 +40,7 @@ type shape struct {
 	Type     string            `json:"t"`
 	Required []string          `json:"r,omitempty"`
 	Members  map[string]string `json:"m,omitempty"`
-	Ids      []string          `json:"i,omitempty"`
+	IDs      []string          `json:"i,omitempty"`
 	Trimmed  []string          `json:"w,omitempty"`
 	Member   string            `json:"l,omitempty"`
 	Min      *int              `json:"min,omitempty"`
@@ -71,7 +71,7 @@ func main() {
 			out.Members[member] = m.Shape
 			// The characters that names and ids may not have stand in the documentation of the members only.
 			if strings.Contains(m.Documentation, "must not contain a <code>:</code>") {
-				out.Ids = append(out.Ids, member)
+				out.IDs = append(out.IDs, member)
 			}
 			if strings.Contains(m.Documentation, "must not start or end with whitespace") {
 				out.Trimmed = append(out.Trimmed, member)
