@@ -100,7 +100,7 @@ type Fault struct {
 	// Lose applies the request, then breaks the connection without an answer: a started task is with nobody.
 	Lose bool
 	// Stale takes that many of the newest events from the last page of a history in its default order: GetWorkflowExecutionHistory
-	// is eventually consistent ("The results of this action might not exactly reflect recent updates and changes").
+	// is eventually consistent ("This operation is eventually consistent").
 	Stale int
 	// Status applies the request, then answers with this HTTP status and InternalFailure instead of the result.
 	Status int

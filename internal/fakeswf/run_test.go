@@ -229,7 +229,7 @@ func TestRefuseDecisionHook(t *testing.T) {
 	w.poll()
 }
 
-func TestRunWithoutLimitEndsAfterAYear(t *testing.T) {
+func TestRunMayLastAYear(t *testing.T) {
 	t.Parallel()
 	w := setup(t, fakeswf.Config{})
 	id := w.start("r", func(in *swf.StartWorkflowExecutionInput) { in.ExecutionStartToCloseTimeout = aws.String("31536000") })
