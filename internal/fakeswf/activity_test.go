@@ -83,9 +83,7 @@ func TestCancelActivityThatNobodyHas(t *testing.T) {
 	wantEqual(t, "request", canceled.LatestCancelRequestedEventId, 6)
 	failed := last(t, events, types.EventTypeRequestCancelActivityTaskFailed).RequestCancelActivityTaskFailedEventAttributes
 	wantEqual(t, "cause", failed.Cause, types.RequestCancelActivityTaskFailedCauseActivityIdUnknown)
-	count, err := w.client.CountPendingActivityTasks(w.ctx(), &swf.CountPendingActivityTasksInput{Domain: &w.domain, TaskList: list("work")})
-	ok(t)(count, err)
-	wantEqual(t, "waiting", count.Count, 0)
+	wantEqual(t, "waiting", w.pendingActivities(), 0)
 	w.poll()
 }
 
@@ -159,7 +157,7 @@ func TestActivityOfAClosedRun(t *testing.T) {
 	id := w.start("r")
 	w.decide(activity("a"), activity("b"))
 	task := w.work()
-	ok(t)(w.client.TerminateWorkflowExecution(w.ctx(), &swf.TerminateWorkflowExecutionInput{Domain: &w.domain, WorkflowId: aws.String("r")}))
+	ok(t)(nil, w.terminate("r"))
 	for _, respond := range []func() error{
 		func() error {
 			_, err := w.client.RespondActivityTaskCompleted(w.ctx(), &swf.RespondActivityTaskCompletedInput{TaskToken: task.TaskToken})

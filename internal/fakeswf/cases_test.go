@@ -129,16 +129,27 @@ func cases() []swfCase {
 		{"activity without a heartbeat", func(t *testing.T, w *world) {
 			id := w.start("r")
 			w.decide(activity("a", func(a *types.ScheduleActivityTaskDecisionAttributes) { a.HeartbeatTimeout = aws.String("1") }))
-			token := w.work().TaskToken
+			w.work()
 			w.pass(1500 * time.Millisecond)
 			w.poll()
 			events := w.history("r", id)
 			got := last(t, events, types.EventTypeActivityTaskTimedOut).ActivityTaskTimedOutEventAttributes
 			wantEqual(t, "kind", got.TimeoutType, types.ActivityTaskTimeoutTypeHeartbeat)
-			_, err := w.client.RespondActivityTaskCompleted(w.ctx(), &swf.RespondActivityTaskCompletedInput{TaskToken: token})
-			wantFault(t, err, "UnknownResourceFault")
 		}},
 		{"decision that times out", decisionTimeoutCase},
+		{"decision answered twice", func(t *testing.T, w *world) {
+			w.start("r")
+			task := w.decide()
+			_, err := w.client.RespondDecisionTaskCompleted(w.ctx(), &swf.RespondDecisionTaskCompletedInput{TaskToken: task.TaskToken})
+			wantFault(t, err, "UnknownResourceFault")
+		}},
+		{"decision of a closed run", func(t *testing.T, w *world) {
+			w.start("r")
+			task := w.poll()
+			ok(t)(nil, w.terminate("r"))
+			_, err := w.client.RespondDecisionTaskCompleted(w.ctx(), &swf.RespondDecisionTaskCompletedInput{TaskToken: task.TaskToken})
+			wantFault(t, err, "UnknownResourceFault")
+		}},
 		{"run that times out", func(t *testing.T, w *world) {
 			id := w.start("r", func(in *swf.StartWorkflowExecutionInput) { in.ExecutionStartToCloseTimeout = aws.String("1") })
 			w.pass(1500 * time.Millisecond)
@@ -171,17 +182,16 @@ func startWithoutDefault(t *testing.T, w *world) {
 		Domain: &w.domain, Name: aws.String("bare"), Version: aws.String("1"),
 	}))
 	_, err := w.client.StartWorkflowExecution(w.ctx(), &swf.StartWorkflowExecutionInput{
-		Domain: &w.domain, WorkflowId: aws.String("r"), WorkflowType: &types.WorkflowType{Name: aws.String("bare"), Version: aws.String("1")},
-		ChildPolicy: types.ChildPolicyAbandon, ExecutionStartToCloseTimeout: aws.String("60"), TaskStartToCloseTimeout: aws.String("60"),
+		Domain: &w.domain, WorkflowId: aws.String("r"),
+		WorkflowType: &types.WorkflowType{Name: aws.String("bare"), Version: aws.String("1")},
+		ChildPolicy:  types.ChildPolicyAbandon, ExecutionStartToCloseTimeout: aws.String("60"), TaskStartToCloseTimeout: aws.String("60"),
 	})
 	wantFault(t, err, "DefaultUndefinedFault")
 }
 
 func decisionTaskCase(t *testing.T, w *world) {
 	id := w.start("r")
-	count, err := w.client.CountPendingDecisionTasks(w.ctx(), &swf.CountPendingDecisionTasksInput{Domain: &w.domain, TaskList: list("list")})
-	ok(t)(count, err)
-	wantEqual(t, "waiting", count.Count, 1)
+	wantEqual(t, "waiting", w.pendingDecisions(), 1)
 	first := w.poll()
 	wantEqual(t, "run", *first.WorkflowExecution.RunId, id)
 	wantEqual(t, "started", first.StartedEventId, 3)
@@ -199,13 +209,11 @@ func decisionTaskCase(t *testing.T, w *world) {
 func timerCase(t *testing.T, w *world) {
 	id := w.start("r")
 	w.decide(timer("t", "1"))
-	wantEqual(t, "open timers", w.describe("r", id).OpenCounts.OpenTimers, 1)
 	w.pass(1500 * time.Millisecond)
 	w.poll()
 	got := last(t, w.history("r", id), types.EventTypeTimerFired).TimerFiredEventAttributes
 	wantEqual(t, "timer", *got.TimerId, "t")
 	wantEqual(t, "started by", got.StartedEventId, 5)
-	wantEqual(t, "open timers", w.describe("r", id).OpenCounts.OpenTimers, 0)
 }
 
 func signalCase(t *testing.T, w *world) {
@@ -221,9 +229,7 @@ func signalCase(t *testing.T, w *world) {
 func activityCase(t *testing.T, w *world) {
 	id := w.start("r")
 	w.decide(activity("a"))
-	count, err := w.client.CountPendingActivityTasks(w.ctx(), &swf.CountPendingActivityTasksInput{Domain: &w.domain, TaskList: list("work")})
-	ok(t)(count, err)
-	wantEqual(t, "waiting", count.Count, 1)
+	wantEqual(t, "waiting", w.pendingActivities(), 1)
 	task := w.work()
 	wantEqual(t, "activity", *task.ActivityId, "a")
 	wantEqual(t, "input", *task.Input, "in")
@@ -244,14 +250,12 @@ func activityCase(t *testing.T, w *world) {
 
 func decisionTimeoutCase(t *testing.T, w *world) {
 	id := w.start("r", func(in *swf.StartWorkflowExecutionInput) { in.TaskStartToCloseTimeout = aws.String("1") })
-	stale := w.poll()
+	w.poll()
 	w.pass(1500 * time.Millisecond)
 	fresh := w.poll()
-	last(t, w.history("r", id), types.EventTypeDecisionTaskTimedOut)
-	_, err := w.client.RespondDecisionTaskCompleted(w.ctx(), &swf.RespondDecisionTaskCompletedInput{
-		TaskToken: stale.TaskToken, Decisions: []types.Decision{complete("late")},
-	})
-	wantFault(t, err, "UnknownResourceFault")
+	timedOut := last(t, w.history("r", id), types.EventTypeDecisionTaskTimedOut).DecisionTaskTimedOutEventAttributes
+	wantEqual(t, "kind", timedOut.TimeoutType, types.DecisionTaskTimeoutTypeStartToClose)
+	wantEqual(t, "started", timedOut.StartedEventId, 3)
 	w.respond(fresh, complete("done"))
 	wantEqual(t, "status", w.describe("r", id).ExecutionInfo.CloseStatus, types.CloseStatusCompleted)
 }

@@ -172,7 +172,7 @@ func (s *Server) respondDecisionTaskCompleted(in object) (object, error) {
 	}
 	d := ex.decision
 	if d == nil || d.startedID != startedID {
-		return nil, unknownf("Unknown decision, startedEventId = %d", startedID)
+		return nil, unknownf("Unknown decision task, startedEventId = %d", startedID)
 	}
 	decisions := in.list("decisions")
 	if err := checkDecisions(decisions); err != nil {
@@ -223,10 +223,11 @@ func checkDecisions(decisions []object) error {
 					"Value null at 'decisions.%d.member.%s' failed to satisfy constraint: Member must not be null", i+1, member))
 			}
 		}
-		timeout := decision.sub(member).text("startToCloseTimeout")
-		if d, limited := seconds(timeout); kind == "ScheduleLambdaFunction" && timeout != "" && (!limited || d < time.Second || d > maxLambda) {
-			problems = append(problems, fmt.Sprintf("Value '%s' at 'decisions.%d.member.%s.startToCloseTimeout' failed to satisfy "+
-				"constraint: Member must be an integer from 1 to 900", timeout, i+1, member))
+		if timeout := decision.sub(member).text("startToCloseTimeout"); kind == "ScheduleLambdaFunction" && timeout != "" {
+			if d, limited := seconds(timeout); !limited || d < time.Second || d > maxLambda {
+				problems = append(problems, fmt.Sprintf("Value '%s' at 'decisions.%d.member.%s.startToCloseTimeout' failed to "+
+					"satisfy constraint: Member must be an integer from 1 to 900", timeout, i+1, member))
+			}
 		}
 		if slices.Contains(closing, kind) && i < len(decisions)-1 {
 			return invalidf("Close must be last decision in list")

@@ -73,8 +73,8 @@ func (s *Server) tellParent(ex *execution, kind string, attributes object) {
 }
 
 // applyChildPolicy follows "the policy to use for the child workflow executions of this workflow execution if it is terminated, by
-// calling the TerminateWorkflowExecution action explicitly or due to an expired timeout": TERMINATE, REQUEST_CANCEL or ABANDON. Other ends leave the
-// children alone. That the service's own termination at the event limit counts as one is assumed.
+// calling the TerminateWorkflowExecution action explicitly or due to an expired timeout": TERMINATE, REQUEST_CANCEL or ABANDON.
+// Other ends leave the children alone. That the service's own termination at the event limit counts as one is assumed.
 func (s *Server) applyChildPolicy(ex *execution, policy string) {
 	for _, id := range slices.Sorted(maps.Keys(ex.children)) {
 		c := ex.children[id]

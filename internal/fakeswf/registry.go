@@ -245,7 +245,8 @@ func (s *Server) deleteActivityType(in object) (object, error) {
 	return s.deleteType(activityTypes, in)
 }
 
-// deleteType follows "Prior to deletion, workflow types must first be deprecated", and activity types too: TypeNotDeprecatedFault otherwise.
+// deleteType follows "Prior to deletion, workflow types must first be deprecated", and activity types too; else it is
+// TypeNotDeprecatedFault.
 func (s *Server) deleteType(table typeTable, in object) (object, error) {
 	d, t, err := s.typeOf(table, in)
 	if err != nil {

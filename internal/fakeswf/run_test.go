@@ -64,11 +64,18 @@ func TestDecisionTokens(t *testing.T) {
 	t.Parallel()
 	w := setup(t, fakeswf.Config{})
 	w.start("r")
-	task := w.decide()
-	_, err := w.client.RespondDecisionTaskCompleted(w.ctx(), &swf.RespondDecisionTaskCompletedInput{TaskToken: task.TaskToken})
-	wantFault(t, err, "UnknownResourceFault")
-	_, err = w.client.RespondDecisionTaskCompleted(w.ctx(), &swf.RespondDecisionTaskCompletedInput{TaskToken: aws.String("nonsense")})
-	wantFault(t, err, "ValidationException")
+	stale := w.poll()
+	w.pass(time.Minute)
+	fresh := w.poll()
+	respond := func(token *string) error {
+		_, err := w.client.RespondDecisionTaskCompleted(w.ctx(), &swf.RespondDecisionTaskCompletedInput{
+			TaskToken: token, Decisions: []types.Decision{complete("late")},
+		})
+		return err
+	}
+	wantFault(t, respond(stale.TaskToken), "UnknownResourceFault")
+	wantFault(t, respond(aws.String("nonsense")), "ValidationException")
+	w.respond(fresh)
 }
 
 func TestPreviousStartedIsOfACompletedTask(t *testing.T) {
@@ -194,7 +201,9 @@ func TestTimers(t *testing.T) {
 	wantEqual(t, "fired", *last(t, events, types.EventTypeTimerFired).TimerFiredEventAttributes.TimerId, "now")
 	w.decide()
 	w.noDecision()
+	wantEqual(t, "open timers", w.describe("r", id).OpenCounts.OpenTimers, 1)
 	w.pass(time.Hour - time.Second)
+	wantEqual(t, "open timers", w.describe("r", id).OpenCounts.OpenTimers, 0)
 	fired := last(t, w.poll().Events, types.EventTypeTimerFired)
 	wantEqual(t, "time", fired.EventTimestamp.UTC(), epoch.Add(10*time.Second))
 }

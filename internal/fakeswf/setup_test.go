@@ -155,13 +155,31 @@ func (w *world) tryPoll(options ...func(*swf.PollForDecisionTaskInput)) *swf.Pol
 
 func (w *world) noDecision() {
 	w.t.Helper()
-	count, err := w.client.CountPendingDecisionTasks(w.ctx(), &swf.CountPendingDecisionTasksInput{Domain: &w.domain, TaskList: list("list")})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if count.Count != 0 {
-		w.t.Fatalf("%d decision tasks wait, want none", count.Count)
-	}
+	wantEqual(w.t, "waiting decisions", w.pendingDecisions(), 0)
+}
+
+func (w *world) pendingDecisions() int32 {
+	w.t.Helper()
+	count, err := w.client.CountPendingDecisionTasks(w.ctx(), &swf.CountPendingDecisionTasksInput{
+		Domain: &w.domain, TaskList: list("list"),
+	})
+	ok(w.t)(count, err)
+	return count.Count
+}
+
+func (w *world) pendingActivities() int32 {
+	w.t.Helper()
+	count, err := w.client.CountPendingActivityTasks(w.ctx(), &swf.CountPendingActivityTasksInput{
+		Domain: &w.domain, TaskList: list("work"),
+	})
+	ok(w.t)(count, err)
+	return count.Count
+}
+
+// terminate ends the open run of an id, if it can.
+func (w *world) terminate(id string) error {
+	_, err := w.client.TerminateWorkflowExecution(w.ctx(), &swf.TerminateWorkflowExecutionInput{Domain: &w.domain, WorkflowId: &id})
+	return err
 }
 
 // respond answers a decision task.

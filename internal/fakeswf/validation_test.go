@@ -59,32 +59,50 @@ func TestRequestsAreChecked(t *testing.T) {
 		call func() error
 		want string // in the message
 	}{
-		"long id":          {start(func(i *in) { i.WorkflowId = &long }), "at 'workflowId' failed to satisfy constraint: Member must have length less than or equal to 256"},
-		"empty id":         {start(func(i *in) { i.WorkflowId = aws.String("") }), "Member must have length greater than or equal to 1"},
-		"colon":            {start(func(i *in) { i.WorkflowId = aws.String("a:b") }), "at 'workflowId'"},
-		"slash":            {start(func(i *in) { i.WorkflowId = aws.String("a/b") }), "at 'workflowId'"},
-		"bar":              {start(func(i *in) { i.WorkflowId = aws.String("a|b") }), "at 'workflowId'"},
-		"control":          {start(func(i *in) { i.WorkflowId = aws.String("a\u0085b") }), "at 'workflowId'"},
-		"arn":              {start(func(i *in) { i.WorkflowId = aws.String("arn") }), "at 'workflowId'"},
-		"list":             {start(func(i *in) { i.TaskList = list("a:b") }), "at 'taskList.name'"},
-		"input":            {start(func(i *in) { i.Input = aws.String(strings.Repeat("x", 32769)) }), "at 'input'"},
-		"utf-16":           {start(func(i *in) { i.Input = aws.String(strings.Repeat("\U0001F600", 16385)) }), "at 'input'"},
-		"tags":             {start(func(i *in) { i.TagList = make([]string, 6) }), "at 'tagList'"},
-		"policy":           {start(func(i *in) { i.ChildPolicy = "KEEP" }), "Member must satisfy enum value set: [TERMINATE, REQUEST_CANCEL, ABANDON]"},
-		"long timeout":     {start(func(i *in) { i.TaskStartToCloseTimeout = aws.String("123456789") }), "at 'taskStartToCloseTimeout'"},
-		"fraction":         {start(func(i *in) { i.TaskStartToCloseTimeout = aws.String("1.5") }), "at 'taskStartToCloseTimeout'"},
-		"none":             {start(func(i *in) { i.ExecutionStartToCloseTimeout = aws.String("NONE") }), "executionStartToCloseTimeout"},
-		"over a year":      {start(func(i *in) { i.ExecutionStartToCloseTimeout = aws.String("31536001") }), "executionStartToCloseTimeout"},
-		"priority":         {start(func(i *in) { i.TaskPriority = aws.String("high") }), "at 'taskPriority'"},
-		"two":              {start(func(i *in) { i.WorkflowId, i.Input = &long, aws.String(strings.Repeat("x", 32769)) }), "2 validation errors detected: "},
-		"no timer":         {decide(types.Decision{DecisionType: types.DecisionTypeStartTimer}), "Value null at 'decisions.1.member.startTimerDecisionAttributes'"},
-		"timer none":       {decide(timer("t", "NONE")), "startToFireTimeout"},
-		"timer id":         {decide(marker("m"), timer("a/b", "1")), "at 'decisions.2.member.startTimerDecisionAttributes.timerId'"},
-		"activity id":      {decide(activity("arn")), "activityId"},
-		"function name":    {decide(lambda("f", strings.Repeat("x", 65))), "less than or equal to 64"},
-		"function timeout": {decide(lambda("f", "x", func(a *types.ScheduleLambdaFunctionDecisionAttributes) { a.StartToCloseTimeout = aws.String("901") })), "from 1 to 900"},
-		"close not last":   {decide(complete("done"), marker("m")), "Close must be last decision in list"},
-		"unknown kind":     {decide(types.Decision{DecisionType: "Sleep"}), "at 'decisions.1.member.decisionType'"},
+		"long id": {
+			start(func(i *in) { i.WorkflowId = &long }),
+			"at 'workflowId' failed to satisfy constraint: Member must have length less than or equal to 256",
+		},
+		"empty id": {start(func(i *in) { i.WorkflowId = aws.String("") }), "Member must have length greater than or equal to 1"},
+		"colon":    {start(func(i *in) { i.WorkflowId = aws.String("a:b") }), "at 'workflowId'"},
+		"slash":    {start(func(i *in) { i.WorkflowId = aws.String("a/b") }), "at 'workflowId'"},
+		"bar":      {start(func(i *in) { i.WorkflowId = aws.String("a|b") }), "at 'workflowId'"},
+		"control":  {start(func(i *in) { i.WorkflowId = aws.String("a\u0085b") }), "at 'workflowId'"},
+		"arn":      {start(func(i *in) { i.WorkflowId = aws.String("arn") }), "at 'workflowId'"},
+		"list":     {start(func(i *in) { i.TaskList = list("a:b") }), "at 'taskList.name'"},
+		"input":    {start(func(i *in) { i.Input = aws.String(strings.Repeat("x", 32769)) }), "at 'input'"},
+		"utf-16":   {start(func(i *in) { i.Input = aws.String(strings.Repeat("\U0001F600", 16385)) }), "at 'input'"},
+		"tags":     {start(func(i *in) { i.TagList = make([]string, 6) }), "at 'tagList'"},
+		"policy": {
+			start(func(i *in) { i.ChildPolicy = "KEEP" }),
+			"Member must satisfy enum value set: [TERMINATE, REQUEST_CANCEL, ABANDON]",
+		},
+		"long timeout": {start(func(i *in) { i.TaskStartToCloseTimeout = aws.String("123456789") }), "at 'taskStartToCloseTimeout'"},
+		"fraction":     {start(func(i *in) { i.TaskStartToCloseTimeout = aws.String("1.5") }), "at 'taskStartToCloseTimeout'"},
+		"none":         {start(func(i *in) { i.ExecutionStartToCloseTimeout = aws.String("NONE") }), "executionStartToCloseTimeout"},
+		"over a year": {
+			start(func(i *in) { i.ExecutionStartToCloseTimeout = aws.String("31536001") }),
+			"executionStartToCloseTimeout",
+		},
+		"priority": {start(func(i *in) { i.TaskPriority = aws.String("high") }), "at 'taskPriority'"},
+		"two": {
+			start(func(i *in) { i.WorkflowId, i.Input = &long, aws.String(strings.Repeat("x", 32769)) }),
+			"2 validation errors detected: ",
+		},
+		"no timer": {
+			decide(types.Decision{DecisionType: types.DecisionTypeStartTimer}),
+			"Value null at 'decisions.1.member.startTimerDecisionAttributes'",
+		},
+		"timer none":    {decide(timer("t", "NONE")), "startToFireTimeout"},
+		"timer id":      {decide(marker("m"), timer("a/b", "1")), "at 'decisions.2.member.startTimerDecisionAttributes.timerId'"},
+		"activity id":   {decide(activity("arn")), "activityId"},
+		"function name": {decide(lambda("f", strings.Repeat("x", 65))), "less than or equal to 64"},
+		"function timeout": {
+			decide(lambda("f", "x", func(a *types.ScheduleLambdaFunctionDecisionAttributes) { a.StartToCloseTimeout = aws.String("901") })),
+			"from 1 to 900",
+		},
+		"close not last": {decide(complete("done"), marker("m")), "Close must be last decision in list"},
+		"unknown kind":   {decide(types.Decision{DecisionType: "Sleep"}), "at 'decisions.1.member.decisionType'"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := c.call()
@@ -160,11 +178,15 @@ func TestUnknownResources(t *testing.T) {
 			return err
 		},
 		"list": func(ctx context.Context) error {
-			_, err := w.client.ListOpenWorkflowExecutions(ctx, &swf.ListOpenWorkflowExecutionsInput{Domain: nowhere, StartTimeFilter: since})
+			_, err := w.client.ListOpenWorkflowExecutions(ctx, &swf.ListOpenWorkflowExecutionsInput{
+				Domain: nowhere, StartTimeFilter: since,
+			})
 			return err
 		},
 		"count": func(ctx context.Context) error {
-			_, err := w.client.CountOpenWorkflowExecutions(ctx, &swf.CountOpenWorkflowExecutionsInput{Domain: nowhere, StartTimeFilter: since})
+			_, err := w.client.CountOpenWorkflowExecutions(ctx, &swf.CountOpenWorkflowExecutionsInput{
+				Domain: nowhere, StartTimeFilter: since,
+			})
 			return err
 		},
 		"describe": func(ctx context.Context) error {
