@@ -9,12 +9,12 @@ PLATFORMS := linux/amd64 darwin/arm64 windows/amd64
 # The race detector needs cgo and a C compiler.
 HAVE_CC := $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && [ "$$($(GO) env CGO_ENABLED)" = 1 ] && echo yes)
 
-.PHONY: help test race-tools lint fmt vet golangci tidy cross bench ci clean
+.PHONY: help test race-tools standins lint fmt vet golangci tidy cross bench ci clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-test: race-tools ## Run all tests, with the race detector where there is a C compiler.
+test: race-tools standins ## Run all tests, with the race detector where there is a C compiler.
 	@if [ -n "$(HAVE_CC)" ] || [ -n "$(CI)" ]; then \
 		echo "$(GO) test -race $(PACKAGES)"; \
 		CGO_ENABLED=1 $(GO) test -race -timeout $(TIMEOUT) $(PACKAGES); \
@@ -33,6 +33,10 @@ race-tools:
 			echo "no C compiler found: the race detector needs one, install gcc" >&2; exit 1; \
 		fi; \
 	fi
+
+# What plays AWS in the tests. What cannot be installed skips its tests, and in continuous integration fails.
+standins: ## Install the stand-ins for AWS into .standins: moto and cfn-lint (Python), DynamoDB Local (Java, Maven).
+	@bash internal/standins/setup.sh
 
 lint: fmt vet golangci tidy cross ## Check format, vet, golangci-lint, go.mod, and builds for all platforms.
 
@@ -64,5 +68,5 @@ bench: ## Run the benchmarks.
 ci: ## What continuous integration runs.
 	bash .ci/run
 
-clean: ## Remove what was built.
-	rm -rf bin
+clean: ## Remove what was built, and the stand-ins.
+	rm -rf bin .standins
