@@ -9,12 +9,12 @@ PLATFORMS := linux/amd64 darwin/arm64 windows/amd64
 # The race detector needs cgo and a C compiler.
 HAVE_CC := $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && [ "$$($(GO) env CGO_ENABLED)" = 1 ] && echo yes)
 
-.PHONY: help test race-tools lint fmt vet golangci tidy cross bench ci clean
+.PHONY: help test race-tools standins lint fmt vet golangci tidy cross package bench ci clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-test: race-tools ## Run all tests, with the race detector where there is a C compiler.
+test: race-tools standins ## Run all tests, with the race detector where there is a C compiler.
 	@if [ -n "$(HAVE_CC)" ] || [ -n "$(CI)" ]; then \
 		echo "$(GO) test -race $(PACKAGES)"; \
 		CGO_ENABLED=1 $(GO) test -race -timeout $(TIMEOUT) $(PACKAGES); \
@@ -33,6 +33,10 @@ race-tools:
 			echo "no C compiler found: the race detector needs one, install gcc" >&2; exit 1; \
 		fi; \
 	fi
+
+# What plays AWS in the tests. What cannot be installed skips its tests, and in continuous integration fails.
+standins: ## Install the stand-ins for AWS into .standins: moto and cfn-lint (Python), DynamoDB Local (Java, Maven).
+	@bash internal/standins/setup.sh
 
 lint: fmt vet golangci tidy cross ## Check format, vet, golangci-lint, go.mod, and builds for all platforms.
 
@@ -58,11 +62,30 @@ cross:
 		CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO) build ./...; \
 	done
 
+# What runs in Lambda: provided.al2023 on arm64. Without paths and version control in it, the same source gives the same
+# program. "sam build" calls the targets build-*, named after the functions in deploy/template.yaml.
+LAMBDA_BUILD = CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build -trimpath -buildvcs=false -tags lambda.norpc -ldflags "-s -w"
+TASKS := Number Sum Difference Product Quotient
+
+.PHONY: build-Process $(TASKS:%=build-%)
+
+build-Process:
+	$(LAMBDA_BUILD) -o "$(ARTIFACTS_DIR)/bootstrap" ./examples/aws/process
+
+$(TASKS:%=build-%):
+	$(LAMBDA_BUILD) -o "$(ARTIFACTS_DIR)/bootstrap" ./examples/aws/task
+
+package: ## Build the archives of the Lambda functions into bin/package.
+	@set -e; for name in Process $(TASKS); do \
+		$(MAKE) --no-print-directory build-$$name ARTIFACTS_DIR=bin/package/$$name; \
+		$(GO) run ./deploy/bootzip <bin/package/$$name/bootstrap >bin/package/$$name.zip; \
+	done
+
 bench: ## Run the benchmarks.
 	$(GO) test -run '^$$' -bench . -benchmem $(PACKAGES)
 
 ci: ## What continuous integration runs.
 	bash .ci/run
 
-clean: ## Remove what was built.
-	rm -rf bin
+clean: ## Remove what was built, and the stand-ins.
+	rm -rf bin .standins

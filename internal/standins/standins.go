@@ -1,0 +1,154 @@
+package standins
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// TB is what this package needs of a *testing.T or *testing.B.
+type TB interface {
+	Helper()
+	Cleanup(f func())
+	Failed() bool
+	Logf(format string, args ...any)
+	Skipf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
+// DynamoDB returns the URL of a DynamoDB Local that runs for this test binary, and starts it if need be. Its tables are
+// in memory, and apart for each access key and region; an access key has letters and digits only. Its time to live
+// deletes at some time, at its leisure. Call it outside of a synctest bubble: it is a process.
+// Not installed, it skips the test, or fails it where CI=true. If the test fails, the last of its log is logged.
+func DynamoDB(tb TB) string {
+	tb.Helper()
+	return dynamoDB.endpoint(tb)
+}
+
+// Moto returns the URL of a moto server that runs for this test binary, and starts it if need be. It plays SWF and
+// DynamoDB and tells them apart by the credential scope of the signature, as the SDK sends it. All tests share its state.
+// Call it outside of a synctest bubble: it is a process.
+// Not installed, it skips the test, or fails it where CI=true. If the test fails, the last of its log is logged.
+func Moto(tb TB) string {
+	tb.Helper()
+	return moto.endpoint(tb)
+}
+
+// CfnLint returns the path of the program cfn-lint. Not installed, it skips the test, or fails it where CI=true.
+func CfnLint(tb TB) string {
+	tb.Helper()
+	dir := installed(tb, "cfn-lint", "python", here())
+	return filepath.Join(dir, "python", "bin", "cfn-lint")
+}
+
+var (
+	dynamoDB = &shared{name: "DynamoDB Local", stamp: "dynamodb", command: func(root string) []string {
+		jars := filepath.Join(root, folder, "dynamodb")
+		classes := filepath.Join(jars, "classes") + string(os.PathListSeparator) + filepath.Join(jars, "*")
+		return []string{"java", "-Xmx256m", "-Djava.library.path=" + jars, "-cp", classes, "Loopback"}
+	}}
+	moto = &shared{name: "moto", stamp: "python", command: func(root string) []string {
+		python := filepath.Join(root, folder, "python", "bin", "python")
+		return []string{python, filepath.Join(root, "internal", "standins", "moto_loopback.py")}
+	}}
+)
+
+// folder is where setup.sh installs, at the root of the repository.
+const folder = ".standins"
+
+// shared is a stand-in that all tests of a binary use.
+type shared struct {
+	name    string
+	stamp   string // setup.sh's word for it
+	command func(root string) []string
+
+	mu  sync.Mutex
+	run *process // nil before the first start
+}
+
+func (s *shared) endpoint(tb TB) string {
+	tb.Helper()
+	place := here()
+	installed(tb, s.name, s.stamp, place)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.run == nil {
+		run, err := start(s.command(place.root))
+		if err != nil {
+			tb.Fatalf("start %s: %v", s.name, err)
+		}
+		s.run = run
+	}
+	run := s.run
+	tb.Cleanup(func() {
+		if tb.Failed() {
+			tb.Logf("the last of the log of %s:\n%s", s.name, run.log)
+		}
+	})
+	return run.endpoint
+}
+
+// place is where a test runs.
+type place struct {
+	root string // of the repository; "" if it is not in one
+	ci   bool   // a stand-in that is not installed is a failure
+}
+
+// here looks at the working directory, which for tests is their package's, and at the environment: the one that a child
+// process would get, as nothing but a program and a test reads its own.
+func here() place {
+	at := place{ci: slices.Contains((&exec.Cmd{}).Environ(), "CI=true")}
+	dir, err := os.Getwd()
+	for err == nil {
+		if _, missing := os.Stat(filepath.Join(dir, "internal", "standins", "setup.sh")); missing == nil {
+			at.root = dir
+			break
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			break
+		}
+		dir = parent
+	}
+	return at
+}
+
+// installed returns the folder of the stand-ins if setup.sh has left its stamp of that name there.
+func installed(tb TB, name, stamp string, at place) string {
+	tb.Helper()
+	dir := filepath.Join(at.root, folder)
+	_, err := os.Stat(filepath.Join(dir, stamp+".stamp"))
+	switch {
+	case at.root != "" && err == nil:
+	case at.root != "" && !errors.Is(err, fs.ErrNotExist):
+		tb.Fatalf("look for %s: %v", name, err)
+	case at.ci:
+		tb.Fatalf("%s is not installed, and in continuous integration it must be: run make standins", name)
+	default:
+		tb.Skipf("%s is not installed: run make standins", name)
+	}
+	return dir
+}
+
+// environment is the environment of a stand-in: without what belongs to a real AWS account.
+func environment(all []string) []string {
+	return slices.DeleteFunc(slices.Clone(all), func(entry string) bool {
+		return strings.HasPrefix(strings.ToUpper(entry), "AWS_")
+	})
+}
+
+// portOf reads the line that a stand-in prints when it serves.
+func portOf(line string) (int, error) {
+	number, ok := strings.CutPrefix(strings.TrimSpace(line), "port ")
+	if !ok {
+		return 0, fmt.Errorf("not the line of a port: %q", line)
+	}
+	return strconv.Atoi(number)
+}
