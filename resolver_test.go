@@ -37,8 +37,10 @@ type resolved struct {
 func TestResolversPerformNamesThatAreNotRegistered(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		calls := map[string]int{}
-		own := lambdabiz.NewTask("far-registered", func(_ context.Context, in int) (resolved, error) { return resolved{"own", in}, nil })
-		unregistered := lambdabiz.NewTask("far-value", func(_ context.Context, in int) (resolved, error) { return resolved{"value", in}, nil })
+		by := func(who string) func(context.Context, int) (resolved, error) {
+			return func(_ context.Context, in int) (resolved, error) { return resolved{who, in}, nil }
+		}
+		own, unregistered := lambdabiz.NewTask("far-registered", by("own")), lambdabiz.NewTask("far-value", by("value"))
 		def := lambdabiz.Define("calls", func(o lambdabiz.Context, _ int) ([]resolved, error) {
 			var list []resolved
 			for i, name := range []string{"far-sum", "further", "far-registered"} {

@@ -3,6 +3,7 @@ package lambdatask
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -59,10 +60,10 @@ func (e *FunctionError) Retryable() bool { return e.Type != "Function.ResponseSi
 // Is compares the fields of a *FunctionError that are set. A response that was too large for Lambda is
 // lambdabiz.ErrTooLarge.
 func (e *FunctionError) Is(target error) bool {
-	if target == lambdabiz.ErrTooLarge { //nolint:errorlint // errors.Is walks the tree
+	if target == lambdabiz.ErrTooLarge {
 		return !e.Retryable()
 	}
-	t, ok := target.(*FunctionError) //nolint:errorlint // errors.Is walks the tree
+	t, ok := target.(*FunctionError)
 	same := func(want, got string) bool { return want == "" || want == got }
 	return ok && same(t.Function, e.Function) && same(t.Type, e.Type) && same(t.Message, e.Message)
 }
@@ -188,7 +189,7 @@ func (e *InvokeError) RetryAfter() time.Duration { return e.wait }
 
 // Is reports whether target is lambdabiz.ErrTooLarge and Lambda has refused the size of the request.
 func (e *InvokeError) Is(target error) bool {
-	return target == lambdabiz.ErrTooLarge && (e.Status == 413 || //nolint:errorlint // errors.Is walks the tree
+	return target == lambdabiz.ErrTooLarge && (e.Status == http.StatusRequestEntityTooLarge ||
 		strings.HasPrefix(e.Code, "RequestTooLarge") || strings.HasPrefix(e.Code, "RequestEntityTooLarge"))
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
 
@@ -74,8 +75,8 @@ func ascii(encoded []byte) []byte {
 	plain := make([]byte, 0, len(encoded))
 	for _, c := range string(encoded) {
 		switch {
-		case c < 0x80:
-			plain = append(plain, byte(c))
+		case c < utf8.RuneSelf:
+			plain = utf8.AppendRune(plain, c)
 		case c < 0x10000:
 			plain = fmt.Appendf(plain, `\u%04x`, c)
 		default:

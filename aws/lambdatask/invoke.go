@@ -17,8 +17,9 @@ import (
 func (c *Client) task(function string) lambdabiz.TaskFunc {
 	return func(ctx context.Context, in lambdabiz.Payload) (lambdabiz.Payload, error) {
 		if len(in) > MaxPayloadBytes {
-			return nil, lambdabiz.NonRetryable(fmt.Errorf("invoke Lambda function %s: %w: the input has %d bytes, the limit of Lambda is %d",
-				function, lambdabiz.ErrTooLarge, len(in), MaxPayloadBytes))
+			return nil, lambdabiz.NonRetryable(fmt.Errorf(
+				"invoke Lambda function %s: %w: the input has %d bytes, the limit of Lambda is %d", function,
+				lambdabiz.ErrTooLarge, len(in), MaxPayloadBytes))
 		}
 		request := &lambda.InvokeInput{
 			FunctionName: aws.String(function), InvocationType: types.InvocationTypeRequestResponse, Payload: in,

@@ -28,7 +28,9 @@ func quickly(attempts int, final ...error) lambdabiz.CallOption {
 func TestFunctionErrorSurvivesAResume(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		b.function("Refuse", func(context.Context, []byte, []byte) ([]byte, *fakelambda.FunctionError) {
-			return nil, &fakelambda.FunctionError{Message: "2 are missing", Type: "ShortageError", StackTrace: []string{"at a", "at b"}, Handled: true}
+			return nil, &fakelambda.FunctionError{
+				Message: "2 are missing", Type: "ShortageError", StackTrace: []string{"at a", "at b"}, Handled: true,
+			}
 		})
 		called := make(chan error, 2)
 		def := lambdabiz.Define("calls", func(o lambdabiz.Context, in numbers) (int, error) {
@@ -61,7 +63,8 @@ func TestFunctionErrorSurvivesAResume(t *testing.T) {
 				!slices.Equal(f.StackTrace, []string{"at a", "at b"}) {
 				t.Errorf("%s: function error %+v", name, f)
 			}
-			if !errors.Is(err, &lambdatask.FunctionError{Type: "ShortageError"}) || errors.Is(err, &lambdatask.FunctionError{Type: "Other"}) {
+			shortage, other := &lambdatask.FunctionError{Type: "ShortageError"}, &lambdatask.FunctionError{Type: "Other"}
+			if !errors.Is(err, shortage) || errors.Is(err, other) {
 				t.Errorf("%s: errors.Is does not compare the type of %v", name, err)
 			}
 		}
@@ -148,7 +151,8 @@ func TestPatienceIsBounded(t *testing.T) {
 		b.Inject("Sum", fakelambda.Throttle(time.Hour), fakelambda.Throttle(0))
 		def := lambdabiz.Define("calls", func(o lambdabiz.Context, in numbers) (int, error) {
 			_, err := lambdabiz.CallTask[int](o, "hour", "Sum", in)
-			if f, ok := errors.AsType[*lambdatask.InvokeError](err); !ok || f.Code != "TooManyRequestsException" || f.Tries != 1 || f.MayHaveRun {
+			f, ok := errors.AsType[*lambdatask.InvokeError](err)
+			if !ok || f.Code != "TooManyRequestsException" || f.Tries != 1 || f.MayHaveRun {
 				return 0, err
 			}
 			return lambdabiz.CallTask[int](o, "again", "Sum", in, quickly(2)) // by the policy, when patience has ended
@@ -273,7 +277,8 @@ func TestNothingSecretIsLogged(t *testing.T) {
 		if sdk.String() != "" {
 			t.Errorf("the SDK logged %s", sdk)
 		}
-		if logs := b.logs.String(); !strings.Contains(logs, "attempt failed") || strings.Contains(logs, "SECRET") || strings.Contains(logs, "AKID") {
+		logs := b.logs.String()
+		if !strings.Contains(logs, "attempt failed") || strings.Contains(logs, "SECRET") || strings.Contains(logs, "AKID") {
 			t.Errorf("the engine logged %s", logs)
 		}
 	})

@@ -21,7 +21,7 @@ import (
 	"github.com/lambdabiz/lambdabiz/sqlite"
 )
 
-const secretKey = "wJalrXUtnFEMI/SECRET" //nolint:gosec // of no account
+const secretKey = "wJalrXUtnFEMI/SECRET"
 
 func awsConfig() aws.Config {
 	return aws.Config{

@@ -48,9 +48,11 @@ func TestInvokeRefuses(t *testing.T) {
 		in   lambda.InvokeInput
 		code string
 	}{
-		"unknown":           {lambda.InvokeInput{FunctionName: aws.String("Nobody")}, "ResourceNotFoundException"},
-		"unknown alias":     {lambda.InvokeInput{FunctionName: aws.String("Echo:dead")}, "ResourceNotFoundException"},
-		"unknown qualifier": {lambda.InvokeInput{FunctionName: aws.String("Echo"), Qualifier: aws.String("x")}, "ResourceNotFoundException"},
+		"unknown":       {lambda.InvokeInput{FunctionName: aws.String("Nobody")}, "ResourceNotFoundException"},
+		"unknown alias": {lambda.InvokeInput{FunctionName: aws.String("Echo:dead")}, "ResourceNotFoundException"},
+		"unknown qualifier": {
+			lambda.InvokeInput{FunctionName: aws.String("Echo"), Qualifier: aws.String("x")}, "ResourceNotFoundException",
+		},
 		"two qualifiers": {
 			lambda.InvokeInput{FunctionName: aws.String("Echo:live"), Qualifier: aws.String("x")}, "InvalidParameterValueException",
 		},
