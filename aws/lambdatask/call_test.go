@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -98,7 +99,7 @@ func TestOtherNamesBlockTheRun(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e, err := lambdabiz.New(b.backend, lambdabiz.Config{})
+		e, err := lambdabiz.New(b.backend, lambdabiz.Config{Logger: slog.New(slog.NewTextHandler(b.logs, nil))})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -222,6 +223,35 @@ func TestTimeoutEndsTheAttempt(t *testing.T) {
 		_, err := b.outcome(e, def)
 		if task := as[*lambdabiz.TaskError](t, err); !errors.Is(err, context.DeadlineExceeded) || task.Task != "Slow" {
 			t.Errorf("error %v", err)
+		}
+	})
+}
+
+func TestCancelledCallLeavesTheFunction(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		started, release := make(chan struct{}), make(chan struct{})
+		b.function("Slow", func(ctx context.Context, payload, clientContext []byte) ([]byte, *fakelambda.FunctionError) {
+			close(started)
+			<-release
+			return sum(ctx, payload, clientContext)
+		})
+		def := calls("Slow", quickly(3))
+		e, _ := b.worker(lambdabiz.Config{}, def, b.client.All())
+		run, err := lambdabiz.Start(t.Context(), e, def, "r", numbers{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-started
+		if err := e.Cancel(t.Context(), "r", "not wanted"); err != nil {
+			t.Fatal(err)
+		}
+		_, err = run.Result(t.Context())
+		if !errors.Is(err, lambdabiz.ErrCancelled) {
+			t.Errorf("error %v", err)
+		}
+		close(release)
+		if n := len(b.Invocations("Slow")); n != 1 {
+			t.Errorf("invoked %d times", n)
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -14,7 +15,9 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
+	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
@@ -135,6 +138,29 @@ func TestBackoffDoublesUpToItsMost(t *testing.T) {
 				t.Fatalf("try %d: %v, want between %v and %v", try, wait, most/2, most)
 			}
 		}
+	}
+}
+
+func TestContextEndsTheWaitForALongThrottle(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	why := errors.New("enough")
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Amzn-Errortype", "TooManyRequestsException")
+		w.Header().Set("Retry-After", "3600")
+		w.WriteHeader(http.StatusTooManyRequests)
+		time.AfterFunc(50*time.Millisecond, func() { cancel(why) }) // the answer comes first, as a rule
+	}))
+	defer server.Close()
+	c, err := New(Config{
+		AWS:      aws.Config{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("AKIDTEST", "secret", "")},
+		Endpoint: server.URL, Patience: 2 * time.Hour,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.task("Sum")(ctx, []byte("1")); !errors.Is(err, why) {
+		t.Errorf("error %v", err)
 	}
 }
 
