@@ -250,7 +250,7 @@ func TestUnreachableLambdaRunsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		client := b.connect(lambdatask.Config{
-			AWS: awsConfig(), Endpoint: "http://" + closed.Addr().String(), Patience: 400 * time.Millisecond,
+			AWS: awsConfig(), Endpoint: "http://" + closed.Addr().String(), Patience: 1500 * time.Millisecond,
 		})
 		def := calls("Sum")
 		e, _ := b.worker(lambdabiz.Config{}, def, client.All())

@@ -107,9 +107,13 @@ func TestProcessThatCannotStart(t *testing.T) {
 	t.Parallel()
 	b := setup(t, fakelambda.Config{},
 		fakelambda.Function{Name: "Sum", Bootstrap: bootstrap(t), Env: []string{"BREAK_INIT=1"}},
+		fakelambda.Function{Name: "Reports", Bootstrap: bootstrap(t), Env: []string{"BREAK_INIT=report"}},
 		fakelambda.Function{Name: "Nothing", Bootstrap: t.TempDir() + "/nothing"})
 	f := b.fails("Sum", `{}`)
 	if f.ErrorType != "Runtime.ExitError" || !strings.HasSuffix(f.ErrorMessage, "exit status 3") {
+		t.Errorf("error %+v", f)
+	}
+	if f := b.fails("Reports", `{}`); f.ErrorType != "Config" || f.ErrorMessage != "no table" {
 		t.Errorf("error %+v", f)
 	}
 	_, err := b.invoke("Nothing", `{}`)
@@ -192,4 +196,38 @@ func TestProcessesRunAtTheSameTimeUpToTheLimit(t *testing.T) {
 	b.Kill("Sum")
 	<-done
 	<-done
+}
+
+func TestCloseEndsWhatRuns(t *testing.T) {
+	t.Parallel()
+	started := make(chan fakelambda.Invocation, 1)
+	b := setup(t, fakelambda.Config{RetryDelays: []time.Duration{time.Hour}},
+		fakelambda.Function{
+			Name: "Sum", Bootstrap: bootstrap(t), Timeout: 10 * time.Minute,
+			OnStart: func(inv fakelambda.Invocation) { started <- inv },
+		},
+		fakelambda.Function{Name: "Sleeps", Bootstrap: bootstrap(t), Timeout: time.Minute})
+	b.ok("Sleeps", `{}`) // its environment waits for more
+	if _, err := b.client.Invoke(t.Context(), &lambda.InvokeInput{
+		FunctionName: aws.String("Sleeps"), Payload: []byte(`{"do":"fail"}`), InvocationType: "Event", // waits for its second attempt
+	}); err != nil {
+		t.Fatal(err)
+	}
+	failed := make(chan error, 1)
+	go func() {
+		_, err := b.invoke("Sum", `{"do":"hang"}`)
+		failed <- err
+	}()
+	<-started
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-failed; err == nil {
+		t.Error("the invocation was answered after the end")
+	}
+	for _, name := range []string{"Sum", "Sleeps"} {
+		if s := b.Stats(name); s.Environments != 0 {
+			t.Errorf("%s: %+v", name, s)
+		}
+	}
 }

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -36,7 +38,16 @@ func (e *shortageError) Error() string { return fmt.Sprintf("%d are missing", e.
 var before int
 
 func main() {
-	if os.Getenv("BREAK_INIT") != "" {
+	switch os.Getenv("BREAK_INIT") {
+	case "":
+	case "report":
+		body := strings.NewReader(`{"errorMessage":"no table","errorType":"Config"}`)
+		url := "http://" + os.Getenv("AWS_LAMBDA_RUNTIME_API") + "/2018-06-01/runtime/init/error"
+		if _, err := http.Post(url, "application/json", body); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+		os.Exit(1)
+	default:
 		fmt.Fprintln(os.Stderr, "cannot start")
 		os.Exit(3)
 	}
