@@ -15,8 +15,9 @@ func Call[In, Out any](o Context, id string, t *Task[In, Out], in In, opts ...Ca
 	return callTask[Out](o, id, t.spec, in, opts)
 }
 
-// CallTask calls a task by name: one that is registered, or one that the backend performs, like a
-// Lambda function. A name that nobody knows blocks the run. Otherwise it is like [Call].
+// CallTask calls a task by name: one that is registered, one that the backend performs, like a Lambda
+// function, or else one that a [TaskResolver] knows. A name that nobody knows blocks the run. Otherwise it
+// is like [Call].
 func CallTask[Out any](o Context, id, name string, in any, opts ...CallOption) (Out, error) {
 	return callTask[Out](o, id, &taskSpec{name: name, kind: KindTask}, in, opts)
 }
@@ -24,7 +25,7 @@ func CallTask[Out any](o Context, id, name string, in any, opts ...CallOption) (
 func callTask[Out any](o Context, id string, t *taskSpec, in any, opts []CallOption) (Out, error) {
 	var out Out
 	r := o.scope().run
-	t = r.e.registry.task(t)
+	t = r.e.task(t)
 	c := &call{
 		o: o, id: id, kind: t.kind, name: t.name, input: in, hasInput: true,
 		take: func(p Payload) error { return takeInto(r.e, p, &out) },

@@ -150,8 +150,8 @@ func orDefault[T comparable](v *T, value T) {
 	}
 }
 
-// Registrable is what [Engine.Register] takes: a *Definition, a *Task, an *ErrorRegistration, or
-// [Registrables].
+// Registrable is what [Engine.Register] takes: a *Definition, a *Task, a *TaskResolver, an
+// *ErrorRegistration, or [Registrables].
 type Registrable interface{ register(e *Engine) error }
 
 // Registrables is several as one.
@@ -177,6 +177,7 @@ type registry struct {
 	mu          sync.RWMutex
 	definitions map[string]*definitionSpec
 	tasks       map[taskID]*taskSpec
+	resolvers   []*TaskResolver
 }
 
 func newRegistry() *registry {
