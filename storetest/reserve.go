@@ -105,6 +105,8 @@ func reserveTwice(h *harness) {
 	h.put(runOf("a", 1, 4, operation(1, "x")))
 	h.reserve(runOf("a", 1, 0), "")
 	h.has("a", 1, 4, "x")
+	h.reserve(runOf("a", 1, 9), "a#1")
+	h.has("a", 1, 4, "x")
 	h.reserve(runOf("a", 2, 0), "a#1")
 	h.reserve(runOf("a", 2, 0), "a#1")
 	h.has("a", 2, 0)
