@@ -4,13 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/swf"
 	"github.com/aws/aws-sdk-go-v2/service/swf/types"
+
+	"github.com/lambdabiz/lambdabiz"
 )
 
 // list is a task list that this process asks for decision tasks. A poll is never cancelled, for its task may
@@ -50,8 +54,11 @@ func (b *Backend) list(name string) *list {
 	return l
 }
 
-// next returns a decision task, or nil when SWF had none within its long poll.
+// next returns a decision task, or nil when SWF had none within its long poll. After the end of ctx no poll begins.
 func (l *list) next(ctx context.Context) (*task, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	answer := make(chan pollEnd, 1)
 	l.mu.Lock()
 	if len(l.ready) > 0 {
@@ -159,7 +166,7 @@ func identity() *string {
 	return aws.String(cut("lambdabiz "+host+" "+strconv.Itoa(os.Getpid()), 250))
 }
 
-// Quiesce waits until the polls in flight have ended, or ctx has, and gives back the decision tasks that they
+// Quiesce waits until the polls in flight have ended, or ctx has, and gives back the tasks that they
 // brought and nobody took. A Lambda function calls it before it returns: what comes to a frozen process
 // would wait for its time-out.
 func (b *Backend) Quiesce(ctx context.Context) {
@@ -173,11 +180,18 @@ func (b *Backend) Quiesce(ctx context.Context) {
 	case <-ctx.Done():
 	}
 	b.mu.Lock()
-	var lists []*list
-	for _, l := range b.lists {
-		lists = append(lists, l)
-	}
+	lists := slices.Collect(maps.Values(b.lists))
+	activity := slices.Collect(maps.Values(b.activity))
 	b.mu.Unlock()
+	for _, l := range activity {
+		l.mu.Lock()
+		ready := l.ready
+		l.ready = nil
+		l.mu.Unlock()
+		for _, t := range ready {
+			b.refuseTask(ctx, t)
+		}
+	}
 	for _, l := range lists {
 		l.mu.Lock()
 		ready := l.ready
@@ -189,5 +203,16 @@ func (b *Backend) Quiesce(ctx context.Context) {
 					"orchestration", t.fold.info.ID, "error", err)
 			}
 		}
+	}
+}
+
+// refuseTask ends an attempt that nobody took as not begun: it is not charged, and comes again soon.
+func (b *Backend) refuseTask(ctx context.Context, t *lambdabiz.TaskClaim) {
+	err := b.EndTask(ctx, t, lambdabiz.TaskOutcome{
+		Status: lambdabiz.StatusFailed, Tried: lambdabiz.Tried{NotBegun: true}, Error: lambdabiz.FailureOf(lambdabiz.ErrStopped),
+	})
+	if err != nil && !errors.Is(err, lambdabiz.ErrFenced) {
+		b.log.Warn("a task was not given back, it comes again after its time-out",
+			"orchestration", t.ID, "operation", t.Operation.ID, "error", err)
 	}
 }
