@@ -17,7 +17,7 @@ import (
 
 // The main function of a Lambda function. Invoked with {"orchestrationId": "Greeting1", "input": "Ann"} it drives that
 // orchestration and answers with its state; with an event in between, so it takes two calls.
-func Example() {
+func Example() { //nolint:testableexamples // the main function of a Lambda function never returns
 	greeting := lambdabiz.Define("Greeting", func(o lambdabiz.Context, name string) (string, error) {
 		text, err := lambdabiz.CallTask[string](o, "compose", "ComposeGreeting", name) // a Lambda function
 		if err != nil {
