@@ -116,7 +116,8 @@ func checkHistory(t *testing.T, events []fakeswf.Event, limit int) {
 			t.Fatalf("%s is followed by %s", e.Type, events[i+1].Type)
 		}
 		for member, value := range e.Attributes {
-			if id, isID := value.(int64); isID && !strings.HasPrefix(member, "external") && !strings.HasPrefix(member, "parent") && id >= e.ID {
+			foreign := strings.HasPrefix(member, "external") || strings.HasPrefix(member, "parent") // ids of another history
+			if id, isID := value.(int64); isID && !foreign && id >= e.ID {
 				t.Fatalf("%s names the later event %d as %s", e.Type, id, member)
 			}
 		}

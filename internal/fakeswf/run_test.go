@@ -78,6 +78,15 @@ func TestDecisionTokens(t *testing.T) {
 	w.respond(fresh)
 }
 
+func TestClosedRunLeavesNoDecisionTask(t *testing.T) {
+	t.Parallel()
+	w := setup(t, fakeswf.Config{})
+	w.start("r")
+	ok(t)(nil, w.terminate("r"))
+	w.noDecision()
+	wantEqual(t, "token", aws.ToString(w.tryPoll().TaskToken), "")
+}
+
 func TestPreviousStartedIsOfACompletedTask(t *testing.T) {
 	t.Parallel()
 	w := setup(t, fakeswf.Config{})
