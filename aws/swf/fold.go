@@ -173,6 +173,7 @@ func (f *fold) applyRun(e *types.HistoryEvent, at time.Time) bool {
 		} else {
 			f.info.ContinuedAs = aws.ToString(a.NewExecutionRunId)
 		}
+		f.messages = nil // the next run has them
 	default:
 		return false
 	}
@@ -333,6 +334,9 @@ func (f *fold) takeOrHold(j *journal) {
 func (f *fold) take(j *journal, fence int64) {
 	if !j.Skip {
 		f.applied, f.wakeDue = fence, false
+	}
+	if j.Again {
+		f.news = f.last
 	}
 	for i := range j.Ops {
 		rec := &j.Ops[i]
