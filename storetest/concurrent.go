@@ -45,24 +45,22 @@ func concurrentReader(h *harness) {
 		}
 		done <- err
 	}()
-	reads := 0
-	for {
+	var behind error // the first read that said more than its operations
+	for reads := 1; ; reads++ {
 		s, err := h.other.Get(background, "a")
 		if err == nil {
 			err = notBehind(s, operations)
 		}
-		reads++
+		if behind == nil {
+			behind = err
+		}
 		select {
-		case writeErr := <-done:
-			h.must(errors.Join(err, writeErr), "Get while versions are written")
+		case err := <-done:
+			h.must(errors.Join(behind, err), "Get while versions are written")
 			want(h, h.getFrom(h.other, "a").Version.Event, int64(events), "last event")
 			h.Logf("%d reads while %d versions were written", reads, events)
 			return
 		default:
-		}
-		if err != nil {
-			<-done
-			h.Fatalf("Get while versions are written: %v", err)
 		}
 	}
 }
