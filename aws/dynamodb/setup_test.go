@@ -87,13 +87,3 @@ func conformance(t *testing.T, endpoint string, skips map[string]string) {
 		},
 	})
 }
-
-func TestStoreOnDynamoDBLocal(t *testing.T) {
-	t.Parallel()
-	conformance(t, localEndpoint(t), nil)
-}
-
-func TestStoreOnMoto(t *testing.T) {
-	t.Parallel()
-	conformance(t, motoEndpoint(t), nil)
-}

@@ -1,0 +1,17 @@
+package dynamodb_test
+
+import "testing"
+
+func TestStoreOnDynamoDBLocal(t *testing.T) {
+	t.Parallel()
+	conformance(t, localEndpoint(t), nil)
+}
+
+func TestStoreOnMoto(t *testing.T) {
+	t.Parallel()
+	// It can do everything; these two only take half a minute there, on one thread.
+	slow := "DynamoDB Local has it; moto looks through the whole table for every query"
+	conformance(t, motoEndpoint(t), map[string]string{
+		"list/a rare run among many": slow, "list/a page has 100 runs, and 1,000 at most": slow,
+	})
+}
