@@ -86,7 +86,7 @@ func versions(random *rand.Rand, id string) (all []*lambdabiz.Snapshot, newest m
 		for e := range int64(events) {
 			s := runOf(id, number, e)
 			for n := range int64(operations) {
-				if random.IntN(3) == 0 || number == 1 && e == int64(n) {
+				if random.IntN(3) == 0 || number == 1 && e == n {
 					s.Operations = append(s.Operations, stamped(n+1, e))
 					newest[n+1] = s
 				}

@@ -12,7 +12,7 @@ import (
 )
 
 // The store is for a backend; to look into it, read it.
-func ExampleOpen() {
+func ExampleOpen() { //nolint:testableexamples // it needs a table and credentials
 	ctx := context.Background()
 	store, err := dynamodb.Open(ctx, dynamodb.Config{
 		AWS:         aws.Config{Region: "eu-west-1"}, // with credentials: config.LoadDefaultConfig makes it

@@ -398,7 +398,7 @@ func TestFaultsAreNoticed(t *testing.T) {
 	t.Parallel()
 	without := func(condition string) func(f *faulty) {
 		return func(f *faulty) {
-			f.mangle = func(operation string, body map[string]any) {
+			f.mangle = func(_ string, body map[string]any) {
 				if body["ConditionExpression"] == condition {
 					delete(body, "ConditionExpression")
 					delete(body, "ExpressionAttributeValues")
