@@ -312,3 +312,42 @@ func TestWhatCannotBeWritten(t *testing.T) {
 		}
 	}
 }
+
+// The first Put of a new run that dies before it writes the run leaves the run before it readable.
+func TestGetWhileANewRunIsOnItsWay(t *testing.T) {
+	t.Parallel()
+	c := configFor(localEndpoint(t))
+	s := open(t, c)
+	if err := s.Put(t.Context(), faultSnapshot("a", 1, 1, 1, 2)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	dying := c
+	puts := 0
+	dying.AWS.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		if strings.HasSuffix(r.Header.Get("X-Amz-Target"), "PutItem") {
+			if puts++; puts > 1 {
+				cancel()
+				return nil, errCut
+			}
+		}
+		return transport.RoundTrip(r)
+	})}
+	half, err := dynamodb.Open(ctx, dying)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := half.Put(ctx, faultSnapshot("a", 2, 1, 2)); err == nil {
+		t.Fatal("a put that died has succeeded")
+	}
+	got, err := s.Get(t.Context(), "a")
+	if err != nil || got.RunID != "a#1" || len(got.Operations) != 1 {
+		t.Errorf("get: %+v, %v", got, err)
+	}
+	if err := s.Put(t.Context(), faultSnapshot("a", 2, 1, 2)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err = s.Get(t.Context(), "a"); err != nil || got.RunID != "a#2" || len(got.Operations) != 1 {
+		t.Errorf("get after the put was completed: %+v, %v", got, err)
+	}
+}
