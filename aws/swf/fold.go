@@ -361,10 +361,7 @@ func (f *fold) take(j *journal, fence int64) {
 		f.info.Orphans = j.Orphans
 	}
 	if !j.Skip {
-		f.info.WakeAt = j.WakeAt
-		if j.Release || j.Blocked != nil {
-			f.info.Blocked = j.Blocked
-		}
+		f.info.WakeAt, f.info.Blocked = j.WakeAt, j.Blocked
 	}
 }
 
