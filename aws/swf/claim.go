@@ -182,6 +182,8 @@ func (b *Backend) claimNext(ctx context.Context, r lambdabiz.ClaimRequest) (lamb
 	switch {
 	case err != nil || t == nil:
 		return lambdabiz.Claims{}, err
+	case t.fold.info.ID == r.Hand && !slices.Contains(t.fold.owners, h.owner): // brought by an earlier caller's poll
+		return lambdabiz.Claims{}, b.pass(ctx, t)
 	case t.fold.info.ID != r.Hand || t.fold.owner() != h.owner || t.fold.info.RunID != r.Follows.RunID:
 		return lambdabiz.Claims{}, errors.Join(lambdabiz.ErrFenced, b.giveBack(ctx, t))
 	case t.fold.news <= t.fold.applied:
