@@ -60,7 +60,7 @@ func (b *Backend) commitRun(ctx context.Context, c *lambdabiz.Commit) (lambdabiz
 		return b.stopLong(ctx, h)
 	}
 	if c.Close != nil && h.signals { // SWF would refuse: the signals are news to it
-		if err := b.respond(ctx, h, &decision{journal: journal{Skip: true}}); err != nil {
+		if err := b.respond(ctx, h, &decision{journal: journal{Skip: true, Again: true}}); err != nil {
 			return b.settle(ctx, h, err)
 		}
 		h.answered = true

@@ -51,6 +51,7 @@ type foldedOp struct {
 	open     int64  // the event that scheduled what is open; 0 for nothing
 	homeID   string // the id under which it is open
 	stopping bool   // a cancellation was asked for
+	deaths   int    // workers that have died with an attempt
 	detached bool
 }
 
@@ -333,6 +334,9 @@ func (f *fold) takeOrHold(j *journal) {
 func (f *fold) take(j *journal, fence int64) {
 	if !j.Skip {
 		f.applied, f.wakeDue = fence, false
+	}
+	if j.Again {
+		f.news = f.last
 	}
 	for i := range j.Ops {
 		rec := &j.Ops[i]
