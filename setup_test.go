@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -11,7 +12,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/aws/swf"
+	"github.com/lambdabiz/lambdabiz/internal/fakeswf"
 	"github.com/lambdabiz/lambdabiz/memory"
 	"github.com/lambdabiz/lambdabiz/sqlite"
 )
@@ -35,6 +41,36 @@ var homes = []home{
 		}
 		return b
 	}},
+	{"swf", openSWF},
+}
+
+// openSWF is Amazon SWF's stand-in, with a store in memory.
+func openSWF(t *testing.T) lambdabiz.Backend {
+	t.Helper()
+	server := fakeswf.New(fakeswf.Config{})
+	b, err := swf.Open(t.Context(), swf.Config{
+		AWS: aws.Config{
+			Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""),
+			HTTPClient: &http.Client{Transport: server.Transport()},
+		},
+		Store: memory.NewStore(), Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &closing{b, server.Close}
+}
+
+// closing is a backend on a server that ends with it.
+type closing struct {
+	*swf.Backend
+	end func()
+}
+
+func (c *closing) Close() error {
+	err := c.Backend.Close()
+	c.end()
+	return err
 }
 
 func openMemory(c memory.Config) func(t *testing.T) lambdabiz.Backend {

@@ -174,6 +174,7 @@ func (f *fold) applyRun(e *types.HistoryEvent, at time.Time) bool {
 		} else {
 			f.info.ContinuedAs = aws.ToString(a.NewExecutionRunId)
 		}
+		f.messages = nil // the next run has them
 	default:
 		return false
 	}
