@@ -66,7 +66,7 @@ func (b *Backend) decide(ctx context.Context, h *handle, c *lambdabiz.Commit) (*
 		d.journal.Release, d.journal.Blocked, d.journal.WakeAt, wake = true, r.Blocked, r.WakeAt, r.WakeAt
 	}
 	d.plain = len(d.decisions) == 0 && c.Release == nil && !timeouts
-	if d.journal.Again = again; again && !h.signals && (wake.IsZero() || wake.After(c.At)) {
+	if d.journal.Again = again; again && !h.signalled && (wake.IsZero() || wake.After(c.At)) {
 		wake = c.At // after a signal the next decision task comes by itself
 	}
 	b.wake(d, h, wake, c.At)

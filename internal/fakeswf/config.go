@@ -87,6 +87,7 @@ type Call struct {
 	Action string // such as PollForDecisionTask
 	Number int    // counts the calls of this action, from 1
 	Body   []byte // JSON
+	Agent  string // the client's User-Agent, which has the AppID of its configuration
 }
 
 // Fault is what goes wrong with a call. The zero value is: nothing.
