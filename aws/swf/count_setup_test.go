@@ -14,7 +14,7 @@ import (
 )
 
 // latency is how long a call takes here: what the original's busy waiting costs depends on it.
-const latency = 100 * time.Millisecond
+const latency = 200 * time.Millisecond
 
 // meter counts the calls of a process that do something: not polls that came back empty, nor registrations, which
 // happen once per process.
