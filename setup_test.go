@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -84,6 +85,11 @@ func openMemory(c memory.Config) func(t *testing.T) lambdabiz.Backend {
 	}
 }
 
+// exception is a home where a test makes no sense, and why.
+type exception struct{ home, why string }
+
+func notOnSWF(why string) exception { return exception{"swf", why} }
+
 // bench is one store with the engines of a test on it. Everything happens in virtual time.
 type bench struct {
 	t       *testing.T
@@ -94,10 +100,13 @@ type bench struct {
 }
 
 // everywhere runs a test on every home, each in a bubble of virtual time.
-func everywhere(t *testing.T, f func(t *testing.T, b *bench)) {
+func everywhere(t *testing.T, f func(t *testing.T, b *bench), but ...exception) {
 	t.Helper()
 	t.Parallel()
 	for _, h := range homes {
+		if slices.ContainsFunc(but, func(x exception) bool { return x.home == h.name }) {
+			continue
+		}
 		t.Run(h.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {

@@ -26,8 +26,15 @@ func (b *Backend) copyRun(ctx context.Context, f *fold, numbers map[int64]bool) 
 	return nil
 }
 
-// copyAll writes a whole run, and returns what was written.
+// copyAll writes a whole run, or the one that continues it, and returns what was written.
 func (b *Backend) copyAll(ctx context.Context, f *fold) (*lambdabiz.Snapshot, error) {
+	for f.nextHome != "" {
+		next, err := b.readAll(ctx, f.info.ID, f.nextHome)
+		if err != nil {
+			return nil, err
+		}
+		f = next
+	}
 	s := snapshotOf(f, nil)
 	if err := b.config.Store.Put(ctx, s); err != nil {
 		return nil, fmt.Errorf("write the store: %w", err)

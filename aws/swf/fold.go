@@ -16,6 +16,7 @@ import (
 type fold struct {
 	info     lambdabiz.RunInfo
 	home     string // SWF's own run id
+	nextHome string // of the run that continues this one
 	list     string // the task list of its decisions
 	role     string // the Lambda role of the execution
 	kept     *startEnvelope
@@ -174,7 +175,7 @@ func (f *fold) applyRun(e *types.HistoryEvent, at time.Time) bool {
 		} else {
 			f.info.ContinuedAs = aws.ToString(a.NewExecutionRunId)
 		}
-		f.messages = nil // the next run has them
+		f.messages, f.nextHome = nil, aws.ToString(a.NewExecutionRunId) // the next run has them
 	default:
 		return false
 	}
