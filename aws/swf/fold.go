@@ -252,6 +252,9 @@ func (f *fold) event(number int64, name, key string, data lambdabiz.Payload, at 
 			return
 		}
 		f.addKey(key)
+		if strings.HasPrefix(key, ownKey) {
+			key = ""
+		}
 	}
 	f.message(lambdabiz.Message{
 		Number: number, Kind: lambdabiz.MessageEvent, Name: name, Key: key, Payload: data, ArrivedAt: at,
