@@ -24,7 +24,10 @@ type handle struct {
 	mu       sync.Mutex
 	answered bool
 	steps    int64 // journals that were sent as signals
-	signals  bool  // a journal was sent as a signal: SWF will not let this decision close the run
+
+	// A journal was sent as a signal: SWF will not let this decision close the run, and gives another one
+	// after it, if the signal arrived, which only signalled says for sure.
+	signals, signalled bool
 }
 
 // Claim takes one decision task. It waits for a long poll of SWF, a minute at most, or until ctx ends.

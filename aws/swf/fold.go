@@ -52,6 +52,7 @@ type foldedOp struct {
 	open     int64  // the event that scheduled what is open; 0 for nothing
 	homeID   string // the id under which it is open
 	stopping bool   // a cancellation was asked for
+	deaths   int    // workers that have died with an attempt
 	detached bool
 }
 
@@ -260,6 +261,9 @@ func (f *fold) event(number int64, name, key string, data lambdabiz.Payload, at 
 			return
 		}
 		f.addKey(key)
+		if strings.HasPrefix(key, ownKey) {
+			key = ""
+		}
 	}
 	f.message(lambdabiz.Message{
 		Number: number, Kind: lambdabiz.MessageEvent, Name: name, Key: key, Payload: data, ArrivedAt: at,
