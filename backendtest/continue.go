@@ -35,7 +35,7 @@ func continueBegins(h *harness) {
 	first, second := h.loadRun("a", "a#1"), h.load("a")
 	want(h, first.Status, lambdabiz.StatusSucceeded, "status of the first run")
 	want(h, first.ContinuedAs, "a#2", "ContinuedAs")
-	want(h, normalTime(first.EndedAt), at(60), "EndedAt")
+	h.stamped(first.EndedAt, at(60), "EndedAt")
 	want(h, second.RunID, "a#2", "latest run")
 	want(h, second.Previous, "a#1", "Previous")
 	want(h, second.Status.Ended(), false, "status of the next run is an ended one")

@@ -24,11 +24,13 @@ var listChecks = []check{
 	{name: "list/a prefix is not a pattern", needs: lists, run: listPrefix},
 }
 
+var purges = []lambdabiz.Feature{lambdabiz.FeaturePurge}
+
 var purgeChecks = []check{
-	{name: "purge/removes an ended id with its keys", run: purgeID},
-	{name: "purge/an open run stays", run: purgeOpen},
-	{name: "purge/by time and limit", run: purgeTime},
-	{name: "purge/a purged id starts from nothing", run: purgeFresh},
+	{name: "purge/removes an ended id with its keys", needs: purges, run: purgeID},
+	{name: "purge/an open run stays", needs: purges, run: purgeOpen},
+	{name: "purge/by time and limit", needs: purges, run: purgeTime},
+	{name: "purge/a purged id starts from nothing", needs: purges, run: purgeFresh},
 }
 
 // list returns all pages of a filter.
@@ -71,7 +73,7 @@ func (h *harness) restart(id string, number int) {
 func loadRuns(h *harness) {
 	h.start("a")
 	want(h, h.loadRun("a", "a#1").RunID, "a#1", "the run asked for")
-	if _, refused := h.b.Describe().Refuses[lambdabiz.FeatureStartPolicy]; refused {
+	if h.refuses(lambdabiz.FeatureStartPolicy) {
 		return
 	}
 	h.restart("a", 2)
@@ -171,7 +173,7 @@ func listLatest(h *harness) {
 	h.hold(h.join(), "a").end()
 	s := startOf("a", 2)
 	s.Policy = lambdabiz.RestartEnded
-	if _, refused := h.b.Describe().Refuses[lambdabiz.FeatureStartPolicy]; refused {
+	if h.refuses(lambdabiz.FeatureStartPolicy) {
 		return
 	}
 	h.startAt(s, 10)
@@ -240,7 +242,7 @@ func purgeOpen(h *harness) {
 	_, err := h.b.Purge(background, lambdabiz.PurgeRequest{ID: "a"})
 	h.is(err, lambdabiz.ErrOpen, "Purge of an open run")
 	want(h, h.purge(lambdabiz.PurgeRequest{}), 0, "runs purged while all are open")
-	if _, refused := h.b.Describe().Refuses[lambdabiz.FeatureStartPolicy]; refused {
+	if h.refuses(lambdabiz.FeatureStartPolicy) {
 		return
 	}
 	h.restart("a", 2)

@@ -106,7 +106,7 @@ func (b *Backend) explainRaise(ctx context.Context, o *lambdabiz.Operation) {
 func (b *Backend) remember(f *fold) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.homes[f.info.RunID] = f.home
+	b.homes[homeKey(f.info.ID, f.info.RunID)] = f.home
 	if len(b.homes) > 10*cacheSize {
 		clear(b.homes)
 	}

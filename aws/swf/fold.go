@@ -27,6 +27,7 @@ type fold struct {
 
 	last    int64 // the last event folded
 	started int64 // the last DecisionTaskStarted
+	held    bool  // it is neither answered nor over
 	applied int64 // the fence of the last commit that was applied
 	news    int64 // the last event that the engine wants to know of
 	crashes int
@@ -155,11 +156,9 @@ func (f *fold) applyRun(e *types.HistoryEvent, at time.Time) bool {
 		f.info.Result = resultOf(e.WorkflowExecutionCompletedEventAttributes.Result)
 	case types.EventTypeWorkflowExecutionFailed:
 		a := e.WorkflowExecutionFailedEventAttributes
-		out := failureOf(lambdabiz.StatusFailed, a.Reason, a.Details)
-		f.end(at, out.Status, out.Error)
+		f.endAs(at, failureOf(lambdabiz.StatusFailed, a.Reason, a.Details))
 	case types.EventTypeWorkflowExecutionCanceled:
-		out := failureOf(lambdabiz.StatusCancelled, nil, e.WorkflowExecutionCanceledEventAttributes.Details)
-		f.end(at, out.Status, out.Error)
+		f.endAs(at, failureOf(lambdabiz.StatusCancelled, nil, e.WorkflowExecutionCanceledEventAttributes.Details))
 	case types.EventTypeWorkflowExecutionTimedOut:
 		f.end(at, lambdabiz.StatusTimeout, &lambdabiz.Failure{Message: "Amazon SWF ended the run: its time was over"})
 	case types.EventTypeWorkflowExecutionTerminated:
@@ -187,6 +186,11 @@ func (f *fold) terminated(a *types.WorkflowExecutionTerminatedEventAttributes, a
 		}
 	}
 	f.end(at, lambdabiz.StatusTerminated, failure)
+}
+
+func (f *fold) endAs(at time.Time, out outcomeEnvelope) {
+	f.end(at, out.Status, out.Error)
+	f.info.Result = lambdabiz.Payload(out.Result)
 }
 
 func (f *fold) end(at time.Time, status lambdabiz.Status, failure *lambdabiz.Failure) {
@@ -277,13 +281,13 @@ func (f *fold) cancel(number int64, reason string, at time.Time) {
 func (f *fold) applyDecision(e *types.HistoryEvent) bool {
 	switch e.EventType {
 	case types.EventTypeDecisionTaskStarted:
-		f.started = e.EventId
+		f.started, f.held = e.EventId, true
 	case types.EventTypeDecisionTaskTimedOut:
 		f.crashes++
-		f.news = e.EventId
+		f.news, f.held = e.EventId, false
 	case types.EventTypeDecisionTaskCompleted:
 		a := e.DecisionTaskCompletedEventAttributes
-		f.crashes, f.pending, f.partial, f.parts = 0, nil, nil, 0
+		f.crashes, f.pending, f.partial, f.parts, f.held = 0, nil, nil, 0, false
 		var j journal
 		if open(aws.ToString(a.ExecutionContext), &j) != nil {
 			break
