@@ -167,6 +167,14 @@ type Description struct {
 	// messages: they come with the next claim. A run whose definition a worker does not know is blocked there.
 	LongPoll bool
 
+	// Lags: Load and List answer from a copy that is written with each commit. What has come since the last one
+	// is not in it, unless the run has ended. Of earlier runs of an id it has none.
+	Lags bool
+
+	// Retention is how long Load still finds a run that was purged, and its keys are known: the home keeps
+	// histories, and only its copy is purged. 0: not at all.
+	Retention time.Duration
+
 	// Supervised: the home itself sees when a holder of a run has died. Join only gives a number, Renew and
 	// Leave do nothing, and Workers returns those of this process.
 	Supervised bool
@@ -204,6 +212,7 @@ const (
 	FeatureLongStep      Feature = "long steps"
 	FeatureQueue         Feature = "queues"
 	FeaturePurge         Feature = "purging"
+	FeatureEarlierRuns   Feature = "lists of all runs of an id"
 )
 
 // WorkerInfo describes a worker that joins.

@@ -45,7 +45,7 @@ func childEnd(h *harness) {
 		lambdabiz.ErrFenced, "second end of a child")
 	h.is(h.tryControl(lambdabiz.Control{Kind: lambdabiz.ControlTerminate, ID: "c"}), lambdabiz.ErrClosed,
 		"termination of an ended child")
-	messages := h.load("a").Messages
+	messages := x.arrived()
 	h.inbox(messages, "child 1 FAILED")
 	m := messages[0]
 	want(h, string(m.Payload), string(text("r")), "payload")
@@ -65,7 +65,7 @@ func childTerminated(h *harness) {
 	x := h.startHeld("a")
 	x.startChild("c", false)
 	h.control(lambdabiz.ControlTerminate, "c")
-	h.inbox(h.load("a").Messages, "child 1 TERMINATED")
+	h.inbox(x.arrived(), "child 1 TERMINATED")
 }
 
 func childWakes(h *harness) {

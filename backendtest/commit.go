@@ -262,7 +262,9 @@ func commitStaleClose(h *harness) {
 		}
 		if !v.Held {
 			x = h.hold(x.worker, "a")
-			want(h, x.Follows, int64(0), "Follows, when nothing was applied")
+			if !h.describes.Lags { // else the load has claimed it
+				want(h, x.Follows, int64(0), "Follows, when nothing was applied")
+			}
 		}
 		h.inbox(x.Messages, names...)
 	}

@@ -104,10 +104,10 @@ func continueParent(h *harness) {
 	x := h.startHeld("p")
 	c := x.startChild("a", false)
 	c.continueAsNew(2)
-	h.inbox(h.load("p").Messages)
+	h.inbox(x.arrived())
 	want(h, h.load("a").Parent, &lambdabiz.Parent{ID: "p", RunID: "p#1", Operation: 1}, "Parent of the next run")
 	h.hold(c.worker, "a").end()
-	h.inbox(h.load("p").Messages, "child 1 SUCCEEDED")
+	h.inbox(x.arrived(), "child 1 SUCCEEDED")
 }
 
 func continueStale(h *harness) {

@@ -40,15 +40,16 @@ func cancelOnce(h *harness) {
 	x := h.startHeld("a")
 	h.control(lambdabiz.ControlCancel, "a")
 	h.control(lambdabiz.ControlCancel, "a")
+	messages := x.arrived()
+	h.inbox(messages, "cancel")
 	r := h.load("a")
-	h.inbox(r.Messages, "cancel")
 	want(h, r.CancelRequested, true, "CancelRequested")
 	want(h, r.Status.Ended(), false, "status is an ended one")
-	if e := r.Messages[0].Error; e == nil || !strings.Contains(e.Message, "because") {
+	if e := messages[0].Error; e == nil || !strings.Contains(e.Message, "because") {
 		h.Fatalf("Error of the message has not the reason: %+v", e)
 	}
 	x.unseen("cancel")
-	x.Messages = r.Messages
+	x.Messages = messages
 	x.release(lambdabiz.Release{WakeAt: at(5)})
 	x = h.holdAt(h.join(), at(5), "a")
 	h.inbox(x.Messages, "cancel")
@@ -139,14 +140,18 @@ func pauseNew(h *harness) {
 func pauseHeld(h *harness) {
 	x := h.startHeld("a")
 	h.control(lambdabiz.ControlPause, "a")
-	r := h.load("a")
-	h.inbox(r.Messages, "pause")
-	x.unseen("pause")
-	number := r.Messages[0].Number
-	x.commit(lambdabiz.Commit{
-		Seen: number, Conditional: true, Consumed: []int64{number}, Release: &lambdabiz.Release{WakeAt: at(5)},
-	})
-	h.inbox(h.load("a").Messages)
+	if h.describes.LongPoll { // it hears of it when it has no claim any more
+		x.release(lambdabiz.Release{WakeAt: at(5)})
+	} else {
+		r := h.load("a")
+		h.inbox(r.Messages, "pause")
+		x.unseen("pause")
+		number := r.Messages[0].Number
+		x.commit(lambdabiz.Commit{
+			Seen: number, Conditional: true, Consumed: []int64{number}, Release: &lambdabiz.Release{WakeAt: at(5)},
+		})
+		h.inbox(h.load("a").Messages)
+	}
 	h.notDue(at(1000), "a", "it is paused")
 	h.control(lambdabiz.ControlResume, "a")
 	h.due(at(4), "a", "it was resumed")
@@ -168,7 +173,9 @@ func pauseIdempotent(h *harness) {
 	h.startHeld("a")
 	h.control(lambdabiz.ControlPause, "a")
 	h.control(lambdabiz.ControlPause, "a")
-	h.inbox(h.load("a").Messages, "pause")
+	if !h.describes.Lags {
+		h.inbox(h.load("a").Messages, "pause")
+	}
 	h.start("b")
 	h.control(lambdabiz.ControlPause, "b")
 	h.control(lambdabiz.ControlPause, "b")

@@ -155,6 +155,17 @@ func (x *holding) fail() {
 	}})
 }
 
+// arrived returns the messages of the run, which is held.
+func (x *holding) arrived() []lambdabiz.Message {
+	x.h.Helper()
+	if !x.h.describes.Lags {
+		return x.h.load(x.ID).Messages
+	}
+	x.commit(lambdabiz.Commit{}) // the next claim has them
+	x.commit(lambdabiz.Commit{}) // and the copy
+	return x.Messages
+}
+
 // fenced expects that the claim can record nothing.
 func (x *holding) fenced(why string) {
 	x.h.Helper()

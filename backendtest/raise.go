@@ -71,7 +71,7 @@ func raiseKeys(h *harness) {
 	for _, err := range v.Raises {
 		h.must(err, "raise with a key that was seen")
 	}
-	h.inbox(h.load("a").Messages, "e-K", "e-k ", "none", "none", "n")
+	h.inbox(x.arrived(), "e-K", "e-k ", "none", "none", "n")
 }
 
 func raiseKeyEnded(h *harness) {

@@ -73,6 +73,7 @@ func (config Config) try(t *testing.T, c check) string {
 		h.setTime = func(now time.Time) { config.SetTime(t, b, now) }
 	}
 	h.precision, h.late = config.Precision, config.Late
+	h.reach(epoch)
 	c.run(h)
 	return ""
 }

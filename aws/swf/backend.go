@@ -183,6 +183,8 @@ func (b *Backend) Describe() lambdabiz.Description {
 		refuses[lambdabiz.FeatureStartPolicy] = why + "; OnUsedID(RejectOpen) and OnUsedID(RestartEnded) work without"
 		refuses[lambdabiz.FeaturePurge] = "a history stays for the retention of its domain, and there is no store beside it"
 		refuses[lambdabiz.FeatureList] = "Amazon SWF lists by id, by status and by time alone (give swf.Config a Store)"
+	} else {
+		refuses[lambdabiz.FeatureEarlierRuns] = "a store holds the latest run of an id; Load finds earlier ones by their run ids"
 	}
 	return lambdabiz.Description{
 		Name: "swf", CommitEndsClaim: true, CloseOnlyConditional: true, LongPoll: true, Supervised: true, Queues: true,
@@ -190,6 +192,7 @@ func (b *Backend) Describe() lambdabiz.Description {
 			lambdabiz.KindTask, lambdabiz.KindService, lambdabiz.KindTimer, lambdabiz.KindChild, lambdabiz.KindRaise,
 		},
 		StepTimeout: b.config.DecisionTimeout - 10*time.Second, RunTimeout: maxRun, PollEvery: 2 * time.Second,
+		Lags: b.config.Store != nil, Retention: time.Duration(b.config.RetentionDays) * 24 * time.Hour,
 		Lanes: 16, BatchSize: 1, MaxPayloadBytes: maxPayload, MaxIDBytes: maxName, Refuses: refuses,
 	}
 }

@@ -68,6 +68,7 @@ func (b *Backend) look(ctx context.Context, t *task, version string) (*lambdabiz
 	}
 	blocked := f.info.Blocked != nil && !f.wakeDue && f.info.Blocked.Version == version
 	if f.info.Paused || blocked || f.news <= f.applied {
+		b.copyPassed(ctx, f)
 		return nil, b.pass(ctx, t)
 	}
 	return b.claimed(ctx, t), nil
@@ -212,9 +213,7 @@ func (b *Backend) first(ctx context.Context, t *task) (duplicate bool, err error
 	if err := b.copyRun(ctx, f, nil); err != nil {
 		return false, err // without it a repeated start would not be seen
 	}
-	b.mu.Lock()
-	b.loaded[f.home] = now()
-	b.mu.Unlock()
+	b.copied(f)
 	return false, nil
 }
 

@@ -319,6 +319,9 @@ func (d *decision) close(c *lambdabiz.Close) error {
 func (b *Backend) continueAs(_ context.Context, d *decision, h *handle, c *lambdabiz.Commit) error {
 	next := startOf(c.Close.Next, c.At)
 	next.Parent = h.fold.info.Parent
+	if !next.At.After(h.fold.info.ScheduledAt) { // the order of versions in the store depends on it
+		next.At = h.fold.info.ScheduledAt.Add(time.Microsecond)
+	}
 	next.Previous, next.Paused, next.Keys = h.fold.info.RunID, h.fold.info.Paused, h.fold.keyOrder
 	for _, m := range h.fold.messages {
 		switch {

@@ -18,6 +18,7 @@ type fold struct {
 	home     string // SWF's own run id
 	list     string // the task list of its decisions
 	role     string // the Lambda role of the execution
+	next     string // SWF's run id of the run that continues this one
 	kept     *startEnvelope
 	owner    string      // who asked last for a run driven by hand
 	ops      []*foldedOp // in the order of their numbers
@@ -39,9 +40,9 @@ type fold struct {
 	pending  *journal // of a decision that closes the run, until it is known whether it did
 	fence    int64    // of the decision that the journal in pending or partial belongs to
 	byEvent  map[int64]*foldedOp
-	openWork int // open activities and Lambda functions
-	timers   int // open timers, wake-up included
-	changed  map[int64]bool
+	openWork int            // open activities and Lambda functions
+	timers   int            // open timers, wake-up included
+	changed  map[int64]bool // operations that the store does not have as they are
 	closed   bool
 }
 
@@ -80,7 +81,7 @@ func (f *fold) clone() *fold {
 		c.byEvent[event] = byOld[o]
 	}
 	c.messages, c.keyOrder, c.partial = slices.Clone(f.messages), slices.Clone(f.keyOrder), slices.Clone(f.partial)
-	c.keys, c.changed = maps.Clone(f.keys), map[int64]bool{}
+	c.keys, c.changed = maps.Clone(f.keys), maps.Clone(f.changed)
 	return &c
 }
 
@@ -166,6 +167,7 @@ func (f *fold) applyRun(e *types.HistoryEvent, at time.Time) bool {
 	case types.EventTypeWorkflowExecutionContinuedAsNew:
 		a := e.WorkflowExecutionContinuedAsNewEventAttributes
 		f.end(at, lambdabiz.StatusSucceeded, nil)
+		f.messages, f.next = nil, aws.ToString(a.NewExecutionRunId) // they moved on
 		var next startEnvelope
 		if open(aws.ToString(a.Input), &next) == nil {
 			f.info.ContinuedAs = next.RunID

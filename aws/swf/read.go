@@ -167,8 +167,18 @@ func (b *Backend) refreshed(ctx context.Context, id string, age time.Duration) (
 		}
 		return nil, fmt.Errorf("read the store: %w", err)
 	}
-	if snap.Status.Ended() || snap.Home == "" || time.Since(snap.SavedAt) < age {
+	if snap.Status.Ended() && snap.ContinuedAs == "" || time.Since(snap.SavedAt) < age {
 		return snap, nil
+	}
+	if snap.Home == "" { // nobody has claimed it yet
+		x, err := b.find(ctx, id, snap.RunID)
+		if errors.Is(err, lambdabiz.ErrNotFound) {
+			return snap, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		snap.Home = x.home
 	}
 	out, err := b.client.DescribeWorkflowExecution(ctx, &swf.DescribeWorkflowExecutionInput{
 		Domain: &b.config.Domain, Execution: &types.WorkflowExecution{WorkflowId: aws.String(encodeID(id)), RunId: &snap.Home},
@@ -181,11 +191,20 @@ func (b *Backend) refreshed(ctx context.Context, id string, age time.Duration) (
 	case out.ExecutionInfo.ExecutionStatus == types.ExecutionStatusOpen:
 		return snap, nil
 	}
-	f, err := b.readAll(ctx, id, snap.Home)
+	f, err := b.readLatest(ctx, id, snap.Home)
 	if err != nil {
 		return nil, err
 	}
 	return b.copyAll(ctx, f)
+}
+
+// readLatest folds the history of a run, or of the last one that continues it.
+func (b *Backend) readLatest(ctx context.Context, id, home string) (*fold, error) {
+	f, err := b.readAll(ctx, id, home)
+	for err == nil && f.next != "" {
+		f, err = b.readAll(ctx, id, f.next)
+	}
+	return f, err
 }
 
 // List returns a page of runs from the store, or from SWF's lists: those are filtered by one thing alone.
