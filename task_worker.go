@@ -13,13 +13,22 @@ import (
 // timeout, and returns nil. On other homes tasks run where their orchestrations run, and it returns
 // *UnsupportedError. [Engine.Run] includes it.
 func (e *Engine) RunTasks(ctx context.Context) error {
-	queue, ok := e.backend.(Queue)
-	if !ok {
+	if _, ok := e.backend.(Queue); !ok {
 		return &UnsupportedError{
 			Backend: e.desc.Name, Feature: FeatureQueue, Why: "tasks run in the process that runs their orchestration",
 		}
 	}
-	t := &taskWorker{e: e, queue: queue, free: make(chan struct{}, maxTasks)}
+	e.serveTasks(ctx, "")
+	return nil
+}
+
+// serveTasks performs the attempts of one queue until ctx ends, then drains.
+func (e *Engine) serveTasks(ctx context.Context, name string) {
+	queue, ok := e.backend.(Queue)
+	if !ok {
+		return
+	}
+	t := &taskWorker{e: e, queue: queue, name: name, free: make(chan struct{}, maxTasks)}
 	t.bodies, t.endBodies = context.WithCancelCause(context.WithoutCancel(ctx))
 	defer t.endBodies(nil)
 	var pollers sync.WaitGroup
@@ -29,7 +38,6 @@ func (e *Engine) RunTasks(ctx context.Context) error {
 	pollers.Wait()
 	<-ctx.Done()
 	t.drain()
-	return nil
 }
 
 // maxTasks is how many local attempts a process performs at the same time.
@@ -39,6 +47,7 @@ const maxTasks = 100
 type taskWorker struct {
 	e     *Engine
 	queue Queue
+	name  string        // of the queue; "" for the home's default
 	free  chan struct{} // holds one for each attempt that runs
 
 	bodies    context.Context //nolint:containedctx // ends when the drain timeout is over
@@ -54,7 +63,7 @@ func (t *taskWorker) loop(ctx context.Context, kind Kind) {
 		case <-ctx.Done():
 			return
 		}
-		claim, err := t.queue.NextTask(ctx, TaskRequest{Kind: kind, Names: t.e.registry.taskNames(kind), Wait: time.Minute})
+		claim, err := t.queue.NextTask(ctx, TaskRequest{Kind: kind, Names: t.e.registry.taskNames(kind), Queue: t.name, Wait: time.Minute})
 		if claim != nil {
 			failed = 0
 			t.running.Go(func() {
@@ -245,6 +254,9 @@ func (r *remote) failed(err error, cancelled bool) TaskOutcome {
 	}
 	if errors.Is(context.Cause(r.t.bodies), ErrStopped) && isCancellation(err) {
 		out.Tried = Tried{NotBegun: true} // the worker stopped: the attempt is not charged
+	}
+	if p, ok := errors.AsType[*panicError](err); ok {
+		r.t.e.log.Error("task panicked", "orchestration", r.claim.ID, "operation", r.claim.Operation.ID, "stack", p.stack)
 	}
 	out.Error = r.t.e.registry.record(err)
 	return out

@@ -32,6 +32,10 @@ type Config struct {
 	// Late is how much later than asked for a run may be due, by the home's own clock. It is never early.
 	Late time.Duration
 
+	// HomeTasks says that the home does what [HomeTask] does as tasks that are not local. Without it the tests
+	// of these are skipped.
+	HomeTasks bool
+
 	// Bubble runs every test in a bubble of testing/synctest, where SetTime may sleep.
 	Bubble bool
 }
@@ -69,6 +73,9 @@ func (config Config) try(t *testing.T, c check) string {
 	} else if c.reopens {
 		return config.skip(t, "Config.Reopen is nil")
 	}
+	if c.atHome && !config.HomeTasks {
+		return config.skip(t, "Config.HomeTasks is not set")
+	}
 	if config.SetTime != nil {
 		h.setTime = func(now time.Time) { config.SetTime(t, b, now) }
 	}
@@ -93,6 +100,7 @@ type check struct {
 	needs   []lambdabiz.Feature
 	where   rule // the homes whose rule it is; all if it has none
 	reopens bool
+	atHome  bool // the home does what HomeTask does
 }
 
 // inapplicable says why a check is not of the rules of a home, by its description alone.
@@ -113,7 +121,7 @@ func allChecks() []check {
 		describeChecks, startChecks, claimChecks, commitChecks, batchChecks, refuseChecks, raiseChecks,
 		keepChecks, childChecks, releaseChecks, blockChecks, controlChecks, pauseChecks, continueChecks,
 		workerChecks, crashChecks, handChecks, loadChecks, listChecks, purgeChecks, reopenChecks,
-		performChecks, concurrentChecks,
+		performChecks, attemptChecks, concurrentChecks,
 	)
 }
 

@@ -35,10 +35,10 @@ func conformance(store func() lambdabiz.Store) backendtest.Config {
 		return b
 	}
 	return backendtest.Config{
-		Bubble: true, Precision: 10 * time.Millisecond, Late: 2 * time.Second,
+		Bubble: true, HomeTasks: true, Precision: 10 * time.Millisecond, Late: 2 * time.Second,
 		Open: func(t *testing.T) lambdabiz.Backend {
 			t.Helper()
-			return open(t, newServer(t, fakeswf.Config{PollWait: time.Millisecond, Lambda: lambdas}), store())
+			return open(t, newServer(t, fakeswf.Config{PollWait: time.Millisecond, Lambda: backendtest.HomeTask}), store())
 		},
 		Reopen: func(t *testing.T, b lambdabiz.Backend) lambdabiz.Backend {
 			t.Helper()
@@ -51,7 +51,7 @@ func conformance(store func() lambdabiz.Store) backendtest.Config {
 		},
 		SetTime: func(t *testing.T, _ lambdabiz.Backend, now time.Time) {
 			t.Helper()
-			time.Sleep(time.Until(now))
+			<-time.After(time.Until(now))
 		},
 	}
 }

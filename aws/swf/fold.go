@@ -16,9 +16,9 @@ import (
 type fold struct {
 	info     lambdabiz.RunInfo
 	home     string // SWF's own run id
+	nextHome string // of the run that continues this one
 	list     string // the task list of its decisions
 	role     string // the Lambda role of the execution
-	next     string // SWF's run id of the run that continues this one
 	kept     *startEnvelope
 	owner    string      // who asked last for a run driven by hand
 	ops      []*foldedOp // in the order of their numbers
@@ -167,13 +167,13 @@ func (f *fold) applyRun(e *types.HistoryEvent, at time.Time) bool {
 	case types.EventTypeWorkflowExecutionContinuedAsNew:
 		a := e.WorkflowExecutionContinuedAsNewEventAttributes
 		f.end(at, lambdabiz.StatusSucceeded, nil)
-		f.messages, f.next = nil, aws.ToString(a.NewExecutionRunId) // they moved on
 		var next startEnvelope
 		if open(aws.ToString(a.Input), &next) == nil {
 			f.info.ContinuedAs = next.RunID
 		} else {
 			f.info.ContinuedAs = aws.ToString(a.NewExecutionRunId)
 		}
+		f.messages, f.nextHome = nil, aws.ToString(a.NewExecutionRunId) // the next run has them
 	default:
 		return false
 	}
@@ -339,6 +339,9 @@ func (f *fold) takeOrHold(j *journal) {
 func (f *fold) take(j *journal, fence int64) {
 	if !j.Skip {
 		f.applied, f.wakeDue = fence, false
+	}
+	if j.Again {
+		f.news = f.last
 	}
 	for i := range j.Ops {
 		rec := &j.Ops[i]

@@ -135,8 +135,12 @@ func (b *Backend) Load(ctx context.Context, id, runID string) (*lambdabiz.Record
 	}
 	if b.config.Store != nil {
 		snap, err := b.refreshed(ctx, id, time.Minute)
-		if err == nil && (runID == "" || snap.RunID == runID) {
+		live := err == nil && snap.Mode == lambdabiz.ModeHand && !snap.Status.Ended() && snap.Home != ""
+		if err == nil && !live && (runID == "" || snap.RunID == runID) {
 			return &snap.Record, nil
+		}
+		if live && (runID == "" || snap.RunID == runID) { // its caller expects to see what has just returned
+			return b.loadHome(ctx, id, snap.Home)
 		}
 		if err != nil && !errors.Is(err, lambdabiz.ErrNotFound) {
 			return nil, err
@@ -146,7 +150,12 @@ func (b *Backend) Load(ctx context.Context, id, runID string) (*lambdabiz.Record
 	if err != nil {
 		return nil, err
 	}
-	f, err := b.readAll(ctx, id, x.home)
+	return b.loadHome(ctx, id, x.home)
+}
+
+// loadHome reads a run from its history.
+func (b *Backend) loadHome(ctx context.Context, id, home string) (*lambdabiz.Record, error) {
+	f, err := b.readAll(ctx, id, home)
 	if err != nil {
 		if isUnknown(err) {
 			return nil, lambdabiz.ErrNotFound
@@ -191,20 +200,11 @@ func (b *Backend) refreshed(ctx context.Context, id string, age time.Duration) (
 	case out.ExecutionInfo.ExecutionStatus == types.ExecutionStatusOpen:
 		return snap, nil
 	}
-	f, err := b.readLatest(ctx, id, snap.Home)
+	f, err := b.readAll(ctx, id, snap.Home)
 	if err != nil {
 		return nil, err
 	}
 	return b.copyAll(ctx, f)
-}
-
-// readLatest folds the history of a run, or of the last one that continues it.
-func (b *Backend) readLatest(ctx context.Context, id, home string) (*fold, error) {
-	f, err := b.readAll(ctx, id, home)
-	for err == nil && f.next != "" {
-		f, err = b.readAll(ctx, id, f.next)
-	}
-	return f, err
 }
 
 // List returns a page of runs from the store, or from SWF's lists: those are filtered by one thing alone.
