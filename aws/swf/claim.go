@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/swf"
+	"github.com/aws/aws-sdk-go-v2/service/swf/types"
 
 	"github.com/lambdabiz/lambdabiz"
 )
@@ -17,8 +17,7 @@ import (
 // handle is the right to answer a decision task: lambdabiz.RunRef.Handle.
 type handle struct {
 	*task
-	until time.Time // when SWF takes the task back
-	owner string    // of a run driven by hand: the caller's last claim
+	owner string // of a run driven by hand: the caller's last claim
 
 	mu       sync.Mutex
 	answered bool
@@ -82,7 +81,7 @@ func (b *Backend) claimed(ctx context.Context, t *task) *lambdabiz.Claimed {
 	for i := range rec.Operations {
 		b.explainRaise(ctx, &rec.Operations[i])
 	}
-	h := &handle{task: t, until: time.Now().Add(b.config.DecisionTimeout)}
+	h := &handle{task: t}
 	b.remember(f)
 	if f.last > warnEvents {
 		b.log.Warn("the history is long: continue as new before it ends the run",
@@ -180,8 +179,10 @@ func (b *Backend) claimNext(ctx context.Context, r lambdabiz.ClaimRequest) (lamb
 	}
 	t, err := b.list(h.list).next(ctx)
 	switch {
-	case err != nil || t == nil:
+	case err != nil:
 		return lambdabiz.Claims{}, err
+	case t == nil:
+		return lambdabiz.Claims{}, b.checkOpen(ctx, h)
 	case t.fold.info.ID != r.Hand || t.fold.owner != h.owner || t.fold.info.RunID != r.Follows.RunID:
 		return lambdabiz.Claims{}, errors.Join(lambdabiz.ErrFenced, b.giveBack(ctx, t))
 	case t.fold.news <= t.fold.applied:
@@ -189,6 +190,22 @@ func (b *Backend) claimNext(ctx context.Context, r lambdabiz.ClaimRequest) (lamb
 	default:
 		return b.handed(ctx, t, h.owner), nil
 	}
+}
+
+// checkOpen returns ErrFenced when a run has ended: SWF gives no decision task of it any more.
+func (b *Backend) checkOpen(ctx context.Context, h *handle) error {
+	out, err := b.client.DescribeWorkflowExecution(ctx, &swf.DescribeWorkflowExecutionInput{
+		Domain: &b.config.Domain, Execution: h.exec,
+	})
+	switch {
+	case isUnknown(err):
+		return lambdabiz.ErrFenced
+	case err != nil:
+		return fmt.Errorf("check orchestration %s: %w", h.fold.info.ID, err)
+	case out.ExecutionInfo.ExecutionStatus != types.ExecutionStatusOpen:
+		return lambdabiz.ErrFenced
+	}
+	return nil
 }
 
 // first looks at a run that this process sees for the first time, where there is a store: a start that was
