@@ -197,6 +197,10 @@ const (
 	FeatureLongStep      Feature = "long steps"
 	FeatureQueue         Feature = "queues"
 	FeaturePurge         Feature = "purging"
+
+	// FeatureValue is refused wherever a home performs the operation: a value of [WithValue] stays in the
+	// process that calls, and whoever performs the operation may be another one.
+	FeatureValue Feature = "values in the context of tasks that another process may perform"
 )
 
 // WorkerInfo describes a worker that joins.

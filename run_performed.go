@@ -13,6 +13,12 @@ func (r *run) performed(c *call, o *op, opts *callOptions, local bool) error {
 			return r.refuseLocked(c, o, err)
 		}
 	}
+	if o.Number == 0 && len(opts.values) > 0 {
+		return r.refuseLocked(c, o, &UnsupportedError{
+			Backend: r.e.desc.Name, Feature: FeatureValue,
+			Why: "they are not recorded, and the process that performs the operation is not given them",
+		})
+	}
 	for !o.Status.Ended() {
 		switch {
 		case o.tried:
