@@ -51,6 +51,17 @@ func TestActivityTimeouts(t *testing.T) {
 	}
 }
 
+func TestStartedActivityWaitsNoMore(t *testing.T) {
+	t.Parallel()
+	w := setup(t, fakeswf.Config{})
+	w.start("r")
+	w.decide(activity("a", func(a *types.ScheduleActivityTaskDecisionAttributes) { a.ScheduleToStartTimeout = aws.String("10") }))
+	task := w.work()
+	w.pass(time.Minute)
+	w.noDecision()
+	ok(t)(w.client.RespondActivityTaskCompleted(w.ctx(), &swf.RespondActivityTaskCompletedInput{TaskToken: task.TaskToken}))
+}
+
 func TestHeartbeatPutsTheTimeoutOff(t *testing.T) {
 	t.Parallel()
 	w := setup(t, fakeswf.Config{})

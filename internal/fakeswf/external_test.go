@@ -153,6 +153,7 @@ func TestChildPolicy(t *testing.T) {
 				w.signal("r", "s", nil)
 				end(w)
 				if name == "complete" { // only termination and time-out treat the children
+					w.pass(2 * time.Minute) // past the deadline of the closed run
 					w.wantKinds("kid", kid, "WorkflowExecutionStarted")
 					return
 				}

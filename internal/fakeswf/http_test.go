@@ -133,6 +133,27 @@ func TestLambdaInABubble(t *testing.T) {
 	})
 }
 
+// deafClock rings although it was stopped, as the timers of package time may when they are already on their way.
+type deafClock struct{ *fakeswf.ManualClock }
+
+func (c deafClock) AfterFunc(d time.Duration, f func()) func() bool {
+	c.ManualClock.AfterFunc(d, f)
+	return func() bool { return false }
+}
+
+func TestAlarmsThatCannotBeStopped(t *testing.T) {
+	t.Parallel()
+	clock := fakeswf.NewManualClock(epoch)
+	srv := fakeswf.New(fakeswf.Config{Clock: deafClock{clock}, PollWait: time.Millisecond})
+	defer srv.Close()
+	w := newWorld(t, newClient("http://fake.invalid", &http.Client{Transport: srv.Transport()}), "D")
+	id := w.start("r")
+	w.decide(timer("t", "10"), cancelTimer("t"))
+	clock.Advance(time.Minute)
+	w.wantKinds("r", id, "WorkflowExecutionStarted", "TimerStarted", "TimerCanceled")
+	w.noDecision()
+}
+
 func TestManualClock(t *testing.T) {
 	t.Parallel()
 	clock := fakeswf.NewManualClock(epoch)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -113,7 +114,12 @@ func failure(err error) object {
 		}
 		known = &LambdaError{Reason: "UnhandledError", Details: string(details)}
 	}
-	return object{"reason": known.Reason[:min(len(known.Reason), 256)], "details": known.Details[:min(len(known.Details), 32768)]}
+	return object{"reason": cut(known.Reason, 256), "details": cut(known.Details, 32768)}
+}
+
+// cut shortens a text to a number of bytes, not within a character.
+func cut(text string, length int) string {
+	return strings.ToValidUTF8(text[:min(len(text), length)], "")
 }
 
 func (s *Server) endLambda(ex *execution, in object, l *lambdaTask, kind string, attributes object) {

@@ -78,6 +78,15 @@ func TestDecisionTokens(t *testing.T) {
 	w.respond(fresh)
 }
 
+func TestClosedRunLeavesNoDecisionTask(t *testing.T) {
+	t.Parallel()
+	w := setup(t, fakeswf.Config{})
+	w.start("r")
+	ok(t)(nil, w.terminate("r"))
+	w.noDecision()
+	wantEqual(t, "token", aws.ToString(w.tryPoll().TaskToken), "")
+}
+
 func TestPreviousStartedIsOfACompletedTask(t *testing.T) {
 	t.Parallel()
 	w := setup(t, fakeswf.Config{})
@@ -88,6 +97,7 @@ func TestPreviousStartedIsOfACompletedTask(t *testing.T) {
 	w.pass(time.Minute)
 	third := w.poll(func(in *swf.PollForDecisionTaskInput) { in.StartAtPreviousStartedEvent = true })
 	wantEqual(t, "previous", third.PreviousStartedEventId, first.StartedEventId)
+	wantEqual(t, "first event, of the same millisecond", third.Events[0].EventId, 1)
 	last(t, third.Events, types.EventTypeDecisionTaskTimedOut)
 	last(t, third.Events, types.EventTypeWorkflowExecutionSignaled)
 }
@@ -246,4 +256,56 @@ func TestRunMayLastAYear(t *testing.T) {
 	wantEqual(t, "status", w.describe("r", id).ExecutionInfo.ExecutionStatus, types.ExecutionStatusOpen)
 	w.pass(time.Second)
 	wantEqual(t, "status", w.describe("r", id).ExecutionInfo.CloseStatus, types.CloseStatusTimedOut)
+}
+
+func TestDecisionWithoutTimeout(t *testing.T) {
+	t.Parallel()
+	w := setup(t, fakeswf.Config{})
+	w.start("r", func(in *swf.StartWorkflowExecutionInput) { in.TaskStartToCloseTimeout = aws.String("NONE") })
+	task := w.poll()
+	w.pass(59 * time.Minute)
+	w.respond(task, complete("done"))
+}
+
+func TestOpenExecutionsLimit(t *testing.T) {
+	t.Parallel()
+	w := setup(t, fakeswf.Config{Limits: fakeswf.Limits{OpenExecutions: 1}})
+	id := w.start("r")
+	_, err := w.client.StartWorkflowExecution(w.ctx(), &swf.StartWorkflowExecutionInput{
+		Domain: &w.domain, WorkflowId: aws.String("s"), WorkflowType: &types.WorkflowType{Name: aws.String("W"), Version: aws.String("1")},
+	})
+	wantFault(t, err, "LimitExceededFault")
+	w.decide(childRun("s"))
+	failed := last(t, w.history("r", id), types.EventTypeStartChildWorkflowExecutionFailed)
+	wantEqual(t, "cause", failed.StartChildWorkflowExecutionFailedEventAttributes.Cause,
+		types.StartChildWorkflowExecutionFailedCauseOpenWorkflowsLimitExceeded)
+}
+
+// TestContinueAsNewIntoAChangedType: the type's own state is checked again.
+func TestContinueAsNewIntoAChangedType(t *testing.T) {
+	t.Parallel()
+	w := setup(t, fakeswf.Config{})
+	bare := &types.WorkflowType{Name: aws.String("W"), Version: aws.String("bare")}
+	ok(t)(w.client.RegisterWorkflowType(w.ctx(), &swf.RegisterWorkflowTypeInput{
+		Domain: &w.domain, Name: bare.Name, Version: bare.Version,
+	}))
+	again := types.Decision{
+		DecisionType: types.DecisionTypeContinueAsNewWorkflowExecution,
+		ContinueAsNewWorkflowExecutionDecisionAttributes: &types.ContinueAsNewWorkflowExecutionDecisionAttributes{
+			WorkflowTypeVersion: bare.Version,
+		},
+	}
+	id := w.start("r")
+	w.decide(again)
+	ok(t)(w.client.DeprecateWorkflowType(w.ctx(), &swf.DeprecateWorkflowTypeInput{Domain: &w.domain, WorkflowType: bare}))
+	w.decide(again)
+	var causes []types.ContinueAsNewWorkflowExecutionFailedCause
+	for _, e := range w.history("r", id) {
+		if a := e.ContinueAsNewWorkflowExecutionFailedEventAttributes; a != nil {
+			causes = append(causes, a.Cause)
+		}
+	}
+	wantList(t, causes,
+		types.ContinueAsNewWorkflowExecutionFailedCauseDefaultExecutionStartToCloseTimeoutUndefined,
+		types.ContinueAsNewWorkflowExecutionFailedCauseWorkflowTypeDeprecated)
 }

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// Server is a whole SWF in memory. It implements [http.Handler] and is safe for concurrent use.
+// Server is a whole SWF in memory. It implements [http.Handler] and is safe for concurrent use. Close it before a
+// [net/http/httptest.Server] around it, which waits for the polls.
 type Server struct {
 	cfg    Config
 	clock  Clock
