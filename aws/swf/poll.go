@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -159,8 +161,8 @@ func identity() *string {
 	return aws.String(cut("lambdabiz "+host+" "+strconv.Itoa(os.Getpid()), 250))
 }
 
-// Quiesce waits until the polls in flight have ended, or ctx has, and gives back the decision tasks that they
-// brought and nobody took. A Lambda function calls it before it returns: what comes to a frozen process
+// Quiesce waits until the polls in flight have ended, or ctx has, and gives back the decision tasks and the
+// activities that they brought and nobody took. A Lambda function calls it before it returns: what comes to a frozen process
 // would wait for its time-out.
 func (b *Backend) Quiesce(ctx context.Context) {
 	ended := make(chan struct{})
@@ -177,7 +179,11 @@ func (b *Backend) Quiesce(ctx context.Context) {
 	for _, l := range b.lists {
 		lists = append(lists, l)
 	}
+	works := slices.Collect(maps.Values(b.activity))
 	b.mu.Unlock()
+	for _, l := range works {
+		l.giveBack(ctx)
+	}
 	for _, l := range lists {
 		l.mu.Lock()
 		ready := l.ready

@@ -3,6 +3,7 @@ package swf
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -109,6 +110,24 @@ func (l *taskList) poll() {
 		l.ready = append(l.ready, t)
 	}
 	l.askers = nil
+}
+
+// giveBack ends what was taken and never begun, so that another worker gets it soon.
+func (l *taskList) giveBack(ctx context.Context) {
+	l.mu.Lock()
+	ready := l.ready
+	l.ready = nil
+	l.mu.Unlock()
+	for _, t := range ready {
+		err := l.b.EndTask(ctx, t, lambdabiz.TaskOutcome{
+			Status: lambdabiz.StatusFailed, Error: lambdabiz.FailureOf(lambdabiz.ErrStopped),
+			Tried: lambdabiz.Tried{NotBegun: true},
+		})
+		if err != nil && !errors.Is(err, lambdabiz.ErrFenced) && !errors.Is(err, context.Canceled) {
+			l.b.log.Warn("a task was not given back, it comes again after its time-out",
+				"orchestration", t.ID, "operation", t.Operation.ID, "error", err)
+		}
+	}
 }
 
 func (b *Backend) pollActivity(ctx context.Context, name string) (*lambdabiz.TaskClaim, error) {
