@@ -30,8 +30,9 @@
 // as redacted, and their values live in the memory of the process that makes the call. A resumed run
 // gives them again by running the same code. Better are references, [Secret], which any process can
 // resolve. Where other processes make the calls, see [Worker], references are the only way: a literal
-// credential is refused with *[lambdabiz.UnsupportedError], and nothing is recorded. Bodies in JSON, those of requests and of successful responses,
-// and the path of a URL are recorded as they are.
+// credential is refused with *[lambdabiz.UnsupportedError], and nothing is recorded.
+// Bodies in JSON, those of requests and of successful responses, and the path of a URL are recorded as
+// they are.
 //
 // # Where calls may go
 //

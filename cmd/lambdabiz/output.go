@@ -164,3 +164,12 @@ func isTerminal(w io.Writer) bool {
 	stat, err := f.Stat()
 	return err == nil && stat.Mode()&os.ModeCharDevice != 0
 }
+
+// printLine prints one JSON value in a line.
+func printLine(w io.Writer, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("print: %w", err)
+	}
+	return write(w, string(text)+"\n")
+}

@@ -81,7 +81,12 @@ func (c *cli) callWith(input string, args ...string) result {
 // command is the program as a process, without what the environment of the tests says.
 func command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, binary, args...)
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, backendEnv+"=") })
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "LAMBDABIZ_") || strings.HasPrefix(v, "AWS_")
+	})
+	cmd.Env = append(cmd.Env, "AWS_REGION=eu-west-1", "AWS_ACCESS_KEY_ID=key", "AWS_SECRET_ACCESS_KEY="+secretKey,
+		"AWS_SESSION_TOKEN="+sessionToken, "AWS_CONFIG_FILE="+os.DevNull, "AWS_SHARED_CREDENTIALS_FILE="+os.DevNull,
+		"AWS_EC2_METADATA_DISABLED=true")
 	// A program with the race detector sleeps for a second before it exits, unless told.
 	cmd.Env = append(cmd.Env, "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	return cmd
