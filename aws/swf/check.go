@@ -26,14 +26,12 @@ var roleARN = regexp.MustCompile(`^arn:aws[a-z-]*:iam::\d{12}:role/.+$`)
 // SWF does it.
 func CheckConfig(ctx context.Context, c Config) []Check {
 	region := Check{Name: "region", Detail: c.AWS.Region}
-	if endpoint := c.Endpoint; endpoint != "" || c.AWS.BaseEndpoint != nil {
-		if endpoint == "" {
-			endpoint = *c.AWS.BaseEndpoint
-		}
-		region.Detail += " at " + endpoint
-	}
 	if region.Err = c.fill(); region.Err != nil {
 		return []Check{region}
+	}
+	client := swf.NewFromConfig(c.AWS, c.options)
+	if endpoint := client.Options().BaseEndpoint; endpoint != nil { // it may come from the environment
+		region.Detail += " at " + *endpoint
 	}
 	checks := []Check{region}
 	who := Check{Name: "credentials"}
@@ -46,13 +44,12 @@ func CheckConfig(ctx context.Context, c Config) []Check {
 	if keys.CanExpire {
 		who.Detail += ", until " + keys.Expires.UTC().Format("2006-01-02 15:04:05 UTC")
 	}
-	return append(checks, who, checkDomain(ctx, &c), checkRole(c.LambdaRole))
+	return append(checks, who, checkDomain(ctx, client, c.Domain), checkRole(c.LambdaRole))
 }
 
-func checkDomain(ctx context.Context, c *Config) Check {
-	check := Check{Name: "domain", Detail: c.Domain}
-	client := swf.NewFromConfig(c.AWS, c.options)
-	out, err := client.DescribeDomain(ctx, &swf.DescribeDomainInput{Name: &c.Domain})
+func checkDomain(ctx context.Context, client *swf.Client, domain string) Check {
+	check := Check{Name: "domain", Detail: domain}
+	out, err := client.DescribeDomain(ctx, &swf.DescribeDomainInput{Name: &domain})
 	switch {
 	case isUnknown(err):
 		check.Err = errors.New("it does not exist in this region and account; the first worker or start registers it")

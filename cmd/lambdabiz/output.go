@@ -138,6 +138,7 @@ func clock(t time.Time) string {
 
 // short rounds a duration to what a person wants to know.
 func short(d time.Duration) string {
+	d = max(d, 0) // the clocks of two machines may have told begin and end
 	switch {
 	case d >= time.Hour:
 		return d.Round(time.Minute).String()
