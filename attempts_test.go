@@ -41,7 +41,7 @@ func TestTimeoutLimitsOneAttempt(t *testing.T) {
 		if o := operation(t, b.state(e, "x"), "s"); o.Attempts != 2 || o.Status != lambdabiz.StatusSucceeded {
 			t.Errorf("the step is %+v", o)
 		}
-	})
+	}, notOnSWF("a step may take 50 s there"))
 }
 
 func TestLateResultOfATimedOutAttemptIsDropped(t *testing.T) {
@@ -69,7 +69,7 @@ func TestLateResultOfATimedOutAttemptIsDropped(t *testing.T) {
 		if o := operation(t, b.state(e, "x"), "s"); string(o.Result) != "2" || o.Attempts != 2 {
 			t.Errorf("recorded is %s in attempt %d", o.Result, o.Attempts)
 		}
-	})
+	}, notOnSWF("a step may take 50 s there"))
 }
 
 func TestTaskThatHangsIsLeftBehindByItsTimeout(t *testing.T) {
@@ -206,7 +206,7 @@ func TestRunAgainAfterACrashUsesUpNoAttempt(t *testing.T) {
 		if o := operation(t, b.state(e, "x"), "s"); o.Attempts != 1 {
 			t.Errorf("recorded are %d attempts", o.Attempts)
 		}
-	})
+	}, notOnSWF("a step may take 50 s there"))
 }
 
 func TestResultThatCannotBeEncodedFailsWithoutRetry(t *testing.T) {
@@ -356,7 +356,7 @@ func TestBackoffGrowsToItsMostWithJitter(t *testing.T) {
 		if len(chance) < 50 {
 			t.Errorf("of 240 waits only %d are different", len(chance))
 		}
-	})
+	}, notOnSWF("its timers go by whole seconds"))
 }
 
 func TestHeartbeatTimeoutEndsASilentAttemptAndDetailsReachTheNext(t *testing.T) {
@@ -387,7 +387,7 @@ func TestHeartbeatTimeoutEndsASilentAttemptAndDetailsReachTheNext(t *testing.T) 
 		if got := result(b, start(b, e, d, "x", 0)); got != 7 || seen.String() != "1 at 0 with , 2 at 76 with 5" {
 			t.Errorf("result is %d, attempts: %v", got, &seen)
 		}
-	})
+	}, notOnSWF("a step may take 50 s there"))
 }
 
 func TestHeartbeatDetailsReachTheAttemptAfterACrash(t *testing.T) {

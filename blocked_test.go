@@ -94,13 +94,13 @@ func TestBlockedByAnOperationInsideAStep(t *testing.T) {
 }
 
 // changed runs one version of the code, then another one, which is blocked.
-func changed(b *bench, before, after *lambdabiz.Definition[int, int], reason, op string) {
+func changed(b *bench, before, after *lambdabiz.Definition[int, int], reason, op string, tasks ...lambdabiz.Registrable) {
 	b.t.Helper()
-	e, stop := b.worker(before)
+	e, stop := b.worker(before, lambdabiz.Registrables(tasks))
 	start(b, e, before, "m", 0)
 	synctest.Wait()
 	stop()
-	e, stop = b.workerWith(lambdabiz.Config{Version: "2"}, after)
+	e, stop = b.workerWith(lambdabiz.Config{Version: "2"}, after, lambdabiz.Registrables(tasks))
 	raise(b, e, "m", "go", true)
 	synctest.Wait()
 	s := b.state(e, "m")
@@ -108,7 +108,7 @@ func changed(b *bench, before, after *lambdabiz.Definition[int, int], reason, op
 		b.t.Fatalf("blocked is %+v, waiting for %+v", s.Blocked, s.WaitingFor)
 	}
 	stop()
-	e, _ = b.workerWith(lambdabiz.Config{Version: "3"}, before)
+	e, _ = b.workerWith(lambdabiz.Config{Version: "3"}, before, lambdabiz.Registrables(tasks))
 	if got := result(b, lambdabiz.Get(e, before, "m")); got != 1 {
 		b.t.Errorf("after the code was put back the result is %d", got)
 	}
@@ -140,7 +140,7 @@ func TestBlockedByARecordedIdOfAnotherTask(t *testing.T) {
 				return err
 			}
 		}
-		changed(b, withFirst(call(sum)), withFirst(call(div)), `recorded as TASK "Sum"`, "x")
+		changed(b, withFirst(call(sum)), withFirst(call(div)), `recorded as TASK "Sum"`, "x", sum, div)
 	})
 }
 
@@ -181,7 +181,7 @@ func TestBlockedByAnUnknownTask(t *testing.T) {
 		if got := result(b, lambdabiz.Get(e, d, "m")); got != 7 {
 			t.Errorf("result is %d", got)
 		}
-	})
+	}, notOnSWF("a name that is not registered is a Lambda function there"))
 }
 
 func TestBlockedByAPanicInOrchestrationCode(t *testing.T) {
@@ -310,7 +310,7 @@ func TestRunOfAnUnknownDefinitionWaitsForAWorkerThatKnowsIt(t *testing.T) {
 		if got := result(b, run); got != 1 {
 			t.Errorf("result is %d", got)
 		}
-	})
+	}, notOnSWF("all workers share one task list, and one that does not know the definition says so"))
 }
 
 func TestFinishedOperationWithAnotherInputKeepsItsResultAndWarnsOrBlocks(t *testing.T) {
@@ -326,18 +326,18 @@ func TestFinishedOperationWithAnotherInputKeepsItsResultAndWarnsOrBlocks(t *test
 				return n, err
 			}, opts...)
 		}
-		e, stop := b.worker(version(1))
+		e, stop := b.worker(version(1), double)
 		start(b, e, version(1), "lax", 0)
 		start(b, e, version(1), "strict", 0)
 		synctest.Wait()
 		stop()
-		e, stop = b.worker(version(5))
+		e, stop = b.worker(version(5), double)
 		raise(b, e, "lax", "go", true)
 		if got := result(b, lambdabiz.Get(e, version(5), "lax")); got != 2 || !b.logs.has("input differs") {
 			t.Errorf("result is %d", got)
 		}
 		stop()
-		e, _ = b.worker(version(5, lambdabiz.StrictInputs()))
+		e, _ = b.worker(version(5, lambdabiz.StrictInputs()), double)
 		raise(b, e, "strict", "go", true)
 		synctest.Wait()
 		if s := b.state(e, "strict"); s.Blocked == nil || s.Blocked.Operation != "x" {
@@ -361,11 +361,11 @@ func TestStartedOperationRunsAgainWithItsRecordedInput(t *testing.T) {
 				return lambdabiz.Call(o, "x", task, in, lambdabiz.Retry(lambdabiz.Backoff{Attempts: 2, Initial: time.Hour}))
 			})
 		}
-		e, stop := b.worker(version(1))
+		e, stop := b.worker(version(1), task)
 		start(b, e, version(1), "m", 0)
 		synctest.Wait()
 		stop()
-		e, _ = b.worker(version(5))
+		e, _ = b.worker(version(5), task)
 		if got := result(b, lambdabiz.Get(e, version(5), "m")); got != 1 {
 			t.Errorf("it ran with the input %d", got)
 		}

@@ -271,7 +271,7 @@ func TestChildOfAnUnknownDefinitionWaitsForAWorkerThatKnowsIt(t *testing.T) {
 		if got := result(b, run); got != 7 {
 			t.Errorf("result is %d", got)
 		}
-	})
+	}, notOnSWF("all workers share one task list, and one that does not know the definition says so"))
 }
 
 func TestDeadlineAndTagsOfAChild(t *testing.T) {

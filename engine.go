@@ -252,6 +252,13 @@ func (r *registry) task(t *taskSpec) *taskSpec {
 	return t
 }
 
+func (r *registry) hasTask(kind Kind, name string) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	_, ok := r.tasks[taskID{kind, name}]
+	return ok
+}
+
 // taskNames are the names of registered tasks of a kind.
 func (r *registry) taskNames(kind Kind) []string {
 	r.mu.RLock()

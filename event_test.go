@@ -196,7 +196,7 @@ func TestRaiseToAFinishedOrchestrationIsClosedButAKnownKeyIsAcknowledged(t *test
 		if err := e.RaiseEvent(b.ctx, "c", "E", "x", lambdabiz.Key("k")); !errors.Is(err, lambdabiz.ErrNotFound) {
 			t.Errorf("after the purge a known key gave %v", err)
 		}
-	})
+	}, notOnSWF("histories stay there for their retention"))
 }
 
 func TestEventBeforeTheStartIsKeptWhenAskedFor(t *testing.T) {

@@ -210,7 +210,7 @@ func TestG6FrozenWorkerThatWasReplacedRecordsNothing(t *testing.T) {
 		if now := records(b, "x"); now != before || !strings.Contains(now, `"result":2`) {
 			t.Errorf("the frozen worker has changed %s to %s", before, now)
 		}
-	})
+	}, notOnSWF("a step may take 50 s there"))
 }
 
 // What the disk itself does after an fsync is not tested here: that it is asked for is the backend's test.

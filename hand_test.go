@@ -351,7 +351,7 @@ func TestByHandAMistakeIsABlockedErrorWithItsLine(t *testing.T) {
 				t.Errorf("%s: mended it gave %v", reason, err)
 			}
 		}
-	})
+	}, notOnSWF("a name that is not registered is a Lambda function there"))
 }
 
 func TestByHandFailEndsTheRun(t *testing.T) {
@@ -387,7 +387,7 @@ func TestByHandBranchesRacesAndMaps(t *testing.T) {
 		var calls atomic.Int64
 		task := double(&calls)
 		drive := func(ctx context.Context) (int, error) {
-			o := byHand(b, ctx, b.engine(lambdabiz.Config{}), "x")
+			o := byHand(b, ctx, b.engine(lambdabiz.Config{}, task), "x")
 			doubled, err := lambdabiz.Map(o, "m", []int{1, 2, 3}, func(n int) string { return fmt.Sprint(n) },
 				func(o lambdabiz.Context, n int) (int, error) { return lambdabiz.Call(o, "double", task, n) })
 			if err != nil {

@@ -56,7 +56,7 @@ func TestPauseWhileAStepRunsRecordsItAndThenNothingHappens(t *testing.T) {
 		if err := e.Pause(b.ctx, "x", ""); !errors.Is(err, lambdabiz.ErrClosed) {
 			t.Errorf("a pause after the end gave %v", err)
 		}
-	})
+	}, notOnSWF("a run learns of a pause at its next decision, and SWF's timers go on"))
 }
 
 func TestTimersOfAPausedRunAreLate(t *testing.T) {
@@ -79,7 +79,7 @@ func TestTimersOfAPausedRunAreLate(t *testing.T) {
 		if took := b.state(e, "x").EndedAt.Sub(began); took < 40*time.Second || took > 45*time.Second {
 			t.Errorf("it ended after %v", took)
 		}
-	})
+	}, notOnSWF("a run learns of a pause at its next decision, and SWF's timers go on"))
 }
 
 func TestPauseBeforeTheFirstClaim(t *testing.T) {
@@ -245,7 +245,7 @@ func TestPagesDoNotShiftWhileRunsStart(t *testing.T) {
 		if got := fmt.Sprint(ids); got != "[x0 x1 x2 x3 x4 x5 x6 x7 x8 x9]" {
 			t.Errorf("the pages have %s", got)
 		}
-	})
+	}, notOnSWF("runs that start in one microsecond have no order in a store"))
 }
 
 func TestPurge(t *testing.T) {
@@ -280,5 +280,5 @@ func TestPurge(t *testing.T) {
 			t.Errorf("after the purge State gave %v", err)
 		}
 		bring(b, e, "new", "SUCCEEDED") // the id is free
-	})
+	}, notOnSWF("histories stay there for their retention"))
 }

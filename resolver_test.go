@@ -75,7 +75,7 @@ func TestResolversPerformNamesThatAreNotRegistered(t *testing.T) {
 		if want := "map[far-sum:1 further:1]"; fmt.Sprint(calls) != want {
 			t.Errorf("performed %v, want %s", calls, want)
 		}
-	})
+	}, notOnSWF("a name that is not registered is a Lambda function there"))
 }
 
 func TestResolversResultMustBeReadable(t *testing.T) {
@@ -96,7 +96,7 @@ func TestResolversResultMustBeReadable(t *testing.T) {
 		if !errors.Is(err, lambdabiz.ErrInvalidPayload) || !errors.As(err, &task) || task.Task != "a" || calls != 1 {
 			t.Errorf("error %v after %d calls", err, calls)
 		}
-	})
+	}, notOnSWF("a name that is not registered is a Lambda function there"))
 }
 
 func TestResolverUnknownNameBlocks(t *testing.T) {
@@ -111,7 +111,7 @@ func TestResolverUnknownNameBlocks(t *testing.T) {
 		if s.Blocked == nil || !strings.Contains(s.Blocked.Reason, `no TASK with the name "near" is registered`) {
 			t.Errorf("state %+v", s)
 		}
-	})
+	}, notOnSWF("a name that is not registered is a Lambda function there"))
 }
 
 // performing is a home that performs tasks itself, as Amazon SWF does.

@@ -46,6 +46,7 @@ type run struct {
 	renew   bool        // the claim is too short for what comes: the next commit shall end it
 	unwatch func() bool // ends the watch on the context given to Create
 	polling bool        // a run driven by hand will look for messages
+	serving bool        // a run driven by hand performs its own local attempts
 	started bool        // its code runs in this process
 	ended   bool        // driven by hand, and the run was over when it was claimed
 	phase   phase
@@ -140,7 +141,7 @@ func newRun(ctx context.Context, e *Engine, c *Claimed) *run {
 // takeTried keeps an operation open whose attempt the backend has performed without success, until it is
 // decided what follows.
 func (o *op) takeTried() {
-	if o.tried = o.Tried != nil; o.tried {
+	if o.tried = o.Tried != nil && (o.Kind == KindTask || o.Kind == KindService); o.tried {
 		o.failed, o.Status, o.EndedAt = o.Status, StatusStarted, time.Time{}
 	}
 }
@@ -149,6 +150,10 @@ func (o *op) takeTried() {
 func (r *run) load(rec Operation) {
 	o := &op{Operation: rec, loaded: true}
 	o.takeTried()
+	if o.Tried != nil && !o.tried { // final, and not in the record yet
+		o.Tried = nil
+		r.touchLocked(o)
+	}
 	r.ops[rec.ID] = o
 	r.number = max(r.number, rec.Number)
 	switch {

@@ -253,6 +253,10 @@ func (r *run) mergeLocked(operations []Operation) {
 		}
 		o.Operation = *rec
 		if o.takeTried(); !o.tried {
+			if o.Tried != nil { // final, and not in the record yet
+				o.Tried = nil
+				r.touchLocked(o)
+			}
 			r.hookEnded(o)
 		}
 		r.wakeLocked(o.waiter)

@@ -19,6 +19,14 @@ func (r *run) performed(c *call, o *op, opts *callOptions, local bool) error {
 			Why: "they are not recorded, and the process that performs the operation is not given them",
 		})
 	}
+	if local && c.kind == KindTask && !o.Status.Ended() && !r.e.registry.hasTask(c.kind, c.name) {
+		r.blockLocked(Blocked{Operation: o.ID, Source: o.site.String(), Reason: fmt.Sprintf(
+			"task %q is not registered: the workers of this home find tasks by name", c.name)})
+		if o.Number == 0 {
+			delete(r.ops, o.ID)
+		}
+		return r.leaveLocked(c.scope())
+	}
 	for !o.Status.Ended() {
 		switch {
 		case o.tried:
@@ -62,6 +70,10 @@ func (r *run) askLocked(o *op, opts *callOptions, local bool) {
 		}
 	}
 	r.pending.attempts = append(r.pending.attempts, a)
+	if r.hand && local && !r.serving { // no worker serves the queue of a run that is driven by hand
+		r.serving = true
+		go r.e.serveTasks(r.base, []string{r.info.Queue})
+	}
 }
 
 // awaitAttempt blocks until the attempt or the operation has ended. It is like await else.

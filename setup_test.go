@@ -4,14 +4,21 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/aws/swf"
+	"github.com/lambdabiz/lambdabiz/internal/fakeswf"
 	"github.com/lambdabiz/lambdabiz/memory"
 	"github.com/lambdabiz/lambdabiz/sqlite"
 )
@@ -35,6 +42,36 @@ var homes = []home{
 		}
 		return b
 	}},
+	{"swf", openSWF},
+}
+
+// openSWF is Amazon SWF's stand-in, with a store in memory.
+func openSWF(t *testing.T) lambdabiz.Backend {
+	t.Helper()
+	server := fakeswf.New(fakeswf.Config{})
+	b, err := swf.Open(t.Context(), swf.Config{
+		AWS: aws.Config{
+			Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""),
+			HTTPClient: &http.Client{Transport: server.Transport()},
+		},
+		Store: memory.NewStore(), Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &closing{b, server.Close}
+}
+
+// closing is a backend on a server that ends with it.
+type closing struct {
+	*swf.Backend
+	end func()
+}
+
+func (c *closing) Close() error {
+	err := c.Backend.Close()
+	c.end()
+	return err
 }
 
 func openMemory(c memory.Config) func(t *testing.T) lambdabiz.Backend {
@@ -48,6 +85,11 @@ func openMemory(c memory.Config) func(t *testing.T) lambdabiz.Backend {
 	}
 }
 
+// exception is a home where a test makes no sense, and why.
+type exception struct{ home, why string }
+
+func notOnSWF(why string) exception { return exception{"swf", why} }
+
 // bench is one store with the engines of a test on it. Everything happens in virtual time.
 type bench struct {
 	t       *testing.T
@@ -58,10 +100,13 @@ type bench struct {
 }
 
 // everywhere runs a test on every home, each in a bubble of virtual time.
-func everywhere(t *testing.T, f func(t *testing.T, b *bench)) {
+func everywhere(t *testing.T, f func(t *testing.T, b *bench), but ...exception) {
 	t.Helper()
 	t.Parallel()
 	for _, h := range homes {
+		if slices.ContainsFunc(but, func(x exception) bool { return x.home == h.name }) {
+			continue
+		}
 		t.Run(h.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {

@@ -18,12 +18,16 @@ type Store interface {
 	// Put writes operations first, the run last. What is stored with the same or a newer version
 	// stays, each item for itself, and that is no error. Snapshot.Operations are those that have
 	// changed; the others stay. It returns ErrTooLarge, with nothing written, for a value that the
-	// store cannot hold; the error names the operation.
+	// store cannot hold; the error names the operation. After any other error some of it may be written;
+	// the same Put again completes it.
 	Put(ctx context.Context, s *Snapshot) error
 
 	// Reserve writes the run of a start that is about to be made, if the id's run is still the one
-	// with the run id replaces; "" says that the id has none. Otherwise it returns ErrStale, and
-	// nothing is written. Operations of the replaced run are not seen any more.
+	// with the run id replaces; "" says that the id has none. Otherwise, and if the version of the run
+	// that it replaces is not older, it returns ErrStale, and nothing is written. Of many callers one
+	// wins. If the id's run is the snapshot's own it succeeds and writes nothing, for the first answer may
+	// have been lost. Operations of the snapshot are not looked at; those of the replaced run are not
+	// seen any more. What is put of the run afterwards needs a newer version: the same start, a later event.
 	Reserve(ctx context.Context, s *Snapshot, replaces string) error
 
 	// Get returns the run of an id with its operations in the order of their numbers, and its
@@ -31,11 +35,13 @@ type Store interface {
 	// than the run.
 	Get(ctx context.Context, id string) (*Snapshot, error)
 
-	// List returns a page of runs, newest start first. A run that does not change meanwhile is on one
-	// page. Filter.AllRuns changes nothing.
+	// List returns a page of runs, newest start (ScheduledAt) first. A run that does not change meanwhile
+	// is on one page. Only open runs are blocked or paused. Filter.AllRuns changes nothing. A page may be
+	// short, even empty, though there is a next one; what was put a moment ago may be missing.
 	List(ctx context.Context, f Filter) (Page, error)
 
-	// Keep keeps an event for a start to come, until KeptEvent.Until. One with the same key stays.
+	// Keep keeps an event for a start to come, until KeptEvent.Until. One with the same key stays, unless
+	// its time is over when the new one arrives. No run of the id changes what is kept.
 	Keep(ctx context.Context, id string, e KeptEvent) error
 
 	// Kept returns the events that are kept for an id and whose time is not over, in the order in which

@@ -13,25 +13,33 @@ import (
 // timeout, and returns nil. On other homes tasks run where their orchestrations run, and it returns
 // *UnsupportedError. [Engine.Run] includes it.
 func (e *Engine) RunTasks(ctx context.Context) error {
-	queue, ok := e.backend.(Queue)
-	if !ok {
+	if _, ok := e.backend.(Queue); !ok {
 		return &UnsupportedError{
 			Backend: e.desc.Name, Feature: FeatureQueue, Why: "tasks run in the process that runs their orchestration",
 		}
+	}
+	e.serveTasks(ctx, e.config.TaskQueues)
+	return nil
+}
+
+// serveTasks performs the attempts of queues until ctx ends, then drains.
+func (e *Engine) serveTasks(ctx context.Context, queues []string) {
+	queue, ok := e.backend.(Queue)
+	if !ok {
+		return
 	}
 	t := &taskWorker{e: e, queue: queue}
 	t.bodies, t.endBodies = context.WithCancelCause(context.WithoutCancel(ctx))
 	defer t.endBodies(nil)
 	var pollers sync.WaitGroup
 	for _, kind := range e.registry.kinds() {
-		for _, name := range e.config.TaskQueues {
+		for _, name := range queues {
 			pollers.Go(func() { t.loop(ctx, kind, name) })
 		}
 	}
 	pollers.Wait()
 	<-ctx.Done()
 	t.drain()
-	return nil
 }
 
 // taskWorker performs attempts that a home hands out.
@@ -247,6 +255,9 @@ func (r *remote) failed(err error, cancelled bool) TaskOutcome {
 	}
 	if errors.Is(context.Cause(r.t.bodies), ErrStopped) && isCancellation(err) {
 		out.Tried = Tried{NotBegun: true} // the worker stopped: the attempt is not charged
+	}
+	if p, ok := errors.AsType[*panicError](err); ok {
+		r.t.e.log.Error("task panicked", "orchestration", r.claim.ID, "operation", r.claim.Operation.ID, "stack", p.stack)
 	}
 	out.Error = r.t.e.registry.record(err)
 	return out

@@ -45,24 +45,22 @@ func concurrentReader(h *harness) {
 		}
 		done <- err
 	}()
-	reads := 0
-	for {
+	var behind error // the first read that said more than its operations
+	for reads := 1; ; reads++ {
 		s, err := h.other.Get(background, "a")
 		if err == nil {
 			err = notBehind(s, operations)
 		}
-		reads++
+		if behind == nil {
+			behind = err
+		}
 		select {
-		case writeErr := <-done:
-			h.must(errors.Join(err, writeErr), "Get while versions are written")
+		case err := <-done:
+			h.must(errors.Join(behind, err), "Get while versions are written")
 			want(h, h.getFrom(h.other, "a").Version.Event, int64(events), "last event")
 			h.Logf("%d reads while %d versions were written", reads, events)
 			return
 		default:
-		}
-		if err != nil {
-			<-done
-			h.Fatalf("Get while versions are written: %v", err)
 		}
 	}
 }
@@ -88,7 +86,7 @@ func versions(random *rand.Rand, id string) (all []*lambdabiz.Snapshot, newest m
 		for e := range int64(events) {
 			s := runOf(id, number, e)
 			for n := range int64(operations) {
-				if random.IntN(3) == 0 || number == 1 && e == int64(n) {
+				if random.IntN(3) == 0 || number == 1 && e == n {
 					s.Operations = append(s.Operations, stamped(n+1, e))
 					newest[n+1] = s
 				}

@@ -211,8 +211,9 @@ func listTimes(h *harness) {
 					wanted = append(wanted, fmt.Sprintf("%d-%d#1", i, j))
 				}
 				h.listed(lambdabiz.Filter{
-					Status:         []lambdabiz.Status{status},
-					ScheduledAfter: at(1).Add(time.Duration(from) * time.Microsecond), ScheduledBefore: at(1).Add(time.Duration(to) * time.Microsecond),
+					Status:          []lambdabiz.Status{status},
+					ScheduledAfter:  at(1).Add(time.Duration(from) * time.Microsecond),
+					ScheduledBefore: at(1).Add(time.Duration(to) * time.Microsecond),
 				}, fmt.Sprintf("%v from %d to before %d", status, from, to), wanted...)
 			}
 		}

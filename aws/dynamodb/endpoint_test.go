@@ -1,33 +1,19 @@
 package dynamodb_test
 
 import (
-	"os"
 	"testing"
-)
 
-// The addresses of stand-ins for DynamoDB.
-const (
-	localVariable = "DYNAMODB_LOCAL_ENDPOINT"
-	motoVariable  = "MOTO_ENDPOINT"
+	"github.com/lambdabiz/lambdabiz/internal/standins"
 )
 
 // localEndpoint is the address of DynamoDB Local.
 func localEndpoint(tb testing.TB) string {
 	tb.Helper()
-	return endpointOf(tb, localVariable)
+	return standins.DynamoDB(tb)
 }
 
 // motoEndpoint is the address of moto.
 func motoEndpoint(tb testing.TB) string {
 	tb.Helper()
-	return endpointOf(tb, motoVariable)
-}
-
-func endpointOf(tb testing.TB, variable string) string {
-	tb.Helper()
-	endpoint := os.Getenv(variable)
-	if endpoint == "" {
-		tb.Skipf("%s is not set", variable)
-	}
-	return endpoint
+	return standins.Moto(tb)
 }

@@ -22,7 +22,8 @@ type handle struct {
 
 	mu       sync.Mutex
 	answered bool
-	signals  bool // a journal was sent as a signal: SWF will not let this decision close the run
+	steps    int64 // journals that were sent as signals
+	signals  bool  // a journal was sent as a signal: SWF will not let this decision close the run
 }
 
 // Claim takes one decision task. It waits for a long poll of SWF, a minute at most, or until ctx ends.

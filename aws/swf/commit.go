@@ -60,11 +60,7 @@ func (b *Backend) commitRun(ctx context.Context, c *lambdabiz.Commit) (lambdabiz
 		return b.stopLong(ctx, h)
 	}
 	if c.Close != nil && h.signals { // SWF would refuse: the signals are news to it
-		if err := b.respond(ctx, h, &decision{journal: journal{Skip: true}}); err != nil {
-			return b.settle(ctx, h, err)
-		}
-		h.answered = true
-		return lambdabiz.Verdict{Err: lambdabiz.ErrStale}, nil
+		return b.closeLater(ctx, h, c)
 	}
 	d, v, err := b.decide(ctx, h, c)
 	if err != nil {
@@ -73,6 +69,7 @@ func (b *Backend) commitRun(ctx context.Context, c *lambdabiz.Commit) (lambdabiz
 	if c.Keep && c.Again && d.plain && time.Now().Before(h.until) {
 		if held := b.keepClaim(ctx, h, d); held {
 			v.Held = true
+			b.copyHeld(ctx, h, d)
 			return v, nil
 		}
 	}
@@ -80,6 +77,22 @@ func (b *Backend) commitRun(ctx context.Context, c *lambdabiz.Commit) (lambdabiz
 		return b.settleWith(ctx, h, d, v, err)
 	}
 	return b.answered(ctx, h, d, v)
+}
+
+// closeLater answers a decision task that cannot close the run, and asks for the next one. What has ended is
+// recorded all the same: the process may not live to see that.
+func (b *Backend) closeLater(ctx context.Context, h *handle, c *lambdabiz.Commit) (lambdabiz.Verdict, error) {
+	d := &decision{after: h.fold.clone(), journal: journal{At: c.At, Started: c.Started, Skip: true, Again: true}}
+	ended := *c
+	ended.Operations = slices.DeleteFunc(slices.Clone(c.Operations), func(o lambdabiz.Operation) bool {
+		return !o.Status.Ended() || o.Kind == lambdabiz.KindEvent
+	})
+	b.journalOps(d, &ended)
+	if err := b.respond(ctx, h, d); err != nil {
+		return b.settle(ctx, h, err)
+	}
+	h.answered = true
+	return lambdabiz.Verdict{Err: lambdabiz.ErrStale}, nil
 }
 
 // keepClaim sends the journal as a signal, and reports whether that worked. Readers accept it only from the
@@ -215,7 +228,13 @@ func (b *Backend) pass(ctx context.Context, t *task) error {
 			return err
 		}
 	}
-	return b.quietly(b.respond(ctx, &handle{task: t}, d))
+	if err := b.quietly(b.respond(ctx, &handle{task: t}, d)); err != nil {
+		return err
+	}
+	if b.config.Store != nil {
+		return b.copyRun(ctx, t.fold, t.fold.changed)
+	}
+	return nil
 }
 
 // giveBack answers a decision task so that the next one comes at once.

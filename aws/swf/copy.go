@@ -26,8 +26,15 @@ func (b *Backend) copyRun(ctx context.Context, f *fold, numbers map[int64]bool) 
 	return nil
 }
 
-// copyAll writes a whole run, and returns what was written.
+// copyAll writes a whole run, or the one that continues it, and returns what was written.
 func (b *Backend) copyAll(ctx context.Context, f *fold) (*lambdabiz.Snapshot, error) {
+	for f.nextHome != "" {
+		next, err := b.readAll(ctx, f.info.ID, f.nextHome)
+		if err != nil {
+			return nil, err
+		}
+		f = next
+	}
 	s := snapshotOf(f, nil)
 	if err := b.config.Store.Put(ctx, s); err != nil {
 		return nil, fmt.Errorf("write the store: %w", err)
@@ -66,7 +73,7 @@ func (b *Backend) copyCommit(ctx context.Context, h *handle, d *decision) {
 	if !whole {
 		all = nil
 	}
-	f.last = h.fence + 1 // the answer's own event, at least
+	f.last = h.fence + h.steps + 1 // the answer's own event, at least
 	if err := b.copyRun(ctx, f, all); err != nil {
 		b.log.Warn("the store was not written, the run goes on", "orchestration", f.info.ID, "error", err)
 		b.mu.Lock()
@@ -77,6 +84,24 @@ func (b *Backend) copyCommit(ctx context.Context, h *handle, d *decision) {
 	b.mu.Lock()
 	b.loaded[f.home] = now()
 	b.mu.Unlock()
+}
+
+// copyHeld writes what a commit has changed whose decision task stays open.
+func (b *Backend) copyHeld(ctx context.Context, h *handle, d *decision) {
+	if b.config.Store == nil {
+		return
+	}
+	f, numbers, j := d.after, map[int64]bool{}, d.journal
+	f.take(&j, h.fence)
+	for i := range j.Ops {
+		numbers[j.Ops[i].Number] = true
+	}
+	h.steps++
+	s := snapshotOf(f, numbers)
+	s.Version.Event = h.fence + h.steps // below that of the answer's copy, which a reader of the history confirms
+	if err := b.config.Store.Put(ctx, s); err != nil {
+		b.log.Warn("the store was not written, the run goes on", "orchestration", f.info.ID, "error", err)
+	}
 }
 
 // copyEnded writes a run that has ended, as its history tells it.

@@ -36,9 +36,11 @@ func (b *Backend) decide(ctx context.Context, h *handle, c *lambdabiz.Commit) (*
 	v.Controls = make([]error, len(c.Controls))
 	timeouts := b.journalOps(d, c)
 	for i := range c.Starts {
-		if err := b.startChild(ctx, d, h, &c.Starts[i], c.At); err != nil {
+		refused, err := b.startChild(ctx, d, h, &c.Starts[i], c.At)
+		if err != nil {
 			return nil, v, err
 		}
+		again = again || refused
 	}
 	for i := range c.Raises {
 		done, err := b.raiseFrom(ctx, d, h, c, &c.Raises[i])
@@ -64,8 +66,8 @@ func (b *Backend) decide(ctx context.Context, h *handle, c *lambdabiz.Commit) (*
 		d.journal.Release, d.journal.Blocked, d.journal.WakeAt, wake = true, r.Blocked, r.WakeAt, r.WakeAt
 	}
 	d.plain = len(d.decisions) == 0 && c.Release == nil && !timeouts
-	if again && (wake.IsZero() || wake.After(c.At)) {
-		wake = c.At
+	if d.journal.Again = again; again && !h.signals && (wake.IsZero() || wake.After(c.At)) {
+		wake = c.At // after a signal the next decision task comes by itself
 	}
 	b.wake(d, h, wake, c.At)
 	return d, v, nil
@@ -315,6 +317,9 @@ func (d *decision) close(c *lambdabiz.Close) error {
 // continueAs ends the run and begins the next one, which gets what is not consumed.
 func (b *Backend) continueAs(_ context.Context, d *decision, h *handle, c *lambdabiz.Commit) error {
 	next := startOf(c.Close.Next, c.At)
+	if !next.At.After(h.fold.info.ScheduledAt) { // versions in a store are ordered by it
+		next.At = h.fold.info.ScheduledAt.Add(time.Microsecond)
+	}
 	next.Previous, next.Paused, next.Keys = h.fold.info.RunID, h.fold.info.Paused, h.fold.keyOrder
 	for _, m := range h.fold.messages {
 		switch {

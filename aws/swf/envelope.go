@@ -84,6 +84,7 @@ type journal struct {
 	Parts   int                `json:"parts,omitempty"`   // the markers that hold the journal instead
 	Closing bool               `json:"closing,omitempty"` // void unless the decision closed the run
 	Skip    bool               `json:"skip,omitempty"`    // not of the engine: the claim before it still follows
+	Again   bool               `json:"again,omitempty"`   // the engine wants the next decision task, whatever it is for
 	WakeAt  time.Time          `json:"wakeAt,omitzero"`
 	Release bool               `json:"release,omitempty"`
 	Blocked *lambdabiz.Blocked `json:"blocked,omitempty"`

@@ -16,6 +16,7 @@ import (
 type fold struct {
 	info     lambdabiz.RunInfo
 	home     string // SWF's own run id
+	nextHome string // of the run that continues this one
 	list     string // the task list of its decisions
 	role     string // the Lambda role of the execution
 	kept     *startEnvelope
@@ -173,6 +174,7 @@ func (f *fold) applyRun(e *types.HistoryEvent, at time.Time) bool {
 		} else {
 			f.info.ContinuedAs = aws.ToString(a.NewExecutionRunId)
 		}
+		f.messages, f.nextHome = nil, aws.ToString(a.NewExecutionRunId) // the next run has them
 	default:
 		return false
 	}
@@ -333,6 +335,9 @@ func (f *fold) takeOrHold(j *journal) {
 func (f *fold) take(j *journal, fence int64) {
 	if !j.Skip {
 		f.applied, f.wakeDue = fence, false
+	}
+	if j.Again {
+		f.news = f.last
 	}
 	for i := range j.Ops {
 		rec := &j.Ops[i]

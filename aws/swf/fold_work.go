@@ -125,11 +125,12 @@ func (f *fold) silent(event int64, at time.Time, kind types.ActivityTaskTimeoutT
 	if open(aws.ToString(details), &beat) == nil && o.open == event && !o.Status.Ended() {
 		o.Details = lambdabiz.Payload(beat.Result)
 	}
-	what := "the attempt's time was over"
-	if kind == types.ActivityTaskTimeoutTypeHeartbeat {
-		what = "no heartbeat in time"
+	out := timedOut("the attempt's time was over")
+	if kind == types.ActivityTaskTimeoutTypeHeartbeat { // its worker has died: that uses up no attempt
+		out = timedOut("its worker was not heard of in time")
+		out.NotBegun = true
 	}
-	f.worked(event, at, timedOut(what))
+	f.worked(event, at, out)
 }
 
 func timedOut(what string) outcomeEnvelope {

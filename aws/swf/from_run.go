@@ -14,34 +14,36 @@ import (
 
 // startChild adds the start of a child to a decision. A child whose id must never have been used is reserved
 // in the store first; one that is refused there fails its operation.
-func (b *Backend) startChild(ctx context.Context, d *decision, h *handle, s *lambdabiz.RunStart, at time.Time) error {
+func (b *Backend) startChild(
+	ctx context.Context, d *decision, h *handle, s *lambdabiz.RunStart, at time.Time,
+) (refused bool, err error) {
 	o := d.after.op(s.Operation)
 	if o == nil {
-		return fmt.Errorf("start child %s: the commit has no operation %d", s.ID, s.Operation)
+		return false, fmt.Errorf("start child %s: the commit has no operation %d", s.ID, s.Operation)
 	}
 	if err := checkLength("orchestration id", s.ID); err != nil {
 		refuse(o, err, at)
-		return nil
+		return true, nil
 	}
 	t, err := b.workflowType(ctx, s.Name)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if s.Policy == lambdabiz.RejectExisting && b.config.Store != nil {
 		if err := b.reserveChild(ctx, s, at); errors.Is(err, lambdabiz.ErrExists) {
 			refuse(o, err, at)
-			return nil
+			return true, nil
 		} else if err != nil {
-			return err
+			return false, err
 		}
 	}
 	input, err := fit(fmt.Sprintf("input of child %s", s.ID), startOf(s, at))
 	if err != nil {
-		return err
+		return false, err
 	}
 	text, err := marshal(&control{Version: version, Op: s.Operation, Detached: s.Parent != nil && s.Parent.Detached})
 	if err != nil {
-		return err
+		return false, err
 	}
 	list := h.fold.list
 	if s.Queue != "" {
@@ -58,7 +60,7 @@ func (b *Backend) startChild(ctx context.Context, d *decision, h *handle, s *lam
 	d.add(types.Decision{
 		DecisionType: types.DecisionTypeStartChildWorkflowExecution, StartChildWorkflowExecutionDecisionAttributes: a,
 	})
-	return nil
+	return false, nil
 }
 
 // refuse ends an operation of the commit that is being decided.

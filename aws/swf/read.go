@@ -129,8 +129,12 @@ func (b *Backend) Load(ctx context.Context, id, runID string) (*lambdabiz.Record
 	}
 	if b.config.Store != nil {
 		snap, err := b.refreshed(ctx, id, time.Minute)
-		if err == nil && (runID == "" || snap.RunID == runID) {
+		live := err == nil && snap.Mode == lambdabiz.ModeHand && !snap.Status.Ended() && snap.Home != ""
+		if err == nil && !live && (runID == "" || snap.RunID == runID) {
 			return &snap.Record, nil
+		}
+		if live && (runID == "" || snap.RunID == runID) { // its caller expects to see what has just returned
+			return b.loadHome(ctx, id, snap.Home)
 		}
 		if err != nil && !errors.Is(err, lambdabiz.ErrNotFound) {
 			return nil, err
@@ -140,7 +144,12 @@ func (b *Backend) Load(ctx context.Context, id, runID string) (*lambdabiz.Record
 	if err != nil {
 		return nil, err
 	}
-	f, err := b.readAll(ctx, id, x.home)
+	return b.loadHome(ctx, id, x.home)
+}
+
+// loadHome reads a run from its history.
+func (b *Backend) loadHome(ctx context.Context, id, home string) (*lambdabiz.Record, error) {
+	f, err := b.readAll(ctx, id, home)
 	if err != nil {
 		if isUnknown(err) {
 			return nil, lambdabiz.ErrNotFound

@@ -35,7 +35,7 @@ func byHand(t *testing.T, b *swf.Backend, id string, f func(o *lambdabiz.Orchest
 	return f(o)
 }
 
-var double = lambdabiz.NewTask("Double", func(_ context.Context, n int) (int, error) { return 2 * n, nil })
+var double = lambdabiz.NewService("Double", func(_ context.Context, n int) (int, error) { return 2 * n, nil })
 
 func TestUnservedNamesWhatNobodyTakes(t *testing.T) {
 	t.Parallel()
@@ -63,7 +63,7 @@ func TestUnservedNamesWhatNobodyTakes(t *testing.T) {
 		}
 		want := []swf.Unserved{
 			{ID: "n/1", Name: "Nobody", TaskList: "lambdabiz", Since: began},
-			{ID: "h", TaskList: "lambdabiz-h", Operation: "branch~1call", Kind: lambdabiz.KindTask, Since: began},
+			{ID: "h", TaskList: "lambdabiz-h.rest", Operation: "branch~1call", Kind: lambdabiz.KindService, Since: began},
 		}
 		for i := range found {
 			if found[i].RunID == "" {
@@ -99,7 +99,7 @@ func TestAWorkerTakesSoManyTasksOfItsQueues(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := openBackend(t, configFor(newServer(t, fakeswf.Config{})))
 		running, most := make(chan int, 10), 0
-		slow := lambdabiz.NewTask("Slow", func(_ context.Context, n int) (int, error) {
+		slow := lambdabiz.NewService("Slow", func(_ context.Context, n int) (int, error) {
 			running <- n
 			most = max(most, len(running))
 			time.Sleep(time.Second)
@@ -168,7 +168,7 @@ func TestClosingGivesTasksBack(t *testing.T) {
 		caller, other := openBackend(t, configFor(server)), openBackend(t, configFor(server))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		_, err := other.NextTask(ctx, lambdabiz.TaskRequest{Kind: lambdabiz.KindTask, Queue: "lambdabiz-h"})
+		_, err := other.NextTask(ctx, lambdabiz.TaskRequest{Kind: lambdabiz.KindService, Queue: "lambdabiz-h"})
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatal(err)
 		}
