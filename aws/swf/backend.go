@@ -29,6 +29,10 @@ type Config struct {
 	// Domain is the SWF domain. The default is "LambdaBiz". It is registered on first use.
 	Domain string
 
+	// ExistingDomain makes Open look for the domain instead of registering it, and return an error when it
+	// is not there: SWF never forgets a domain, so a program that only looks must not register one.
+	ExistingDomain bool
+
 	// RetentionDays is how long SWF keeps the history of a run after its end, for a domain that Open
 	// registers: 1 to 90. The default is 90.
 	RetentionDays int
@@ -89,31 +93,37 @@ type Backend struct {
 	life     context.Context                   //nolint:containedctx // the backend's own lifetime
 }
 
-// Open checks the configuration, registers the domain if it is not there, and returns a backend. It
-// reads and writes nothing else.
+// Open checks the configuration, registers the domain if it is not there (see Config.ExistingDomain), and
+// returns a backend. It reads and writes nothing else.
 func Open(ctx context.Context, c Config) (*Backend, error) {
 	if err := c.fill(); err != nil {
 		return nil, err
 	}
-	options := func(o *swf.Options) {
-		if c.Endpoint != "" {
-			o.BaseEndpoint = &c.Endpoint
-		}
-	}
 	b := &Backend{
-		config: c, log: c.Logger, client: swf.NewFromConfig(c.AWS, options),
-		poller: swf.NewFromConfig(c.AWS, options, longPolls),
+		config: c, log: c.Logger, client: swf.NewFromConfig(c.AWS, c.options),
+		poller: swf.NewFromConfig(c.AWS, c.options, longPolls),
 		types:  map[string]bool{}, workers: map[int64]*lambdabiz.WorkerRecord{}, cache: map[string]*fold{},
 		homes: map[string]string{}, lists: map[string]*list{}, activity: map[string]*taskList{},
 		loaded: map[string]time.Time{},
 	}
 	b.life, b.stop = context.WithCancel(context.Background())
 	b.numbers.Store(time.Now().UnixMicro())
-	if err := b.registerDomain(ctx); err != nil {
+	join := b.registerDomain
+	if c.ExistingDomain {
+		join = b.findDomain
+	}
+	if err := join(ctx); err != nil {
 		b.stop()
 		return nil, err
 	}
 	return b, nil
+}
+
+// options are those of a client.
+func (c *Config) options(o *swf.Options) {
+	if c.Endpoint != "" {
+		o.BaseEndpoint = &c.Endpoint
+	}
 }
 
 // longPolls gives polls an HTTP client that waits longer than SWF holds them, which is 60 s.
