@@ -35,6 +35,7 @@ type run struct {
 	endBase   context.CancelCauseFunc
 	done      chan struct{} // closed when the run is dead
 	abandoned chan struct{} // closed when the worker gives up on it
+	givenUp   sync.Once
 
 	mu    sync.Mutex
 	moved sync.Cond // durable, claimed, committing or phase has changed
@@ -226,7 +227,7 @@ func (r *run) returned(out any, err error) {
 	r.closing, _ = v.(*Close)
 	for _, s := range r.scopes {
 		if s.parent == r.root {
-			r.cancelScopeLocked(s.path)
+			r.cancelScopeLocked(s.path, &branchEndedError{"orchestration ended before its branch did"})
 		}
 	}
 	if st := r.closing.Status; st == StatusCancelled || st == StatusTimeout {

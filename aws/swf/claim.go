@@ -5,11 +5,12 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/swf"
+	"github.com/aws/aws-sdk-go-v2/service/swf/types"
 
 	"github.com/lambdabiz/lambdabiz"
 )
@@ -17,13 +18,15 @@ import (
 // handle is the right to answer a decision task: lambdabiz.RunRef.Handle.
 type handle struct {
 	*task
-	until time.Time // when SWF takes the task back
-	owner string    // of a run driven by hand: the caller's last claim
+	owner string // of a run driven by hand: the caller's last claim
 
 	mu       sync.Mutex
 	answered bool
 	steps    int64 // journals that were sent as signals
-	signals  bool  // a journal was sent as a signal: SWF will not let this decision close the run
+
+	// A journal was sent as a signal: SWF will not let this decision close the run, and gives another one
+	// after it, if the signal arrived, which only signalled says for sure.
+	signals, signalled bool
 }
 
 // Claim takes one decision task. It waits for a long poll of SWF, a minute at most, or until ctx ends.
@@ -69,6 +72,7 @@ func (b *Backend) look(ctx context.Context, t *task, version string) (*lambdabiz
 	}
 	blocked := f.info.Blocked != nil && !f.wakeDue && f.info.Blocked.Version == version
 	if f.info.Paused || blocked || f.news <= f.applied {
+		b.copyPassed(ctx, f)
 		return nil, b.pass(ctx, t)
 	}
 	return b.claimed(ctx, t), nil
@@ -81,7 +85,7 @@ func (b *Backend) claimed(ctx context.Context, t *task) *lambdabiz.Claimed {
 	for i := range rec.Operations {
 		b.explainRaise(ctx, &rec.Operations[i])
 	}
-	h := &handle{task: t, until: time.Now().Add(b.config.DecisionTimeout)}
+	h := &handle{task: t}
 	b.remember(f)
 	if f.last > warnEvents {
 		b.log.Warn("the history is long: continue as new before it ends the run",
@@ -107,7 +111,7 @@ func (b *Backend) explainRaise(ctx context.Context, o *lambdabiz.Operation) {
 func (b *Backend) remember(f *fold) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.homes[f.info.RunID] = f.home
+	b.homes[homeKey(f.info.ID, f.info.RunID)] = f.home
 	if len(b.homes) > 10*cacheSize {
 		clear(b.homes)
 	}
@@ -151,11 +155,11 @@ func (b *Backend) claimByHand(ctx context.Context, r lambdabiz.ClaimRequest) (la
 			if now, err := b.readAll(ctx, r.Hand, x.home); err == nil && now.closed {
 				return b.claimByHand(ctx, r)
 			}
-		case t.fold.info.ID != r.Hand || t.fold.owner == owner && t.fold.home != f.home:
-			if err := b.giveBack(ctx, t); err != nil {
+		case t.fold.info.ID != r.Hand || !slices.Contains(t.fold.owners, owner): // brought by an earlier caller's poll
+			if err := b.pass(ctx, t); err != nil {
 				return lambdabiz.Claims{}, err
 			}
-		case t.fold.owner != owner: // somebody has called Create after us
+		case t.fold.owner() != owner: // somebody has called Create after us
 			return lambdabiz.Claims{}, errors.Join(lambdabiz.ErrFenced, b.giveBack(ctx, t))
 		default:
 			return b.handed(ctx, t, owner), nil
@@ -179,15 +183,35 @@ func (b *Backend) claimNext(ctx context.Context, r lambdabiz.ClaimRequest) (lamb
 	}
 	t, err := b.list(h.list).next(ctx)
 	switch {
-	case err != nil || t == nil:
+	case err != nil:
 		return lambdabiz.Claims{}, err
-	case t.fold.info.ID != r.Hand || t.fold.owner != h.owner || t.fold.info.RunID != r.Follows.RunID:
+	case t == nil:
+		return lambdabiz.Claims{}, b.checkOpen(ctx, h)
+	case t.fold.info.ID == r.Hand && !slices.Contains(t.fold.owners, h.owner): // brought by an earlier caller's poll
+		return lambdabiz.Claims{}, b.pass(ctx, t)
+	case t.fold.info.ID != r.Hand || t.fold.owner() != h.owner || t.fold.info.RunID != r.Follows.RunID:
 		return lambdabiz.Claims{}, errors.Join(lambdabiz.ErrFenced, b.giveBack(ctx, t))
 	case t.fold.news <= t.fold.applied:
 		return lambdabiz.Claims{}, b.pass(ctx, t)
 	default:
 		return b.handed(ctx, t, h.owner), nil
 	}
+}
+
+// checkOpen returns ErrFenced when a run has ended: SWF gives no decision task of it any more.
+func (b *Backend) checkOpen(ctx context.Context, h *handle) error {
+	out, err := b.client.DescribeWorkflowExecution(ctx, &swf.DescribeWorkflowExecutionInput{
+		Domain: &b.config.Domain, Execution: h.exec,
+	})
+	switch {
+	case isUnknown(err):
+		return lambdabiz.ErrFenced
+	case err != nil:
+		return fmt.Errorf("check orchestration %s: %w", h.fold.info.ID, err)
+	case out.ExecutionInfo.ExecutionStatus != types.ExecutionStatusOpen:
+		return lambdabiz.ErrFenced
+	}
+	return nil
 }
 
 // first looks at a run that this process sees for the first time, where there is a store: a start that was
@@ -213,9 +237,7 @@ func (b *Backend) first(ctx context.Context, t *task) (duplicate bool, err error
 	if err := b.copyRun(ctx, f, nil); err != nil {
 		return false, err // without it a repeated start would not be seen
 	}
-	b.mu.Lock()
-	b.loaded[f.home] = now()
-	b.mu.Unlock()
+	b.copied(f)
 	return false, nil
 }
 

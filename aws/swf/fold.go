@@ -20,7 +20,7 @@ type fold struct {
 	list     string // the task list of its decisions
 	role     string // the Lambda role of the execution
 	kept     *startEnvelope
-	owner    string      // who asked last for a run driven by hand
+	owners   []string    // who asked for a run driven by hand, in order
 	ops      []*foldedOp // in the order of their numbers
 	messages []lambdabiz.Message
 	keys     map[string]bool // of events; their order does not matter
@@ -28,6 +28,7 @@ type fold struct {
 
 	last    int64 // the last event folded
 	started int64 // the last DecisionTaskStarted
+	held    bool  // it is neither answered nor over
 	applied int64 // the fence of the last commit that was applied
 	news    int64 // the last event that the engine wants to know of
 	crashes int
@@ -39,9 +40,9 @@ type fold struct {
 	pending  *journal // of a decision that closes the run, until it is known whether it did
 	fence    int64    // of the decision that the journal in pending or partial belongs to
 	byEvent  map[int64]*foldedOp
-	openWork int // open activities and Lambda functions
-	timers   int // open timers, wake-up included
-	changed  map[int64]bool
+	openWork int            // open activities and Lambda functions
+	timers   int            // open timers, wake-up included
+	changed  map[int64]bool // operations that the store does not have as they are
 	closed   bool
 }
 
@@ -52,6 +53,7 @@ type foldedOp struct {
 	open     int64  // the event that scheduled what is open; 0 for nothing
 	homeID   string // the id under which it is open
 	stopping bool   // a cancellation was asked for
+	deaths   int    // workers that have died with an attempt
 	detached bool
 }
 
@@ -80,7 +82,8 @@ func (f *fold) clone() *fold {
 		c.byEvent[event] = byOld[o]
 	}
 	c.messages, c.keyOrder, c.partial = slices.Clone(f.messages), slices.Clone(f.keyOrder), slices.Clone(f.partial)
-	c.keys, c.changed = maps.Clone(f.keys), map[int64]bool{}
+	c.owners = slices.Clone(f.owners)
+	c.keys, c.changed = maps.Clone(f.keys), maps.Clone(f.changed)
 	return &c
 }
 
@@ -100,6 +103,14 @@ func (f *fold) op(number int64) *foldedOp {
 		return nil
 	}
 	return f.ops[i]
+}
+
+// owner is who asked last for a run driven by hand.
+func (f *fold) owner() string {
+	if len(f.owners) == 0 {
+		return ""
+	}
+	return f.owners[len(f.owners)-1]
 }
 
 // put inserts or replaces an operation by its number; what is open for it stays.
@@ -156,11 +167,9 @@ func (f *fold) applyRun(e *types.HistoryEvent, at time.Time) bool {
 		f.info.Result = resultOf(e.WorkflowExecutionCompletedEventAttributes.Result)
 	case types.EventTypeWorkflowExecutionFailed:
 		a := e.WorkflowExecutionFailedEventAttributes
-		out := failureOf(lambdabiz.StatusFailed, a.Reason, a.Details)
-		f.end(at, out.Status, out.Error)
+		f.endAs(at, failureOf(lambdabiz.StatusFailed, a.Reason, a.Details))
 	case types.EventTypeWorkflowExecutionCanceled:
-		out := failureOf(lambdabiz.StatusCancelled, nil, e.WorkflowExecutionCanceledEventAttributes.Details)
-		f.end(at, out.Status, out.Error)
+		f.endAs(at, failureOf(lambdabiz.StatusCancelled, nil, e.WorkflowExecutionCanceledEventAttributes.Details))
 	case types.EventTypeWorkflowExecutionTimedOut:
 		f.end(at, lambdabiz.StatusTimeout, &lambdabiz.Failure{Message: "Amazon SWF ended the run: its time was over"})
 	case types.EventTypeWorkflowExecutionTerminated:
@@ -189,6 +198,11 @@ func (f *fold) terminated(a *types.WorkflowExecutionTerminatedEventAttributes, a
 		}
 	}
 	f.end(at, lambdabiz.StatusTerminated, failure)
+}
+
+func (f *fold) endAs(at time.Time, out outcomeEnvelope) {
+	f.end(at, out.Status, out.Error)
+	f.info.Result = lambdabiz.Payload(out.Result)
 }
 
 func (f *fold) end(at time.Time, status lambdabiz.Status, failure *lambdabiz.Failure) {
@@ -251,6 +265,9 @@ func (f *fold) event(number int64, name, key string, data lambdabiz.Payload, at 
 			return
 		}
 		f.addKey(key)
+		if strings.HasPrefix(key, ownKey) {
+			key = ""
+		}
 	}
 	f.message(lambdabiz.Message{
 		Number: number, Kind: lambdabiz.MessageEvent, Name: name, Key: key, Payload: data, ArrivedAt: at,
@@ -279,13 +296,13 @@ func (f *fold) cancel(number int64, reason string, at time.Time) {
 func (f *fold) applyDecision(e *types.HistoryEvent) bool {
 	switch e.EventType {
 	case types.EventTypeDecisionTaskStarted:
-		f.started = e.EventId
+		f.started, f.held = e.EventId, true
 	case types.EventTypeDecisionTaskTimedOut:
 		f.crashes++
-		f.news = e.EventId
+		f.news, f.held = e.EventId, false
 	case types.EventTypeDecisionTaskCompleted:
 		a := e.DecisionTaskCompletedEventAttributes
-		f.crashes, f.pending, f.partial, f.parts = 0, nil, nil, 0
+		f.crashes, f.pending, f.partial, f.parts, f.held = 0, nil, nil, 0, false
 		var j journal
 		if open(aws.ToString(a.ExecutionContext), &j) != nil {
 			break
@@ -361,10 +378,7 @@ func (f *fold) take(j *journal, fence int64) {
 		f.info.Orphans = j.Orphans
 	}
 	if !j.Skip {
-		f.info.WakeAt = j.WakeAt
-		if j.Release || j.Blocked != nil {
-			f.info.Blocked = j.Blocked
-		}
+		f.info.WakeAt, f.info.Blocked = j.WakeAt, j.Blocked
 	}
 }
 

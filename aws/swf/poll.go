@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/swf"
@@ -36,7 +37,11 @@ type task struct {
 	fold  *fold
 	exec  *types.WorkflowExecution
 	list  string
+	until time.Time // when SWF takes the task back
 }
+
+// answerTime is kept of a decision's time for the way of its task here and of the answer back.
+const answerTime = time.Second
 
 type pollEnd struct {
 	task *task
@@ -61,6 +66,7 @@ func (l *list) next(ctx context.Context) (*task, error) {
 	}
 	answer := make(chan pollEnd, 1)
 	l.mu.Lock()
+	l.ready = slices.DeleteFunc(l.ready, func(t *task) bool { return !time.Now().Before(t.until) }) // SWF has them again
 	if len(l.ready) > 0 {
 		t := l.ready[0]
 		l.ready = l.ready[1:]
@@ -147,6 +153,7 @@ func (b *Backend) pollDecision(ctx context.Context, name string) (*task, error) 
 	if aws.ToString(out.TaskToken) == "" {
 		return nil, nil //nolint:nilnil // an empty answer is no error
 	}
+	until := time.Now().Add(b.config.DecisionTimeout - answerTime)
 	f, err := b.foldTask(ctx, out, name)
 	if err != nil {
 		return nil, err // the task comes again after its time-out
@@ -154,6 +161,7 @@ func (b *Backend) pollDecision(ctx context.Context, name string) (*task, error) 
 	b.keep(f)
 	return &task{
 		token: *out.TaskToken, fence: out.StartedEventId, fold: f, exec: out.WorkflowExecution, list: name,
+		until: until,
 	}, nil
 }
 
@@ -181,16 +189,10 @@ func (b *Backend) Quiesce(ctx context.Context) {
 	}
 	b.mu.Lock()
 	lists := slices.Collect(maps.Values(b.lists))
-	activity := slices.Collect(maps.Values(b.activity))
+	activities := slices.Collect(maps.Values(b.activity))
 	b.mu.Unlock()
-	for _, l := range activity {
-		l.mu.Lock()
-		ready := l.ready
-		l.ready = nil
-		l.mu.Unlock()
-		for _, t := range ready {
-			b.refuseTask(ctx, t)
-		}
+	for _, l := range activities {
+		l.giveBack(ctx)
 	}
 	for _, l := range lists {
 		l.mu.Lock()
@@ -203,16 +205,5 @@ func (b *Backend) Quiesce(ctx context.Context) {
 					"orchestration", t.fold.info.ID, "error", err)
 			}
 		}
-	}
-}
-
-// refuseTask ends an attempt that nobody took as not begun: it is not charged, and comes again soon.
-func (b *Backend) refuseTask(ctx context.Context, t *lambdabiz.TaskClaim) {
-	err := b.EndTask(ctx, t, lambdabiz.TaskOutcome{
-		Status: lambdabiz.StatusFailed, Tried: lambdabiz.Tried{NotBegun: true}, Error: lambdabiz.FailureOf(lambdabiz.ErrStopped),
-	})
-	if err != nil && !errors.Is(err, lambdabiz.ErrFenced) {
-		b.log.Warn("a task was not given back, it comes again after its time-out",
-			"orchestration", t.ID, "operation", t.Operation.ID, "error", err)
 	}
 }
