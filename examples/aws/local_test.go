@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -167,6 +168,7 @@ func TestTheOriginalProgramIsCutTwiceAndKilledOnce(t *testing.T) {
 		t.Error("the REST service was not called")
 	}
 	sameInStore(t, l, state)
+	shownByTheProgram(t, l)
 }
 
 // sameInStore compares with what another process reads from the table.
@@ -196,6 +198,23 @@ func sameInStore(t *testing.T, l *local, want *lambdabiz.State) {
 	}
 	if len(got.Operations) != 7 {
 		t.Errorf("%d operations, want five tasks, a timer and an event", len(got.Operations))
+	}
+}
+
+// shownByTheProgram runs "lambdabiz show" on the table.
+func shownByTheProgram(t *testing.T, l *local) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "run", module+"/cmd/lambdabiz", "show", "Sequence3",
+		"--store", "dynamodb:"+table+"?endpoint="+l.DynamoDB+"&region="+region)
+	cmd.Env = append(cmd.Environ(), "AWS_ACCESS_KEY_ID="+l.AccessKey, "AWS_SECRET_ACCESS_KEY="+l.AccessKey)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, want := range append([]string{"Sequence3", "SUCCEEDED", "30SecTimer", "Approve"}, tasks...) {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("lambdabiz show does not say %s:\n%s", want, out)
+		}
 	}
 }
 
