@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -22,7 +23,10 @@ type handle struct {
 	mu       sync.Mutex
 	answered bool
 	steps    int64 // journals that were sent as signals
-	signals  bool  // a journal was sent as a signal: SWF will not let this decision close the run
+
+	// A journal was sent as a signal: SWF will not let this decision close the run, and gives another one
+	// after it, if the signal arrived, which only signalled says for sure.
+	signals, signalled bool
 }
 
 // Claim takes one decision task. It waits for a long poll of SWF, a minute at most, or until ctx ends.
@@ -151,11 +155,11 @@ func (b *Backend) claimByHand(ctx context.Context, r lambdabiz.ClaimRequest) (la
 			if now, err := b.readAll(ctx, r.Hand, x.home); err == nil && now.closed {
 				return b.claimByHand(ctx, r)
 			}
-		case t.fold.info.ID != r.Hand || t.fold.owner == owner && t.fold.home != f.home:
-			if err := b.giveBack(ctx, t); err != nil {
+		case t.fold.info.ID != r.Hand || !slices.Contains(t.fold.owners, owner): // brought by an earlier caller's poll
+			if err := b.pass(ctx, t); err != nil {
 				return lambdabiz.Claims{}, err
 			}
-		case t.fold.owner != owner: // somebody has called Create after us
+		case t.fold.owner() != owner: // somebody has called Create after us
 			return lambdabiz.Claims{}, errors.Join(lambdabiz.ErrFenced, b.giveBack(ctx, t))
 		default:
 			return b.handed(ctx, t, owner), nil
@@ -183,7 +187,9 @@ func (b *Backend) claimNext(ctx context.Context, r lambdabiz.ClaimRequest) (lamb
 		return lambdabiz.Claims{}, err
 	case t == nil:
 		return lambdabiz.Claims{}, b.checkOpen(ctx, h)
-	case t.fold.info.ID != r.Hand || t.fold.owner != h.owner || t.fold.info.RunID != r.Follows.RunID:
+	case t.fold.info.ID == r.Hand && !slices.Contains(t.fold.owners, h.owner): // brought by an earlier caller's poll
+		return lambdabiz.Claims{}, b.pass(ctx, t)
+	case t.fold.info.ID != r.Hand || t.fold.owner() != h.owner || t.fold.info.RunID != r.Follows.RunID:
 		return lambdabiz.Claims{}, errors.Join(lambdabiz.ErrFenced, b.giveBack(ctx, t))
 	case t.fold.news <= t.fold.applied:
 		return lambdabiz.Claims{}, b.pass(ctx, t)

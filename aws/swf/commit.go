@@ -63,8 +63,8 @@ func (b *Backend) commitRun(ctx context.Context, c *lambdabiz.Commit) (lambdabiz
 		return b.closeLater(ctx, h, c)
 	}
 	d, v, err := b.decide(ctx, h, c)
-	if err != nil {
-		return lambdabiz.Verdict{Err: err}, nil
+	if err != nil { // nothing was sent
+		return lambdabiz.Verdict{Err: err, Held: true}, nil
 	}
 	if c.Keep && c.Again && d.plain && time.Now().Before(h.until) {
 		if held := b.keepClaim(ctx, h, d); held {
@@ -88,6 +88,9 @@ func (b *Backend) closeLater(ctx context.Context, h *handle, c *lambdabiz.Commit
 		return !o.Status.Ended() || o.Kind == lambdabiz.KindEvent
 	})
 	b.journalOps(d, &ended)
+	if !h.signalled {
+		d.add(wakeTimerOf(h.fence, c.At, 0))
+	}
 	if err := b.respond(ctx, h, d); err != nil {
 		return b.settle(ctx, h, err)
 	}
@@ -102,7 +105,9 @@ func (b *Backend) keepClaim(ctx context.Context, h *handle, d *decision) bool {
 	err := b.signal(ctx, h.fold.info.ID, h.fold.home, controlSignal, &signalEnvelope{
 		Kind: signalJournal, At: j.At, Fence: h.fence, Journal: &j,
 	})
-	h.signals = true // it may have arrived although the answer was lost
+	if h.signals = h.signals || !errors.Is(err, lambdabiz.ErrTooLarge); err == nil {
+		h.signalled = true
+	}
 	if err != nil {
 		b.log.Debug("a journal was not sent as a signal", "orchestration", h.fold.info.ID, "error", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -69,7 +70,7 @@ func (b *Backend) decide(ctx context.Context, h *handle, c *lambdabiz.Commit) (*
 		d.journal.Release, d.journal.Blocked, d.journal.WakeAt, wake = true, r.Blocked, r.WakeAt, r.WakeAt
 	}
 	d.plain = len(d.decisions) == 0 && c.Release == nil && !timeouts
-	if d.journal.Again = again; again && !h.signals && (wake.IsZero() || wake.After(c.At)) {
+	if d.journal.Again = again; again && !h.signalled && (wake.IsZero() || wake.After(c.At)) {
 		wake = c.At // after a signal the next decision task comes by itself
 	}
 	b.wake(d, h, wake)
@@ -324,7 +325,7 @@ func (b *Backend) continueAs(_ context.Context, d *decision, h *handle, c *lambd
 	if !next.At.After(h.fold.info.ScheduledAt) { // versions in a store are ordered by it
 		next.At = h.fold.info.ScheduledAt.Add(time.Microsecond)
 	}
-	next.Previous, next.Paused, next.Keys = h.fold.info.RunID, h.fold.info.Paused, h.fold.keyOrder
+	next.Previous, next.Paused, next.Keys = h.fold.info.RunID, h.fold.info.Paused, h.fold.keysToCarry()
 	for _, m := range h.fold.messages {
 		switch {
 		case m.Kind == lambdabiz.MessageCancel:
@@ -361,6 +362,26 @@ func (b *Backend) continueAs(_ context.Context, d *decision, h *handle, c *lambd
 		DecisionType: types.DecisionTypeContinueAsNewWorkflowExecution, ContinueAsNewWorkflowExecutionDecisionAttributes: a,
 	})
 	return nil
+}
+
+// keysToCarry is the keys that the next run has to know.
+func (f *fold) keysToCarry() []string {
+	own := 0
+	for _, key := range f.keyOrder {
+		if strings.HasPrefix(key, ownKey) {
+			own++
+		}
+	}
+	keys := make([]string, 0, len(f.keyOrder))
+	for _, key := range f.keyOrder {
+		if strings.HasPrefix(key, ownKey) {
+			if own--; own >= ownKeysKept {
+				continue
+			}
+		}
+		keys = append(keys, key)
+	}
+	return keys
 }
 
 // movesOn reports whether an event is one that the run raises in itself with the commit that continues it as a

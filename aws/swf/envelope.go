@@ -52,6 +52,12 @@ const (
 	signalJournal = "journal" // a commit that leaves the decision task open
 )
 
+// ownKey begins the keys of events that their senders gave none. No sender's key can begin with it.
+const ownKey = "\x01"
+
+// ownKeysKept is how many of them move on with ContinueAsNew: a repetition comes within seconds.
+const ownKeysKept = 32
+
 // controlSignal is the name of signals that are no events.
 const controlSignal = "LambdaBiz"
 

@@ -20,7 +20,7 @@ type fold struct {
 	list     string // the task list of its decisions
 	role     string // the Lambda role of the execution
 	kept     *startEnvelope
-	owner    string      // who asked last for a run driven by hand
+	owners   []string    // who asked for a run driven by hand, in order
 	ops      []*foldedOp // in the order of their numbers
 	messages []lambdabiz.Message
 	keys     map[string]bool // of events; their order does not matter
@@ -53,6 +53,7 @@ type foldedOp struct {
 	open     int64  // the event that scheduled what is open; 0 for nothing
 	homeID   string // the id under which it is open
 	stopping bool   // a cancellation was asked for
+	deaths   int    // workers that have died with an attempt
 	detached bool
 }
 
@@ -81,6 +82,7 @@ func (f *fold) clone() *fold {
 		c.byEvent[event] = byOld[o]
 	}
 	c.messages, c.keyOrder, c.partial = slices.Clone(f.messages), slices.Clone(f.keyOrder), slices.Clone(f.partial)
+	c.owners = slices.Clone(f.owners)
 	c.keys, c.changed = maps.Clone(f.keys), maps.Clone(f.changed)
 	return &c
 }
@@ -101,6 +103,14 @@ func (f *fold) op(number int64) *foldedOp {
 		return nil
 	}
 	return f.ops[i]
+}
+
+// owner is who asked last for a run driven by hand.
+func (f *fold) owner() string {
+	if len(f.owners) == 0 {
+		return ""
+	}
+	return f.owners[len(f.owners)-1]
 }
 
 // put inserts or replaces an operation by its number; what is open for it stays.
@@ -255,6 +265,9 @@ func (f *fold) event(number int64, name, key string, data lambdabiz.Payload, at 
 			return
 		}
 		f.addKey(key)
+		if strings.HasPrefix(key, ownKey) {
+			key = ""
+		}
 	}
 	f.message(lambdabiz.Message{
 		Number: number, Kind: lambdabiz.MessageEvent, Name: name, Key: key, Payload: data, ArrivedAt: at,
@@ -365,10 +378,7 @@ func (f *fold) take(j *journal, fence int64) {
 		f.info.Orphans = j.Orphans
 	}
 	if !j.Skip {
-		f.info.WakeAt = j.WakeAt
-		if j.Release || j.Blocked != nil {
-			f.info.Blocked = j.Blocked
-		}
+		f.info.WakeAt, f.info.Blocked = j.WakeAt, j.Blocked
 	}
 }
 

@@ -115,22 +115,30 @@ func (f *fold) worked(event int64, at time.Time, out outcomeEnvelope) {
 	}
 }
 
-// silent takes the end of an attempt by its time. The details of its last heartbeat stay for the next.
+// silent takes the end of an attempt by its time. The details of its last heartbeat stay for the next. Workers
+// send heartbeats by themselves, so one that is missing means that the worker has died: the attempt is not
+// charged, unless it has been the end of many workers.
 func (f *fold) silent(event int64, at time.Time, kind types.ActivityTaskTimeoutType, details *string) {
 	o := f.byEvent[event]
-	if o == nil {
+	if o == nil || o.open != event {
 		return
 	}
 	var beat outcomeEnvelope
-	if open(aws.ToString(details), &beat) == nil && o.open == event && !o.Status.Ended() {
+	if open(aws.ToString(details), &beat) == nil && !o.Status.Ended() {
 		o.Details = lambdabiz.Payload(beat.Result)
 	}
-	what := "the attempt's time was over"
-	if kind == types.ActivityTaskTimeoutTypeHeartbeat {
-		what = "no heartbeat in time"
+	if kind != types.ActivityTaskTimeoutTypeHeartbeat {
+		f.worked(event, at, timedOut("the attempt's time was over"))
+		return
 	}
-	f.worked(event, at, timedOut(what))
+	o.deaths++
+	out := timedOut("the worker has died, or was cut off: no heartbeat in time")
+	out.NotBegun = o.deaths%maxDeaths != 0
+	f.worked(event, at, out)
 }
+
+// maxDeaths is how many workers in a row may die with an attempt before it counts as failed.
+const maxDeaths = 5
 
 func timedOut(what string) outcomeEnvelope {
 	deadline := &lambdabiz.Failure{Message: "context deadline exceeded", Code: "deadlineExceeded"}

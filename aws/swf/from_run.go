@@ -46,8 +46,11 @@ func (b *Backend) startChild(
 		return false, err
 	}
 	list := h.fold.list
-	if s.Queue != "" {
+	switch {
+	case s.Queue != "":
 		list = encodeID(s.Queue)
+	case h.fold.info.Mode == lambdabiz.ModeHand: // its own list has no worker
+		list = encodeID(b.config.TaskList)
 	}
 	a := &types.StartChildWorkflowExecutionDecisionAttributes{
 		WorkflowId: aws.String(encodeID(s.ID)), WorkflowType: t, Input: &input, Control: &text,

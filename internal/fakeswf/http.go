@@ -63,7 +63,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	status, answer, err := s.serve(r.Context(), r.Header.Get("X-Amz-Target"), body)
+	status, answer, err := s.serve(r.Context(), r.Header, body)
 	if err != nil {
 		panic(http.ErrAbortHandler) // net/http breaks the connection
 	}
@@ -92,7 +92,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 			return nil, fmt.Errorf("read the request: %w", err)
 		}
 	}
-	status, answer, err := t.s.serve(r.Context(), r.Header.Get("X-Amz-Target"), body)
+	status, answer, err := t.s.serve(r.Context(), r.Header, body)
 	if err != nil {
 		return nil, err
 	}
@@ -106,12 +106,12 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // serve answers one request; an error means that no answer reaches the client.
-func (s *Server) serve(ctx context.Context, target string, body []byte) (status int, answer []byte, err error) {
+func (s *Server) serve(ctx context.Context, header http.Header, body []byte) (status int, answer []byte, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, nil, err
 	}
-	action := strings.TrimPrefix(target, targetPrefix)
-	fault := s.count(action, body)
+	action := strings.TrimPrefix(header.Get("X-Amz-Target"), targetPrefix)
+	fault := s.count(Call{Action: action, Body: body, Agent: header.Get("User-Agent")})
 	if fault.Delay > 0 {
 		timer := time.NewTimer(fault.Delay)
 		defer timer.Stop()
@@ -131,7 +131,7 @@ func (s *Server) serve(ctx context.Context, target string, body []byte) (status 
 		}
 	}
 	if fault.Stale > 0 {
-		result = stale(result, fault.Stale)
+		result = stale(body, result, fault.Stale)
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -144,20 +144,28 @@ func (s *Server) serve(ctx context.Context, target string, body []byte) (status 
 	return encode(result, err)
 }
 
-// stale is a page of a history without its last events, but never without the first.
-func stale(result object, missing int) object {
+// stale is a page of a history without the newest events, but never without any.
+func stale(body []byte, result object, missing int) object {
 	events, ok := result["events"].([]any)
-	if !ok || result.has("nextPageToken") {
+	in := object{}
+	if err := json.Unmarshal(body, &in); err != nil || !ok {
 		return result
 	}
-	result["events"] = events[:max(1, len(events)-missing)]
+	missing = min(missing, len(events)-1)
+	switch {
+	case missing <= 0:
+	case in.flag("reverseOrder") && !in.has("nextPageToken"):
+		result["events"] = events[missing:]
+	case !in.flag("reverseOrder") && !result.has("nextPageToken"):
+		result["events"] = events[:len(events)-missing]
+	}
 	return result
 }
 
-func (s *Server) count(action string, body []byte) Fault {
+func (s *Server) count(call Call) Fault {
 	s.counting.Lock()
-	s.calls[action]++
-	call := Call{Action: action, Number: s.calls[action], Body: body}
+	s.calls[call.Action]++
+	call.Number = s.calls[call.Action]
 	if s.cfg.LogCalls {
 		s.log = append(s.log, call)
 	}

@@ -1,0 +1,87 @@
+package swf
+
+import (
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/service/swf/types"
+
+	"github.com/lambdabiz/lambdabiz"
+)
+
+// CheckHistory reads a history as every worker does, event by event, and says what must never be seen in one: an
+// ended operation that changes, a message that comes back, an attempt that begins twice, an end that is not the last.
+func CheckHistory(events []types.HistoryEvent) []string {
+	c := checker{f: newFold(), ended: map[int64]lambdabiz.Operation{}, gone: map[int64]bool{}, begun: map[string]bool{}}
+	for i := range events {
+		if c.f.closed {
+			c.problem(events[i].EventId, "comes after the end of the run")
+		}
+		before := c.numbers()
+		c.f.apply(&events[i])
+		c.check(events[i].EventId, before)
+		c.attempts(&events[i])
+	}
+	return c.problems
+}
+
+type checker struct {
+	f        *fold
+	ended    map[int64]lambdabiz.Operation
+	gone     map[int64]bool // messages that were consumed
+	begun    map[string]bool
+	problems []string
+}
+
+func (c *checker) problem(event int64, format string, args ...any) {
+	c.problems = append(c.problems, fmt.Sprintf("event %d: ", event)+fmt.Sprintf(format, args...))
+}
+
+func (c *checker) numbers() map[int64]bool {
+	all := map[int64]bool{}
+	for _, m := range c.f.messages {
+		all[m.Number] = true
+	}
+	return all
+}
+
+func (c *checker) check(event int64, before map[int64]bool) {
+	after := c.numbers()
+	for n := range after {
+		if c.gone[n] {
+			c.problem(event, "message %d was consumed before", n)
+		}
+	}
+	for n := range before {
+		if !after[n] {
+			c.gone[n] = true
+		}
+	}
+	for _, o := range c.f.ops {
+		old, was := c.ended[o.Number]
+		switch {
+		case was && (o.Status != old.Status || string(o.Result) != string(old.Result) || o.ID != old.ID):
+			c.problem(event, "operation %q was %s %s and is %s %s", o.ID, old.Status, old.Result, o.Status, o.Result)
+		case o.Status.Ended() && o.Tried == nil:
+			c.ended[o.Number] = o.Operation
+		}
+	}
+}
+
+// attempts counts what SWF was asked to perform. An attempt that came to nothing may begin again under its number.
+func (c *checker) attempts(e *types.HistoryEvent) {
+	switch e.EventType {
+	case types.EventTypeLambdaFunctionScheduled:
+		c.begin(e.EventId, "lambda "+*e.LambdaFunctionScheduledEventAttributes.Id)
+	case types.EventTypeTimerStarted:
+		c.begin(e.EventId, "timer "+*e.TimerStartedEventAttributes.TimerId)
+	case types.EventTypeStartChildWorkflowExecutionInitiated:
+		c.begin(e.EventId, "child "+*e.StartChildWorkflowExecutionInitiatedEventAttributes.WorkflowId)
+	}
+}
+
+func (c *checker) begin(event int64, what string) {
+	if c.begun[what] {
+		c.problem(event, "%s begins twice", what)
+	}
+	c.begun[what] = true
+}
