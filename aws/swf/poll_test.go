@@ -3,6 +3,7 @@ package swf_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -75,6 +76,67 @@ func TestADecisionTaskThatWaitedForAnAskerHasLessTime(t *testing.T) {
 					t.Errorf("the claim says that it ends at %v, SWF ends it at %v; it is %v", c.Until, ends, time.Now())
 				}
 				commitOne(t, b, &lambdabiz.Commit{Run: &c.Ref, Close: &lambdabiz.Close{Status: lambdabiz.StatusSucceeded}})
+				if err := b.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// A journal is on its way as a signal when SWF gives its writer up. The verdict says that nothing was applied, and
+// nothing is, whether another worker has claimed the run by then or not.
+func TestAJournalThatComesAfterTheTimeOutIsVoid(t *testing.T) {
+	t.Parallel()
+	for _, claimed := range []bool{false, true} {
+		t.Run(fmt.Sprint(claimed), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := openBackend(t, configFor(newServer(t, fakeswf.Config{Fault: func(c fakeswf.Call) fakeswf.Fault {
+					if c.Action == "SignalWorkflowExecution" {
+						return fakeswf.Fault{Delay: 2 * time.Minute}
+					}
+					return fakeswf.Fault{}
+				}})))
+				worker, err := b.Join(t.Context(), lambdabiz.WorkerInfo{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				commitOne(t, b, &lambdabiz.Commit{Starts: []lambdabiz.RunStart{{ID: "a", RunID: "a1", Name: "x"}}})
+				c := claimOne(t, b, worker)
+				verdicts := make(chan error, 1)
+				go func() {
+					v, err := b.Commit(t.Context(), []*lambdabiz.Commit{{
+						Run: &c.Ref, At: time.Now(), Again: true, Keep: true, Operations: []lambdabiz.Operation{{
+							Number: 1, ID: "step", Kind: lambdabiz.KindStep, Status: lambdabiz.StatusSucceeded,
+						}},
+					}})
+					if err == nil {
+						err = v[0].Err
+					}
+					verdicts <- err
+				}()
+				if claimed {
+					time.Sleep(90 * time.Second)
+					c = claimOne(t, b, worker)
+				}
+				if err := <-verdicts; !errors.Is(err, lambdabiz.ErrFenced) {
+					t.Errorf("commit: %v, want ErrFenced", err)
+				}
+				rec, err := b.Load(t.Context(), "a", "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(rec.Operations) > 0 {
+					t.Errorf("a commit that was fenced has written %+v", rec.Operations)
+				}
+				if !claimed {
+					c = claimOne(t, b, worker)
+				}
+				if len(c.Operations) > 0 {
+					t.Errorf("the next holder gets %+v", c.Operations)
+				}
+				commitOne(t, b, &lambdabiz.Commit{Run: &c.Ref, Release: &lambdabiz.Release{}})
 				if err := b.Close(); err != nil {
 					t.Error(err)
 				}
