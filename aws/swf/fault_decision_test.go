@@ -91,7 +91,8 @@ func TestAFrozenWorkerRecordsNothing(t *testing.T) {
 				for _, problem := range swf.CheckHistory(events) {
 					t.Error(problem)
 				}
-				if n := countOf(events, types.EventTypeDecisionTaskTimedOut) + countOf(events, types.EventTypeActivityTaskTimedOut); n == 0 {
+				n := countOf(events, types.EventTypeDecisionTaskTimedOut) + countOf(events, types.EventTypeActivityTaskTimedOut)
+				if n == 0 {
 					t.Error("nothing has timed out: the test tests nothing")
 				}
 			})
