@@ -1,6 +1,7 @@
 package swf
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -72,6 +73,11 @@ type Config struct {
 // activities.
 type Backend struct {
 	config Config
+	*shared
+}
+
+// shared is what the backends of one Open have in common; see Serving.
+type shared struct {
 	client *swf.Client
 	poller *swf.Client // with an HTTP client that waits for long polls
 	log    *slog.Logger
@@ -85,7 +91,7 @@ type Backend struct {
 	workers  map[int64]*lambdabiz.WorkerRecord // of this process
 	cache    map[string]*fold                  // of runs that this process has held, by SWF's run id
 	order    []string                          // of cache, the oldest first
-	homes    map[string]string                 // SWF's run ids by ours
+	homes    map[string]string                 // SWF's run ids by homeKey
 	lists    map[string]*list                  // decision tasks by task list
 	activity map[string]*taskList              // activity tasks by task list
 	loaded   map[string]time.Time              // runs whose first claim has looked at the store
@@ -99,13 +105,13 @@ func Open(ctx context.Context, c Config) (*Backend, error) {
 	if err := c.fill(); err != nil {
 		return nil, err
 	}
-	b := &Backend{
-		config: c, log: c.Logger, client: swf.NewFromConfig(c.AWS, c.options),
+	b := &Backend{config: c, shared: &shared{
+		log: c.Logger, client: swf.NewFromConfig(c.AWS, c.options),
 		poller: swf.NewFromConfig(c.AWS, c.options, longPolls),
 		types:  map[string]bool{}, workers: map[int64]*lambdabiz.WorkerRecord{}, cache: map[string]*fold{},
 		homes: map[string]string{}, lists: map[string]*list{}, activity: map[string]*taskList{},
 		loaded: map[string]time.Time{},
-	}
+	}}
 	b.life, b.stop = context.WithCancel(context.Background())
 	b.numbers.Store(time.Now().UnixMicro())
 	join := b.registerDomain
@@ -180,6 +186,22 @@ func orDefault[T comparable](v *T, value T) {
 	}
 }
 
+// Serving returns a backend whose workers serve the given task list, and whose starts give that role to their runs;
+// an empty one is that of b. Everything else it shares with b: the client, what is remembered of runs, polls in
+// flight, and the end by Close. It does no I/O, and need not be closed.
+func (b *Backend) Serving(taskList, lambdaRole string) (*Backend, error) {
+	if err := checkLength("TaskList", taskList); err != nil {
+		return nil, err
+	}
+	view := *b
+	view.config.TaskList = cmp.Or(taskList, b.config.TaskList)
+	view.config.LambdaRole = cmp.Or(lambdaRole, b.config.LambdaRole)
+	return &view, nil
+}
+
+// TaskList is the task list that workers of this backend serve.
+func (b *Backend) TaskList() string { return b.config.TaskList }
+
 // Describe says what Amazon SWF can do.
 func (b *Backend) Describe() lambdabiz.Description {
 	refuses := map[lambdabiz.Feature]string{
@@ -191,14 +213,18 @@ func (b *Backend) Describe() lambdabiz.Description {
 		const why = "Amazon SWF knows open ids only (give swf.Config a Store)"
 		refuses[lambdabiz.FeatureBeforeStart] = why
 		refuses[lambdabiz.FeatureStartPolicy] = why + "; OnUsedID(RejectOpen) and OnUsedID(RestartEnded) work without"
+		refuses[lambdabiz.FeaturePurge] = "a history stays for the retention of its domain, and there is no store beside it"
 		refuses[lambdabiz.FeatureList] = "Amazon SWF lists by id, by status and by time alone (give swf.Config a Store)"
+	} else {
+		refuses[lambdabiz.FeatureEarlierRuns] = "a store holds the latest run of an id; Load finds earlier ones by their run ids"
 	}
 	return lambdabiz.Description{
-		Name: "swf", CommitEndsClaim: true, CloseOnlyConditional: true, Supervised: true, Queues: true,
+		Name: "swf", CommitEndsClaim: true, CloseOnlyConditional: true, LongPoll: true, Supervised: true, Queues: true,
 		Performs: []lambdabiz.Kind{
 			lambdabiz.KindTask, lambdabiz.KindService, lambdabiz.KindTimer, lambdabiz.KindChild, lambdabiz.KindRaise,
 		},
 		StepTimeout: b.config.DecisionTimeout - 10*time.Second, RunTimeout: maxRun, PollEvery: 2 * time.Second,
+		Lags: b.config.Store != nil, Retention: time.Duration(b.config.RetentionDays) * 24 * time.Hour,
 		Lanes: 16, BatchSize: 1, MaxPayloadBytes: maxPayload, MaxIDBytes: maxName, MaxFailureBytes: maxFailure,
 		Refuses: refuses,
 	}

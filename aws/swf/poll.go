@@ -9,10 +9,13 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/swf"
 	"github.com/aws/aws-sdk-go-v2/service/swf/types"
+
+	"github.com/lambdabiz/lambdabiz"
 )
 
 // list is a task list that this process asks for decision tasks. A poll is never cancelled, for its task may
@@ -34,7 +37,11 @@ type task struct {
 	fold  *fold
 	exec  *types.WorkflowExecution
 	list  string
+	until time.Time // when SWF takes the task back
 }
+
+// answerTime is kept of a decision's time for the way of its task here and of the answer back.
+const answerTime = time.Second
 
 type pollEnd struct {
 	task *task
@@ -52,10 +59,14 @@ func (b *Backend) list(name string) *list {
 	return l
 }
 
-// next returns a decision task, or nil when SWF had none within its long poll.
+// next returns a decision task, or nil when SWF had none within its long poll. After the end of ctx no poll begins.
 func (l *list) next(ctx context.Context) (*task, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	answer := make(chan pollEnd, 1)
 	l.mu.Lock()
+	l.ready = slices.DeleteFunc(l.ready, func(t *task) bool { return !time.Now().Before(t.until) }) // SWF has them again
 	if len(l.ready) > 0 {
 		t := l.ready[0]
 		l.ready = l.ready[1:]
@@ -142,6 +153,7 @@ func (b *Backend) pollDecision(ctx context.Context, name string) (*task, error) 
 	if aws.ToString(out.TaskToken) == "" {
 		return nil, nil //nolint:nilnil // an empty answer is no error
 	}
+	until := time.Now().Add(b.config.DecisionTimeout - answerTime)
 	f, err := b.foldTask(ctx, out, name)
 	if err != nil {
 		return nil, err // the task comes again after its time-out
@@ -149,6 +161,7 @@ func (b *Backend) pollDecision(ctx context.Context, name string) (*task, error) 
 	b.keep(f)
 	return &task{
 		token: *out.TaskToken, fence: out.StartedEventId, fold: f, exec: out.WorkflowExecution, list: name,
+		until: until,
 	}, nil
 }
 
@@ -161,8 +174,8 @@ func identity() *string {
 	return aws.String(cut("lambdabiz "+host+" "+strconv.Itoa(os.Getpid()), 250))
 }
 
-// Quiesce waits until the polls in flight have ended, or ctx has, and gives back the decision tasks and the
-// activities that they brought and nobody took. A Lambda function calls it before it returns: what comes to a frozen process
+// Quiesce waits until the polls in flight have ended, or ctx has, and gives back the tasks that they
+// brought and nobody took. A Lambda function calls it before it returns: what comes to a frozen process
 // would wait for its time-out.
 func (b *Backend) Quiesce(ctx context.Context) {
 	ended := make(chan struct{})
@@ -175,13 +188,10 @@ func (b *Backend) Quiesce(ctx context.Context) {
 	case <-ctx.Done():
 	}
 	b.mu.Lock()
-	var lists []*list
-	for _, l := range b.lists {
-		lists = append(lists, l)
-	}
-	works := slices.Collect(maps.Values(b.activity))
+	lists := slices.Collect(maps.Values(b.lists))
+	activities := slices.Collect(maps.Values(b.activity))
 	b.mu.Unlock()
-	for _, l := range works {
+	for _, l := range activities {
 		l.giveBack(ctx)
 	}
 	for _, l := range lists {

@@ -53,6 +53,9 @@ func (b *Backend) NextTask(ctx context.Context, r lambdabiz.TaskRequest) (*lambd
 }
 
 func (l *taskList) next(ctx context.Context) (*lambdabiz.TaskClaim, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	answer := make(chan taskEnd, 1)
 	l.mu.Lock()
 	if len(l.ready) > 0 {
@@ -112,7 +115,7 @@ func (l *taskList) poll() {
 	l.askers = nil
 }
 
-// giveBack ends what was taken and never begun, so that another worker gets it soon.
+// giveBack gives up the attempts that nobody took: they have not begun, and do not count.
 func (l *taskList) giveBack(ctx context.Context) {
 	l.mu.Lock()
 	ready := l.ready
@@ -120,11 +123,11 @@ func (l *taskList) giveBack(ctx context.Context) {
 	l.mu.Unlock()
 	for _, t := range ready {
 		err := l.b.EndTask(ctx, t, lambdabiz.TaskOutcome{
-			Status: lambdabiz.StatusFailed, Error: lambdabiz.FailureOf(lambdabiz.ErrStopped),
-			Tried: lambdabiz.Tried{NotBegun: true},
+			Status: lambdabiz.StatusFailed, Tried: lambdabiz.Tried{NotBegun: true},
+			Error: &lambdabiz.Failure{Message: "the worker stopped before it began"},
 		})
-		if err != nil && !errors.Is(err, lambdabiz.ErrFenced) && !errors.Is(err, context.Canceled) {
-			l.b.log.Warn("a task was not given back, it comes again after its time-out",
+		if err != nil && !errors.Is(err, lambdabiz.ErrFenced) {
+			l.b.log.Warn("an attempt was not given back, it comes again after its time-out",
 				"orchestration", t.ID, "operation", t.Operation.ID, "error", err)
 		}
 	}
