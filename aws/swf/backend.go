@@ -81,7 +81,7 @@ type Backend struct {
 	workers  map[int64]*lambdabiz.WorkerRecord // of this process
 	cache    map[string]*fold                  // of runs that this process has held, by SWF's run id
 	order    []string                          // of cache, the oldest first
-	homes    map[string]string                 // SWF's run ids by ours
+	homes    map[string]string                 // SWF's run ids by homeKey
 	lists    map[string]*list                  // decision tasks by task list
 	activity map[string]*taskList              // activity tasks by task list
 	loaded   map[string]time.Time              // runs whose first claim has looked at the store
@@ -181,16 +181,20 @@ func (b *Backend) Describe() lambdabiz.Description {
 		const why = "Amazon SWF knows open ids only (give swf.Config a Store)"
 		refuses[lambdabiz.FeatureBeforeStart] = why
 		refuses[lambdabiz.FeatureStartPolicy] = why + "; OnUsedID(RejectOpen) and OnUsedID(RestartEnded) work without"
+		refuses[lambdabiz.FeaturePurge] = "a history stays for the retention of its domain, and there is no store beside it"
 		refuses[lambdabiz.FeatureList] = "Amazon SWF lists by id, by status and by time alone (give swf.Config a Store)"
+	} else {
+		refuses[lambdabiz.FeatureEarlierRuns] = "a store holds the latest run of an id; Load finds earlier ones by their run ids"
 	}
 	return lambdabiz.Description{
-		Name: "swf", CommitEndsClaim: true, CloseOnlyConditional: true, Supervised: true, Queues: true,
+		Name: "swf", CommitEndsClaim: true, CloseOnlyConditional: true, LongPoll: true, Supervised: true, Queues: true,
 		Performs: []lambdabiz.Kind{
 			lambdabiz.KindTask, lambdabiz.KindService, lambdabiz.KindTimer, lambdabiz.KindChild, lambdabiz.KindRaise,
 		},
 		StepTimeout: b.config.DecisionTimeout - 10*time.Second, RunTimeout: maxRun, PollEvery: 2 * time.Second,
-		Lanes: 16, BatchSize: 1, MaxPayloadBytes: maxPayload, MaxIDBytes: maxName,
-		MaxTaskBytes: maxLambdaName, TaskTimeout: maxLambda, MaxFailureBytes: maxFailure,
+		Lags: b.config.Store != nil, Retention: time.Duration(b.config.RetentionDays) * 24 * time.Hour,
+		Lanes: 16, BatchSize: 1, MaxPayloadBytes: maxPayload, MaxIDBytes: maxName, MaxFailureBytes: maxFailure,
+		MaxTaskBytes: maxLambdaName, TaskTimeout: maxLambda,
 		Refuses: refuses,
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/internal/fakeswf"
+	"github.com/lambdabiz/lambdabiz/memory"
 )
 
 // sleeper waits for a word.
@@ -96,7 +97,9 @@ func TestChildren(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				server := newServer(t, fakeswf.Config{})
 				d := parents()[c.parent]
-				p := client(t, configFor(server)).workOn(d, sleeper)
+				config := configFor(server)
+				config.Store = memory.NewStore() // without one a child cannot be told from an older run of its id
+				p := client(t, config).workOn(d, sleeper)
 				policy := lambdabiz.OnUsedID(lambdabiz.RejectOpen)
 				if c.taken {
 					if _, err := lambdabiz.Start(t.Context(), p.Engine, sleeper, "child", 1, policy); err != nil {

@@ -21,8 +21,8 @@ const runTag = "run="
 
 func startOf(s *lambdabiz.RunStart, at time.Time) *startEnvelope {
 	return &startEnvelope{
-		Version: version, RunID: s.RunID, At: at, Hand: s.Mode == lambdabiz.ModeHand, Tags: s.Tags, Parent: s.Parent,
-		Deadline: s.Deadline, Input: payload(s.Input),
+		Version: version, RunID: s.RunID, At: stamp(at), Hand: s.Mode == lambdabiz.ModeHand, Tags: s.Tags, Parent: s.Parent,
+		Deadline: stamp(s.Deadline), Input: payload(s.Input),
 	}
 }
 
@@ -107,10 +107,10 @@ func (b *Backend) startOpen(
 	case err != nil:
 		return lambdabiz.StartVerdict{}, err
 	}
-	if x.info.RunID == s.RunID {
-		return b.created(s, e, x.home), nil
-	}
 	v := lambdabiz.StartVerdict{Info: x.info, Run: lambdabiz.RunRef{ID: s.ID, RunID: x.info.RunID}}
+	if x.info.RunID == s.RunID {
+		return v, nil
+	}
 	if s.Policy == lambdabiz.RejectOpen || s.Policy == lambdabiz.RejectExisting || x.info.Name != s.Name {
 		return v, lambdabiz.ErrExists
 	}
@@ -119,7 +119,7 @@ func (b *Backend) startOpen(
 
 func (b *Backend) created(s *lambdabiz.RunStart, e *startEnvelope, home string) lambdabiz.StartVerdict {
 	b.mu.Lock()
-	b.homes[s.RunID] = home
+	b.homes[homeKey(s.ID, s.RunID)] = home
 	b.mu.Unlock()
 	return lambdabiz.StartVerdict{
 		Created: true, Run: lambdabiz.RunRef{ID: s.ID, RunID: s.RunID},
@@ -167,9 +167,7 @@ func (b *Backend) startReserved(
 	if snap != nil {
 		fresh, err := b.meet(ctx, s, snap)
 		if err != nil || !fresh {
-			v := lambdabiz.StartVerdict{Info: snap.RunInfo, Run: lambdabiz.RunRef{ID: s.ID, RunID: snap.RunID}}
-			v.Created = err == nil && snap.RunID == s.RunID
-			return v, err
+			return lambdabiz.StartVerdict{Info: snap.RunInfo, Run: lambdabiz.RunRef{ID: s.ID, RunID: snap.RunID}}, err
 		}
 	}
 	reserved, replaces := b.reservation(s, at, snap)
