@@ -217,6 +217,10 @@ const (
 	FeatureQueue         Feature = "queues"
 	FeaturePurge         Feature = "purging"
 	FeatureEarlierRuns   Feature = "lists of all runs of an id"
+
+	// FeatureValue is refused wherever a home performs the operation: a value of [WithValue] stays in the
+	// process that calls, and whoever performs the operation may be another one.
+	FeatureValue Feature = "values in the context of tasks that another process may perform"
 )
 
 // WorkerInfo describes a worker that joins.

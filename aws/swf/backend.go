@@ -1,6 +1,7 @@
 package swf
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,10 @@ type Config struct {
 
 	// Domain is the SWF domain. The default is "LambdaBiz". It is registered on first use.
 	Domain string
+
+	// ExistingDomain makes Open look for the domain instead of registering it, and return an error when it
+	// is not there: SWF never forgets a domain, so a program that only looks must not register one.
+	ExistingDomain bool
 
 	// RetentionDays is how long SWF keeps the history of a run after its end, for a domain that Open
 	// registers: 1 to 90. The default is 90.
@@ -68,6 +73,11 @@ type Config struct {
 // activities.
 type Backend struct {
 	config Config
+	*shared
+}
+
+// shared is what the backends of one Open have in common; see Serving.
+type shared struct {
 	client *swf.Client
 	poller *swf.Client // with an HTTP client that waits for long polls
 	log    *slog.Logger
@@ -89,31 +99,37 @@ type Backend struct {
 	life     context.Context                   //nolint:containedctx // the backend's own lifetime
 }
 
-// Open checks the configuration, registers the domain if it is not there, and returns a backend. It
-// reads and writes nothing else.
+// Open checks the configuration, registers the domain if it is not there (see Config.ExistingDomain), and
+// returns a backend. It reads and writes nothing else.
 func Open(ctx context.Context, c Config) (*Backend, error) {
 	if err := c.fill(); err != nil {
 		return nil, err
 	}
-	options := func(o *swf.Options) {
-		if c.Endpoint != "" {
-			o.BaseEndpoint = &c.Endpoint
-		}
-	}
-	b := &Backend{
-		config: c, log: c.Logger, client: swf.NewFromConfig(c.AWS, options),
-		poller: swf.NewFromConfig(c.AWS, options, longPolls),
+	b := &Backend{config: c, shared: &shared{
+		log: c.Logger, client: swf.NewFromConfig(c.AWS, c.options),
+		poller: swf.NewFromConfig(c.AWS, c.options, longPolls),
 		types:  map[string]bool{}, workers: map[int64]*lambdabiz.WorkerRecord{}, cache: map[string]*fold{},
 		homes: map[string]string{}, lists: map[string]*list{}, activity: map[string]*taskList{},
 		loaded: map[string]time.Time{},
-	}
+	}}
 	b.life, b.stop = context.WithCancel(context.Background())
 	b.numbers.Store(time.Now().UnixMicro())
-	if err := b.registerDomain(ctx); err != nil {
+	join := b.registerDomain
+	if c.ExistingDomain {
+		join = b.findDomain
+	}
+	if err := join(ctx); err != nil {
 		b.stop()
 		return nil, err
 	}
 	return b, nil
+}
+
+// options are those of a client.
+func (c *Config) options(o *swf.Options) {
+	if c.Endpoint != "" {
+		o.BaseEndpoint = &c.Endpoint
+	}
 }
 
 // longPolls gives polls an HTTP client that waits longer than SWF holds them, which is 60 s.
@@ -169,6 +185,22 @@ func orDefault[T comparable](v *T, value T) {
 		*v = value
 	}
 }
+
+// Serving returns a backend whose workers serve the given task list, and whose starts give that role to their runs;
+// an empty one is that of b. Everything else it shares with b: the client, what is remembered of runs, polls in
+// flight, and the end by Close. It does no I/O, and need not be closed.
+func (b *Backend) Serving(taskList, lambdaRole string) (*Backend, error) {
+	if err := checkLength("TaskList", taskList); err != nil {
+		return nil, err
+	}
+	view := *b
+	view.config.TaskList = cmp.Or(taskList, b.config.TaskList)
+	view.config.LambdaRole = cmp.Or(lambdaRole, b.config.LambdaRole)
+	return &view, nil
+}
+
+// TaskList is the task list that workers of this backend serve.
+func (b *Backend) TaskList() string { return b.config.TaskList }
 
 // Describe says what Amazon SWF can do.
 func (b *Backend) Describe() lambdabiz.Description {
