@@ -227,6 +227,7 @@ func (b *Backend) Describe() lambdabiz.Description {
 		StepTimeout: b.config.DecisionTimeout - 10*time.Second, RunTimeout: maxRun, PollEvery: 2 * time.Second,
 		Lags: b.config.Store != nil, Retention: time.Duration(b.config.RetentionDays) * 24 * time.Hour,
 		Lanes: 16, BatchSize: 1, MaxPayloadBytes: maxPayload, MaxIDBytes: maxName, MaxFailureBytes: maxFailure,
+		MaxTaskBytes: maxLambdaName, TaskTimeout: maxLambda,
 		Refuses: refuses,
 	}
 }
