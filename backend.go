@@ -174,6 +174,7 @@ type Description struct {
 
 	MaxPayloadBytes int // of one payload; 0 for no limit of its own
 	MaxIDBytes      int // of an orchestration id; 0 for no limit of its own
+	MaxFailureBytes int // of a recorded error's messages and data together; 0 for no limit of its own
 
 	// Refuses names the features that this home cannot keep, each with the reason. The engine
 	// answers with *UnsupportedError before anything is recorded.

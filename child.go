@@ -66,7 +66,7 @@ func StartChild[In, Out any](
 	if err := r.await(c, op); err != nil {
 		return "", err
 	}
-	if !r.flushLocked(r.changed) {
+	if !op.loaded && !r.e.performs(KindChild) && !r.flushLocked(r.changed) {
 		return "", r.leaveLocked(c.scope())
 	}
 	if err := r.give(c, op); err != nil {

@@ -100,7 +100,7 @@ func New(b Backend, c Config) (*Engine, error) {
 	e := &Engine{
 		backend: b, desc: desc, config: c, codec: c.Codec, log: c.Logger, version: c.Version,
 		hooks: &hookCaller{c.Hooks}, maxPayload: c.MaxPayloadBytes, endsClaim: desc.CommitEndsClaim,
-		registry: newRegistry(), kicks: make(chan struct{}, 1), busy: make(chan struct{}, 1),
+		registry: newRegistry(desc.MaxFailureBytes), kicks: make(chan struct{}, 1), busy: make(chan struct{}, 1),
 		residents: map[string]*run{}, early: map[string]earlyMessages{}, hands: map[string][]*run{}, watchers: map[string][]chan<- bool{},
 	}
 	if e.version == "" {
@@ -180,9 +180,9 @@ type registry struct {
 	resolvers   []*TaskResolver
 }
 
-func newRegistry() *registry {
+func newRegistry(maxFailure int) *registry {
 	return &registry{
-		errorRegistry: errorRegistry{types: map[string]*ErrorRegistration{}},
+		errorRegistry: errorRegistry{types: map[string]*ErrorRegistration{}, limit: maxFailure},
 		definitions:   map[string]*definitionSpec{}, tasks: map[taskID]*taskSpec{},
 	}
 }

@@ -78,7 +78,7 @@ func RaiseEvent(o Context, id, orchestrationID, event string, payload any, opts 
 	if err := r.await(c, op); err != nil {
 		return err
 	}
-	if !r.flushLocked(r.changed) {
+	if !op.loaded && !r.e.performs(KindRaise) && !r.flushLocked(r.changed) {
 		return r.leaveLocked(c.scope())
 	}
 	return r.give(c, op)

@@ -44,6 +44,7 @@ func FailureOf(err error) *Failure { return (&errorRegistry{}).record(err) }
 // errorRegistry is an engine's error types by name.
 type errorRegistry struct {
 	types map[string]*ErrorRegistration
+	limit int // of a recorded tree's bytes; 0 for maxFailureBytes
 }
 
 // common is the error types that every engine knows.
@@ -130,9 +131,16 @@ func (r *errorRegistry) record(err error) *Failure {
 		return &Failure{Message: fmt.Sprintf("%T, whose methods panic: %v", err, fault)}
 	}
 	f, _ := v.(*Failure)
-	budget := maxFailureBytes
+	budget := r.budget()
 	f.trim(&budget)
 	return f
+}
+
+func (r *errorRegistry) budget() int {
+	if r.limit > 0 {
+		return min(r.limit, maxFailureBytes)
+	}
+	return maxFailureBytes
 }
 
 // trim drops the parts of a tree that are over the budget, the deepest and last first.
@@ -151,7 +159,7 @@ func (f *Failure) trim(budget *int) {
 }
 
 func (r *errorRegistry) recordNode(err error, depth int) *Failure {
-	f := &Failure{Message: cut(strings.ToValidUTF8(err.Error(), "\uFFFD"), maxMessageBytes)}
+	f := &Failure{Message: cut(strings.ToValidUTF8(err.Error(), "\uFFFD"), min(maxMessageBytes, r.budget()/4))}
 	if depth > maxFailureDepth || r.recordRegistered(f, err) || recordSentinel(f, err) {
 		return f
 	}

@@ -35,6 +35,7 @@ type run struct {
 	endBase   context.CancelCauseFunc
 	done      chan struct{} // closed when the run is dead
 	abandoned chan struct{} // closed when the worker gives up on it
+	givenUp   sync.Once
 
 	mu    sync.Mutex
 	moved sync.Cond // durable, claimed, committing or phase has changed

@@ -320,6 +320,8 @@ func (e *Engine) adopt(c *Claimed, started bool) *run {
 		go r.start(c)
 	} else {
 		r.stopLocked(Release{WakeAt: now()}, ErrStopped)
+		late := time.AfterFunc(e.config.DrainTimeout+stopGrace, r.abandon) // the drain may not have seen it
+		context.AfterFunc(r.base, func() { late.Stop() })
 	}
 	return r
 }
@@ -512,9 +514,14 @@ func (w *worker) drain() {
 		return
 	}
 	for _, r := range e.allResidents() { // the store does not answer
-		close(r.abandoned)
-		r.evict(ErrStopped)
+		r.abandon()
 	}
+}
+
+// abandon gives a run up whose store does not answer.
+func (r *run) abandon() {
+	r.givenUp.Do(func() { close(r.abandoned) })
+	r.evict(ErrStopped)
 }
 
 // letGo releases a stopping run whose bodies do not end.

@@ -189,7 +189,8 @@ func (b *Backend) Describe() lambdabiz.Description {
 			lambdabiz.KindTask, lambdabiz.KindService, lambdabiz.KindTimer, lambdabiz.KindChild, lambdabiz.KindRaise,
 		},
 		StepTimeout: b.config.DecisionTimeout - 10*time.Second, RunTimeout: maxRun, PollEvery: 2 * time.Second,
-		Lanes: 16, BatchSize: 1, MaxPayloadBytes: maxPayload, MaxIDBytes: maxName, Refuses: refuses,
+		Lanes: 16, BatchSize: 1, MaxPayloadBytes: maxPayload, MaxIDBytes: maxName, MaxFailureBytes: maxFailure,
+		Refuses: refuses,
 	}
 }
 

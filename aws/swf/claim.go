@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -154,11 +155,11 @@ func (b *Backend) claimByHand(ctx context.Context, r lambdabiz.ClaimRequest) (la
 			if now, err := b.readAll(ctx, r.Hand, x.home); err == nil && now.closed {
 				return b.claimByHand(ctx, r)
 			}
-		case t.fold.info.ID != r.Hand || t.fold.owner == owner && t.fold.home != f.home:
-			if err := b.giveBack(ctx, t); err != nil {
+		case t.fold.info.ID != r.Hand || !slices.Contains(t.fold.owners, owner): // brought by an earlier caller's poll
+			if err := b.pass(ctx, t); err != nil {
 				return lambdabiz.Claims{}, err
 			}
-		case t.fold.owner != owner: // somebody has called Create after us
+		case t.fold.owner() != owner: // somebody has called Create after us
 			return lambdabiz.Claims{}, errors.Join(lambdabiz.ErrFenced, b.giveBack(ctx, t))
 		default:
 			return b.handed(ctx, t, owner), nil
@@ -184,7 +185,7 @@ func (b *Backend) claimNext(ctx context.Context, r lambdabiz.ClaimRequest) (lamb
 	switch {
 	case err != nil || t == nil:
 		return lambdabiz.Claims{}, err
-	case t.fold.info.ID != r.Hand || t.fold.owner != h.owner || t.fold.info.RunID != r.Follows.RunID:
+	case t.fold.info.ID != r.Hand || t.fold.owner() != h.owner || t.fold.info.RunID != r.Follows.RunID:
 		return lambdabiz.Claims{}, errors.Join(lambdabiz.ErrFenced, b.giveBack(ctx, t))
 	case t.fold.news <= t.fold.applied:
 		return lambdabiz.Claims{}, b.pass(ctx, t)

@@ -20,7 +20,7 @@ type fold struct {
 	list     string // the task list of its decisions
 	role     string // the Lambda role of the execution
 	kept     *startEnvelope
-	owner    string      // who asked last for a run driven by hand
+	owners   []string    // who asked for a run driven by hand, in order
 	ops      []*foldedOp // in the order of their numbers
 	messages []lambdabiz.Message
 	keys     map[string]bool // of events; their order does not matter
@@ -81,6 +81,7 @@ func (f *fold) clone() *fold {
 		c.byEvent[event] = byOld[o]
 	}
 	c.messages, c.keyOrder, c.partial = slices.Clone(f.messages), slices.Clone(f.keyOrder), slices.Clone(f.partial)
+	c.owners = slices.Clone(f.owners)
 	c.keys, c.changed = maps.Clone(f.keys), map[int64]bool{}
 	return &c
 }
@@ -101,6 +102,14 @@ func (f *fold) op(number int64) *foldedOp {
 		return nil
 	}
 	return f.ops[i]
+}
+
+// owner is who asked last for a run driven by hand.
+func (f *fold) owner() string {
+	if len(f.owners) == 0 {
+		return ""
+	}
+	return f.owners[len(f.owners)-1]
 }
 
 // put inserts or replaces an operation by its number; what is open for it stays.
@@ -362,10 +371,7 @@ func (f *fold) take(j *journal, fence int64) {
 		f.info.Orphans = j.Orphans
 	}
 	if !j.Skip {
-		f.info.WakeAt = j.WakeAt
-		if j.Release || j.Blocked != nil {
-			f.info.Blocked = j.Blocked
-		}
+		f.info.WakeAt, f.info.Blocked = j.WakeAt, j.Blocked
 	}
 }
 

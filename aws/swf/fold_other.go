@@ -62,7 +62,7 @@ func (f *fold) signal(number int64, name string, input *string, at time.Time) {
 		f.info.Paused, f.info.Blocked, f.crashes = false, nil, 0
 		f.wakeDue, f.news = true, f.last
 	case signalClaim:
-		f.news, f.owner = f.last, s.Key
+		f.news, f.owners = f.last, append(f.owners, s.Key)
 	case signalJournal:
 		if s.Journal != nil && s.Fence == f.started { // else its writer was not the owner any more
 			f.fence = s.Fence

@@ -25,6 +25,8 @@ const (
 
 	// maxPayload leaves room for the envelopes that carry a payload with ids, names and keys.
 	maxPayload = 30000
+	// maxFailure leaves room for the JSON of a recorded error.
+	maxFailure = 10000
 	// chunk is the part of a journal that one marker holds.
 	chunk = 32000
 )
