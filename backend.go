@@ -155,10 +155,25 @@ type Description struct {
 	// a commit and returns them ended with a later claim.
 	Performs []Kind
 
-	// CloseOnlyConditional: of conditional commits only those with a Close are refused with ErrStale. Another
+	// CloseOnlyConditional: those commits are refused with ErrStale that have a Close, and all of these are
+	// conditional, whatever has come since the claim. Another
 	// one is applied although a message has arrived, and the run is due again at once; what it says of a
 	// wait's time-out is dropped when an event of that name had arrived by its DueAt.
 	CloseOnlyConditional bool
+
+	// LongPoll: Claim waits at the home, which finds by its own clock what is due, and gives what comes, one run
+	// at a time: ClaimRequest.Names, Now and After mean nothing, nor do Claims.Arrived, Through and NextWake.
+	// Claims.More says that something came, though it may have been nothing for the worker. Verdicts have no
+	// messages: they come with the next claim. A run whose definition a worker does not know is blocked there.
+	LongPoll bool
+
+	// Lags: Load and List answer from a copy that is written with each commit. What has come since the last one
+	// is not in it, unless the run has ended. Of earlier runs of an id it has none.
+	Lags bool
+
+	// Retention is how long Load still finds a run that was purged, and its keys are known: the home keeps
+	// histories, and only its copy is purged. 0: not at all.
+	Retention time.Duration
 
 	// Supervised: the home itself sees when a holder of a run has died. Join only gives a number, Renew and
 	// Leave do nothing, and Workers returns those of this process.
@@ -198,6 +213,11 @@ const (
 	FeatureLongStep      Feature = "long steps"
 	FeatureQueue         Feature = "queues"
 	FeaturePurge         Feature = "purging"
+	FeatureEarlierRuns   Feature = "lists of all runs of an id"
+
+	// FeatureValue is refused wherever a home performs the operation: a value of [WithValue] stays in the
+	// process that calls, and whoever performs the operation may be another one.
+	FeatureValue Feature = "values in the context of tasks that another process may perform"
 )
 
 // WorkerInfo describes a worker that joins.

@@ -277,7 +277,7 @@ func (r *run) runRace(c *call, o *op, futures []*future) error {
 		result.Losers = append(result.Losers, f.path)
 		r.lost[f.path] = true
 		f.lost = true
-		r.cancelScopeLocked(f.path)
+		r.cancelScopeLocked(f.path, &branchEndedError{"lost race " + o.ID + " to " + first.path})
 		f.endLocked(ErrCancelled)
 		f.err = ErrCancelled
 	}

@@ -197,6 +197,9 @@ func TestRaceIsWonByTheEvent(t *testing.T) {
 		s := b.state(e, "r")
 		if o := operation(t, s, "timeout/limit"); o.Status != lambdabiz.StatusCancelled {
 			t.Errorf("the losing timer is %v", o.Status)
+		} else if o.Error == nil || o.Error.Message != "lost race first to approval" ||
+			len(o.Error.Causes) != 1 || o.Error.Causes[0].Code != "cancelled" {
+			t.Errorf("the losing timer's error is %+v", o.Error)
 		}
 	})
 }
@@ -335,6 +338,8 @@ func TestUnfinishedBranchesEndWithTheFunction(t *testing.T) {
 		}
 		if o := operation(t, b.state(e, "o"), "wait/never"); o.Status != lambdabiz.StatusCancelled {
 			t.Errorf("the wait is %v", o.Status)
+		} else if o.Error == nil || o.Error.Message != "orchestration ended before its branch did" {
+			t.Errorf("the wait's error is %+v", o.Error)
 		}
 	})
 }

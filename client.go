@@ -353,6 +353,11 @@ func (e *Engine) List(ctx context.Context, f Filter) (Page, error) {
 			return Page{}, err
 		}
 	}
+	if f.AllRuns {
+		if err := e.supports(FeatureEarlierRuns); err != nil {
+			return Page{}, err
+		}
+	}
 	page, err := e.backend.List(ctx, f)
 	if err != nil {
 		return page, fmt.Errorf("list: %w", err)

@@ -51,6 +51,14 @@ type Config struct {
 	// 10,000.
 	MaxResident int
 
+	// TaskQueues are the queues whose tasks and services this worker performs, on a home that hands them
+	// out (Amazon SWF). The default is the home's own.
+	TaskQueues []string
+
+	// MaxTasks bounds the tasks and services that this process performs at the same time, on a home that
+	// hands them out: of each kind and of each queue. The default is 100.
+	MaxTasks int
+
 	// MaxPayloadBytes limits each input, result, event and progress value. The default is 1 MiB, or
 	// the backend's limit when that is lower.
 	MaxPayloadBytes int
@@ -123,9 +131,18 @@ func (c *Config) fill() error {
 			return fmt.Errorf("configure engine: %s is %v, it must be positive, or 0 for its default", name, d)
 		}
 	}
-	if c.MaxPayloadBytes < 0 || c.MaxResident < 0 || c.MemoryBudget < 0 {
-		return errors.New("configure engine: MaxPayloadBytes, MaxResident and MemoryBudget must be " +
+	if c.MaxPayloadBytes < 0 || c.MaxResident < 0 || c.MemoryBudget < 0 || c.MaxTasks < 0 {
+		return errors.New("configure engine: MaxPayloadBytes, MaxResident, MemoryBudget and MaxTasks must be " +
 			"positive, or 0 for their defaults")
+	}
+	for _, queue := range c.TaskQueues {
+		if err := checkID("queue", queue); err != nil {
+			return fmt.Errorf("configure engine: TaskQueues: %w", err)
+		}
+	}
+	c.TaskQueues = slices.Clone(c.TaskQueues)
+	if len(c.TaskQueues) == 0 {
+		c.TaskQueues = []string{""}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -139,6 +156,7 @@ func (c *Config) fill() error {
 	orDefault(&c.ParkAfter, time.Minute)
 	orDefault(&c.MemoryBudget, 64<<20)
 	orDefault(&c.MaxResident, 10_000)
+	orDefault(&c.MaxTasks, 100)
 	orDefault(&c.MaxPayloadBytes, 1<<20)
 	return nil
 }

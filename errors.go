@@ -48,6 +48,13 @@ type cancelledError struct{}
 func (*cancelledError) Error() string        { return "orchestration was cancelled" }
 func (*cancelledError) Is(target error) bool { return target == context.Canceled }
 
+// branchEndedError is what the open operations of a branch are recorded with that its race, or the end of its
+// orchestration, has ended. It is ErrCancelled too.
+type branchEndedError struct{ why string }
+
+func (e *branchEndedError) Error() string { return e.why }
+func (*branchEndedError) Unwrap() error   { return ErrCancelled }
+
 // TaskError is the failure of a task, a step or a service call after its last attempt.
 type TaskError struct {
 	Task        string // the task's name; empty for a step

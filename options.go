@@ -88,7 +88,9 @@ type keyOption string
 func (k keyOption) applyCall(c *callOptions) { c.key = string(k) }
 
 // WithValue puts a value into the context of the body. It is not recorded: a resumed run gives its
-// own. It is for what must not lie in the history, like a credential.
+// own. It is for what must not lie in the history, like a credential. Where the home performs the
+// operation (Amazon SWF) the value cannot reach the body: the call returns *UnsupportedError with
+// [FeatureValue], and nothing is recorded.
 func WithValue(key, value any) CallOption { return contextValue{key, value} }
 
 func (v contextValue) applyCall(c *callOptions) { c.values = append(c.values, v) }

@@ -227,7 +227,7 @@ func (r *run) returned(out any, err error) {
 	r.closing, _ = v.(*Close)
 	for _, s := range r.scopes {
 		if s.parent == r.root {
-			r.cancelScopeLocked(s.path)
+			r.cancelScopeLocked(s.path, &branchEndedError{"orchestration ended before its branch did"})
 		}
 	}
 	if st := r.closing.Status; st == StatusCancelled || st == StatusTimeout {

@@ -13,6 +13,12 @@ func (r *run) performed(c *call, o *op, opts *callOptions, local bool) error {
 			return r.refuseLocked(c, o, err)
 		}
 	}
+	if o.Number == 0 && len(opts.values) > 0 {
+		return r.refuseLocked(c, o, &UnsupportedError{
+			Backend: r.e.desc.Name, Feature: FeatureValue,
+			Why: "they are not recorded, and the process that performs the operation is not given them",
+		})
+	}
 	if local && c.kind == KindTask && !o.Status.Ended() && !r.e.registry.hasTask(c.kind, c.name) {
 		r.blockLocked(Blocked{Operation: o.ID, Source: o.site.String(), Reason: fmt.Sprintf(
 			"task %q is not registered: the workers of this home find tasks by name", c.name)})
@@ -66,7 +72,7 @@ func (r *run) askLocked(o *op, opts *callOptions, local bool) {
 	r.pending.attempts = append(r.pending.attempts, a)
 	if r.hand && local && !r.serving { // no worker serves the queue of a run that is driven by hand
 		r.serving = true
-		go r.e.serveTasks(r.base, r.info.Queue)
+		go r.e.serveTasks(r.base, []string{r.info.Queue})
 	}
 }
 

@@ -300,8 +300,8 @@ func (r *run) giveBackLocked(o *op) bool {
 }
 
 // cancelScopeLocked ends a branch that has lost, with all that is inside it: its operations are
-// recorded as cancelled, its code ends at its next operation.
-func (r *run) cancelScopeLocked(path string) {
+// recorded as cancelled, and why, its code ends at its next operation.
+func (r *run) cancelScopeLocked(path string, why error) {
 	for _, s := range r.scopes {
 		if s.path == path || inScope(s.path, path) {
 			s.closed = true
@@ -313,7 +313,7 @@ func (r *run) cancelScopeLocked(path string) {
 	}
 	for _, o := range r.ops {
 		if inScope(o.ID, path) && (!o.Status.Ended() || r.giveBackLocked(o)) {
-			r.cancelOpLocked(o, ErrCancelled)
+			r.cancelOpLocked(o, why)
 		}
 	}
 	for w := range r.waiting {

@@ -18,61 +18,62 @@ func (e *Engine) RunTasks(ctx context.Context) error {
 			Backend: e.desc.Name, Feature: FeatureQueue, Why: "tasks run in the process that runs their orchestration",
 		}
 	}
-	e.serveTasks(ctx, "")
+	e.serveTasks(ctx, e.config.TaskQueues)
 	return nil
 }
 
-// serveTasks performs the attempts of one queue until ctx ends, then drains.
-func (e *Engine) serveTasks(ctx context.Context, name string) {
+// serveTasks performs the attempts of queues until ctx ends, then drains.
+func (e *Engine) serveTasks(ctx context.Context, queues []string) {
 	queue, ok := e.backend.(Queue)
 	if !ok {
 		return
 	}
-	t := &taskWorker{e: e, queue: queue, name: name, free: make(chan struct{}, maxTasks)}
+	t := &taskWorker{e: e, queue: queue}
 	t.bodies, t.endBodies = context.WithCancelCause(context.WithoutCancel(ctx))
 	defer t.endBodies(nil)
 	var pollers sync.WaitGroup
 	for _, kind := range e.registry.kinds() {
-		pollers.Go(func() { t.loop(ctx, kind) })
+		for _, name := range queues {
+			pollers.Go(func() { t.loop(ctx, kind, name) })
+		}
 	}
 	pollers.Wait()
 	<-ctx.Done()
 	t.drain()
 }
 
-// maxTasks is how many local attempts a process performs at the same time.
-const maxTasks = 100
-
 // taskWorker performs attempts that a home hands out.
 type taskWorker struct {
 	e     *Engine
 	queue Queue
-	name  string        // of the queue; "" for the home's default
-	free  chan struct{} // holds one for each attempt that runs
 
 	bodies    context.Context //nolint:containedctx // ends when the drain timeout is over
 	endBodies context.CancelCauseFunc
 	running   sync.WaitGroup
 }
 
-// loop takes attempts of a kind until ctx ends.
-func (t *taskWorker) loop(ctx context.Context, kind Kind) {
+// loop takes attempts of a kind from a queue until ctx ends. It has room of its own for those that run: else a
+// long poll of one loop would keep the others from asking.
+func (t *taskWorker) loop(ctx context.Context, kind Kind, queue string) {
+	busy := make(chan struct{}, t.e.config.MaxTasks)
 	for failed := 0; ctx.Err() == nil; {
 		select {
-		case t.free <- struct{}{}:
+		case busy <- struct{}{}:
 		case <-ctx.Done():
 			return
 		}
-		claim, err := t.queue.NextTask(ctx, TaskRequest{Kind: kind, Names: t.e.registry.taskNames(kind), Queue: t.name, Wait: time.Minute})
+		claim, err := t.queue.NextTask(ctx, TaskRequest{
+			Kind: kind, Names: t.e.registry.taskNames(kind), Queue: queue, Wait: time.Minute,
+		})
 		if claim != nil {
 			failed = 0
 			t.running.Go(func() {
-				defer func() { <-t.free }()
+				defer func() { <-busy }()
 				t.perform(claim)
 			})
 			continue
 		}
-		<-t.free
+		<-busy
 		if err != nil && ctx.Err() == nil {
 			failed++
 			t.e.log.Error("take a task", "error", err, "try", failed)

@@ -119,10 +119,10 @@ func batchEmpty(h *harness) {
 }
 
 var refuseChecks = []check{
-	{name: "refuse/a raise marks its operation as failed", run: refuseRaise},
-	{name: "refuse/a start marks its operation as failed", run: refuseStart},
-	{name: "refuse/a control marks its operation as failed", run: refuseControl},
-	{name: "refuse/what is accepted leaves the operation", run: refuseNot},
+	{name: "refuse/a raise marks its operation as failed", where: unperformed(lambdabiz.KindRaise), run: refuseRaise},
+	{name: "refuse/a start marks its operation as failed", where: unperformed(lambdabiz.KindChild), run: refuseStart},
+	{name: "refuse/a control marks its operation as failed", where: unperformed(lambdabiz.KindChild), run: refuseControl},
+	{name: "refuse/what is accepted leaves the operation", where: unperformed(lambdabiz.KindChild), run: refuseNot},
 }
 
 // refused expects operation n of run a to be stored as failed with a sentinel.

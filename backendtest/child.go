@@ -45,13 +45,16 @@ func childEnd(h *harness) {
 		lambdabiz.ErrFenced, "second end of a child")
 	h.is(h.tryControl(lambdabiz.Control{Kind: lambdabiz.ControlTerminate, ID: "c"}), lambdabiz.ErrClosed,
 		"termination of an ended child")
-	messages := h.load("a").Messages
+	messages := x.arrived()
 	h.inbox(messages, "child 1 FAILED")
 	m := messages[0]
 	want(h, string(m.Payload), string(text("r")), "payload")
-	want(h, normalTime(m.ArrivedAt), at(40), "ArrivedAt")
+	h.stamped(m.ArrivedAt, at(40), "ArrivedAt")
 	if m.Error == nil || m.Error.Message != "broken" {
 		h.Fatalf("Error: %+v", m.Error)
+	}
+	if h.describes.LongPoll {
+		return // they come with its next claim
 	}
 	claims := h.messagesFor(x.worker, 0)
 	want(h, len(claims.Arrived), 1, "arrivals of the parent")
@@ -62,7 +65,7 @@ func childTerminated(h *harness) {
 	x := h.startHeld("a")
 	x.startChild("c", false)
 	h.control(lambdabiz.ControlTerminate, "c")
-	h.inbox(h.load("a").Messages, "child 1 TERMINATED")
+	h.inbox(x.arrived(), "child 1 TERMINATED")
 }
 
 func childWakes(h *harness) {
@@ -87,7 +90,7 @@ func childParentGone(h *harness) {
 	x := h.startHeld("a")
 	c := x.startChild("c", false)
 	x.end()
-	if _, refused := h.b.Describe().Refuses[lambdabiz.FeatureStartPolicy]; !refused {
+	if !h.refuses(lambdabiz.FeatureStartPolicy) {
 		s := startOf("a", 2)
 		s.Policy = lambdabiz.RestartEnded
 		h.startNew(s)

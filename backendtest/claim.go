@@ -7,17 +7,18 @@ import (
 )
 
 var claimChecks = []check{
-	{name: "claim/takes only the names asked for", run: claimNames},
-	{name: "claim/keeps to its limit and says that more is due", run: claimLimit},
+	{name: "claim/takes only the names asked for", where: selective, run: claimNames},
+	{name: "claim/a long poll gives every due run once", where: polled, run: claimPolled},
+	{name: "claim/keeps to its limit and says that more is due", where: selective, run: claimLimit},
 	{name: "claim/a held run is nobody else's", run: claimExclusive},
 	{name: "claim/bumps the fence", run: claimFence},
 	{name: "claim/a run is due exactly at its WakeAt", run: claimWakeAt},
 	{name: "claim/what has come is due for a clock that is behind", run: claimSkew},
 	{name: "claim/gives the whole record", run: claimRecord},
-	{name: "claim/hands out messages for held runs once", run: claimArrivals},
-	{name: "claim/hands out messages to their holder only", run: claimArrivalsOwner},
-	{name: "claim/needs a registered worker", run: claimUnregistered},
-	{name: "claim/Follows the commit that ended the claim before", run: claimFollows},
+	{name: "claim/hands out messages for held runs once", where: delivers, run: claimArrivals},
+	{name: "claim/hands out messages to their holder only", where: delivers, run: claimArrivalsOwner},
+	{name: "claim/needs a registered worker", where: leases, run: claimUnregistered},
+	{name: "claim/Follows the commit that ended the claim before", where: endsClaims, run: claimFollows},
 }
 
 func claimNames(h *harness) {
@@ -67,12 +68,35 @@ func claimLimit(h *harness) {
 	}
 }
 
+func claimPolled(h *harness) {
+	const runs = 5
+	for n := range runs {
+		h.start(string(rune('a' + n)))
+	}
+	worker := h.join("another")
+	seen := map[string]bool{}
+	for more := true; more; {
+		c, err := h.b.Claim(background, lambdabiz.ClaimRequest{Worker: worker, Names: []string{"another"}, Limit: 10})
+		h.must(err, "Claim")
+		more = c.More
+		for _, r := range c.Runs {
+			if seen[r.ID] || r.Name != nameOf(r.ID) || r.Ref.Fence < 1 {
+				h.Fatalf("claimed: %+v", r)
+			}
+			seen[r.ID] = true
+		}
+	}
+	want(h, len(seen), runs, "runs claimed")
+}
+
 func claimExclusive(h *harness) {
 	x := h.startHeld("a")
 	h.raise("a", "e")
 	h.notDue(at(1000), "a", "another worker holds it")
 	want(h, len(h.claimAt(x.worker, at(1000), "a").Runs), 0, "runs claimed by the holder itself")
-	want(h, h.load("a").Worker, x.worker, "Worker")
+	if !h.describes.Supervised {
+		want(h, h.load("a").Worker, x.worker, "Worker")
+	}
 	x.Messages = h.load("a").Messages
 	x.release(lambdabiz.Release{})
 	want(h, h.load("a").Worker, int64(0), "Worker of a released run")
@@ -101,10 +125,18 @@ func claimWakeAt(h *harness) {
 	worker := h.join()
 	claims := h.claimAt(worker, wake.Add(-time.Microsecond), "a")
 	want(h, len(claims.Runs), 0, "runs claimed a microsecond before WakeAt")
-	want(h, normalTime(claims.NextWake), wake, "NextWake")
-	claims = h.claimAt(worker, wake, "a")
+	h.nextWake(claims, wake)
+	claims = h.claimAt(worker, wake.Add(h.late), "a")
 	want(h, len(claims.Runs), 1, "runs claimed at WakeAt")
 	want(h, claims.NextWake.IsZero(), true, "NextWake is zero when nothing sleeps")
+}
+
+// nextWake expects that a claim says when the next sleeper is due.
+func (h *harness) nextWake(claims lambdabiz.Claims, wanted time.Time) {
+	h.Helper()
+	if !h.describes.LongPoll {
+		want(h, normalTime(claims.NextWake), wanted, "NextWake")
+	}
 }
 
 // claimSkew claims by a clock that is behind the starter's and the sender's: only WakeAt is a matter of
@@ -118,9 +150,9 @@ func claimSkew(h *harness) {
 	h.due(behind, "a", "a message has come, though by a clock that is ahead")
 	h.control(lambdabiz.ControlCancel, "a")
 	x = h.holdAt(x.worker, behind, "a")
-	h.leave(x.worker)
-	h.due(behind, "a", "its holder was removed")
-	if _, refused := h.b.Describe().Refuses[lambdabiz.FeaturePause]; !refused {
+	x.die()
+	h.due(behind, "a", "its holder has died")
+	if !h.refuses(lambdabiz.FeaturePause) {
 		h.control(lambdabiz.ControlPause, "a")
 		h.control(lambdabiz.ControlResume, "a")
 		h.due(behind, "a", "it was resumed")
@@ -214,9 +246,6 @@ func claimUnregistered(h *harness) {
 }
 
 func claimFollows(h *harness) {
-	if !h.endsClaim {
-		return
-	}
 	x := h.startHeld("a")
 	fence := x.Ref.Fence
 	v := x.try(lambdabiz.Commit{Operations: []lambdabiz.Operation{operation(1)}, WakeAt: at(50)})

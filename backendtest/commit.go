@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
@@ -19,8 +20,11 @@ var commitChecks = []check{
 	{name: "commit/sets StartedAt once", run: commitStarted},
 	{name: "commit/replaces the progress when it is given", run: commitProgress},
 	{name: "commit/removes consumed messages", run: commitConsumed},
-	{name: "commit/fetches newer messages", run: commitFetch},
-	{name: "commit/a condition that does not hold applies nothing", run: commitStale},
+	{name: "commit/fetches newer messages", where: delivers, run: commitFetch},
+	{name: "commit/a condition that does not hold applies nothing", where: conditional, run: commitStale},
+	{name: "commit/a close that has not seen a message applies nothing", where: closeOnly, run: commitStaleClose},
+	{name: "commit/a claim may be kept", where: endsClaims, run: commitKeep},
+	{name: "commit/a time-out loses against an event that came in time", where: closeOnly, run: commitTimeout},
 	{name: "commit/a fenced one applies nothing", run: commitFenced},
 	{name: "commit/an ended run takes none", run: commitEnded},
 	{name: "commit/stores the outcome", run: commitOutcome},
@@ -80,6 +84,9 @@ func commitTimes(h *harness) {
 				h.Fatalf("time %v came back as %v", times[i], got)
 			}
 		}
+	}
+	if h.describes.RunTimeout > 0 {
+		return // it does not live to see the year 9999
 	}
 	last := times[4]
 	x.release(lambdabiz.Release{WakeAt: last})
@@ -240,10 +247,109 @@ func commitStale(h *harness) {
 	h.notDue(at(99), "a", "it has seen its message")
 }
 
+func commitStaleClose(h *harness) {
+	x := h.startHeld("a")
+	names := []string{}
+	for _, conditional := range []bool{true, false} {
+		names = append(names, fmt.Sprintf("e%d", len(names)))
+		h.raise("a", names[len(names)-1])
+		v := x.try(lambdabiz.Commit{
+			Conditional: conditional, Seen: x.last(), Operations: []lambdabiz.Operation{operation(1)}, Progress: text("p"),
+			Close: &lambdabiz.Close{Status: lambdabiz.StatusSucceeded, Result: text("r")},
+		})
+		h.is(v.Err, lambdabiz.ErrStale, "close")
+		r := h.load("a")
+		if len(r.Operations) > 0 || len(r.Progress) > 0 || r.Status.Ended() {
+			h.Fatalf("a stale close has written: %+v", r)
+		}
+		if !v.Held {
+			x = h.hold(x.worker, "a")
+			if !h.describes.Lags { // else the load has claimed it
+				want(h, x.Follows, int64(0), "Follows, when nothing was applied")
+			}
+		}
+		h.inbox(x.Messages, names...)
+	}
+	x.end()
+}
+
+// commitKeep: what is applied while the claim goes on is durable, and the holder's last word.
+func commitKeep(h *harness) {
+	x := h.startHeld("a")
+	kept := false
+	keep := func(n int64) {
+		v := x.try(lambdabiz.Commit{
+			Operations: []lambdabiz.Operation{operation(n)}, Started: true, Progress: text(fmt.Sprint(n)), Again: true, Keep: true,
+		})
+		h.must(v.Err, "commit that keeps its claim")
+		if kept = v.Held; !kept {
+			x.take(x.Ref.Fence)
+		}
+	}
+	for n := range int64(3) {
+		keep(n + 1)
+	}
+	old := *x
+	x.die()
+	x = h.hold(h.join(), "a")
+	want(h, len(x.Operations), 3, "operations")
+	want(h, string(x.Progress), string(text("3")), "Progress")
+	want(h, x.Status, lambdabiz.StatusStarted, "Status")
+	if kept {
+		want(h, x.Follows, old.Ref.Fence, "Follows")
+		want(h, x.Crashes, 1, "Crashes")
+	}
+	v := old.try(lambdabiz.Commit{Operations: []lambdabiz.Operation{operation(9)}, Again: true, Keep: true})
+	h.is(v.Err, lambdabiz.ErrFenced, "commit of a holder that was seen to have died")
+	keep(4)
+	if kept { // the home may need another claim before it can close
+		x.Follows = x.Ref.Fence
+	}
+	x.commit(lambdabiz.Commit{Operations: []lambdabiz.Operation{operation(5)}, Close: &lambdabiz.Close{Status: lambdabiz.StatusSucceeded}})
+	r := h.load("a")
+	want(h, r.Status, lambdabiz.StatusSucceeded, "Status")
+	want(h, len(r.Operations), 5, "operations")
+}
+
+// commitTimeout: a wait's time-out was decided before the holder knew of the event.
+func commitTimeout(h *harness) {
+	for i, late := range []bool{false, true} {
+		id, begin := fmt.Sprint(late), 100*i
+		h.start(id)
+		x := h.holdAt(h.join(), at(begin+4), id)
+		wait := pending(1, lambdabiz.KindEvent)
+		wait.Name, wait.DueAt = "e", at(begin+20)
+		if late {
+			wait.DueAt = at(begin + 8)
+		}
+		x.commit(lambdabiz.Commit{Operations: []lambdabiz.Operation{wait}})
+		h.outside(lambdabiz.Commit{At: at(begin + 10), Raises: []lambdabiz.Raise{{ID: id, Name: "e"}}})
+		timedOut := wait
+		timedOut.Status, timedOut.EndedAt = lambdabiz.StatusTimeout, wait.DueAt
+		h.must(x.try(lambdabiz.Commit{
+			At: at(begin + 12), Operations: []lambdabiz.Operation{timedOut, operation(2)}, Conditional: true, Seen: x.last(),
+		}).Err, "commit of a time-out")
+		own := x.Ref.Fence
+		x = h.holdAt(x.worker, at(begin+13), id)
+		h.inbox(x.Messages, "e")
+		want(h, x.Operations[1].Status, lambdabiz.StatusSucceeded, "another operation of that commit")
+		if late {
+			want(h, x.Operations[0].Status, lambdabiz.StatusTimeout, "status of the wait, whose event came late")
+			want(h, x.Follows, own, "Follows")
+		} else {
+			want(h, x.Operations[0].Status, lambdabiz.StatusStarted, "status of the wait, whose event came in time")
+			if x.Follows == own {
+				h.Fatalf("Follows names a commit that was not applied as a whole")
+			}
+		}
+		x.end()
+	}
+}
+
 func commitFenced(h *harness) {
 	h.start("b")
 	old := h.startHeld("a")
-	h.leave(old.worker)
+	old.die()
 	x := h.hold(h.join(), "a")
 	v := old.try(lambdabiz.Commit{
 		Operations: []lambdabiz.Operation{operation(1)}, Progress: text("p"), Started: true,
@@ -294,7 +400,7 @@ func commitOutcome(h *harness) {
 	want(h, string(r.Result), string(text("r")), "Result")
 	want(h, normalFailure(r.Error), failure, "Error")
 	want(h, r.Orphans, []string{"o1", "o2"}, "Orphans")
-	want(h, normalTime(r.EndedAt), at(30), "EndedAt")
+	h.stamped(r.EndedAt, at(30), "EndedAt")
 	want(h, r.Worker, int64(0), "Worker")
 	want(h, len(r.Operations), 1, "operations")
 }

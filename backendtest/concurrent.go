@@ -11,7 +11,7 @@ import (
 )
 
 var concurrentChecks = []check{
-	{name: "concurrent/workers, senders and deaths", run: func(h *harness) { h.must(concurrent(h.b), "run") }},
+	{name: "concurrent/workers, senders and deaths", where: leases, run: func(h *harness) { h.must(concurrent(h.b), "run") }},
 }
 
 const (

@@ -35,7 +35,7 @@ func continueBegins(h *harness) {
 	first, second := h.loadRun("a", "a#1"), h.load("a")
 	want(h, first.Status, lambdabiz.StatusSucceeded, "status of the first run")
 	want(h, first.ContinuedAs, "a#2", "ContinuedAs")
-	want(h, normalTime(first.EndedAt), at(60), "EndedAt")
+	h.stamped(first.EndedAt, at(60), "EndedAt")
 	want(h, second.RunID, "a#2", "latest run")
 	want(h, second.Previous, "a#1", "Previous")
 	want(h, second.Status.Ended(), false, "status of the next run is an ended one")
@@ -104,10 +104,10 @@ func continueParent(h *harness) {
 	x := h.startHeld("p")
 	c := x.startChild("a", false)
 	c.continueAsNew(2)
-	h.inbox(h.load("p").Messages)
+	h.inbox(x.arrived())
 	want(h, h.load("a").Parent, &lambdabiz.Parent{ID: "p", RunID: "p#1", Operation: 1}, "Parent of the next run")
 	h.hold(c.worker, "a").end()
-	h.inbox(h.load("p").Messages, "child 1 SUCCEEDED")
+	h.inbox(x.arrived(), "child 1 SUCCEEDED")
 }
 
 func continueStale(h *harness) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
@@ -14,12 +15,43 @@ import (
 type harness struct {
 	reporter
 	b         lambdabiz.Backend
+	describes lambdabiz.Description
 	endsClaim bool
 	reopen    func() lambdabiz.Backend
+	setTime   func(now time.Time) // nil where the times of the calls count
+	precision time.Duration
+	late      time.Duration
 }
 
 func newHarness(r reporter, b lambdabiz.Backend) *harness {
-	return &harness{reporter: r, b: b, endsClaim: b.Describe().CommitEndsClaim}
+	d := b.Describe()
+	return &harness{reporter: r, b: b, describes: d, endsClaim: d.CommitEndsClaim}
+}
+
+// reach moves the clock of a home that has one of its own.
+func (h *harness) reach(now time.Time) {
+	if h.setTime != nil {
+		h.setTime(now)
+	}
+}
+
+// refuses reports whether the home refuses a feature.
+func (h *harness) refuses(f lambdabiz.Feature) bool {
+	_, refused := h.describes.Refuses[f]
+	return refused
+}
+
+// performs reports whether the home itself does operations of a kind.
+func (h *harness) performs(kind lambdabiz.Kind) bool {
+	return slices.Contains(h.describes.Performs, kind)
+}
+
+// stamped expects a time that the home may have stamped by its own clock.
+func (h *harness) stamped(got, wanted time.Time, what string) {
+	h.Helper()
+	if off := got.Sub(wanted).Abs(); off > h.precision || got.Location() != time.UTC {
+		h.Fatalf("%s: %v, want %v within %v", what, got, wanted, h.precision)
+	}
 }
 
 var (
@@ -69,6 +101,9 @@ func want[T any](h *harness, got, wanted T, what string) {
 // commitAll hands a batch over and expects an answer for each.
 func (h *harness) commitAll(batch ...*lambdabiz.Commit) []lambdabiz.Verdict {
 	h.Helper()
+	for _, c := range batch {
+		h.reach(c.At)
+	}
 	verdicts, err := h.b.Commit(background, batch)
 	h.must(err, "Commit")
 	if len(verdicts) != len(batch) {
@@ -162,6 +197,7 @@ func (h *harness) load(id string) *lambdabiz.Record {
 
 func (h *harness) loadRun(id, runID string) *lambdabiz.Record {
 	h.Helper()
+	h.settle()
 	r, err := h.b.Load(background, id, runID)
 	h.must(err, "Load of "+id)
 	if r == nil {
@@ -173,15 +209,62 @@ func (h *harness) loadRun(id, runID string) *lambdabiz.Record {
 // claimAt claims all that is due of the given ids.
 func (h *harness) claimAt(worker int64, now time.Time, ids ...string) lambdabiz.Claims {
 	h.Helper()
+	h.reach(now)
 	names := make([]string, len(ids))
 	for i, id := range ids {
 		names[i] = nameOf(id)
 	}
-	claims, err := h.b.Claim(background, lambdabiz.ClaimRequest{
-		Worker: worker, Names: names, Limit: 100, Now: now,
-	})
+	r := lambdabiz.ClaimRequest{Worker: worker, Names: names, Limit: 100, Now: now}
+	if h.describes.LongPoll {
+		return h.pollFor(r, ids)
+	}
+	claims, err := h.b.Claim(background, r)
 	h.must(err, "Claim")
 	return claims
+}
+
+// pollFor asks a home that gives whatever is due, one run at a time, until it has the ids or nothing more. What
+// else came is given back: due again at once, as it was.
+func (h *harness) pollFor(r lambdabiz.ClaimRequest, ids []string) lambdabiz.Claims {
+	h.Helper()
+	var found lambdabiz.Claims
+	var others []*lambdabiz.Commit
+	for range 1000 {
+		claims, err := h.b.Claim(background, r)
+		h.must(err, "Claim")
+		if len(claims.Runs) > 1 {
+			h.Fatalf("Claim: %d runs of one long poll", len(claims.Runs))
+		}
+		if len(claims.Runs) == 0 && !claims.More {
+			break
+		}
+		for _, run := range claims.Runs {
+			if slices.Contains(ids, run.ID) {
+				found.Runs = append(found.Runs, run)
+			} else {
+				others = append(others, &lambdabiz.Commit{Run: &run.Ref, Worker: r.Worker, At: r.Now, Again: true})
+			}
+		}
+		if len(ids) > 0 && len(found.Runs) == len(ids) {
+			break
+		}
+	}
+	for _, c := range others {
+		h.must(h.commitAll(c)[0].Err, "giving back a run that was not asked for")
+	}
+	return found
+}
+
+// settle brings the copy of a home that lags up to date with all runs that are not held: it claims what is due
+// and gives it back.
+func (h *harness) settle() {
+	h.Helper()
+	if !h.describes.Lags {
+		return
+	}
+	worker := h.join()
+	h.pollFor(lambdabiz.ClaimRequest{Worker: worker, Limit: 100, Now: at(0)}, nil)
+	h.leave(worker)
 }
 
 // notDue expects that nobody can claim the id.

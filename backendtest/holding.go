@@ -1,6 +1,7 @@
 package backendtest
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -35,7 +36,7 @@ func (h *harness) holdAt(worker int64, now time.Time, id string) *holding {
 // tryHold returns nil when the run is not due.
 func (h *harness) tryHold(worker int64, now time.Time, id string) *holding {
 	h.Helper()
-	claims := h.claimAt(worker, now, id)
+	claims := h.claimAt(worker, now.Add(h.late), id)
 	switch len(claims.Runs) {
 	case 0:
 		return nil
@@ -78,7 +79,8 @@ func (x *holding) try(c lambdabiz.Commit) lambdabiz.Verdict {
 	return x.h.commitAll(x.fill(c))[0]
 }
 
-// commit expects the commit to be applied, and holds the run afterwards.
+// commit expects the commit to be applied, and holds the run afterwards. Where every close is conditional it
+// may need another claim.
 func (x *holding) commit(c lambdabiz.Commit) lambdabiz.Verdict {
 	x.h.Helper()
 	ends := x.h.endsClaim && c.Release == nil && c.Close == nil
@@ -86,27 +88,50 @@ func (x *holding) commit(c lambdabiz.Commit) lambdabiz.Verdict {
 		c.Again = true
 	}
 	v := x.try(c)
+	if c.Close != nil && x.h.describes.CloseOnlyConditional && errors.Is(v.Err, lambdabiz.ErrStale) {
+		x.take(x.Follows)
+		v = x.try(c)
+	}
 	x.h.must(v.Err, "verdict")
 	if ends {
-		x.again()
+		x.take(x.Ref.Fence)
 	}
 	return v
 }
 
-// again claims the run once more after a commit that ended the claim.
-func (x *holding) again() {
+// take claims the run once more after a commit that ended the claim; follows is the fence of the last commit
+// that was applied.
+func (x *holding) take(follows int64) {
 	x.h.Helper()
-	before := x.Ref.Fence
+	before := x.Ref
 	if x.hand {
-		*x = *x.h.holdByHand(x.ID)
+		x.h.reach(at(4).Add(x.h.late))
+		x.Claimed = x.h.byHand(lambdabiz.ClaimRequest{Hand: x.ID, Follows: &before, Now: at(4)})
 	} else {
 		*x = *x.h.holdAt(x.worker, x.now, x.ID)
 	}
-	if x.Ref.Fence <= before {
-		x.h.Fatalf("claim after a commit: fence %d, it was %d before", x.Ref.Fence, before)
+	if x.Ref.Fence <= before.Fence {
+		x.h.Fatalf("claim after a commit: fence %d, it was %d before", x.Ref.Fence, before.Fence)
 	}
-	if x.Follows != before {
-		x.h.Fatalf("claim after a commit under fence %d: Follows is %d", before, x.Follows)
+	if x.Follows != follows {
+		x.h.Fatalf("claim after a commit under fence %d: Follows is %d", follows, x.Follows)
+	}
+}
+
+// die lets the holder die without a word, and is seen to have died.
+func (x *holding) die() {
+	x.h.Helper()
+	x.h.dies(x)
+}
+
+// dies is die as another process sees it.
+func (h *harness) dies(x *holding) {
+	h.Helper()
+	if x.worker != 0 {
+		h.leave(x.worker)
+	}
+	if h.describes.Supervised && !x.Until.IsZero() {
+		h.reach(x.Until.Add(h.late))
 	}
 }
 
@@ -128,6 +153,17 @@ func (x *holding) fail() {
 	x.commit(lambdabiz.Commit{Close: &lambdabiz.Close{
 		Status: lambdabiz.StatusFailed, Error: &lambdabiz.Failure{Message: "broken"},
 	}})
+}
+
+// arrived returns the messages of the run, which is held.
+func (x *holding) arrived() []lambdabiz.Message {
+	x.h.Helper()
+	if !x.h.describes.Lags {
+		return x.h.load(x.ID).Messages
+	}
+	x.commit(lambdabiz.Commit{}) // the next claim has them
+	x.commit(lambdabiz.Commit{}) // and the copy
+	return x.Messages
 }
 
 // fenced expects that the claim can record nothing.
@@ -193,10 +229,22 @@ func (h *harness) inbox(messages []lambdabiz.Message, names ...string) {
 
 func (h *harness) holdByHand(id string) *holding {
 	h.Helper()
-	claims, err := h.b.Claim(background, lambdabiz.ClaimRequest{Hand: id})
-	h.must(err, "Claim by hand")
-	if len(claims.Runs) != 1 {
-		h.Fatalf("Claim by hand: %d runs", len(claims.Runs))
+	return &holding{Claimed: h.byHand(lambdabiz.ClaimRequest{Hand: id}), h: h, hand: true}
+}
+
+// byHand expects to get the run. A long poll may end without it.
+func (h *harness) byHand(r lambdabiz.ClaimRequest) lambdabiz.Claimed {
+	h.Helper()
+	for range 10 {
+		claims, err := h.b.Claim(background, r)
+		h.must(err, "Claim by hand")
+		if len(claims.Runs) == 1 {
+			return claims.Runs[0]
+		}
+		if !h.describes.LongPoll || len(claims.Runs) > 1 {
+			h.Fatalf("Claim by hand: %d runs", len(claims.Runs))
+		}
 	}
-	return &holding{Claimed: claims.Runs[0], h: h, hand: true}
+	h.Fatalf("Claim by hand: none")
+	return lambdabiz.Claimed{}
 }

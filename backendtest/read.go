@@ -24,16 +24,19 @@ var listChecks = []check{
 	{name: "list/a prefix is not a pattern", needs: lists, run: listPrefix},
 }
 
+var purges = []lambdabiz.Feature{lambdabiz.FeaturePurge}
+
 var purgeChecks = []check{
-	{name: "purge/removes an ended id with its keys", run: purgeID},
-	{name: "purge/an open run stays", run: purgeOpen},
-	{name: "purge/by time and limit", run: purgeTime},
-	{name: "purge/a purged id starts from nothing", run: purgeFresh},
+	{name: "purge/removes an ended id with its keys", needs: purges, run: purgeID},
+	{name: "purge/an open run stays", needs: purges, run: purgeOpen},
+	{name: "purge/by time and limit", needs: purges, run: purgeTime},
+	{name: "purge/a purged id starts from nothing", needs: purges, run: purgeFresh},
 }
 
 // list returns all pages of a filter.
 func (h *harness) list(f lambdabiz.Filter) []lambdabiz.RunInfo {
 	h.Helper()
+	h.settle()
 	var all []lambdabiz.RunInfo
 	for range 1000 {
 		page, err := h.b.List(background, f)
@@ -71,7 +74,7 @@ func (h *harness) restart(id string, number int) {
 func loadRuns(h *harness) {
 	h.start("a")
 	want(h, h.loadRun("a", "a#1").RunID, "a#1", "the run asked for")
-	if _, refused := h.b.Describe().Refuses[lambdabiz.FeatureStartPolicy]; refused {
+	if h.refuses(lambdabiz.FeatureStartPolicy) {
 		return
 	}
 	h.restart("a", 2)
@@ -171,13 +174,16 @@ func listLatest(h *harness) {
 	h.hold(h.join(), "a").end()
 	s := startOf("a", 2)
 	s.Policy = lambdabiz.RestartEnded
-	if _, refused := h.b.Describe().Refuses[lambdabiz.FeatureStartPolicy]; refused {
+	if h.refuses(lambdabiz.FeatureStartPolicy) {
 		return
 	}
 	h.startAt(s, 10)
 	succeeded := lambdabiz.Filter{Status: []lambdabiz.Status{lambdabiz.StatusSucceeded}}
 	want(h, runIDs(h.list(lambdabiz.Filter{})), []string{"a#2"}, "latest runs")
 	want(h, runIDs(h.list(succeeded)), []string{}, "latest runs that have succeeded")
+	if h.refuses(lambdabiz.FeatureEarlierRuns) {
+		return
+	}
 	succeeded.AllRuns = true
 	want(h, runIDs(h.list(succeeded)), []string{"a#1"}, "all runs that have succeeded")
 	want(h, runIDs(h.list(lambdabiz.Filter{AllRuns: true})), []string{"a#2", "a#1"}, "all runs")
@@ -229,9 +235,14 @@ func purgeID(h *harness) {
 	h.must(h.raiseKey("a", "k"), "raise")
 	x.end()
 	want(h, h.purge(lambdabiz.PurgeRequest{ID: "a"}), 1, "runs purged")
-	_, err := h.b.Load(background, "a", "")
-	h.is(err, lambdabiz.ErrNotFound, "Load of a purged run")
-	h.is(h.raiseKey("a", "k"), lambdabiz.ErrNotFound, "raise with a key of a purged run")
+	if h.describes.Retention == 0 {
+		_, err := h.b.Load(background, "a", "")
+		h.is(err, lambdabiz.ErrNotFound, "Load of a purged run")
+		h.is(h.raiseKey("a", "k"), lambdabiz.ErrNotFound, "raise with a key of a purged run")
+	}
+	if !h.refuses(lambdabiz.FeatureList) {
+		want(h, runIDs(h.list(lambdabiz.Filter{})), []string{"b#1"}, "runs in the list")
+	}
 	want(h, h.load("b").Status, lambdabiz.StatusSucceeded, "status of another run")
 }
 
@@ -240,14 +251,16 @@ func purgeOpen(h *harness) {
 	_, err := h.b.Purge(background, lambdabiz.PurgeRequest{ID: "a"})
 	h.is(err, lambdabiz.ErrOpen, "Purge of an open run")
 	want(h, h.purge(lambdabiz.PurgeRequest{}), 0, "runs purged while all are open")
-	if _, refused := h.b.Describe().Refuses[lambdabiz.FeatureStartPolicy]; refused {
+	if h.refuses(lambdabiz.FeatureStartPolicy) {
 		return
 	}
 	h.restart("a", 2)
 	_, err = h.b.Purge(background, lambdabiz.PurgeRequest{ID: "a"})
 	h.is(err, lambdabiz.ErrOpen, "Purge of an id with an open run")
 	h.loadRun("a", "a#1")
-	want(h, h.purge(lambdabiz.PurgeRequest{}), 1, "ended runs purged of any id")
+	if !h.refuses(lambdabiz.FeatureEarlierRuns) {
+		want(h, h.purge(lambdabiz.PurgeRequest{}), 1, "ended runs purged of any id")
+	}
 	want(h, h.load("a").RunID, "a#2", "the open run")
 }
 
@@ -256,8 +269,8 @@ func purgeTime(h *harness) {
 		x := h.startHeld(fmt.Sprint(i))
 		x.commit(lambdabiz.Commit{At: at(100 + i), Close: &lambdabiz.Close{Status: lambdabiz.StatusSucceeded}})
 	}
-	want(h, h.purge(lambdabiz.PurgeRequest{EndedBefore: at(100)}), 0, "runs that ended before the first end")
-	want(h, h.purge(lambdabiz.PurgeRequest{EndedBefore: at(102)}), 2, "runs that ended before the third end")
+	want(h, h.purge(lambdabiz.PurgeRequest{EndedBefore: at(100).Add(-h.precision)}), 0, "runs that ended before the first end")
+	want(h, h.purge(lambdabiz.PurgeRequest{EndedBefore: at(102).Add(-h.precision)}), 2, "runs that ended before the third end")
 	want(h, len(h.list(lambdabiz.Filter{})), 4, "runs left")
 	want(h, h.purge(lambdabiz.PurgeRequest{Limit: 3}), 3, "runs purged with a limit")
 	want(h, h.purge(lambdabiz.PurgeRequest{Limit: 3}), 1, "runs purged at last")

@@ -5,12 +5,12 @@ import "github.com/lambdabiz/lambdabiz"
 var workerChecks = []check{
 	{name: "worker/numbers are never used again", run: workerNumbers},
 	{name: "worker/the registered ones are listed", run: workerList},
-	{name: "worker/Renew moves the beat", run: workerBeat},
-	{name: "worker/Leave fences Renew and Claim", run: workerFenced},
-	{name: "worker/Leave with an old beat does nothing", run: workerStaleLeave},
-	{name: "worker/Leave frees what it held", run: workerFrees},
-	{name: "worker/a removed one can record nothing", run: workerRemoved},
-	{name: "worker/Leave leaves the others alone", run: workerOthers},
+	{name: "worker/Renew moves the beat", where: leases, run: workerBeat},
+	{name: "worker/Leave fences Renew and Claim", where: leases, run: workerFenced},
+	{name: "worker/Leave with an old beat does nothing", where: leases, run: workerStaleLeave},
+	{name: "worker/Leave frees what it held", where: leases, run: workerFrees},
+	{name: "worker/a removed one can record nothing", where: leases, run: workerRemoved},
+	{name: "worker/Leave leaves the others alone", where: leases, run: workerOthers},
 }
 
 func (h *harness) workers() []lambdabiz.WorkerRecord {
@@ -138,7 +138,7 @@ func (h *harness) crashes(id string, counts ...int) {
 	for _, n := range counts {
 		x := h.hold(h.join(), id)
 		want(h, x.Crashes, n, "Crashes")
-		h.leave(x.worker)
+		x.die()
 	}
 }
 
@@ -158,7 +158,7 @@ func crashRecord(h *harness) {
 	} else {
 		x.commit(lambdabiz.Commit{Operations: []lambdabiz.Operation{operation(1)}})
 	}
-	h.leave(x.worker)
+	x.die()
 	h.crashes("a", 1, 2)
 }
 

@@ -29,8 +29,10 @@
 // or form field whose name speaks of a credential, and the user and password of a URL, are recorded
 // as redacted, and their values live in the memory of the process that makes the call. A resumed run
 // gives them again by running the same code. Better are references, [Secret], which any process can
-// resolve. Bodies in JSON, those of requests and of successful responses,
-// and the path of a URL are recorded as they are.
+// resolve. Where other processes make the calls, see [Worker], references are the only way: a literal
+// credential is refused with *[lambdabiz.UnsupportedError], and nothing is recorded.
+// Bodies in JSON, those of requests and of successful responses, and the path of a URL are recorded as
+// they are.
 //
 // # Where calls may go
 //
@@ -38,7 +40,8 @@
 // change their address are covered: see [Guard]. Environment variables that name a proxy are ignored.
 //
 // A [Client] that is registered with the engine performs all calls; without one, a client with the
-// defaults of [Config] does.
+// defaults of [Config] does. On Amazon SWF calls are activities: a [Worker] makes them, or any engine that
+// runs with a registered client.
 //
 // This package imports the root package and the standard library.
 package rest

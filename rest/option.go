@@ -41,7 +41,8 @@ func newOption(apply func(c *call)) lambdabiz.CallOption {
 // to the connection (RFC 9110, section 7.6.1) are refused.
 //
 // A literal value is recorded, unless the name speaks of a credential (Authorization, Cookie,
-// X-Api-Key, ...) or is given to [Redact].
+// X-Api-Key, ...) or is given to [Redact]. Such a literal is refused where other processes make the calls
+// (Amazon SWF): give a [Secret].
 func Header[V Value](name string, value V) lambdabiz.CallOption {
 	return newOption(func(c *call) { addParam(c, &c.header, name, value) })
 }

@@ -1,6 +1,8 @@
 package rest
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/lambdabiz/lambdabiz"
@@ -59,10 +61,33 @@ func do[T any](o lambdabiz.Context, id string, c call, opts []lambdabiz.CallOpti
 	if err != nil {
 		return none, err
 	}
-	pass = append(pass, lambdabiz.WithValue(credentialsKey{}, live))
+	if len(live) > 0 {
+		pass = append(pass, lambdabiz.WithValue(credentialsKey{}, live))
+	}
 	resp, err := lambdabiz.Call(o, id, defaultClient.services[req.Method], req, pass...)
 	if err != nil {
-		return none, err
+		return none, explain(req, err)
 	}
 	return decode[T](req, resp)
+}
+
+// explain says what to do where the home makes the call: a live credential does not get there, unless it lay in
+// the record for all to read.
+func explain(r Request, err error) error {
+	unsupported, ok := errors.AsType[*lambdabiz.UnsupportedError](err)
+	if !ok || unsupported.Feature != lambdabiz.FeatureValue {
+		return err
+	}
+	for _, group := range []struct {
+		kind   string
+		params []Param
+	}{{placeHeader, r.Header}, {placeQuery, r.Query}, {placeForm, r.Form}} {
+		for _, p := range group.params {
+			if p.Redacted {
+				return fmt.Errorf("check %s %s: it is a credential, and another process makes the call: "+
+					"give its name instead, as rest.Secret(\"NAME\"), for that process to look up: %w", group.kind, p.Name, err)
+			}
+		}
+	}
+	return err
 }

@@ -29,6 +29,10 @@ type Config struct {
 	// Domain is the SWF domain. The default is "LambdaBiz". It is registered on first use.
 	Domain string
 
+	// ExistingDomain makes Open look for the domain instead of registering it, and return an error when it
+	// is not there: SWF never forgets a domain, so a program that only looks must not register one.
+	ExistingDomain bool
+
 	// RetentionDays is how long SWF keeps the history of a run after its end, for a domain that Open
 	// registers: 1 to 90. The default is 90.
 	RetentionDays int
@@ -81,7 +85,7 @@ type Backend struct {
 	workers  map[int64]*lambdabiz.WorkerRecord // of this process
 	cache    map[string]*fold                  // of runs that this process has held, by SWF's run id
 	order    []string                          // of cache, the oldest first
-	homes    map[string]string                 // SWF's run ids by ours
+	homes    map[string]string                 // SWF's run ids by homeKey
 	lists    map[string]*list                  // decision tasks by task list
 	activity map[string]*taskList              // activity tasks by task list
 	loaded   map[string]time.Time              // runs whose first claim has looked at the store
@@ -89,31 +93,37 @@ type Backend struct {
 	life     context.Context                   //nolint:containedctx // the backend's own lifetime
 }
 
-// Open checks the configuration, registers the domain if it is not there, and returns a backend. It
-// reads and writes nothing else.
+// Open checks the configuration, registers the domain if it is not there (see Config.ExistingDomain), and
+// returns a backend. It reads and writes nothing else.
 func Open(ctx context.Context, c Config) (*Backend, error) {
 	if err := c.fill(); err != nil {
 		return nil, err
 	}
-	options := func(o *swf.Options) {
-		if c.Endpoint != "" {
-			o.BaseEndpoint = &c.Endpoint
-		}
-	}
 	b := &Backend{
-		config: c, log: c.Logger, client: swf.NewFromConfig(c.AWS, options),
-		poller: swf.NewFromConfig(c.AWS, options, longPolls),
+		config: c, log: c.Logger, client: swf.NewFromConfig(c.AWS, c.options),
+		poller: swf.NewFromConfig(c.AWS, c.options, longPolls),
 		types:  map[string]bool{}, workers: map[int64]*lambdabiz.WorkerRecord{}, cache: map[string]*fold{},
 		homes: map[string]string{}, lists: map[string]*list{}, activity: map[string]*taskList{},
 		loaded: map[string]time.Time{},
 	}
 	b.life, b.stop = context.WithCancel(context.Background())
 	b.numbers.Store(time.Now().UnixMicro())
-	if err := b.registerDomain(ctx); err != nil {
+	join := b.registerDomain
+	if c.ExistingDomain {
+		join = b.findDomain
+	}
+	if err := join(ctx); err != nil {
 		b.stop()
 		return nil, err
 	}
 	return b, nil
+}
+
+// options are those of a client.
+func (c *Config) options(o *swf.Options) {
+	if c.Endpoint != "" {
+		o.BaseEndpoint = &c.Endpoint
+	}
 }
 
 // longPolls gives polls an HTTP client that waits longer than SWF holds them, which is 60 s.
@@ -181,14 +191,18 @@ func (b *Backend) Describe() lambdabiz.Description {
 		const why = "Amazon SWF knows open ids only (give swf.Config a Store)"
 		refuses[lambdabiz.FeatureBeforeStart] = why
 		refuses[lambdabiz.FeatureStartPolicy] = why + "; OnUsedID(RejectOpen) and OnUsedID(RestartEnded) work without"
+		refuses[lambdabiz.FeaturePurge] = "a history stays for the retention of its domain, and there is no store beside it"
 		refuses[lambdabiz.FeatureList] = "Amazon SWF lists by id, by status and by time alone (give swf.Config a Store)"
+	} else {
+		refuses[lambdabiz.FeatureEarlierRuns] = "a store holds the latest run of an id; Load finds earlier ones by their run ids"
 	}
 	return lambdabiz.Description{
-		Name: "swf", CommitEndsClaim: true, CloseOnlyConditional: true, Supervised: true, Queues: true,
+		Name: "swf", CommitEndsClaim: true, CloseOnlyConditional: true, LongPoll: true, Supervised: true, Queues: true,
 		Performs: []lambdabiz.Kind{
 			lambdabiz.KindTask, lambdabiz.KindService, lambdabiz.KindTimer, lambdabiz.KindChild, lambdabiz.KindRaise,
 		},
 		StepTimeout: b.config.DecisionTimeout - 10*time.Second, RunTimeout: maxRun, PollEvery: 2 * time.Second,
+		Lags: b.config.Store != nil, Retention: time.Duration(b.config.RetentionDays) * 24 * time.Hour,
 		Lanes: 16, BatchSize: 1, MaxPayloadBytes: maxPayload, MaxIDBytes: maxName, MaxFailureBytes: maxFailure,
 		Refuses: refuses,
 	}

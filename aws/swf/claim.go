@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/swf"
+	"github.com/aws/aws-sdk-go-v2/service/swf/types"
 
 	"github.com/lambdabiz/lambdabiz"
 )
@@ -18,8 +18,7 @@ import (
 // handle is the right to answer a decision task: lambdabiz.RunRef.Handle.
 type handle struct {
 	*task
-	until time.Time // when SWF takes the task back
-	owner string    // of a run driven by hand: the caller's last claim
+	owner string // of a run driven by hand: the caller's last claim
 
 	mu       sync.Mutex
 	answered bool
@@ -73,6 +72,7 @@ func (b *Backend) look(ctx context.Context, t *task, version string) (*lambdabiz
 	}
 	blocked := f.info.Blocked != nil && !f.wakeDue && f.info.Blocked.Version == version
 	if f.info.Paused || blocked || f.news <= f.applied {
+		b.copyPassed(ctx, f)
 		return nil, b.pass(ctx, t)
 	}
 	return b.claimed(ctx, t), nil
@@ -85,7 +85,7 @@ func (b *Backend) claimed(ctx context.Context, t *task) *lambdabiz.Claimed {
 	for i := range rec.Operations {
 		b.explainRaise(ctx, &rec.Operations[i])
 	}
-	h := &handle{task: t, until: time.Now().Add(b.config.DecisionTimeout)}
+	h := &handle{task: t}
 	b.remember(f)
 	if f.last > warnEvents {
 		b.log.Warn("the history is long: continue as new before it ends the run",
@@ -111,7 +111,7 @@ func (b *Backend) explainRaise(ctx context.Context, o *lambdabiz.Operation) {
 func (b *Backend) remember(f *fold) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.homes[f.info.RunID] = f.home
+	b.homes[homeKey(f.info.ID, f.info.RunID)] = f.home
 	if len(b.homes) > 10*cacheSize {
 		clear(b.homes)
 	}
@@ -183,8 +183,12 @@ func (b *Backend) claimNext(ctx context.Context, r lambdabiz.ClaimRequest) (lamb
 	}
 	t, err := b.list(h.list).next(ctx)
 	switch {
-	case err != nil || t == nil:
+	case err != nil:
 		return lambdabiz.Claims{}, err
+	case t == nil:
+		return lambdabiz.Claims{}, b.checkOpen(ctx, h)
+	case t.fold.info.ID == r.Hand && !slices.Contains(t.fold.owners, h.owner): // brought by an earlier caller's poll
+		return lambdabiz.Claims{}, b.pass(ctx, t)
 	case t.fold.info.ID != r.Hand || t.fold.owner() != h.owner || t.fold.info.RunID != r.Follows.RunID:
 		return lambdabiz.Claims{}, errors.Join(lambdabiz.ErrFenced, b.giveBack(ctx, t))
 	case t.fold.news <= t.fold.applied:
@@ -192,6 +196,22 @@ func (b *Backend) claimNext(ctx context.Context, r lambdabiz.ClaimRequest) (lamb
 	default:
 		return b.handed(ctx, t, h.owner), nil
 	}
+}
+
+// checkOpen returns ErrFenced when a run has ended: SWF gives no decision task of it any more.
+func (b *Backend) checkOpen(ctx context.Context, h *handle) error {
+	out, err := b.client.DescribeWorkflowExecution(ctx, &swf.DescribeWorkflowExecutionInput{
+		Domain: &b.config.Domain, Execution: h.exec,
+	})
+	switch {
+	case isUnknown(err):
+		return lambdabiz.ErrFenced
+	case err != nil:
+		return fmt.Errorf("check orchestration %s: %w", h.fold.info.ID, err)
+	case out.ExecutionInfo.ExecutionStatus != types.ExecutionStatusOpen:
+		return lambdabiz.ErrFenced
+	}
+	return nil
 }
 
 // first looks at a run that this process sees for the first time, where there is a store: a start that was
@@ -217,9 +237,7 @@ func (b *Backend) first(ctx context.Context, t *task) (duplicate bool, err error
 	if err := b.copyRun(ctx, f, nil); err != nil {
 		return false, err // without it a repeated start would not be seen
 	}
-	b.mu.Lock()
-	b.loaded[f.home] = now()
-	b.mu.Unlock()
+	b.copied(f)
 	return false, nil
 }
 

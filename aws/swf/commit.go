@@ -63,8 +63,8 @@ func (b *Backend) commitRun(ctx context.Context, c *lambdabiz.Commit) (lambdabiz
 		return b.closeLater(ctx, h, c)
 	}
 	d, v, err := b.decide(ctx, h, c)
-	if err != nil {
-		return lambdabiz.Verdict{Err: err}, nil
+	if err != nil { // nothing was sent
+		return lambdabiz.Verdict{Err: err, Held: true}, nil
 	}
 	if c.Keep && c.Again && d.plain && time.Now().Before(h.until) {
 		if held := b.keepClaim(ctx, h, d); held {

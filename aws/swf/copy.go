@@ -81,9 +81,31 @@ func (b *Backend) copyCommit(ctx context.Context, h *handle, d *decision) {
 		b.mu.Unlock()
 		return
 	}
+	b.copied(h.fold)
+}
+
+// copied notes that the store has all of a run, up to a fold of this process.
+func (b *Backend) copied(f *fold) {
+	clean := *f
+	clean.changed = map[int64]bool{}
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.loaded[f.home] = now()
-	b.mu.Unlock()
+	if b.cache[f.home] == f {
+		b.cache[f.home] = &clean
+	}
+}
+
+// copyPassed writes a run whose news no worker gets, because it is paused, say.
+func (b *Backend) copyPassed(ctx context.Context, f *fold) {
+	if b.config.Store == nil {
+		return
+	}
+	if err := b.copyRun(ctx, f, f.changed); err != nil {
+		b.log.Warn("the store was not written, the run goes on", "orchestration", f.info.ID, "error", err)
+		return
+	}
+	b.copied(f)
 }
 
 // copyHeld writes what a commit has changed whose decision task stays open.

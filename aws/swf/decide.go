@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -43,6 +44,9 @@ func (b *Backend) decide(ctx context.Context, h *handle, c *lambdabiz.Commit) (*
 		again = again || refused
 	}
 	for i := range c.Raises {
+		if movesOn(h, c, &c.Raises[i]) {
+			continue
+		}
 		done, err := b.raiseFrom(ctx, d, h, c, &c.Raises[i])
 		if err != nil {
 			return nil, v, err
@@ -69,7 +73,7 @@ func (b *Backend) decide(ctx context.Context, h *handle, c *lambdabiz.Commit) (*
 	if d.journal.Again = again; again && !h.signalled && (wake.IsZero() || wake.After(c.At)) {
 		wake = c.At // after a signal the next decision task comes by itself
 	}
-	b.wake(d, h, wake, c.At)
+	b.wake(d, h, wake)
 	return d, v, nil
 }
 
@@ -181,7 +185,7 @@ func wakeTimerOf(fence int64, at time.Time, wait time.Duration) types.Decision {
 }
 
 // wake sees to it that the run is claimed at a time; never when that is zero.
-func (b *Backend) wake(d *decision, h *handle, wake, at time.Time) {
+func (b *Backend) wake(d *decision, h *handle, wake time.Time) {
 	open := h.fold.wake
 	switch {
 	case open != nil && !wake.IsZero() && open.at.Equal(wake):
@@ -190,7 +194,7 @@ func (b *Backend) wake(d *decision, h *handle, wake, at time.Time) {
 		d.add(cancelTimer(open.id))
 	}
 	if !wake.IsZero() {
-		d.add(wakeTimerOf(h.fence, wake, wake.Sub(at)))
+		d.add(wakeTimerOf(h.fence, wake, time.Until(wake)))
 	}
 }
 
@@ -317,10 +321,11 @@ func (d *decision) close(c *lambdabiz.Close) error {
 // continueAs ends the run and begins the next one, which gets what is not consumed.
 func (b *Backend) continueAs(_ context.Context, d *decision, h *handle, c *lambdabiz.Commit) error {
 	next := startOf(c.Close.Next, c.At)
+	next.Parent = h.fold.info.Parent
 	if !next.At.After(h.fold.info.ScheduledAt) { // versions in a store are ordered by it
 		next.At = h.fold.info.ScheduledAt.Add(time.Microsecond)
 	}
-	next.Previous, next.Paused, next.Keys = h.fold.info.RunID, h.fold.info.Paused, h.fold.keyOrder
+	next.Previous, next.Paused, next.Keys = h.fold.info.RunID, h.fold.info.Paused, h.fold.keysToCarry()
 	for _, m := range h.fold.messages {
 		switch {
 		case m.Kind == lambdabiz.MessageCancel:
@@ -330,6 +335,12 @@ func (b *Backend) continueAs(_ context.Context, d *decision, h *handle, c *lambd
 			}
 		case m.Kind == lambdabiz.MessageEvent && !consumedBy(c, m.Number):
 			next.Events = append(next.Events, keptEvent{m.Name, m.Key, m.ArrivedAt, payload(m.Payload)})
+		}
+	}
+	for i := range c.Raises {
+		r := &c.Raises[i]
+		if movesOn(h, c, r) && (r.Key == "" || !h.fold.keys[r.Key]) {
+			next.Events = append(next.Events, keptEvent{r.Name, r.Key, now(), payload(r.Payload)})
 		}
 	}
 	for _, e := range next.Events { // it is known again with its event
@@ -351,6 +362,32 @@ func (b *Backend) continueAs(_ context.Context, d *decision, h *handle, c *lambd
 		DecisionType: types.DecisionTypeContinueAsNewWorkflowExecution, ContinueAsNewWorkflowExecutionDecisionAttributes: a,
 	})
 	return nil
+}
+
+// keysToCarry is the keys that the next run has to know.
+func (f *fold) keysToCarry() []string {
+	own := 0
+	for _, key := range f.keyOrder {
+		if strings.HasPrefix(key, ownKey) {
+			own++
+		}
+	}
+	keys := make([]string, 0, len(f.keyOrder))
+	for _, key := range f.keyOrder {
+		if strings.HasPrefix(key, ownKey) {
+			if own--; own >= ownKeysKept {
+				continue
+			}
+		}
+		keys = append(keys, key)
+	}
+	return keys
+}
+
+// movesOn reports whether an event is one that the run raises in itself with the commit that continues it as a
+// new run: the signal would come to the old one, so it goes to the new one with its start.
+func movesOn(h *handle, c *lambdabiz.Commit, r *lambdabiz.Raise) bool {
+	return c.Close != nil && c.Close.Next != nil && r.ID == h.fold.info.ID && (r.RunID == "" || r.RunID == h.fold.info.RunID)
 }
 
 func without(list []string, s string) []string {

@@ -52,6 +52,12 @@ const (
 	signalJournal = "journal" // a commit that leaves the decision task open
 )
 
+// ownKey begins the keys of events that their senders gave none. No sender's key can begin with it.
+const ownKey = "\x01"
+
+// ownKeysKept is how many of them move on with ContinueAsNew: a repetition comes within seconds.
+const ownKeysKept = 32
+
 // controlSignal is the name of signals that are no events.
 const controlSignal = "LambdaBiz"
 
@@ -124,9 +130,9 @@ type attemptRecord struct {
 func recordOf(op *lambdabiz.Operation) opRecord {
 	return opRecord{
 		Number: op.Number, ID: op.ID, Kind: op.Kind, Name: op.Name, Status: op.Status, Attempts: op.Attempts,
-		Input: payload(op.Input), Result: payload(op.Result), Error: op.Error, Scheduled: op.ScheduledAt,
-		Started: op.StartedAt, Ended: op.EndedAt, Due: op.DueAt, Expires: op.ExpiresAt, Target: op.Target,
-		Details: payload(op.Details),
+		Input: payload(op.Input), Result: payload(op.Result), Error: op.Error, Target: op.Target,
+		Details: payload(op.Details), Scheduled: stamp(op.ScheduledAt), Started: stamp(op.StartedAt),
+		Ended: stamp(op.EndedAt), Due: stamp(op.DueAt), Expires: stamp(op.ExpiresAt),
 	}
 }
 

@@ -28,6 +28,7 @@ type fold struct {
 
 	last    int64 // the last event folded
 	started int64 // the last DecisionTaskStarted
+	held    bool  // it is neither answered nor over
 	applied int64 // the fence of the last commit that was applied
 	news    int64 // the last event that the engine wants to know of
 	crashes int
@@ -39,9 +40,9 @@ type fold struct {
 	pending  *journal // of a decision that closes the run, until it is known whether it did
 	fence    int64    // of the decision that the journal in pending or partial belongs to
 	byEvent  map[int64]*foldedOp
-	openWork int // open activities and Lambda functions
-	timers   int // open timers, wake-up included
-	changed  map[int64]bool
+	openWork int            // open activities and Lambda functions
+	timers   int            // open timers, wake-up included
+	changed  map[int64]bool // operations that the store does not have as they are
 	closed   bool
 }
 
@@ -82,7 +83,7 @@ func (f *fold) clone() *fold {
 	}
 	c.messages, c.keyOrder, c.partial = slices.Clone(f.messages), slices.Clone(f.keyOrder), slices.Clone(f.partial)
 	c.owners = slices.Clone(f.owners)
-	c.keys, c.changed = maps.Clone(f.keys), map[int64]bool{}
+	c.keys, c.changed = maps.Clone(f.keys), maps.Clone(f.changed)
 	return &c
 }
 
@@ -166,11 +167,9 @@ func (f *fold) applyRun(e *types.HistoryEvent, at time.Time) bool {
 		f.info.Result = resultOf(e.WorkflowExecutionCompletedEventAttributes.Result)
 	case types.EventTypeWorkflowExecutionFailed:
 		a := e.WorkflowExecutionFailedEventAttributes
-		out := failureOf(lambdabiz.StatusFailed, a.Reason, a.Details)
-		f.end(at, out.Status, out.Error)
+		f.endAs(at, failureOf(lambdabiz.StatusFailed, a.Reason, a.Details))
 	case types.EventTypeWorkflowExecutionCanceled:
-		out := failureOf(lambdabiz.StatusCancelled, nil, e.WorkflowExecutionCanceledEventAttributes.Details)
-		f.end(at, out.Status, out.Error)
+		f.endAs(at, failureOf(lambdabiz.StatusCancelled, nil, e.WorkflowExecutionCanceledEventAttributes.Details))
 	case types.EventTypeWorkflowExecutionTimedOut:
 		f.end(at, lambdabiz.StatusTimeout, &lambdabiz.Failure{Message: "Amazon SWF ended the run: its time was over"})
 	case types.EventTypeWorkflowExecutionTerminated:
@@ -199,6 +198,11 @@ func (f *fold) terminated(a *types.WorkflowExecutionTerminatedEventAttributes, a
 		}
 	}
 	f.end(at, lambdabiz.StatusTerminated, failure)
+}
+
+func (f *fold) endAs(at time.Time, out outcomeEnvelope) {
+	f.end(at, out.Status, out.Error)
+	f.info.Result = lambdabiz.Payload(out.Result)
 }
 
 func (f *fold) end(at time.Time, status lambdabiz.Status, failure *lambdabiz.Failure) {
@@ -261,6 +265,9 @@ func (f *fold) event(number int64, name, key string, data lambdabiz.Payload, at 
 			return
 		}
 		f.addKey(key)
+		if strings.HasPrefix(key, ownKey) {
+			key = ""
+		}
 	}
 	f.message(lambdabiz.Message{
 		Number: number, Kind: lambdabiz.MessageEvent, Name: name, Key: key, Payload: data, ArrivedAt: at,
@@ -289,13 +296,13 @@ func (f *fold) cancel(number int64, reason string, at time.Time) {
 func (f *fold) applyDecision(e *types.HistoryEvent) bool {
 	switch e.EventType {
 	case types.EventTypeDecisionTaskStarted:
-		f.started = e.EventId
+		f.started, f.held = e.EventId, true
 	case types.EventTypeDecisionTaskTimedOut:
 		f.crashes++
-		f.news = e.EventId
+		f.news, f.held = e.EventId, false
 	case types.EventTypeDecisionTaskCompleted:
 		a := e.DecisionTaskCompletedEventAttributes
-		f.crashes, f.pending, f.partial, f.parts = 0, nil, nil, 0
+		f.crashes, f.pending, f.partial, f.parts, f.held = 0, nil, nil, 0, false
 		var j journal
 		if open(aws.ToString(a.ExecutionContext), &j) != nil {
 			break

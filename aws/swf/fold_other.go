@@ -3,6 +3,7 @@ package swf
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -54,11 +55,12 @@ func (f *fold) signal(number int64, name string, input *string, at time.Time) {
 	case signalCancel:
 		f.cancel(number, s.Reason, at)
 	case signalPause:
-		if !f.info.Paused {
-			f.info.Paused = true
+		if !f.info.Paused && f.held {
 			f.message(lambdabiz.Message{Number: number, Kind: lambdabiz.MessagePause, ArrivedAt: at})
 		}
-	case signalResume:
+		f.info.Paused = true
+	case signalResume: // who has not heard of the pause needs not hear of it any more
+		f.messages = slices.DeleteFunc(f.messages, func(m lambdabiz.Message) bool { return m.Kind == lambdabiz.MessagePause })
 		f.info.Paused, f.info.Blocked, f.crashes = false, nil, 0
 		f.wakeDue, f.news = true, f.last
 	case signalClaim:

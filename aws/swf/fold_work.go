@@ -222,6 +222,9 @@ func (f *fold) fired(event int64, at time.Time) {
 	if !o.Status.Ended() {
 		f.changed[o.Number] = true
 		o.Status, o.EndedAt = lambdabiz.StatusSucceeded, at
+		if at.Before(o.DueAt) { // SWF's stamps are cut to milliseconds
+			o.EndedAt = o.DueAt
+		}
 	}
 }
 

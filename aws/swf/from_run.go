@@ -18,7 +18,7 @@ func (b *Backend) startChild(
 	ctx context.Context, d *decision, h *handle, s *lambdabiz.RunStart, at time.Time,
 ) (refused bool, err error) {
 	o := d.after.op(s.Operation)
-	if o == nil {
+	if o == nil && s.Operation != 0 {
 		return false, fmt.Errorf("start child %s: the commit has no operation %d", s.ID, s.Operation)
 	}
 	if err := checkLength("orchestration id", s.ID); err != nil {
@@ -46,8 +46,11 @@ func (b *Backend) startChild(
 		return false, err
 	}
 	list := h.fold.list
-	if s.Queue != "" {
+	switch {
+	case s.Queue != "":
 		list = encodeID(s.Queue)
+	case h.fold.info.Mode == lambdabiz.ModeHand: // its own list has no worker
+		list = encodeID(b.config.TaskList)
 	}
 	a := &types.StartChildWorkflowExecutionDecisionAttributes{
 		WorkflowId: aws.String(encodeID(s.ID)), WorkflowType: t, Input: &input, Control: &text,
@@ -63,8 +66,11 @@ func (b *Backend) startChild(
 	return false, nil
 }
 
-// refuse ends an operation of the commit that is being decided.
+// refuse ends an operation of the commit that is being decided, if there is one.
 func refuse(o *foldedOp, err error, at time.Time) {
+	if o == nil {
+		return
+	}
 	o.Status, o.Error, o.Result, o.EndedAt = lambdabiz.StatusFailed, lambdabiz.FailureOf(err), nil, at
 }
 
@@ -75,13 +81,14 @@ func (b *Backend) raiseFrom(
 	ctx context.Context, d *decision, h *handle, c *lambdabiz.Commit, r *lambdabiz.Raise,
 ) (done bool, err error) {
 	o := d.after.op(r.Operation)
-	if o == nil {
+	if o == nil && r.Operation != 0 {
 		return false, fmt.Errorf("raise event %s: the commit has no operation %d", r.Name, r.Operation)
 	}
 	if !r.Until.IsZero() || checkLength("orchestration id", r.ID) != nil {
 		switch err := b.raise(ctx, r, c.At); {
-		case err == nil:
+		case err == nil && o != nil:
 			o.Status, o.EndedAt = lambdabiz.StatusSucceeded, c.At
+		case err == nil:
 		case errors.Is(err, lambdabiz.ErrNotFound), errors.Is(err, lambdabiz.ErrClosed), errors.Is(err, lambdabiz.ErrTooLarge):
 			refuse(o, err, c.At)
 		default:

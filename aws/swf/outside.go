@@ -76,7 +76,11 @@ func (b *Backend) raise(ctx context.Context, r *lambdabiz.Raise, at time.Time) e
 }
 
 func (b *Backend) sendEvent(ctx context.Context, r *lambdabiz.Raise, at time.Time) error {
-	input, err := fit(fmt.Sprintf("payload of event %q", r.Name), eventOf(r, at))
+	e := eventOf(r, at)
+	if e.Key == "" { // SWF does not know a signal that it has seen, and the SDK repeats those whose answer was lost
+		e.Key = ownKey + newKey()[:16]
+	}
+	input, err := fit(fmt.Sprintf("payload of event %q", r.Name), e)
 	if err != nil {
 		return err
 	}

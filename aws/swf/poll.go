@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/swf"
@@ -32,7 +34,11 @@ type task struct {
 	fold  *fold
 	exec  *types.WorkflowExecution
 	list  string
+	until time.Time // when SWF takes the task back
 }
+
+// answerTime is kept of a decision's time for the way of its task here and of the answer back.
+const answerTime = time.Second
 
 type pollEnd struct {
 	task *task
@@ -54,6 +60,7 @@ func (b *Backend) list(name string) *list {
 func (l *list) next(ctx context.Context) (*task, error) {
 	answer := make(chan pollEnd, 1)
 	l.mu.Lock()
+	l.ready = slices.DeleteFunc(l.ready, func(t *task) bool { return !time.Now().Before(t.until) }) // SWF has them again
 	if len(l.ready) > 0 {
 		t := l.ready[0]
 		l.ready = l.ready[1:]
@@ -140,6 +147,7 @@ func (b *Backend) pollDecision(ctx context.Context, name string) (*task, error) 
 	if aws.ToString(out.TaskToken) == "" {
 		return nil, nil //nolint:nilnil // an empty answer is no error
 	}
+	until := time.Now().Add(b.config.DecisionTimeout - answerTime)
 	f, err := b.foldTask(ctx, out, name)
 	if err != nil {
 		return nil, err // the task comes again after its time-out
@@ -147,6 +155,7 @@ func (b *Backend) pollDecision(ctx context.Context, name string) (*task, error) 
 	b.keep(f)
 	return &task{
 		token: *out.TaskToken, fence: out.StartedEventId, fold: f, exec: out.WorkflowExecution, list: name,
+		until: until,
 	}, nil
 }
 
@@ -159,7 +168,7 @@ func identity() *string {
 	return aws.String(cut("lambdabiz "+host+" "+strconv.Itoa(os.Getpid()), 250))
 }
 
-// Quiesce waits until the polls in flight have ended, or ctx has, and gives back the decision tasks that they
+// Quiesce waits until the polls in flight have ended, or ctx has, and gives back the tasks that they
 // brought and nobody took. A Lambda function calls it before it returns: what comes to a frozen process
 // would wait for its time-out.
 func (b *Backend) Quiesce(ctx context.Context) {
@@ -177,7 +186,14 @@ func (b *Backend) Quiesce(ctx context.Context) {
 	for _, l := range b.lists {
 		lists = append(lists, l)
 	}
+	var activities []*taskList
+	for _, l := range b.activity {
+		activities = append(activities, l)
+	}
 	b.mu.Unlock()
+	for _, l := range activities {
+		l.giveBack(ctx)
+	}
 	for _, l := range lists {
 		l.mu.Lock()
 		ready := l.ready

@@ -20,12 +20,15 @@ type execution struct {
 	info lambdabiz.RunInfo
 }
 
+// homeKey is a run in Backend.homes: ids have no control characters.
+func homeKey(id, runID string) string { return id + "\x00" + runID }
+
 // find looks a run up: the one with our run id, or the latest of the id. ErrNotFound if SWF has none (any
 // more). SWF's lists lag behind by seconds, so what this process has started itself it remembers.
 func (b *Backend) find(ctx context.Context, id, runID string) (execution, error) {
 	if runID != "" {
 		b.mu.Lock()
-		home := b.homes[runID]
+		home := b.homes[homeKey(id, runID)]
 		b.mu.Unlock()
 		if home != "" {
 			return execution{home: home, info: lambdabiz.RunInfo{ID: id, RunID: runID}}, nil
@@ -124,6 +127,9 @@ func statusOf(x *types.WorkflowExecutionInfo) lambdabiz.Status {
 // Load returns a run from the store, or from its history when there is no store or it has another run. The copy
 // of an open run that is older than a minute is checked with SWF and mended.
 func (b *Backend) Load(ctx context.Context, id, runID string) (*lambdabiz.Record, error) {
+	if id == "" {
+		return nil, lambdabiz.ErrNotFound
+	}
 	if err := checkLength("orchestration id", id); err != nil {
 		return nil, err
 	}
@@ -170,8 +176,18 @@ func (b *Backend) refreshed(ctx context.Context, id string, age time.Duration) (
 		}
 		return nil, fmt.Errorf("read the store: %w", err)
 	}
-	if snap.Status.Ended() || snap.Home == "" || time.Since(snap.SavedAt) < age {
+	if snap.Status.Ended() && snap.ContinuedAs == "" || time.Since(snap.SavedAt) < age {
 		return snap, nil
+	}
+	if snap.Home == "" { // nobody has claimed it yet
+		x, err := b.find(ctx, id, snap.RunID)
+		if errors.Is(err, lambdabiz.ErrNotFound) {
+			return snap, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		snap.Home = x.home
 	}
 	out, err := b.client.DescribeWorkflowExecution(ctx, &swf.DescribeWorkflowExecutionInput{
 		Domain: &b.config.Domain, Execution: &types.WorkflowExecution{WorkflowId: aws.String(encodeID(id)), RunId: &snap.Home},

@@ -35,6 +35,19 @@ func (b *Backend) registerDomain(ctx context.Context) error {
 	return fmt.Errorf("open swf: register domain %s: %w", b.config.Domain, err)
 }
 
+// findDomain returns an error for a domain that is not there. A role that may not look may still use it.
+func (b *Backend) findDomain(ctx context.Context) error {
+	_, err := b.client.DescribeDomain(ctx, &swf.DescribeDomainInput{Name: &b.config.Domain})
+	switch {
+	case err == nil || isDenied(err):
+		return nil
+	case isUnknown(err):
+		return fmt.Errorf("open swf: there is no domain %s in this region and account: %w", b.config.Domain, err)
+	default:
+		return fmt.Errorf("open swf: describe domain %s: %w", b.config.Domain, err)
+	}
+}
+
 // workflowType makes sure that the type of a definition is registered.
 func (b *Backend) workflowType(ctx context.Context, name string) (*types.WorkflowType, error) {
 	t := &types.WorkflowType{Name: aws.String(encodeID(name)), Version: aws.String(typeVersion)}

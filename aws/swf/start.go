@@ -21,8 +21,8 @@ const runTag = "run="
 
 func startOf(s *lambdabiz.RunStart, at time.Time) *startEnvelope {
 	return &startEnvelope{
-		Version: version, RunID: s.RunID, At: at, Hand: s.Mode == lambdabiz.ModeHand, Tags: s.Tags, Parent: s.Parent,
-		Deadline: s.Deadline, Input: payload(s.Input),
+		Version: version, RunID: s.RunID, At: stamp(at), Hand: s.Mode == lambdabiz.ModeHand, Tags: s.Tags, Parent: s.Parent,
+		Deadline: stamp(s.Deadline), Input: payload(s.Input),
 	}
 }
 
@@ -95,16 +95,22 @@ func (b *Backend) startOpen(
 		return b.created(s, e, home), nil
 	}
 	x, err := b.findOpen(ctx, s.ID)
+	for try := 1; try < 6 && errors.Is(err, lambdabiz.ErrNotFound); try++ { // lists lag behind
+		if err := sleep(ctx, time.Duration(try)*200*time.Millisecond); err != nil {
+			return lambdabiz.StartVerdict{}, err
+		}
+		x, err = b.findOpen(ctx, s.ID)
+	}
 	switch {
-	case errors.Is(err, lambdabiz.ErrNotFound): // lists lag behind: it is open, and no more is known
+	case errors.Is(err, lambdabiz.ErrNotFound): // it is open, or was, and no more is known
 		x = execution{info: lambdabiz.RunInfo{ID: s.ID, Name: s.Name, Status: lambdabiz.StatusStarted}}
 	case err != nil:
 		return lambdabiz.StartVerdict{}, err
 	}
-	if x.info.RunID == s.RunID {
-		return b.created(s, e, x.home), nil
-	}
 	v := lambdabiz.StartVerdict{Info: x.info, Run: lambdabiz.RunRef{ID: s.ID, RunID: x.info.RunID}}
+	if x.info.RunID == s.RunID {
+		return v, nil
+	}
 	if s.Policy == lambdabiz.RejectOpen || s.Policy == lambdabiz.RejectExisting || x.info.Name != s.Name {
 		return v, lambdabiz.ErrExists
 	}
@@ -113,7 +119,7 @@ func (b *Backend) startOpen(
 
 func (b *Backend) created(s *lambdabiz.RunStart, e *startEnvelope, home string) lambdabiz.StartVerdict {
 	b.mu.Lock()
-	b.homes[s.RunID] = home
+	b.homes[homeKey(s.ID, s.RunID)] = home
 	b.mu.Unlock()
 	return lambdabiz.StartVerdict{
 		Created: true, Run: lambdabiz.RunRef{ID: s.ID, RunID: s.RunID},
@@ -161,9 +167,7 @@ func (b *Backend) startReserved(
 	if snap != nil {
 		fresh, err := b.meet(ctx, s, snap)
 		if err != nil || !fresh {
-			v := lambdabiz.StartVerdict{Info: snap.RunInfo, Run: lambdabiz.RunRef{ID: s.ID, RunID: snap.RunID}}
-			v.Created = err == nil && snap.RunID == s.RunID
-			return v, err
+			return lambdabiz.StartVerdict{Info: snap.RunInfo, Run: lambdabiz.RunRef{ID: s.ID, RunID: snap.RunID}}, err
 		}
 	}
 	reserved, replaces := b.reservation(s, at, snap)

@@ -3,6 +3,7 @@ package swf
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -109,6 +110,24 @@ func (l *taskList) poll() {
 		l.ready = append(l.ready, t)
 	}
 	l.askers = nil
+}
+
+// giveBack gives up the attempts that nobody took: they have not begun, and do not count.
+func (l *taskList) giveBack(ctx context.Context) {
+	l.mu.Lock()
+	ready := l.ready
+	l.ready = nil
+	l.mu.Unlock()
+	for _, t := range ready {
+		err := l.b.EndTask(ctx, t, lambdabiz.TaskOutcome{
+			Status: lambdabiz.StatusFailed, Tried: lambdabiz.Tried{NotBegun: true},
+			Error: &lambdabiz.Failure{Message: "the worker stopped before it began"},
+		})
+		if err != nil && !errors.Is(err, lambdabiz.ErrFenced) {
+			l.b.log.Warn("an attempt was not given back, it comes again after its time-out",
+				"orchestration", t.ID, "operation", t.Operation.ID, "error", err)
+		}
+	}
 }
 
 func (b *Backend) pollActivity(ctx context.Context, name string) (*lambdabiz.TaskClaim, error) {

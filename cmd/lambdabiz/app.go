@@ -5,20 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
-
-	lambdabiz "github.com/lambdabiz/lambdabiz"
-	"github.com/lambdabiz/lambdabiz/sqlite"
-)
-
-const (
-	defaultBackend = "sqlite:lambdabiz.db"
-	backendEnv     = "LAMBDABIZ_BACKEND"
 )
 
 // app is what all commands share: the streams and the global flags.
@@ -26,7 +16,7 @@ type app struct {
 	in        io.Reader
 	out, errs io.Writer
 
-	backend string
+	targets targetFlags
 	output  string
 	verbose bool
 }
@@ -39,7 +29,9 @@ func newRoot(a *app) *cobra.Command {
 			exitCodesHelp,
 		Example: "  lambdabiz demo\n" +
 			"  lambdabiz list --status STARTED\n" +
-			"  lambdabiz show Sequence3 -o json",
+			"  lambdabiz show Sequence3 -o json\n" +
+			"  lambdabiz list --backend 'swf:LambdaBiz?region=eu-west-1'\n" +
+			"  lambdabiz show Sequence3 --store dynamodb:LambdaBizState",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
@@ -53,28 +45,20 @@ func newRoot(a *app) *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	f := root.PersistentFlags()
-	f.StringVar(&a.backend, "backend", backendDefault(), "where the orchestrations are, sqlite:FILE; "+
-		"the environment variable "+backendEnv+" sets another default")
+	a.targets.register(f)
 	f.StringVarP(&a.output, "output", "o", "table", "how to print, table or json")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "log what the engine does to standard error")
 	complete(root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(
 		[]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp)))
 	root.AddCommand(demoCommand(a), listCommand(a), showCommand(a), startCommand(a), raiseCommand(a),
 		cancelCommand(a), terminateCommand(a), pauseCommand(a), resumeCommand(a), purgeCommand(a),
-		watchCommand(a), doctorCommand(a), versionCommand(a))
+		watchCommand(a), doctorCommand(a), restWorkerCommand(a), versionCommand(a))
 	root.SetIn(a.in)
 	root.SetOut(a.out) // before the completion, which remembers it
 	root.SetErr(a.errs)
 	root.InitDefaultCompletionCmd()
 	completionExamples(root)
 	return root
-}
-
-func backendDefault() string {
-	if v := os.Getenv(backendEnv); v != "" {
-		return v
-	}
-	return defaultBackend
 }
 
 func suggestion(c *cobra.Command, typed string) string {
@@ -99,60 +83,6 @@ func (a *app) json() bool { return a.output == "json" }
 func (a *app) notef(format string, args ...any) {
 	_, _ = fmt.Fprintf(a.errs, format+"\n", args...) // a lost note is no reason to stop
 }
-
-// file returns the path in --backend.
-func (a *app) file() (string, error) {
-	kind, path, found := strings.Cut(a.backend, ":")
-	if !found || kind != "sqlite" || path == "" {
-		return "", usagef("--backend is %q, it must be sqlite:FILE", a.backend)
-	}
-	return path, nil
-}
-
-// store is an open backend with an engine on it.
-type store struct {
-	*lambdabiz.Engine
-	backend *sqlite.Backend
-}
-
-// open opens the store that exists: a command that asks for something must not leave an empty file
-// behind where somebody has misspelt a path.
-func (a *app) open(ctx context.Context) (*store, error) {
-	path, err := a.file()
-	if err != nil {
-		return nil, err
-	}
-	stat, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("--backend %s: the file does not exist (demo and start create one)", a.backend)
-	case err != nil:
-		return nil, fmt.Errorf("--backend %s: %w", a.backend, err)
-	case stat.IsDir():
-		return nil, fmt.Errorf("--backend %s: it is a directory, give the path of a file", a.backend)
-	}
-	return a.create(ctx, lambdabiz.Config{})
-}
-
-// create opens the store, and creates its file if there is none.
-func (a *app) create(ctx context.Context, c lambdabiz.Config) (*store, error) {
-	path, err := a.file()
-	if err != nil {
-		return nil, err
-	}
-	backend, err := sqlite.OpenConfig(ctx, sqlite.Config{Path: path})
-	if err != nil {
-		return nil, fmt.Errorf("--backend: %w", err)
-	}
-	c.Logger = a.logger()
-	engine, err := lambdabiz.New(backend, c)
-	if err != nil {
-		return nil, errors.Join(err, backend.Close())
-	}
-	return &store{engine, backend}, nil
-}
-
-func (s *store) close() error { return s.backend.Close() }
 
 func (a *app) logger() *slog.Logger {
 	level := slog.LevelWarn

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"errors"
+	"slices"
+	"strings"
+
 	"github.com/spf13/cobra"
 
 	lambdabiz "github.com/lambdabiz/lambdabiz"
@@ -29,6 +33,11 @@ func completeIDs(a *app, openOnly bool) cobra.CompletionFunc {
 			f.Status = []lambdabiz.Status{lambdabiz.StatusScheduled, lambdabiz.StatusStarted}
 		}
 		page, err := s.List(c.Context(), f)
+		if _, unsupported := errors.AsType[*lambdabiz.UnsupportedError](err); unsupported {
+			f.IDPrefix = ""
+			page, err = s.List(c.Context(), f)
+			page.Runs = slices.DeleteFunc(page.Runs, func(r lambdabiz.RunInfo) bool { return !strings.HasPrefix(r.ID, typed) })
+		}
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveError
 		}

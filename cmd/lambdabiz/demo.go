@@ -36,7 +36,8 @@ func demoCommand(a *app) *cobra.Command {
 			"after the end it runs nothing.",
 		Example: "  lambdabiz demo\n" +
 			"  lambdabiz demo --kill-after Operation3; lambdabiz demo; lambdabiz show Sequence3\n" +
-			"  lambdabiz demo --id second- --number1 21 --number2 7 --timer 1s",
+			"  lambdabiz demo --id second- --number1 21 --number2 7 --timer 1s\n" +
+			"  lambdabiz demo --backend swf:LambdaBiz --region eu-west-1",
 		Args: takes(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := f.check(); err != nil {
@@ -87,11 +88,15 @@ func (d *demo) sequenceID() string { return d.flags.prefix + sequenceName }
 func (d *demo) serviceID() string  { return d.flags.prefix + serviceName }
 
 func (d *demo) run(ctx context.Context) (err error) {
-	d.store, err = d.create(ctx, lambdabiz.Config{Hooks: d.hooks(), DrainTimeout: 5 * time.Second})
+	d.store, err = d.openAs(ctx, opening{
+		create: true, engine: lambdabiz.Config{Hooks: d.hooks(), DrainTimeout: 5 * time.Second},
+		// A list of its own, for its worker knows no other definitions; and after a kill it goes on soon.
+		taskList: "lambdabiz-demo", decision: 20 * time.Second,
+	})
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.store.close()) }()
+	defer func() { err = d.close(err) }()
 	if err := d.progress.begin(ctx, d.store); err != nil {
 		return err
 	}
@@ -109,6 +114,21 @@ func (d *demo) run(ctx context.Context) (err error) {
 	return d.finish()
 }
 
+// close closes the store. On Amazon SWF that waits for polls that are under way, for what they bring would
+// wait for its time-out; when everything has ended they can bring nothing.
+func (d *demo) close(err error) error {
+	if d.store.swf != nil && d.progress.ended() {
+		if d.store.beside != nil {
+			err = errors.Join(err, d.store.beside.Close())
+		}
+		return err
+	}
+	if d.store.swf != nil {
+		d.notef("waits until the last poll of Amazon SWF has ended, a minute at most")
+	}
+	return errors.Join(err, d.store.close())
+}
+
 // hooks tell the progress that there may be something new, and the killer that its time has come.
 func (d *demo) hooks() lambdabiz.Hooks {
 	return lambdabiz.Hooks{
@@ -119,9 +139,15 @@ func (d *demo) hooks() lambdabiz.Hooks {
 			}
 			d.progress.kick()
 		},
-		Attempt: func(ctx context.Context, _ lambdabiz.TaskInfo) (context.Context, func(error)) {
+		Attempt: func(ctx context.Context, info lambdabiz.TaskInfo) (context.Context, func(error)) {
 			d.killer.hold()
-			return ctx, func(error) {}
+			if d.store.swf == nil {
+				return ctx, func(error) {}
+			}
+			return ctx, func(error) { // the operation's end comes back from SWF, to whoever decides then
+				d.progress.ranHere(info.OrchestrationID, info.OperationID)
+				d.killer.ended(info.OrchestrationID, info.OperationID)
+			}
 		},
 		RunEnded: func(lambdabiz.RunEvent) { d.progress.kick() },
 		Commit:   func(int, time.Duration, error) { d.progress.kick() },
@@ -201,14 +227,34 @@ func (d *demo) work(ctx context.Context) error {
 
 // start starts what is not started yet. Sequence3 comes first: the event finds it.
 func (d *demo) start(ctx context.Context) error {
-	_, err := lambdabiz.Start(ctx, d.store.Engine, sequence3, d.sequenceID(),
-		SequenceInput{Numbers: d.flags.numbers, Timer: d.flags.timer.String()})
-	if err != nil || d.service == nil {
-		return err
+	if d.startable(0) {
+		_, err := lambdabiz.Start(ctx, d.store.Engine, sequence3, d.sequenceID(),
+			SequenceInput{Numbers: d.flags.numbers, Timer: d.flags.timer.String()}, lambdabiz.OnUsedID(d.policy()))
+		if err != nil {
+			return err
+		}
 	}
-	_, err = lambdabiz.Start(ctx, d.store.Engine, restSequence1, d.serviceID(),
-		ServiceInput{URL: d.service.url, Approve: d.sequenceID()})
+	if d.service == nil || !d.startable(1) {
+		return nil
+	}
+	_, err := lambdabiz.Start(ctx, d.store.Engine, restSequence1, d.serviceID(),
+		ServiceInput{URL: d.service.url, Approve: d.sequenceID()}, lambdabiz.OnUsedID(d.policy()))
 	return err
+}
+
+// startable reports whether an orchestration has not ended: where the home forgets ended ids, a start would
+// begin it anew.
+func (d *demo) startable(track int) bool {
+	s := d.progress.tracks[track].state
+	return s == nil || !s.Status.Ended()
+}
+
+// policy is UseExisting, and where the home cannot keep that, the next best: see startable.
+func (d *demo) policy() lambdabiz.StartPolicy {
+	if _, refused := d.store.backend.Describe().Refuses[lambdabiz.FeatureStartPolicy]; refused {
+		return lambdabiz.RestartEnded
+	}
+	return lambdabiz.UseExisting
 }
 
 // outcome is what demo prints of an orchestration as JSON.

@@ -38,6 +38,19 @@ type diagnosis struct {
 	Paused   int                      `json:"paused"`
 	Workers  []lambdabiz.WorkerRecord `json:"workers"`
 	Problems []problem                `json:"problems"`
+	Checks   []check                  `json:"checks,omitempty"` // of what the backend needs
+}
+
+// check is one thing that a backend needs.
+type check struct {
+	Name    string `json:"name"`
+	Detail  string `json:"detail"`
+	Problem string `json:"problem,omitempty"`
+}
+
+// unfit reports whether a check has failed.
+func (d *diagnosis) unfit() bool {
+	return slices.ContainsFunc(d.Checks, func(c check) bool { return c.Problem != "" })
 }
 
 // reader is what a diagnosis asks of an engine.
@@ -140,9 +153,7 @@ func (e *examination) look(ctx context.Context, id, runID string) (*problem, err
 	case s.Worker != 0:
 		return e.held(p), nil
 	case s.Blocked != nil && s.Blocked.Times > 0: // without a count it is not recorded, see waking
-		p.Since = s.Blocked.Since
-		return p.is(problemBlocked, blockedText(s.Blocked),
-			"mend the code and start its worker again, or: lambdabiz resume "+s.ID), nil
+		return blockedProblem(s), nil
 	case s.Paused:
 		return nil, nil //nolint:nilnil // a person wants it so
 	case !s.WakeAt.IsZero():
@@ -150,6 +161,11 @@ func (e *examination) look(ctx context.Context, id, runID string) (*problem, err
 	default:
 		return e.sleeping(ctx, p, s)
 	}
+}
+
+func blockedProblem(s *lambdabiz.State) *problem {
+	p := &problem{ID: s.ID, Name: s.Name, RunID: s.RunID, Since: s.Blocked.Since, Worker: s.Worker}
+	return p.is(problemBlocked, blockedText(s.Blocked), "mend the code and start its worker again, or: lambdabiz resume "+s.ID)
 }
 
 func (p *problem) is(kind, detail, hint string) *problem {

@@ -19,13 +19,26 @@ func doctorCommand(a *app) *cobra.Command {
 			"  overdue      it is due for long, though a live worker has its definition\n" +
 			"  asleep       it has no time to wake, and no event or child to wait for\n" +
 			"  late         it will wake later than what it waits for\n" +
-			"Paused ones and those driven by hand are no problem. The exit code is 5 if there are problems.",
+			"Paused ones and those driven by hand are no problem. The exit code is 5 if there are problems.\n\n" +
+			"On Amazon SWF it checks region, credentials, domain and role, and finds what is blocked or\n" +
+			"unserved: decisions, tasks and REST calls that have waited on a task list for a minute.",
 		Example: "  lambdabiz doctor\n" +
-			"  lambdabiz doctor --grace 1m -o json",
+			"  lambdabiz doctor --grace 1m -o json\n" +
+			"  lambdabiz doctor --backend swf:LambdaBiz --region eu-west-1",
 		Args: takes(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if grace < 0 {
 				return usagef("--grace is %v, it must be 0 or more", grace)
+			}
+			where, err := a.targets.resolve()
+			if err != nil {
+				return err
+			}
+			if where.backend != nil && where.backend.kind == kindSWF {
+				if !c.Flags().Changed("grace") {
+					grace = time.Minute
+				}
+				return a.diagnoseSWF(c.Context(), where.backend, grace)
 			}
 			return a.with(c.Context(), func(s *store) error {
 				d, err := diagnose(c.Context(), s, time.Now(), grace)
@@ -36,7 +49,7 @@ func doctorCommand(a *app) *cobra.Command {
 			})
 		},
 	}
-	c.Flags().DurationVar(&grace, "grace", 10*time.Second, "how late a worker may be")
+	c.Flags().DurationVar(&grace, "grace", 10*time.Second, "how late a worker may be; 1m on Amazon SWF")
 	return c
 }
 
@@ -48,25 +61,47 @@ func (a *app) report(d *diagnosis) error {
 			live++
 		}
 	}
-	if a.json() {
-		if err := printJSON(a.out, d); err != nil {
-			return err
-		}
-	} else if len(d.Problems) > 0 {
-		t := newTable("ID", "NAME", "PROBLEM", "SINCE", "DETAIL", "WHAT TO DO")
-		for _, p := range d.Problems {
-			t.row(p.ID, orDash(p.Name), p.Kind, timeCell(p.Since), p.Detail, p.Hint)
-		}
-		if err := write(a.out, t.String()); err != nil {
-			return err
-		}
+	if err := a.printDiagnosis(d); err != nil {
+		return err
 	}
 	summary := fmt.Sprintf("%d open (%d paused), %d live workers: ", d.Open, d.Paused, live)
-	if n := len(d.Problems); n > 0 {
+	if d.Checks != nil { // Amazon SWF does not tell who polls
+		summary = fmt.Sprintf("%d open (%d paused): ", d.Open, d.Paused)
+	}
+	switch n := len(d.Problems); {
+	case d.unfit():
+		return &quietError{exitProblems, "the configuration does not work"}
+	case n > 0:
 		return &quietError{exitProblems, fmt.Sprintf("%s%d need help", summary, n)}
 	}
 	if a.json() {
 		return nil
 	}
 	return write(a.out, summary+"all have a reason to wake\n")
+}
+
+func (a *app) printDiagnosis(d *diagnosis) error {
+	if a.json() {
+		return printJSON(a.out, d)
+	}
+	text := ""
+	if len(d.Checks) > 0 {
+		t := newTable()
+		for _, c := range d.Checks {
+			what := "ok"
+			if c.Problem != "" {
+				what = "PROBLEM: " + c.Problem
+			}
+			t.row(c.Name, orDash(c.Detail), what)
+		}
+		text = t.String()
+	}
+	if len(d.Problems) > 0 {
+		t := newTable("ID", "NAME", "PROBLEM", "SINCE", "DETAIL", "WHAT TO DO")
+		for _, p := range d.Problems {
+			t.row(p.ID, orDash(p.Name), p.Kind, timeCell(p.Since), p.Detail, p.Hint)
+		}
+		text += t.String()
+	}
+	return write(a.out, text)
 }

@@ -82,6 +82,22 @@ func describe(ctx context.Context, err error) string {
 	case errors.Is(err, context.Canceled) && errors.As(context.Cause(ctx), &interrupt):
 		return "lambdabiz: " + interrupt.Error()
 	default:
-		return "lambdabiz: " + clean(err.Error())
+		return "lambdabiz: " + clean(err.Error()) + advice(err)
+	}
+}
+
+// advice says in the words of this program what to do about a refusal that a store would lift.
+func advice(err error) string {
+	refused, ok := errors.AsType[*lambdabiz.UnsupportedError](err)
+	if !ok || refused.Backend != "swf" {
+		return ""
+	}
+	switch refused.Feature {
+	case lambdabiz.FeatureStartPolicy:
+		return " (see --store; or --on-used-id reject-open or restart-ended)"
+	case lambdabiz.FeatureBeforeStart, lambdabiz.FeatureList, lambdabiz.FeaturePurge:
+		return " (see --store)"
+	default:
+		return ""
 	}
 }

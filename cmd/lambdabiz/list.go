@@ -26,7 +26,8 @@ func listCommand(a *app) *cobra.Command {
 			"All filters that are given must hold.",
 		Example: "  lambdabiz list\n" +
 			"  lambdabiz list --status STARTED,SCHEDULED --tag customer=21\n" +
-			"  lambdabiz list --prefix order- --all -o json",
+			"  lambdabiz list --prefix order- --all -o json\n" +
+			"  lambdabiz list --backend swf:LambdaBiz --region eu-west-1 --status STARTED",
 		Args: takes(0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			f, err := l.parse()

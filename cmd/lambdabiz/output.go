@@ -138,6 +138,7 @@ func clock(t time.Time) string {
 
 // short rounds a duration to what a person wants to know.
 func short(d time.Duration) string {
+	d = max(d, 0) // the clocks of two machines may have told begin and end
 	switch {
 	case d >= time.Hour:
 		return d.Round(time.Minute).String()
@@ -163,4 +164,13 @@ func isTerminal(w io.Writer) bool {
 	}
 	stat, err := f.Stat()
 	return err == nil && stat.Mode()&os.ModeCharDevice != 0
+}
+
+// printLine prints one JSON value in a line.
+func printLine(w io.Writer, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("print: %w", err)
+	}
+	return write(w, string(text)+"\n")
 }

@@ -50,11 +50,12 @@ func TestMain(m *testing.M) {
 type cli struct {
 	t       *testing.T
 	backend string
+	env     []string // beside that of command
 }
 
 func setup(t *testing.T) *cli {
 	t.Helper()
-	return &cli{t, "sqlite:" + filepath.Join(t.TempDir(), "test.db")}
+	return &cli{t: t, backend: "sqlite:" + filepath.Join(t.TempDir(), "test.db")}
 }
 
 // result is what a call came to.
@@ -70,6 +71,7 @@ func (c *cli) callWith(input string, args ...string) result {
 	c.t.Helper()
 	var out, errs bytes.Buffer
 	cmd := command(c.t.Context(), append([]string{"--backend", c.backend}, args...)...)
+	cmd.Env = append(cmd.Env, c.env...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &errs
 	var exit *exec.ExitError
 	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
@@ -81,7 +83,12 @@ func (c *cli) callWith(input string, args ...string) result {
 // command is the program as a process, without what the environment of the tests says.
 func command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, binary, args...)
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, backendEnv+"=") })
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "LAMBDABIZ_") || strings.HasPrefix(v, "AWS_")
+	})
+	cmd.Env = append(cmd.Env, "AWS_REGION=eu-west-1", "AWS_ACCESS_KEY_ID=key", "AWS_SECRET_ACCESS_KEY="+secretKey,
+		"AWS_SESSION_TOKEN="+sessionToken, "AWS_CONFIG_FILE="+os.DevNull, "AWS_SHARED_CREDENTIALS_FILE="+os.DevNull,
+		"AWS_EC2_METADATA_DISABLED=true", "AWS_MAX_ATTEMPTS=2")
 	// A program with the race detector sleeps for a second before it exits, unless told.
 	cmd.Env = append(cmd.Env, "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	return cmd
@@ -173,6 +180,7 @@ func (c *cli) start(args ...string) *process {
 	c.t.Cleanup(cancel)
 	p := &process{t: c.t, lines: make(chan string, 1000)}
 	p.cmd = command(ctx, append([]string{"--backend", c.backend}, args...)...)
+	p.cmd.Env = append(p.cmd.Env, c.env...)
 	read, write := io.Pipe()
 	p.cmd.Stdout, p.cmd.Stderr = write, write
 	if err := p.cmd.Start(); err != nil {

@@ -18,7 +18,8 @@ func showCommand(a *app) *cobra.Command {
 		Use:   "show ID",
 		Short: "Show an orchestration with its operations",
 		Example: "  lambdabiz show Sequence3\n" +
-			"  lambdabiz show Sequence3 -o json",
+			"  lambdabiz show Sequence3 -o json\n" +
+			"  lambdabiz show Sequence3 --store dynamodb:LambdaBizState",
 		Args:              takes(1, "ID"),
 		ValidArgsFunction: completeIDs(a, false),
 		RunE: func(c *cobra.Command, args []string) error {

@@ -38,10 +38,11 @@ func startCommand(a *app) *cobra.Command {
 		Long: "Start the orchestration with the definition NAME under ID, and return when that is on disk.\n" +
 			"A worker that has NAME registered runs it. INPUT is JSON, null when it is left out, and is\n" +
 			"read from standard input when it is \"-\". A second start of an ID finds the first one.\n" +
-			"The database file is created if it does not exist.",
+			"The database file, or the domain on Amazon SWF, is created if it does not exist.",
 		Example: "  lambdabiz start Sequence3 order-7 '{\"Number1\":15,\"Number2\":5,\"Timer\":\"3s\"}'\n" +
 			"  lambdabiz start Import nightly - --tag source=ftp --deadline 2h < input.json\n" +
-			"  lambdabiz start Import nightly --on-used-id restart-ended",
+			"  lambdabiz start Import nightly --on-used-id restart-ended\n" +
+			"  lambdabiz start Import nightly --backend swf:LambdaBiz --store dynamodb:LambdaBizState",
 		Args: takes(2, "NAME", "ID", "INPUT"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.start(c.Context(), &f, args)
@@ -98,7 +99,7 @@ type started struct {
 	RunID   string           `json:"runId"`
 	Status  lambdabiz.Status `json:"status"`
 	Created bool             `json:"created"` // false: the id had this run already
-	Served  bool             `json:"served"`  // a live worker has the definition
+	Served  *bool            `json:"served,omitempty"` // a live worker has the definition; Amazon SWF does not know
 }
 
 func (a *app) startOn(
@@ -116,16 +117,20 @@ func (a *app) startOn(
 	if err != nil {
 		return err
 	}
-	workers, err := s.Workers(ctx)
-	if err != nil {
-		return err
-	}
 	v := started{
 		ID: id, Name: state.Name, RunID: state.RunID, Status: state.Status,
-		Created: before == nil || before.RunID != state.RunID, Served: served(workers, name),
+		Created: before == nil || before.RunID != state.RunID,
 	}
-	if !v.Served && !v.Status.Ended() {
-		a.notef("no live worker serves %s now: it waits until one does", clean(name))
+	if s.swf == nil {
+		workers, err := s.Workers(ctx)
+		if err != nil {
+			return err
+		}
+		live := served(workers, name)
+		v.Served = &live
+		if !live && !v.Status.Ended() {
+			a.notef("no live worker serves %s now: it waits until one does", clean(name))
+		}
 	}
 	switch {
 	case a.json():

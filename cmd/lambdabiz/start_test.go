@@ -18,7 +18,7 @@ func TestStart(t *testing.T) {
 		t.Errorf("n-1 is %+v", s)
 	}
 	first := decode[started](t, c.must("start", "Nobody", "n-1", "7", "-o", "json"))
-	if first.Created || first.Served || first.Name != "Nobody" {
+	if first.Created || *first.Served || first.Name != "Nobody" {
 		t.Errorf("the second start printed %+v", first)
 	}
 	c.fails(exitConflict, "already used", "start", "Nobody", "n-1", "--on-used-id", "reject-existing")

@@ -32,6 +32,9 @@ func watchCommand(a *app) *cobra.Command {
 				return usagef("--interval is %v, it must be at least 10ms", interval)
 			}
 			return a.with(c.Context(), func(s *store) error {
+				if !c.Flags().Changed("interval") { // a look may cost a call
+					interval = max(interval, s.backend.Describe().PollEvery)
+				}
 				w := &watcher{app: a, store: s, live: newLive(a.out), seen: map[string]string{}}
 				look := w.all
 				if len(args) > 0 {
@@ -41,7 +44,7 @@ func watchCommand(a *app) *cobra.Command {
 			})
 		},
 	}
-	c.Flags().DurationVar(&interval, "interval", 500*time.Millisecond, "how often to look")
+	c.Flags().DurationVar(&interval, "interval", 500*time.Millisecond, "how often to look; 2s on Amazon SWF")
 	return c
 }
 

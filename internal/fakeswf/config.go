@@ -25,6 +25,9 @@ type Config struct {
 	// RefuseDecision makes a decision fail: a cause that it returns becomes the event "<decision>Failed". It is called with the
 	// server's lock held, so it must not call the server.
 	RefuseDecision func(decision string, attributes map[string]any) (cause string)
+	// CloseAnyway switches the protection of closing decisions off: they are never refused with UNHANDLED_DECISION, and what came
+	// meanwhile is lost. So a test can show what it rests on (and so does moto).
+	CloseAnyway bool
 	// Fault is asked at every call what shall go wrong with it. It may be called by many goroutines at once.
 	Fault func(Call) Fault
 	// LogCalls keeps every call for Server.CallLog.
@@ -100,7 +103,7 @@ type Fault struct {
 	Twice bool
 	// Lose applies the request, then breaks the connection without an answer: a started task is with nobody.
 	Lose bool
-	// Stale takes that many of the newest events from the last page of a history in its default order: GetWorkflowExecutionHistory
+	// Stale takes that many of the newest events from a history, of those on the page that has them: GetWorkflowExecutionHistory
 	// is eventually consistent ("This operation is eventually consistent").
 	Stale int
 	// Status applies the request, then answers with this HTTP status and InternalFailure instead of the result.

@@ -179,7 +179,7 @@ func (s *Server) respondDecisionTaskCompleted(in object) (object, error) {
 		return nil, err
 	}
 	s.stop(d.alarm)
-	unhandled := ex.dirty
+	unhandled := ex.dirty && !s.cfg.CloseAnyway
 	ex.decision, ex.previousStarted, ex.deciding = nil, d.startedID, true
 	attributes := object{"scheduledEventId": d.scheduledID, "startedEventId": d.startedID}
 	attributes.take(in, "executionContext", "taskList", "taskListScheduleToStartTimeout")

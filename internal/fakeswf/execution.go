@@ -266,6 +266,22 @@ func (s *Server) openRun(in object) (*execution, error) {
 	return ex, nil
 }
 
+// Signal records a signal count times in the open run of an id, as if many calls had sent it: so a test makes a long history.
+// It reports whether there is such a run.
+func (s *Server) Signal(domain, workflowID, name, input string, count int) bool {
+	s.lock()
+	defer s.unlock()
+	d := s.domains[domain]
+	if d == nil || d.open[workflowID] == nil {
+		return false
+	}
+	ex := d.open[workflowID]
+	for range count {
+		s.signal(ex, object{"signalName": name, "input": input}, nil)
+	}
+	return true
+}
+
 func (s *Server) signalWorkflowExecution(in object) (object, error) {
 	ex, err := s.openRun(in)
 	if err != nil {

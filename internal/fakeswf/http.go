@@ -131,7 +131,7 @@ func (s *Server) serve(ctx context.Context, header http.Header, body []byte) (st
 		}
 	}
 	if fault.Stale > 0 {
-		result = stale(result, fault.Stale)
+		result = stale(body, result, fault.Stale)
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -144,13 +144,21 @@ func (s *Server) serve(ctx context.Context, header http.Header, body []byte) (st
 	return encode(result, err)
 }
 
-// stale is a page of a history without its last events, but never without the first.
-func stale(result object, missing int) object {
+// stale is a page of a history without the newest events, but never without any.
+func stale(body []byte, result object, missing int) object {
 	events, ok := result["events"].([]any)
-	if !ok || result.has("nextPageToken") {
+	in := object{}
+	if err := json.Unmarshal(body, &in); err != nil || !ok {
 		return result
 	}
-	result["events"] = events[:max(1, len(events)-missing)]
+	missing = min(missing, len(events)-1)
+	switch {
+	case missing <= 0:
+	case in.flag("reverseOrder") && !in.has("nextPageToken"):
+		result["events"] = events[missing:]
+	case !in.flag("reverseOrder") && !result.has("nextPageToken"):
+		result["events"] = events[:len(events)-missing]
+	}
 	return result
 }
 
