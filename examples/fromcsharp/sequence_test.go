@@ -102,10 +102,12 @@ func TestProcess(t *testing.T) {
 	})
 }
 
-// withoutStore starts an orchestration where SWF alone knows the ids.
+// withoutStore starts an orchestration where SWF alone knows the ids, and leaves it to the next caller.
 func withoutStore(t *testing.T, engine *lambdabiz.Engine, id string) {
 	t.Helper()
-	if _, err := restart(t.Context(), engine, id); err != nil {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	if _, err := restart(ctx, engine, id); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -224,7 +226,7 @@ func TestARaiseIsNotRepeated(t *testing.T) {
 		withoutStore(t, engine, "Sequence3")
 		withoutStore(t, engine, "Boss")
 		for range 3 { // interrupted twice after the raise
-			short, cancel := context.WithTimeout(t.Context(), time.Minute)
+			short, cancel := context.WithTimeout(t.Context(), 50*time.Second)
 			o, err := engine.Create(short, "Boss")
 			if err != nil {
 				t.Fatal(err)
