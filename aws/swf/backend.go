@@ -1,6 +1,7 @@
 package swf
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -72,6 +73,11 @@ type Config struct {
 // activities.
 type Backend struct {
 	config Config
+	*shared
+}
+
+// shared is what the backends of one Open have in common; see Serving.
+type shared struct {
 	client *swf.Client
 	poller *swf.Client // with an HTTP client that waits for long polls
 	log    *slog.Logger
@@ -99,13 +105,13 @@ func Open(ctx context.Context, c Config) (*Backend, error) {
 	if err := c.fill(); err != nil {
 		return nil, err
 	}
-	b := &Backend{
-		config: c, log: c.Logger, client: swf.NewFromConfig(c.AWS, c.options),
+	b := &Backend{config: c, shared: &shared{
+		log: c.Logger, client: swf.NewFromConfig(c.AWS, c.options),
 		poller: swf.NewFromConfig(c.AWS, c.options, longPolls),
 		types:  map[string]bool{}, workers: map[int64]*lambdabiz.WorkerRecord{}, cache: map[string]*fold{},
 		homes: map[string]string{}, lists: map[string]*list{}, activity: map[string]*taskList{},
 		loaded: map[string]time.Time{},
-	}
+	}}
 	b.life, b.stop = context.WithCancel(context.Background())
 	b.numbers.Store(time.Now().UnixMicro())
 	join := b.registerDomain
@@ -179,6 +185,22 @@ func orDefault[T comparable](v *T, value T) {
 		*v = value
 	}
 }
+
+// Serving returns a backend whose workers serve the given task list, and whose starts give that role to their runs;
+// an empty one is that of b. Everything else it shares with b: the client, what is remembered of runs, polls in
+// flight, and the end by Close. It does no I/O, and need not be closed.
+func (b *Backend) Serving(taskList, lambdaRole string) (*Backend, error) {
+	if err := checkLength("TaskList", taskList); err != nil {
+		return nil, err
+	}
+	view := *b
+	view.config.TaskList = cmp.Or(taskList, b.config.TaskList)
+	view.config.LambdaRole = cmp.Or(lambdaRole, b.config.LambdaRole)
+	return &view, nil
+}
+
+// TaskList is the task list that workers of this backend serve.
+func (b *Backend) TaskList() string { return b.config.TaskList }
 
 // Describe says what Amazon SWF can do.
 func (b *Backend) Describe() lambdabiz.Description {

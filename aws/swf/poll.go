@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -13,6 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/swf"
 	"github.com/aws/aws-sdk-go-v2/service/swf/types"
+
+	"github.com/lambdabiz/lambdabiz"
 )
 
 // list is a task list that this process asks for decision tasks. A poll is never cancelled, for its task may
@@ -56,8 +59,11 @@ func (b *Backend) list(name string) *list {
 	return l
 }
 
-// next returns a decision task, or nil when SWF had none within its long poll.
+// next returns a decision task, or nil when SWF had none within its long poll. After the end of ctx no poll begins.
 func (l *list) next(ctx context.Context) (*task, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	answer := make(chan pollEnd, 1)
 	l.mu.Lock()
 	l.ready = slices.DeleteFunc(l.ready, func(t *task) bool { return !time.Now().Before(t.until) }) // SWF has them again
@@ -182,14 +188,8 @@ func (b *Backend) Quiesce(ctx context.Context) {
 	case <-ctx.Done():
 	}
 	b.mu.Lock()
-	var lists []*list
-	for _, l := range b.lists {
-		lists = append(lists, l)
-	}
-	var activities []*taskList
-	for _, l := range b.activity {
-		activities = append(activities, l)
-	}
+	lists := slices.Collect(maps.Values(b.lists))
+	activities := slices.Collect(maps.Values(b.activity))
 	b.mu.Unlock()
 	for _, l := range activities {
 		l.giveBack(ctx)

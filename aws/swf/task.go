@@ -53,6 +53,9 @@ func (b *Backend) NextTask(ctx context.Context, r lambdabiz.TaskRequest) (*lambd
 }
 
 func (l *taskList) next(ctx context.Context) (*lambdabiz.TaskClaim, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	answer := make(chan taskEnd, 1)
 	l.mu.Lock()
 	if len(l.ready) > 0 {

@@ -7,5 +7,6 @@
 // holds. So tests must use tables, domains and ids of their own. What is not installed skips the test with a line that
 // says so, but fails it where the environment says CI=true.
 //
-// Only tests import this package. It imports the standard library, and not testing.
+// Tests import this package, and the examples, which start a stand-in of their own by [StartDynamoDB]. It
+// imports the standard library, and not testing.
 package standins

@@ -120,14 +120,43 @@ func here() place {
 	return at
 }
 
-// installed returns the folder of the stand-ins if setup.sh has left its stamp of that name there.
-func installed(tb TB, name, stamp string, at place) string {
-	tb.Helper()
+// ErrNotInstalled says that a stand-in is not there; its text says what to do.
+var ErrNotInstalled = errors.New("not installed: run make standins")
+
+// StartDynamoDB starts a DynamoDB Local for a program, with its tables in memory, and returns its URL. It ends by stop,
+// or with the program. It returns ErrNotInstalled where it is not installed.
+func StartDynamoDB() (url string, stop func() error, err error) {
+	place := here()
+	if _, err := find(dynamoDB.stamp, place); err != nil {
+		return "", nil, fmt.Errorf("start DynamoDB Local: %w", err)
+	}
+	run, err := start(dynamoDB.command(place.root))
+	if err != nil {
+		return "", nil, fmt.Errorf("start DynamoDB Local: %w", err)
+	}
+	return run.endpoint, run.stop, nil
+}
+
+// find returns the folder of the stand-ins if setup.sh has left its stamp of that name there.
+func find(stamp string, at place) (string, error) {
+	if at.root == "" {
+		return "", ErrNotInstalled
+	}
 	dir := filepath.Join(at.root, folder)
 	_, err := os.Stat(filepath.Join(dir, stamp+".stamp"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", ErrNotInstalled
+	}
+	return dir, err
+}
+
+// installed is find for a test.
+func installed(tb TB, name, stamp string, at place) string {
+	tb.Helper()
+	dir, err := find(stamp, at)
 	switch {
-	case at.root != "" && err == nil:
-	case at.root != "" && !errors.Is(err, fs.ErrNotExist):
+	case err == nil:
+	case !errors.Is(err, ErrNotInstalled):
 		tb.Fatalf("look for %s: %v", name, err)
 	case at.ci:
 		tb.Fatalf("%s is not installed, and in continuous integration it must be: run make standins", name)

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/lambdabiz/lambdabiz/aws/dynamodb"
+	"github.com/lambdabiz/lambdabiz/internal/fakelambda"
+	"github.com/lambdabiz/lambdabiz/internal/fakeswf"
+	"github.com/lambdabiz/lambdabiz/internal/standins"
+)
+
+const (
+	region  = "eu-west-2"
+	account = "123456789012"
+	table   = "LambdaBizState"
+	role    = "arn:aws:iam::" + account + ":role/TaskInvokerRole"
+	module  = "github.com/lambdabiz/lambdabiz"
+)
+
+// The stand-ins check no signature, and DynamoDB Local keeps tables apart by access key.
+const accessKey, secretKey = "lambdabiz", "lambdabiz"
+
+// settings say how the stand-ins run. Out is required.
+type settings struct {
+	Out      io.Writer
+	Logs     bool          // show the logs of the functions
+	Timeout  time.Duration // of the function Process
+	Margin   time.Duration // lambdahandler.Config.Margin: longer than PollWait
+	PollWait time.Duration // how long the fake of SWF holds a poll; the default is 2 s
+	DynamoDB string        // the URL of a DynamoDB that runs; "" starts one if it is installed
+
+	BeforeTask func(name string) // called before SWF invokes a Lambda function
+}
+
+// local is AWS on this machine.
+type local struct {
+	settings
+
+	dir      string // of the compiled functions
+	swf      *fakeswf.Server
+	endpoint *endpoint // of swf
+	service  *endpoint
+	lambda   *fakelambda.Server
+	table    bool // there is a DynamoDB with the table
+	closers  []func() error
+}
+
+// start builds the functions and starts the stand-ins.
+func start(ctx context.Context, c settings) (l *local, err error) {
+	if c.PollWait == 0 {
+		c.PollWait = 2 * time.Second
+	}
+	l = &local{settings: c}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.close())
+		}
+	}()
+	if l.dir, err = os.MkdirTemp("", "lambdabiz"); err != nil {
+		return nil, err
+	}
+	l.closers = append(l.closers, func() error { return os.RemoveAll(l.dir) })
+	for _, step := range []func(context.Context) error{l.startDynamoDB, l.startLambda, l.startSWF, l.startService, l.register} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// close ends everything, the last first.
+func (l *local) close() error {
+	var err error
+	for len(l.closers) > 0 {
+		last := len(l.closers) - 1
+		err = errors.Join(err, l.closers[last]())
+		l.closers = l.closers[:last]
+	}
+	return err
+}
+
+// awsConfig is what a client of the stand-ins needs.
+func awsConfig() aws.Config {
+	return aws.Config{Region: region, Credentials: credentials.NewStaticCredentialsProvider(accessKey, secretKey, "")}
+}
+
+func (l *local) startDynamoDB(ctx context.Context) error {
+	if l.DynamoDB == "" {
+		url, stop, err := standins.StartDynamoDB()
+		if errors.Is(err, standins.ErrNotInstalled) {
+			fmt.Fprintln(l.Out, "DynamoDB Local is not installed (make standins does it): the state is read from SWF, without a store")
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		l.closers = append(l.closers, stop)
+		l.DynamoDB = url
+	}
+	l.table = true
+	return dynamodb.CreateTable(ctx, dynamodb.Config{AWS: awsConfig(), Table: table, Endpoint: l.DynamoDB})
+}
+
+func (l *local) startLambda(context.Context) error {
+	c := fakelambda.Config{Region: region, Account: account}
+	if l.Logs {
+		c.Logs = l.Out
+	}
+	server, err := fakelambda.Open(c)
+	if err != nil {
+		return err
+	}
+	l.lambda = server
+	l.closers = append(l.closers, server.Close)
+	return nil
+}
+
+// startSWF starts the fake of SWF, whose Lambda tasks are functions of the stand-in of Lambda.
+func (l *local) startSWF(ctx context.Context) error {
+	l.swf = fakeswf.New(fakeswf.Config{PollWait: l.PollWait, Lambda: l.perform})
+	l.closers = append(l.closers, func() error { l.swf.Close(); return nil })
+	var err error
+	l.endpoint, err = l.listen(ctx, l.swf)
+	return err
+}
+
+// register builds the functions and makes them known.
+func (l *local) register(ctx context.Context) error {
+	process, err := l.build(ctx, "process")
+	if err != nil {
+		return err
+	}
+	task, err := l.build(ctx, "task")
+	if err != nil {
+		return err
+	}
+	env := []string{
+		"AWS_ACCESS_KEY_ID=" + accessKey, "AWS_SECRET_ACCESS_KEY=" + secretKey, "AWS_ENDPOINT_URL_SWF=" + l.endpoint.url,
+		"AWS_ENDPOINT_URL_DYNAMODB=" + l.DynamoDB, "LAMBDABIZ_MODE=drive", "LAMBDABIZ_LAMBDA_ROLE=" + role,
+		"LAMBDABIZ_MARGIN=" + l.Margin.String(), "LAMBDABIZ_DECISION_TIMEOUT=20s",
+		"SYSTEMROOT=" + os.Getenv("SYSTEMROOT"), // Windows opens no socket without it
+	}
+	if l.table {
+		env = append(env, "LAMBDABIZ_TABLE="+table)
+	}
+	functions := []fakelambda.Function{{Name: "Process", Bootstrap: process, Env: env, Timeout: l.Timeout, Freeze: true}}
+	for _, name := range []string{"Number", "Sum", "Difference", "Product", "Quotient"} {
+		functions = append(functions, fakelambda.Function{
+			Name: name, Bootstrap: task, Timeout: time.Minute, Freeze: true,
+			Env: []string{"LAMBDABIZ_TASK=" + name, "SYSTEMROOT=" + os.Getenv("SYSTEMROOT")},
+		})
+	}
+	return l.lambda.Register(functions...)
+}
+
+// build compiles a function as "make package" does, for this machine.
+func (l *local) build(ctx context.Context, name string) (string, error) {
+	path := filepath.Join(l.dir, name, "bootstrap")
+	if runtime.GOOS == "windows" {
+		path += ".exe"
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "lambda.norpc", "-o", path, module+"/examples/aws/"+name)
+	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s: %w: %s", name, err, out)
+	}
+	return path, nil
+}
+
+// endpoint is a server on the loopback interface.
+type endpoint struct{ url string }
+
+func (l *local) listen(ctx context.Context, h http.Handler) (*endpoint, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	l.closers = append(l.closers, func() error {
+		err := server.Close()
+		if end := <-served; !errors.Is(end, http.ErrServerClosed) {
+			err = errors.Join(err, end)
+		}
+		return err
+	})
+	return &endpoint{"http://" + listener.Addr().String()}, nil
+}
