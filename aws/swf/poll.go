@@ -14,8 +14,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/swf"
 	"github.com/aws/aws-sdk-go-v2/service/swf/types"
-
-	"github.com/lambdabiz/lambdabiz"
 )
 
 // list is a task list that this process asks for decision tasks. A poll is never cancelled, for its task may
