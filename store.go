@@ -17,7 +17,7 @@ import (
 type Store interface {
 	// Put writes operations first, the run last. What is stored with the same or a newer version
 	// stays, each item for itself, and that is no error. Snapshot.Operations are those that have
-	// changed; the others stay. It returns ErrTooLarge, with nothing written, for a value that the
+	// changed; the others stay. Operation.Tried is not kept. It returns ErrTooLarge, with nothing written, for a value that the
 	// store cannot hold; the error names the operation. After any other error some of it may be written;
 	// the same Put again completes it.
 	Put(ctx context.Context, s *Snapshot) error
