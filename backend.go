@@ -182,6 +182,7 @@ type Description struct {
 	Queues      bool          // runs may be given to queues of workers
 	StepTimeout time.Duration // the longest that a step may take; 0 for no limit
 	RunTimeout  time.Duration // the longest life of a run; 0 for no limit
+	TaskTimeout time.Duration // the longest attempt of a task that the home itself performs; 0 for no limit
 	PollEvery   time.Duration // how often a client that waits for a result may ask; 0 for as often as it likes
 
 	Lanes     int // commits that may run at the same time; 0 means 1
@@ -189,6 +190,7 @@ type Description struct {
 
 	MaxPayloadBytes int // of one payload; 0 for no limit of its own
 	MaxIDBytes      int // of an orchestration id; 0 for no limit of its own
+	MaxTaskBytes    int // of the name of a task that the home itself performs; 0 for no limit of its own
 	MaxFailureBytes int // of a recorded error's messages and data together; 0 for no limit of its own
 
 	// Refuses names the features that this home cannot keep, each with the reason. The engine
@@ -211,6 +213,7 @@ const (
 	FeatureLongWait      Feature = "waits beyond the longest life of a run"
 	FeatureLeaveChildren Feature = "ContinueAsNew with open children"
 	FeatureLongStep      Feature = "long steps"
+	FeatureLongTask      Feature = "long tasks that the home itself performs"
 	FeatureQueue         Feature = "queues"
 	FeaturePurge         Feature = "purging"
 	FeatureEarlierRuns   Feature = "lists of all runs of an id"

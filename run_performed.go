@@ -8,8 +8,8 @@ import (
 // performed is the life of a task or a service that the backend performs: it asks for attempts, and
 // decides what follows from those that fail. Local attempts are made by workers of the engine.
 func (r *run) performed(c *call, o *op, opts *callOptions, local bool) error {
-	if o.Number == 0 && opts.heartbeat > 0 && !local {
-		if err := r.e.supports(FeatureHeartbeat); err != nil {
+	if o.Number == 0 && !local {
+		if err := r.e.checkRemote(o, opts); err != nil {
 			return r.refuseLocked(c, o, err)
 		}
 	}
@@ -50,6 +50,22 @@ func (r *run) performed(c *call, o *op, opts *callOptions, local bool) error {
 		}
 	}
 	return r.give(c, o)
+}
+
+// checkRemote refuses what the home cannot do with a task that it performs itself.
+func (e *Engine) checkRemote(o *op, opts *callOptions) error {
+	most := e.desc
+	switch {
+	case most.MaxTaskBytes > 0 && len(o.Name) > most.MaxTaskBytes:
+		return fmt.Errorf("check task %q: %w: %d bytes, the limit of the home (%s) is %d",
+			o.Name, ErrTooLarge, len(o.Name), most.Name, most.MaxTaskBytes)
+	case most.TaskTimeout > 0 && opts.timeout > most.TaskTimeout:
+		return &UnsupportedError{Backend: most.Name, Feature: FeatureLongTask, Why: fmt.Sprintf(
+			"a task that is no Go task may take %v, this one asks for %v", most.TaskTimeout, opts.timeout)}
+	case opts.heartbeat > 0:
+		return e.supports(FeatureHeartbeat)
+	}
+	return nil
 }
 
 // askLocked asks the backend for the next attempt.

@@ -126,17 +126,17 @@ func takeOver(t *testing.T, at int, applied bool) (calls int, runs map[string]in
 	if took := time.Since(began); took > 10*time.Minute {
 		t.Errorf("it took %v", took)
 	}
-	checkProgram(t, server, out)
+	checkProgram(t, server, "P", out)
 	calls = wire.calls()
 	first.stop()
 	return calls, b.all()
 }
 
 // checkProgram compares a result with what is recorded.
-func checkProgram(t *testing.T, server *fakeswf.Server, out string) {
+func checkProgram(t *testing.T, server *fakeswf.Server, id, out string) {
 	t.Helper()
 	checkResult(t, out)
-	events := wantSound(t, server, "P")
+	events := wantSound(t, server, id)
 	if n := countOf(events, types.EventTypeLambdaFunctionScheduled); n != 3 {
 		t.Errorf("%d Lambda functions were asked for", n)
 	}

@@ -54,7 +54,9 @@ func (f *freezer) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // freeze runs the program on a worker that is frozen, and on another one that takes over.
-func freeze(t *testing.T, match func(name, body string) bool, change func(*fakeswf.Server, *http.Request, string)) (string, []types.HistoryEvent) {
+func freeze(
+	t *testing.T, match func(name, body string) bool, change func(*fakeswf.Server, *http.Request, string),
+) (string, []types.HistoryEvent) {
 	t.Helper()
 	b := newBodies()
 	server := newServer(t, fakeswf.Config{Lambda: b.lambdas})
@@ -96,7 +98,7 @@ func TestAFrozenWorkerRecordsNothing(t *testing.T) {
 				for _, problem := range swf.CheckHistory(events) {
 					t.Error(problem)
 				}
-				if n := countOf(events, types.EventTypeDecisionTaskTimedOut) + countOf(events, types.EventTypeActivityTaskTimedOut); n == 0 {
+				if countOf(events, types.EventTypeDecisionTaskTimedOut)+countOf(events, types.EventTypeActivityTaskTimedOut) == 0 {
 					t.Error("nothing has timed out: the test tests nothing")
 				}
 			})

@@ -40,7 +40,7 @@ func runFaulty(t *testing.T, fault func(fakeswf.Call) fakeswf.Fault) {
 	if err := two.RaiseEvent(t.Context(), "P", "Approve", "yes"); err != nil {
 		t.Fatal(err)
 	}
-	checkProgram(t, server, result(t, server, two.Engine, run, "P"))
+	checkProgram(t, server, "P", result(t, server, two.Engine, run, "P"))
 	for name, n := range b.all() {
 		if strings.HasPrefix(name, "lambda ") && n != 1 {
 			t.Errorf("%s ran %d times", name, n)

@@ -12,27 +12,29 @@ import (
 	"github.com/lambdabiz/lambdabiz/internal/fakeswf"
 )
 
-// TestThousandsAreOpen: 2,000 items at once are more than SWF lets one run have open. All of them end, and SWF never
+// TestThousandsAreOpen: 1,000 items and more at once are more than SWF lets one run have open. All of them end, and SWF never
 // has to refuse one.
 func TestThousandsAreOpen(t *testing.T) {
 	t.Parallel()
-	const items = 2000
-	ids := make([]int, items)
-	for i := range ids {
-		ids[i] = i
-	}
 	task := lambdabiz.NewTask("Item", func(_ context.Context, in int) (int, error) { return in, nil })
-	for name, do := range map[string]func(o lambdabiz.Context, i int) (int, error){
-		"Lambda functions": func(o lambdabiz.Context, i int) (int, error) { return lambdabiz.CallTask[int](o, "f", "Item", i) },
-		"Go tasks":         func(o lambdabiz.Context, i int) (int, error) { return lambdabiz.Call(o, "t", task, i) },
-		"timers": func(o lambdabiz.Context, i int) (int, error) {
-			return i, lambdabiz.Sleep(o, "s", time.Minute+time.Duration(i)*time.Millisecond)
-		},
+	for name, c := range map[string]struct {
+		items int
+		do    func(o lambdabiz.Context, i int) (int, error)
+	}{
+		"Lambda functions": {2000, func(o lambdabiz.Context, i int) (int, error) { return lambdabiz.CallTask[int](o, "f", "Remote", i) }},
+		"Go tasks":         {1000, func(o lambdabiz.Context, i int) (int, error) { return lambdabiz.Call(o, "t", task, i) }},
+		"timers": {1000, func(o lambdabiz.Context, i int) (int, error) {
+			return i, lambdabiz.Sleep(o, "s", 5*time.Second+time.Duration(i)*time.Millisecond)
+		}},
 	} {
+		ids := make([]int, c.items)
+		for i := range ids {
+			ids[i] = i
+		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			wide := lambdabiz.Define("Wide", func(o lambdabiz.Context, _ int) (int, error) {
-				got, err := lambdabiz.Map(o, "map", ids, strconv.Itoa, do)
+				got, err := lambdabiz.Map(o, "map", ids, strconv.Itoa, c.do)
 				sum := 0
 				for _, n := range got {
 					sum += n
@@ -50,7 +52,7 @@ func TestThousandsAreOpen(t *testing.T) {
 					t.Fatal(err)
 				}
 				out := result(t, server, p.Engine, run, "W")
-				if out != items*(items-1)/2 {
+				if out != c.items*(c.items-1)/2 {
 					t.Error("the sum is", out)
 				}
 				open, most := 0, 0

@@ -131,6 +131,9 @@ func (b *Backend) keepEvent(ctx context.Context, r *lambdabiz.Raise, at time.Tim
 
 // control does what a person asks of a run.
 func (b *Backend) control(ctx context.Context, c *lambdabiz.Control) error {
+	if err := checkLength("orchestration id", c.ID); err != nil {
+		return err
+	}
 	home := ""
 	if c.RunID != "" {
 		x, err := b.find(ctx, c.ID, c.RunID)
