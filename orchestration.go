@@ -67,7 +67,8 @@ func (o *Orchestration) attach(c *Claimed) {
 	r.mu.Lock()
 	r.acceptLocked(c.Messages)
 	r.started = true
-	r.fireLocked(now()) // the deadline may have passed
+	r.pending.started = !r.ended && c.StartedAt.IsZero() // where a start does not claim
+	r.fireLocked(now())                                  // the deadline may have passed
 	r.armLocked()
 	r.mu.Unlock()
 	o.r, o.Context = r, r.root.view()

@@ -93,6 +93,7 @@ func notOnSWF(why string) exception { return exception{"swf", why} }
 // bench is one store with the engines of a test on it. Everything happens in virtual time.
 type bench struct {
 	t       *testing.T
+	home    string
 	backend lambdabiz.Backend
 	logs    *logBuffer
 	ctx     context.Context //nolint:containedctx // the test's
@@ -113,7 +114,7 @@ func everywhere(t *testing.T, f func(t *testing.T, b *bench), but ...exception) 
 				// Virtual time passes for ever while a worker polls: a test that hangs must end.
 				ctx, cancel := context.WithTimeout(t.Context(), 48*time.Hour)
 				defer cancel()
-				b := &bench{t: t, backend: h.open(t), logs: &logBuffer{}, ctx: ctx}
+				b := &bench{t: t, home: h.name, backend: h.open(t), logs: &logBuffer{}, ctx: ctx}
 				defer func() {
 					b.stop()
 					if err := b.backend.Close(); err != nil {

@@ -43,6 +43,7 @@ var (
 
 var attemptChecks = []check{
 	{name: "attempt/a worker's outcome comes back", where: taskRule, run: attemptLocal},
+	{name: "attempt/an outcome outlives a holder that has read it", where: taskRule, run: attemptRead},
 	{name: "attempt/one that failed comes back tried", where: taskRule, run: attemptFailed},
 	{name: "attempt/one that could not begin does not count", where: taskRule, run: attemptNotBegun},
 	{name: "attempt/a silent one is given up, its details stay", where: taskRule, run: attemptSilent},
@@ -160,6 +161,20 @@ func attemptLocal(h *harness) {
 	want(h, got.Attempts, 1, "Attempts")
 	h.is(h.beatTask(c, nil), lambdabiz.ErrFenced, "BeatTask of an attempt that has ended")
 	x.end()
+}
+
+func attemptRead(h *harness) {
+	x := h.startHeld("a")
+	x.ask(asked(1, 1), attemptOf(asked(1, 1)))
+	h.must(h.endTask(h.takeTask(lambdabiz.KindTask), succeeded), "EndTask")
+	x.ended(at(7), lambdabiz.StatusSucceeded, false)
+	x.die()
+	x = h.hold(h.join(), "a")
+	x.began("after the holder's death", lambdabiz.StatusSucceeded)
+	x.commit(lambdabiz.Commit{Operations: []lambdabiz.Operation{operation(2)}})
+	o := h.load("a").Operations[0]
+	want(h, o.Status, lambdabiz.StatusSucceeded, "stored status")
+	want(h, string(o.Result), string(succeeded.Result), "stored result")
 }
 
 func attemptFailed(h *harness) {

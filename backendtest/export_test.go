@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/lambdabiz/lambdabiz"
 )
@@ -65,5 +68,35 @@ func Differs(b lambdabiz.Backend, scripts int) error {
 			return fmt.Errorf("script %d: %w", seed, err)
 		}
 	}
+	return nil
+}
+
+// FailingInBubble runs the named check on a home with a clock of its own, and returns why it fails.
+func FailingInBubble(t *testing.T, config Config, name string) []string {
+	t.Helper()
+	r := &recorder{}
+	for _, c := range allChecks() {
+		if c.name != name {
+			continue
+		}
+		synctest.Test(t, func(t *testing.T) {
+			b := config.Open(t)
+			if why := c.inapplicable(b.Describe()); why != "" {
+				t.Fatalf("check %q does not apply: %s", name, why)
+			}
+			h := newHarness(r, b)
+			h.setTime = func(now time.Time) { config.SetTime(t, b, now) }
+			h.precision, h.late = config.Precision, config.Late
+			h.reach(epoch)
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				c.run(h)
+			}()
+			<-done
+		})
+		return r.failures
+	}
+	t.Fatalf("no check has the name %q", name)
 	return nil
 }

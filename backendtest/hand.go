@@ -170,7 +170,8 @@ func handWaits(h *harness) {
 		claims, err := h.b.Claim(background, lambdabiz.ClaimRequest{Hand: "a"})
 		answers <- answer{claims, err}
 	}()
-	h.must(first.try(lambdabiz.Commit{Operations: []lambdabiz.Operation{operation(1)}}).Err, "commit of the holder")
+	write := lambdabiz.Commit{At: at(0), Operations: []lambdabiz.Operation{operation(1)}} // at once
+	h.must(first.try(write).Err, "commit of the holder")
 	got := <-answers
 	h.must(got.err, "claim of the new caller")
 	want(h, len(got.claims.Runs), 1, "runs of the new caller")

@@ -41,11 +41,6 @@ func (h *harness) refuses(f lambdabiz.Feature) bool {
 	return refused
 }
 
-// performs reports whether the home itself does operations of a kind.
-func (h *harness) performs(kind lambdabiz.Kind) bool {
-	return slices.Contains(h.describes.Performs, kind)
-}
-
 // stamped expects a time that the home may have stamped by its own clock.
 func (h *harness) stamped(got, wanted time.Time, what string) {
 	h.Helper()

@@ -21,6 +21,7 @@ type sabotaged struct {
 	verdict  func(v *lambdabiz.Verdict)
 	request  func(r *lambdabiz.ClaimRequest)
 	claims   func(c *lambdabiz.Claims)
+	refusal  func(err error) error // what Claim says instead
 	leave    func(beat int64) (newBeat int64, skip bool)
 	record   func(r *lambdabiz.Record)
 	filter   func(f *lambdabiz.Filter)
@@ -87,6 +88,9 @@ func (s *sabotaged) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambda
 	}
 	if s.claims != nil {
 		s.claims(&claims)
+	}
+	if s.refusal != nil {
+		err = s.refusal(err)
 	}
 	return claims, err
 }

@@ -269,7 +269,8 @@ func startIDs(h *harness) {
 		h.start(id)
 	}
 	for _, id := range ids {
-		r := h.load(id)
+		r, err := h.b.Load(background, id, "")
+		h.must(err, "Load of "+id)
 		if r.ID != id || r.RunID != id+"#1" {
 			h.Errorf("id %q came back as %q, run %q", id, r.ID, r.RunID)
 		}

@@ -53,7 +53,7 @@ func TestDriveStaysForWhatIsDueSoonAndNoLonger(t *testing.T) {
 		b.raise("a/1", "Approve", true)
 		state, took = b.drive(request)
 		want(t, state, lambdabiz.StatusSucceeded, "8")
-		if took > 2*time.Second {
+		if took > 0 {
 			t.Errorf("it took %v after the end", took)
 		}
 		state, took = b.drive(request)

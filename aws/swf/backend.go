@@ -95,6 +95,7 @@ type shared struct {
 	lists    map[string]*list                  // decision tasks by task list
 	activity map[string]*taskList              // activity tasks by task list
 	loaded   map[string]time.Time              // runs whose first claim has looked at the store
+	seenOpen map[string]time.Time              // when runs were last seen open, by our run ids
 	stop     context.CancelFunc                // ends background work
 	life     context.Context                   //nolint:containedctx // the backend's own lifetime
 }
@@ -110,7 +111,7 @@ func Open(ctx context.Context, c Config) (*Backend, error) {
 		poller: swf.NewFromConfig(c.AWS, c.options, longPolls),
 		types:  map[string]bool{}, workers: map[int64]*lambdabiz.WorkerRecord{}, cache: map[string]*fold{},
 		homes: map[string]string{}, lists: map[string]*list{}, activity: map[string]*taskList{},
-		loaded: map[string]time.Time{},
+		loaded: map[string]time.Time{}, seenOpen: map[string]time.Time{},
 	}}
 	b.life, b.stop = context.WithCancel(context.Background())
 	b.numbers.Store(time.Now().UnixMicro())

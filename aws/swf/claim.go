@@ -72,7 +72,6 @@ func (b *Backend) look(ctx context.Context, t *task, version string) (*lambdabiz
 	}
 	blocked := f.info.Blocked != nil && !f.wakeDue && f.info.Blocked.Version == version
 	if f.info.Paused || blocked || f.news <= f.applied {
-		b.copyPassed(ctx, f)
 		return nil, b.pass(ctx, t)
 	}
 	return b.claimed(ctx, t), nil

@@ -236,9 +236,7 @@ func (b *Backend) pass(ctx context.Context, t *task) error {
 	if err := b.quietly(b.respond(ctx, &handle{task: t}, d)); err != nil {
 		return err
 	}
-	if b.config.Store != nil {
-		return b.copyRun(ctx, t.fold, t.fold.changed)
-	}
+	b.copyPassed(ctx, t.fold)
 	return nil
 }
 

@@ -66,7 +66,7 @@ func (f *fold) signal(number int64, name string, input *string, at time.Time) {
 	case signalClaim:
 		f.news, f.owners = f.last, append(f.owners, s.Key)
 	case signalJournal:
-		if s.Journal != nil && s.Fence == f.started { // else its writer was not the owner any more
+		if s.Journal != nil && s.Fence == f.started && f.held { // else its writer was not the owner any more
 			f.fence = s.Fence
 			f.take(s.Journal, s.Fence)
 		}

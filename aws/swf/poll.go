@@ -99,11 +99,23 @@ func (l *list) next(ctx context.Context) (*task, error) {
 	select {
 	case end := <-answer:
 		if end.task != nil {
-			l.ready = append(l.ready, end.task)
+			l.giveLocked(end)
 		}
 	default:
 	}
 	return nil, context.Cause(ctx)
+}
+
+// giveLocked hands what a poll has brought to the asker that waits longest, or keeps a task for the next one.
+func (l *list) giveLocked(end pollEnd) {
+	switch {
+	case len(l.askers) > 0:
+		a := l.askers[0]
+		l.askers = l.askers[1:]
+		a <- end
+	case end.task != nil:
+		l.ready = append(l.ready, end.task)
+	}
 }
 
 // poll asks once, and gives what it gets to the asker that waits longest.
@@ -113,13 +125,7 @@ func (l *list) poll() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.polling--
-	if len(l.askers) > 0 {
-		a := l.askers[0]
-		l.askers = l.askers[1:]
-		a <- pollEnd{t, err}
-	} else if t != nil {
-		l.ready = append(l.ready, t)
-	}
+	l.giveLocked(pollEnd{t, err})
 	if l.polling == 0 { // nobody would answer the others
 		for _, a := range l.askers {
 			a <- pollEnd{}

@@ -179,6 +179,9 @@ func (b *Backend) refreshed(ctx context.Context, id string, age time.Duration) (
 	if snap.Status.Ended() && snap.ContinuedAs == "" || time.Since(snap.SavedAt) < age {
 		return snap, nil
 	}
+	if age > 0 && b.lookedAt(snap.RunID, age) {
+		return snap, nil
+	}
 	if snap.Home == "" { // nobody has claimed it yet
 		x, err := b.find(ctx, id, snap.RunID)
 		if errors.Is(err, lambdabiz.ErrNotFound) {
@@ -198,6 +201,7 @@ func (b *Backend) refreshed(ctx context.Context, id string, age time.Duration) (
 	case err != nil:
 		return nil, fmt.Errorf("check orchestration %s: %w", id, err)
 	case out.ExecutionInfo.ExecutionStatus == types.ExecutionStatusOpen:
+		b.looked(snap.RunID)
 		return snap, nil
 	}
 	f, err := b.readAll(ctx, id, snap.Home)
@@ -205,6 +209,24 @@ func (b *Backend) refreshed(ctx context.Context, id string, age time.Duration) (
 		return nil, err
 	}
 	return b.copyAll(ctx, f)
+}
+
+// lookedAt reports whether this process has seen a run open within the last age: DescribeWorkflowExecution has
+// a quota of a few calls a second, and a caller that waits for a result asks again and again.
+func (b *Backend) lookedAt(runID string, age time.Duration) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	at, ok := b.seenOpen[runID]
+	return ok && time.Since(at) < age
+}
+
+func (b *Backend) looked(runID string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.seenOpen) > cacheSize {
+		clear(b.seenOpen)
+	}
+	b.seenOpen[runID] = time.Now()
 }
 
 // List returns a page of runs from the store, or from SWF's lists: those are filtered by one thing alone.

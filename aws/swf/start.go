@@ -171,6 +171,7 @@ func (b *Backend) startReserved(
 		}
 	}
 	reserved, replaces := b.reservation(s, at, snap)
+	reserved.Queue = decodeID(list) // as its history will say
 	if err := b.config.Store.Reserve(ctx, reserved, replaces); err != nil {
 		return lambdabiz.StartVerdict{}, err //nolint:wrapcheck // the caller branches on ErrStale
 	}

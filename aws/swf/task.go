@@ -88,7 +88,12 @@ func (l *taskList) next(ctx context.Context) (*lambdabiz.TaskClaim, error) {
 	}
 	select {
 	case end := <-answer:
-		if end.task != nil {
+		switch {
+		case end.task == nil:
+		case len(l.askers) > 0: // it waits for a poll of its own, which may take long
+			l.askers[0] <- end
+			l.askers = l.askers[1:]
+		default:
 			l.ready = append(l.ready, end.task)
 		}
 	default:

@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go/logging"
 
 	lambdabiz "github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/aws/dynamodb"
@@ -63,7 +64,7 @@ func (a *app) openTargets(ctx context.Context, s *store, where targets, how open
 		if where.backend == nil && how.create {
 			return errStoreAlone
 		}
-		if s.beside, err = openStore(ctx, where.store, how.create); err != nil {
+		if s.beside, err = a.openStore(ctx, where.store, how.create); err != nil {
 			return err
 		}
 	}
@@ -113,7 +114,7 @@ func (p *target) checkFile(create bool) error {
 	return nil
 }
 
-func openStore(ctx context.Context, p *target, create bool) (lambdabiz.Store, error) {
+func (a *app) openStore(ctx context.Context, p *target, create bool) (lambdabiz.Store, error) {
 	if p.kind == kindSQLite {
 		if err := p.checkFile(create); err != nil {
 			return nil, err
@@ -124,7 +125,7 @@ func openStore(ctx context.Context, p *target, create bool) (lambdabiz.Store, er
 		}
 		return s, nil
 	}
-	c, err := p.loadAWS(ctx)
+	c, err := a.loadAWS(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +140,7 @@ func openStore(ctx context.Context, p *target, create bool) (lambdabiz.Store, er
 
 // swfConfig is the configuration of a backend on Amazon SWF, without what a command decides.
 func (a *app) swfConfig(ctx context.Context, p *target) (swf.Config, error) {
-	c, err := p.loadAWS(ctx)
+	c, err := a.loadAWS(ctx, p)
 	return swf.Config{
 		AWS: c, Domain: p.name, Endpoint: p.options["endpoint"], TaskList: p.options["task-list"],
 		LambdaRole: p.options["lambda-role"], Logger: a.logger(),
@@ -147,8 +148,14 @@ func (a *app) swfConfig(ctx context.Context, p *target) (swf.Config, error) {
 }
 
 // loadAWS uses AWS's own chain: the environment, the configuration files, the machine's role.
-func (p *target) loadAWS(ctx context.Context) (aws.Config, error) {
-	var opts []func(*config.LoadOptions) error
+func (a *app) loadAWS(ctx context.Context, p *target) (aws.Config, error) {
+	log := a.logger()
+	opts := []func(*config.LoadOptions) error{
+		// What the SDK has to say is for -v; it is asked for no requests, in which credentials stand.
+		config.WithLogger(logging.LoggerFunc(func(_ logging.Classification, format string, args ...any) {
+			log.Debug("aws: " + fmt.Sprintf(format, args...))
+		})),
+	}
 	if v := p.options["region"]; v != "" {
 		opts = append(opts, config.WithRegion(v))
 	}

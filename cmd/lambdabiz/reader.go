@@ -37,9 +37,11 @@ func (r storeReader) List(ctx context.Context, f lambdabiz.Filter) (lambdabiz.Pa
 	return page, nil
 }
 
-func (storeReader) Join(context.Context, lambdabiz.WorkerInfo) (int64, error) { return 0, errStoreAlone }
-func (storeReader) Renew(context.Context, int64) error                        { return errStoreAlone }
-func (storeReader) Leave(context.Context, int64, int64) error                 { return errStoreAlone }
+func (storeReader) Join(context.Context, lambdabiz.WorkerInfo) (int64, error) {
+	return 0, errStoreAlone
+}
+func (storeReader) Renew(context.Context, int64) error        { return errStoreAlone }
+func (storeReader) Leave(context.Context, int64, int64) error { return errStoreAlone }
 
 func (storeReader) Workers(context.Context) ([]lambdabiz.WorkerRecord, error) {
 	return nil, errStoreAlone

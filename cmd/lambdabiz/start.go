@@ -98,7 +98,7 @@ type started struct {
 	Name    string           `json:"name"`
 	RunID   string           `json:"runId"`
 	Status  lambdabiz.Status `json:"status"`
-	Created bool             `json:"created"` // false: the id had this run already
+	Created bool             `json:"created"`          // false: the id had this run already
 	Served  *bool            `json:"served,omitempty"` // a live worker has the definition; Amazon SWF does not know
 }
 

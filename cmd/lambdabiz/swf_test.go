@@ -220,7 +220,8 @@ func TestTargetsFromTheEnvironment(t *testing.T) {
 			t.Errorf("%v: %v, %s", variables, err, text)
 		}
 	}
-	cmd := command(t.Context(), "list", "--region", "eu-west-1", "--task-list", "mine", "--endpoint", endpoint, "--backend", "swf:LambdaBiz")
+	cmd := command(t.Context(), strings.Fields(
+		"list --region eu-west-1 --task-list mine --backend swf:LambdaBiz --endpoint "+endpoint)...)
 	if text, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(text), "Approval") {
 		t.Errorf("by flags: %v, %s", err, text)
 	}
@@ -242,7 +243,8 @@ func TestDoctorOnSWF(t *testing.T) {
 	c.finds(map[string]string{"broken": problemBlocked, "lonely": problemUnserved})
 	r := c.call("doctor", "--grace", "0s", "--lambda-role", "invoker")
 	for _, words := range []string{
-		"region", "eu-west-1 at http://127.0.0.1", "from EnvConfigCredentials", "histories stay for 90 days", "PROBLEM: it is not the ARN",
+		"region", "eu-west-1 at http://127.0.0.1", "from EnvConfigCredentials", "histories stay for 90 days",
+		"PROBLEM: it is not the ARN",
 		"on task list elsewhere for", "start a worker that serves task list elsewhere", "by intention",
 	} {
 		if !strings.Contains(r.out, words) {

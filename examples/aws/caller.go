@@ -25,7 +25,7 @@ func (e *functionError) Error() string { return e.Type + ": " + e.Message }
 
 // invoke calls a function as any caller on AWS does.
 func (l *local) invoke(ctx context.Context, name string, payload []byte) ([]byte, error) {
-	client := lambda.NewFromConfig(awsConfig(), func(o *lambda.Options) { o.BaseEndpoint = aws.String(l.lambda.URL()) })
+	client := lambda.NewFromConfig(l.awsConfig(), func(o *lambda.Options) { o.BaseEndpoint = aws.String(l.lambda.URL()) })
 	out, err := client.Invoke(ctx, &lambda.InvokeInput{FunctionName: &name, Payload: payload})
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,9 +31,6 @@ const (
 	module  = "github.com/lambdabiz/lambdabiz"
 )
 
-// The stand-ins check no signature, and DynamoDB Local keeps tables apart by access key.
-const accessKey, secretKey = "lambdabiz", "lambdabiz"
-
 // settings say how the stand-ins run. Out is required.
 type settings struct {
 	Out      io.Writer
@@ -42,6 +40,16 @@ type settings struct {
 	PollWait time.Duration // how long the fake of SWF holds a poll; the default is 2 s
 	DynamoDB string        // the URL of a DynamoDB that runs; "" starts one if it is installed
 
+	// Mode is LAMBDABIZ_MODE of Process. The default is drive.
+	Mode string
+
+	// Functions is the folder of the compiled functions. The default is to compile them.
+	Functions string
+
+	// AccessKey is letters and digits: DynamoDB Local keeps tables apart by it. The stand-ins check no signatures. The
+	// default is lambdabiz.
+	AccessKey string
+
 	BeforeTask func(name string) // called before SWF invokes a Lambda function
 }
 
@@ -49,7 +57,6 @@ type settings struct {
 type local struct {
 	settings
 
-	dir      string // of the compiled functions
 	swf      *fakeswf.Server
 	endpoint *endpoint // of swf
 	service  *endpoint
@@ -58,24 +65,16 @@ type local struct {
 	closers  []func() error
 }
 
-// start builds the functions and starts the stand-ins.
-func start(ctx context.Context, c settings) (l *local, err error) {
-	if c.PollWait == 0 {
-		c.PollWait = 2 * time.Second
-	}
-	l = &local{settings: c}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, l.close())
-		}
-	}()
-	if l.dir, err = os.MkdirTemp("", "lambdabiz"); err != nil {
-		return nil, err
-	}
-	l.closers = append(l.closers, func() error { return os.RemoveAll(l.dir) })
-	for _, step := range []func(context.Context) error{l.startDynamoDB, l.startLambda, l.startSWF, l.startService, l.register} {
+// start compiles the functions and starts the stand-ins.
+func start(ctx context.Context, c settings) (*local, error) {
+	c.PollWait, c.AccessKey = cmp.Or(c.PollWait, 2*time.Second), cmp.Or(c.AccessKey, "lambdabiz")
+	c.Mode = cmp.Or(c.Mode, "drive")
+	l := &local{settings: c}
+	for _, step := range []func(context.Context) error{
+		l.compile, l.startDynamoDB, l.startLambda, l.startSWF, l.startService, l.register,
+	} {
 		if err := step(ctx); err != nil {
-			return nil, err
+			return nil, errors.Join(err, l.close())
 		}
 	}
 	return l, nil
@@ -93,8 +92,8 @@ func (l *local) close() error {
 }
 
 // awsConfig is what a client of the stand-ins needs.
-func awsConfig() aws.Config {
-	return aws.Config{Region: region, Credentials: credentials.NewStaticCredentialsProvider(accessKey, secretKey, "")}
+func (l *local) awsConfig() aws.Config {
+	return aws.Config{Region: region, Credentials: credentials.NewStaticCredentialsProvider(l.AccessKey, l.AccessKey, "")}
 }
 
 func (l *local) startDynamoDB(ctx context.Context) error {
@@ -111,7 +110,7 @@ func (l *local) startDynamoDB(ctx context.Context) error {
 		l.DynamoDB = url
 	}
 	l.table = true
-	return dynamodb.CreateTable(ctx, dynamodb.Config{AWS: awsConfig(), Table: table, Endpoint: l.DynamoDB})
+	return dynamodb.CreateTable(ctx, dynamodb.Config{AWS: l.awsConfig(), Table: table, Endpoint: l.DynamoDB})
 }
 
 func (l *local) startLambda(context.Context) error {
@@ -137,47 +136,68 @@ func (l *local) startSWF(ctx context.Context) error {
 	return err
 }
 
-// register builds the functions and makes them known.
-func (l *local) register(ctx context.Context) error {
-	process, err := l.build(ctx, "process")
-	if err != nil {
-		return err
-	}
-	task, err := l.build(ctx, "task")
-	if err != nil {
-		return err
-	}
+// environment is that of Process.
+func (l *local) environment() []string {
 	env := []string{
-		"AWS_ACCESS_KEY_ID=" + accessKey, "AWS_SECRET_ACCESS_KEY=" + secretKey, "AWS_ENDPOINT_URL_SWF=" + l.endpoint.url,
-		"AWS_ENDPOINT_URL_DYNAMODB=" + l.DynamoDB, "LAMBDABIZ_MODE=drive", "LAMBDABIZ_LAMBDA_ROLE=" + role,
+		"AWS_REGION=" + region, "AWS_ACCESS_KEY_ID=" + l.AccessKey, "AWS_SECRET_ACCESS_KEY=" + l.AccessKey,
+		"AWS_ENDPOINT_URL_SWF=" + l.endpoint.url, "AWS_ENDPOINT_URL_DYNAMODB=" + l.DynamoDB,
+		"LAMBDABIZ_MODE=" + l.Mode, "LAMBDABIZ_LAMBDA_ROLE=" + role,
 		"LAMBDABIZ_MARGIN=" + l.Margin.String(), "LAMBDABIZ_DECISION_TIMEOUT=20s",
 		"SYSTEMROOT=" + os.Getenv("SYSTEMROOT"), // Windows opens no socket without it
 	}
 	if l.table {
 		env = append(env, "LAMBDABIZ_TABLE="+table)
 	}
-	functions := []fakelambda.Function{{Name: "Process", Bootstrap: process, Env: env, Timeout: l.Timeout, Freeze: true}}
+	return env
+}
+
+// register makes the functions known.
+func (l *local) register(context.Context) error {
+	functions := []fakelambda.Function{{
+		Name: "Process", Bootstrap: bootstrap(l.Functions, "process"), Env: l.environment(), Timeout: l.Timeout, Freeze: true,
+	}}
 	for _, name := range []string{"Number", "Sum", "Difference", "Product", "Quotient"} {
 		functions = append(functions, fakelambda.Function{
-			Name: name, Bootstrap: task, Timeout: time.Minute, Freeze: true,
+			Name: name, Bootstrap: bootstrap(l.Functions, "task"), Timeout: time.Minute, Freeze: true,
 			Env: []string{"LAMBDABIZ_TASK=" + name, "SYSTEMROOT=" + os.Getenv("SYSTEMROOT")},
 		})
 	}
 	return l.lambda.Register(functions...)
 }
 
-// build compiles a function as "make package" does, for this machine.
-func (l *local) build(ctx context.Context, name string) (string, error) {
-	path := filepath.Join(l.dir, name, "bootstrap")
+// compile compiles the functions into a folder of its own, unless they are there.
+func (l *local) compile(ctx context.Context) error {
+	if l.Functions != "" {
+		return nil
+	}
+	dir, err := os.MkdirTemp("", "lambdabiz")
+	if err != nil {
+		return err
+	}
+	l.closers = append(l.closers, func() error { return os.RemoveAll(dir) })
+	l.Functions = dir
+	return compile(ctx, dir)
+}
+
+// compile does what "make package" does, for this machine.
+func compile(ctx context.Context, dir string) error {
+	for _, name := range []string{"process", "task"} {
+		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "lambda.norpc", "-o", bootstrap(dir, name), //nolint:gosec // its own packages
+			module+"/examples/aws/"+name)
+		cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("build %s: %w: %s", name, err, out)
+		}
+	}
+	return nil
+}
+
+func bootstrap(dir, name string) string {
+	path := filepath.Join(dir, name, "bootstrap")
 	if runtime.GOOS == "windows" {
 		path += ".exe"
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "lambda.norpc", "-o", path, module+"/examples/aws/"+name)
-	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build %s: %w: %s", name, err, out)
-	}
-	return path, nil
+	return path
 }
 
 // endpoint is a server on the loopback interface.

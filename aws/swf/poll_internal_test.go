@@ -1,0 +1,77 @@
+package swf
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/lambdabiz/lambdabiz"
+)
+
+// TestATaskIsNotKeptFromAnAskerThatWaits: a poll that was begun for one asker, who leaves as it ends, serves the next
+// one. It was put aside, and the one who waited got it after a poll of a minute.
+func TestATaskIsNotKeptFromAnAskerThatWaits(t *testing.T) {
+	t.Parallel()
+	for range 50 { // whether an asker sees its answer first, or its end, is left to chance
+		synctest.Test(t, func(t *testing.T) {
+			l := &list{b: &Backend{config: Config{Pollers: 1}}, polling: 1}
+			first, leave := context.WithCancel(t.Context())
+			second, stop := context.WithTimeout(t.Context(), time.Minute)
+			defer stop()
+			got := make(chan *task, 2)
+			ask := func(ctx context.Context) {
+				if x, err := l.next(ctx); err == nil {
+					got <- x
+				}
+			}
+			go ask(first)
+			synctest.Wait()
+			go ask(second)
+			synctest.Wait()
+			l.mu.Lock()
+			leave()
+			l.giveLocked(pollEnd{task: &task{}})
+			l.mu.Unlock()
+			synctest.Wait()
+			if len(got) != 1 {
+				t.Errorf("%d askers have the task, and %d tasks lie aside", len(got), len(l.ready))
+			}
+		})
+	}
+}
+
+// TestAnActivityIsNotKeptFromAnAskerThatWaits is the same for activities.
+func TestAnActivityIsNotKeptFromAnAskerThatWaits(t *testing.T) {
+	t.Parallel()
+	for range 50 {
+		synctest.Test(t, func(t *testing.T) {
+			l := &taskList{b: &Backend{}, polling: true}
+			first, leave := context.WithCancel(t.Context())
+			second, stop := context.WithTimeout(t.Context(), time.Minute)
+			defer stop()
+			got := make(chan *lambdabiz.TaskClaim, 2)
+			ask := func(ctx context.Context) {
+				if x, err := l.next(ctx); err == nil {
+					got <- x
+				}
+			}
+			go ask(first)
+			synctest.Wait()
+			l.mu.Lock()
+			answer := l.askers[0]
+			l.askers = l.askers[1:]
+			l.mu.Unlock()
+			go ask(second)
+			synctest.Wait()
+			l.mu.Lock()
+			leave()
+			answer <- taskEnd{task: &lambdabiz.TaskClaim{}}
+			l.mu.Unlock()
+			synctest.Wait()
+			if len(got) != 1 {
+				t.Errorf("%d askers have the activity, and %d lie aside", len(got), len(l.ready))
+			}
+		})
+	}
+}
