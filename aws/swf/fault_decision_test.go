@@ -108,23 +108,32 @@ func TestAFrozenWorkerRecordsNothing(t *testing.T) {
 
 func isJournal(_, body string) bool { return strings.Contains(body, `\"kind\":\"journal\"`) }
 
-// TestAFrozenWorkersJournalIsSeen is the sabotage twin: a journal that claims the fence of its successor is taken for
-// real, and the check must see that.
+// TestAFrozenWorkersJournalIsSeen is the sabotage twin: its journal with the fence of its successor, while that holds
+// the run, is taken for real, and the check must see that.
 func TestAFrozenWorkersJournalIsSeen(t *testing.T) {
 	t.Parallel()
-	fence := regexp.MustCompile(`\\"fence\\":\d+`)
+	fence := regexp.MustCompile(`"fence":\d+`)
 	synctest.Test(t, func(t *testing.T) {
-		_, events := freeze(t, isJournal, func(server *fakeswf.Server, r *http.Request, body string) {
-			started := int64(0)
-			for _, e := range server.Events("LambdaBiz", "P", "") {
-				if e.Type == "DecisionTaskStarted" {
-					started = e.ID
-				}
+		_, events := freeze(t, isJournal, nil)
+		var forged types.HistoryEvent
+		at := 0
+		for i, e := range events {
+			a := e.WorkflowExecutionSignaledEventAttributes
+			if a != nil && strings.Contains(*a.Input, "second1") {
+				forged = e
 			}
-			forged := fence.ReplaceAllString(body, fmt.Sprintf(`\"fence\":%d`, started))
-			r.Body, r.ContentLength = io.NopCloser(strings.NewReader(forged)), int64(len(forged))
-		})
-		if problems := swf.CheckHistory(events); len(problems) == 0 {
+			if e.EventType == types.EventTypeDecisionTaskStarted {
+				at = i + 1
+			}
+		}
+		if forged.EventId == 0 {
+			t.Fatal("the frozen worker has sent nothing")
+		}
+		a := *forged.WorkflowExecutionSignaledEventAttributes
+		input := fence.ReplaceAllString(*a.Input, fmt.Sprintf(`"fence":%d`, at))
+		a.Input, forged.EventId = &input, int64(at+1)
+		forged.WorkflowExecutionSignaledEventAttributes = &a
+		if problems := swf.CheckHistory(append(events[:at:at], forged)); len(problems) == 0 {
 			t.Error("the forged journal was not noticed")
 		}
 	})
