@@ -386,8 +386,8 @@ func TestLimitsOfSWFAreCheckedAtTheDoor(t *testing.T) {
 	}
 }
 
-// TestTooLongANameOfALambdaFunctionBlocksTheRun: SWF knows functions by names of 64 characters, and by no ARN.
-func TestTooLongANameOfALambdaFunctionBlocksTheRun(t *testing.T) {
+// TestTooLongANameOfALambdaFunctionIsRefused: SWF knows functions by names of 64 characters, and by no ARN.
+func TestTooLongANameOfALambdaFunctionIsRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		server := newServer(t, fakeswf.Config{Lambda: lambdas})
@@ -398,8 +398,8 @@ func TestTooLongANameOfALambdaFunctionBlocksTheRun(t *testing.T) {
 		begin(t, p.Engine, d, "L", 0)
 		<-time.After(time.Minute)
 		s := lookAt(t, p.Engine, "L")
-		if s.Blocked == nil || !strings.Contains(s.Blocked.Reason, "65 characters, the limit of Amazon SWF is 64") || len(s.Operations) != 0 {
-			t.Errorf("%+v %+v", s.Blocked, s.Operations)
+		if s.Error == nil || !strings.Contains(s.Error.Message, "65 bytes, the limit of the home (swf) is 64") || len(s.Operations) != 0 {
+			t.Errorf("%+v %+v", s.Error, s.Operations)
 		}
 	})
 }
