@@ -14,7 +14,7 @@ func CheckHistory(events []types.HistoryEvent) []string {
 	c := checker{f: newFold(), ended: map[int64]lambdabiz.Operation{}, gone: map[int64]bool{}, begun: map[string]bool{}}
 	for i := range events {
 		if c.f.closed {
-			c.problem(events[i].EventId, "comes after the end of the run")
+			c.problemf(events[i].EventId, "comes after the end of the run")
 		}
 		before := c.numbers()
 		c.f.apply(&events[i])
@@ -32,7 +32,7 @@ type checker struct {
 	problems []string
 }
 
-func (c *checker) problem(event int64, format string, args ...any) {
+func (c *checker) problemf(event int64, format string, args ...any) {
 	c.problems = append(c.problems, fmt.Sprintf("event %d: ", event)+fmt.Sprintf(format, args...))
 }
 
@@ -48,7 +48,7 @@ func (c *checker) check(event int64, before map[int64]bool) {
 	after := c.numbers()
 	for n := range after {
 		if c.gone[n] {
-			c.problem(event, "message %d was consumed before", n)
+			c.problemf(event, "message %d was consumed before", n)
 		}
 	}
 	for n := range before {
@@ -60,7 +60,7 @@ func (c *checker) check(event int64, before map[int64]bool) {
 		old, was := c.ended[o.Number]
 		switch {
 		case was && (o.Status != old.Status || string(o.Result) != string(old.Result) || o.ID != old.ID):
-			c.problem(event, "operation %q was %s %s and is %s %s", o.ID, old.Status, old.Result, o.Status, o.Result)
+			c.problemf(event, "operation %q was %s %s and is %s %s", o.ID, old.Status, old.Result, o.Status, o.Result)
 		case o.Status.Ended() && o.Tried == nil:
 			c.ended[o.Number] = o.Operation
 		}
@@ -81,7 +81,7 @@ func (c *checker) attempts(e *types.HistoryEvent) {
 
 func (c *checker) begin(event int64, what string) {
 	if c.begun[what] {
-		c.problem(event, "%s begins twice", what)
+		c.problemf(event, "%s begins twice", what)
 	}
 	c.begun[what] = true
 }

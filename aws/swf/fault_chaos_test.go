@@ -112,7 +112,7 @@ func TestChaos(t *testing.T) {
 }
 
 func runChaos(t *testing.T, seed uint64) {
-	c := &chaos{random: rand.New(rand.NewPCG(seed, 0)), left: maxFaults, done: map[string]int{}} //nolint:gosec // it must be repeatable
+	c := &chaos{random: rand.New(rand.NewPCG(seed, 0)), left: maxFaults, done: map[string]int{}}
 	b := newBodies()
 	server := newServer(t, fakeswf.Config{Lambda: b.lambdas, Fault: c.fault})
 	p := newProgram(b)

@@ -153,7 +153,7 @@ func closer(how string) *lambdabiz.Definition[int, int] {
 }
 
 // whileClosing runs a closer and does something at the moment in which its closing decision is on its way.
-func whileClosing(t *testing.T, c fakeswf.Config, how string, do func(p *process)) (int, error, []types.HistoryEvent) {
+func whileClosing(t *testing.T, c fakeswf.Config, how string, do func(p *process)) (int, []types.HistoryEvent, error) {
 	t.Helper()
 	server := newServer(t, c)
 	other := client(t, configFor(server))
@@ -184,7 +184,7 @@ func whileClosing(t *testing.T, c fakeswf.Config, how string, do func(p *process
 	for _, problem := range swf.CheckHistory(events) {
 		t.Error(problem)
 	}
-	return out, err, events
+	return out, events, err
 }
 
 func raiseLate(t *testing.T) func(p *process) {
@@ -221,7 +221,7 @@ func TestAnEventComesWhileTheRunCloses(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				out, err, events := whileClosing(t, fakeswf.Config{}, how, raiseLate(t))
+				out, events, err := whileClosing(t, fakeswf.Config{}, how, raiseLate(t))
 				if !c.check(out, err) {
 					t.Error(out, err)
 				}
@@ -237,9 +237,8 @@ func TestAnEventComesWhileTheRunCloses(t *testing.T) {
 func TestAnEventIsLostWithoutTheRefusal(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		_, err, _ := whileClosing(t, fakeswf.Config{CloseAnyway: true}, "continues", raiseLate(t))
-		var late *lambdabiz.EventTimeoutError
-		if !errors.As(err, &late) {
+		_, _, err := whileClosing(t, fakeswf.Config{CloseAnyway: true}, "continues", raiseLate(t))
+		if _, late := errors.AsType[*lambdabiz.EventTimeoutError](err); !late {
 			t.Errorf("nothing was lost: %v", err)
 		}
 	})
@@ -256,7 +255,7 @@ func TestACancellationComesWhileTheRunCloses(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				out, err, _ := whileClosing(t, fakeswf.Config{}, how, func(p *process) {
+				out, _, err := whileClosing(t, fakeswf.Config{}, how, func(p *process) {
 					if err := p.Cancel(t.Context(), "C", ""); err != nil {
 						t.Error(err)
 					}
@@ -278,8 +277,7 @@ func TestAnEventThatComesTwiceIsConsumedOnce(t *testing.T) {
 			return "", err
 		}
 		second, err := lambdabiz.WaitForEvent[string](o, "two", lambdabiz.Named("E"), lambdabiz.Timeout(time.Hour))
-		var late *lambdabiz.EventTimeoutError
-		if errors.As(err, &late) {
+		if _, late := errors.AsType[*lambdabiz.EventTimeoutError](err); late {
 			return first, nil
 		}
 		return first + second, err

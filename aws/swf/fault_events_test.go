@@ -28,8 +28,7 @@ func TestAnEventMeetsItsTimeOut(t *testing.T) {
 		})
 		wait := lambdabiz.Go(o, "wait", func(o lambdabiz.Context) (string, error) {
 			got, err := lambdabiz.WaitForEvent[string](o, "e", lambdabiz.Timeout(10*time.Second))
-			var late *lambdabiz.EventTimeoutError
-			if errors.As(err, &late) {
+			if _, late := errors.AsType[*lambdabiz.EventTimeoutError](err); late {
 				return "late", nil
 			}
 			return got, err
@@ -82,8 +81,7 @@ var carrier = lambdabiz.Define("Carrier", func(o lambdabiz.Context, round int) (
 	var all []string
 	for i := range 4 {
 		got, err := lambdabiz.WaitForEvent[string](o, fmt.Sprint("wait", i), lambdabiz.Named("E"), lambdabiz.Timeout(time.Minute))
-		var late *lambdabiz.EventTimeoutError
-		if errors.As(err, &late) {
+		if _, late := errors.AsType[*lambdabiz.EventTimeoutError](err); late {
 			got = "-"
 		} else if err != nil {
 			return "", err

@@ -34,8 +34,8 @@ func begin[In, Out any](
 	return run
 }
 
-// lookAt is the state of an orchestration.
-func lookAt(t *testing.T, e *lambdabiz.Engine, id string) *lambdabiz.State {
+// stateIn is the state of an orchestration.
+func stateIn(t *testing.T, e *lambdabiz.Engine, id string) *lambdabiz.State {
 	t.Helper()
 	state, err := e.State(t.Context(), id)
 	if err != nil {
@@ -75,7 +75,7 @@ func TestATimerGoesOnWhileItsRunIsPaused(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-time.After(110 * time.Second)
-		s := lookAt(t, p.Engine, "N")
+		s := stateIn(t, p.Engine, "N")
 		if !s.Paused || len(s.Operations) != 1 {
 			t.Fatalf("paused: %+v", s)
 		}
@@ -122,7 +122,7 @@ func TestARunningLambdaFunctionGoesOnAfterACancellation(t *testing.T) {
 		if took := (<-ended).Sub(started); took < 10*time.Minute {
 			t.Errorf("the function was stopped after %v", took)
 		}
-		if op := operationOf(t, lookAt(t, p.Engine, "L"), "long"); op.Status != lambdabiz.StatusCancelled || op.Result != nil {
+		if op := operationOf(t, stateIn(t, p.Engine, "L"), "long"); op.Status != lambdabiz.StatusCancelled || op.Result != nil {
 			t.Errorf("%s %s", op.Status, op.Result)
 		}
 	})
@@ -171,7 +171,7 @@ func TestSignalsOfOthersAreEvents(t *testing.T) {
 		if out := result(t, server, p.Engine, run, "a/b:c|d"); out != "yes" {
 			t.Error(out)
 		}
-		s := lookAt(t, p.Engine, "a/b:c|d")
+		s := stateIn(t, p.Engine, "a/b:c|d")
 		if len(s.Events) != 1 || s.Events[0].Name != "Other" || string(s.Events[0].Payload) != "not JSON" {
 			t.Errorf("left over: %+v", s.Events)
 		}
@@ -203,7 +203,7 @@ func TestPurgeRemovesTheCopyAndLeavesTheHistory(t *testing.T) {
 			if page, err := p.List(t.Context(), lambdabiz.Filter{}); err != nil || len(page.Runs) != 0 {
 				t.Error(page, err)
 			}
-			if s := lookAt(t, p.Engine, "P"); s.RunID != run.RunID() || s.Status != lambdabiz.StatusSucceeded {
+			if s := stateIn(t, p.Engine, "P"); s.RunID != run.RunID() || s.Status != lambdabiz.StatusSucceeded {
 				t.Errorf("from the history: %+v", s.RunInfo)
 			}
 		}
@@ -311,7 +311,7 @@ func TestTakeOverByHandWaitsForTheDecisionOfADeadCaller(t *testing.T) {
 		if err := first.Complete("mine"); !errors.Is(err, lambdabiz.ErrFenced) {
 			t.Errorf("the first caller ends the run too: %v", err)
 		}
-		if s := lookAt(t, two.Engine, "H"); string(s.Result) != `"done"` {
+		if s := stateIn(t, two.Engine, "H"); string(s.Result) != `"done"` {
 			t.Errorf("%s", s.Result)
 		}
 	})
@@ -327,7 +327,7 @@ func TestAnUnknownDefinitionIsTriedAgain(t *testing.T) {
 		old := client(t, configFor(server)).workOn(other)
 		run := begin(t, old.Engine, known, "K", 0)
 		<-time.After(time.Minute)
-		if s := lookAt(t, old.Engine, "K"); s.Blocked == nil || s.Status.Ended() {
+		if s := stateIn(t, old.Engine, "K"); s.Blocked == nil || s.Status.Ended() {
 			t.Fatalf("not blocked: %+v", s.RunInfo)
 		}
 		old.stop()
@@ -397,7 +397,7 @@ func TestTooLongANameOfALambdaFunctionBlocksTheRun(t *testing.T) {
 		p := client(t, configFor(server)).workOn(d)
 		begin(t, p.Engine, d, "L", 0)
 		<-time.After(time.Minute)
-		s := lookAt(t, p.Engine, "L")
+		s := stateIn(t, p.Engine, "L")
 		if s.Blocked == nil || !strings.Contains(s.Blocked.Reason, "65 characters, the limit of Amazon SWF is 64") || len(s.Operations) != 0 {
 			t.Errorf("%+v %+v", s.Blocked, s.Operations)
 		}
@@ -481,7 +481,7 @@ func TestTheStateOfAStartHasItsTaskList(t *testing.T) {
 			t.Fatal(err)
 		}
 		for id, want := range map[string]string{"by/hand": "lambdabiz-by/hand", "default": "lambdabiz", "own": "a:b"} {
-			if s := lookAt(t, p.Engine, id); s.Queue != want {
+			if s := stateIn(t, p.Engine, id); s.Queue != want {
 				t.Errorf("%s is on %q, not %q", id, s.Queue, want)
 			}
 		}

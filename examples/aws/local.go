@@ -40,6 +40,9 @@ type settings struct {
 	PollWait time.Duration // how long the fake of SWF holds a poll; the default is 2 s
 	DynamoDB string        // the URL of a DynamoDB that runs; "" starts one if it is installed
 
+	// Mode is LAMBDABIZ_MODE of Process. The default is drive.
+	Mode string
+
 	// Functions is the folder of the compiled functions. The default is to compile them.
 	Functions string
 
@@ -65,6 +68,7 @@ type local struct {
 // start compiles the functions and starts the stand-ins.
 func start(ctx context.Context, c settings) (*local, error) {
 	c.PollWait, c.AccessKey = cmp.Or(c.PollWait, 2*time.Second), cmp.Or(c.AccessKey, "lambdabiz")
+	c.Mode = cmp.Or(c.Mode, "drive")
 	l := &local{settings: c}
 	for _, step := range []func(context.Context) error{
 		l.compile, l.startDynamoDB, l.startLambda, l.startSWF, l.startService, l.register,
@@ -132,18 +136,26 @@ func (l *local) startSWF(ctx context.Context) error {
 	return err
 }
 
-// register makes the functions known.
-func (l *local) register(context.Context) error {
+// environment is that of Process.
+func (l *local) environment() []string {
 	env := []string{
-		"AWS_ACCESS_KEY_ID=" + l.AccessKey, "AWS_SECRET_ACCESS_KEY=" + l.AccessKey, "AWS_ENDPOINT_URL_SWF=" + l.endpoint.url,
-		"AWS_ENDPOINT_URL_DYNAMODB=" + l.DynamoDB, "LAMBDABIZ_MODE=drive", "LAMBDABIZ_LAMBDA_ROLE=" + role,
+		"AWS_REGION=" + region, "AWS_ACCESS_KEY_ID=" + l.AccessKey, "AWS_SECRET_ACCESS_KEY=" + l.AccessKey,
+		"AWS_ENDPOINT_URL_SWF=" + l.endpoint.url, "AWS_ENDPOINT_URL_DYNAMODB=" + l.DynamoDB,
+		"LAMBDABIZ_MODE=" + l.Mode, "LAMBDABIZ_LAMBDA_ROLE=" + role,
 		"LAMBDABIZ_MARGIN=" + l.Margin.String(), "LAMBDABIZ_DECISION_TIMEOUT=20s",
 		"SYSTEMROOT=" + os.Getenv("SYSTEMROOT"), // Windows opens no socket without it
 	}
 	if l.table {
 		env = append(env, "LAMBDABIZ_TABLE="+table)
 	}
-	functions := []fakelambda.Function{{Name: "Process", Bootstrap: bootstrap(l.Functions, "process"), Env: env, Timeout: l.Timeout, Freeze: true}}
+	return env
+}
+
+// register makes the functions known.
+func (l *local) register(context.Context) error {
+	functions := []fakelambda.Function{{
+		Name: "Process", Bootstrap: bootstrap(l.Functions, "process"), Env: l.environment(), Timeout: l.Timeout, Freeze: true,
+	}}
 	for _, name := range []string{"Number", "Sum", "Difference", "Product", "Quotient"} {
 		functions = append(functions, fakelambda.Function{
 			Name: name, Bootstrap: bootstrap(l.Functions, "task"), Timeout: time.Minute, Freeze: true,
@@ -170,7 +182,7 @@ func (l *local) compile(ctx context.Context) error {
 // compile does what "make package" does, for this machine.
 func compile(ctx context.Context, dir string) error {
 	for _, name := range []string{"process", "task"} {
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "lambda.norpc", "-o", bootstrap(dir, name),
+		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "lambda.norpc", "-o", bootstrap(dir, name), //nolint:gosec // its own packages
 			module+"/examples/aws/"+name)
 		cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {

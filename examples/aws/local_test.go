@@ -171,23 +171,35 @@ func TestTheOriginalProgramIsCutTwiceAndKilledOnce(t *testing.T) {
 	shownByTheProgram(t, l)
 }
 
-// sameInStore compares with what another process reads from the table.
-func sameInStore(t *testing.T, l *local, want *lambdabiz.State) {
+// client is another process's engine.
+func client(t *testing.T, l *local) *lambdabiz.Engine {
 	t.Helper()
 	store, err := dynamodb.Open(t.Context(), dynamodb.Config{AWS: l.awsConfig(), Table: table, Endpoint: l.DynamoDB})
 	if err != nil {
 		t.Fatal(err)
 	}
-	backend, err := swf.Open(t.Context(), swf.Config{AWS: l.awsConfig(), Endpoint: l.endpoint.url, Store: store})
+	backend, err := swf.Open(t.Context(), swf.Config{
+		AWS: l.awsConfig(), Endpoint: l.endpoint.url, Store: store, LambdaRole: role,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer backend.Close()
+	t.Cleanup(func() {
+		if err := backend.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	engine, err := lambdabiz.New(backend, lambdabiz.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := engine.State(t.Context(), want.ID)
+	return engine
+}
+
+// sameInStore compares with what another process reads from the table.
+func sameInStore(t *testing.T, l *local, want *lambdabiz.State) {
+	t.Helper()
+	got, err := client(t, l).State(t.Context(), want.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
