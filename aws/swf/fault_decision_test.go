@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -108,21 +110,33 @@ func TestAFrozenWorkerRecordsNothing(t *testing.T) {
 
 func isJournal(_, body string) bool { return strings.Contains(body, `\"kind\":\"journal\"`) }
 
-// TestAFrozenWorkersJournalIsSeen is the sabotage twin: a journal that claims the fence of its successor is taken for
-// real, and the check must see that.
+// TestAFrozenWorkersJournalIsSeen is the sabotage twin: a journal that claims the fence of its successor, while that
+// one holds the run, is taken for real, and the check must see that.
 func TestAFrozenWorkersJournalIsSeen(t *testing.T) {
 	t.Parallel()
-	fence := regexp.MustCompile(`\\"fence\\":\d+`)
+	fence := regexp.MustCompile(`"fence":(\d+)`)
 	synctest.Test(t, func(t *testing.T) {
-		_, events := freeze(t, isJournal, func(server *fakeswf.Server, r *http.Request, body string) {
-			started := int64(0)
-			for _, e := range server.Events("LambdaBiz", "P", "") {
-				if e.Type == "DecisionTaskStarted" {
-					started = e.ID
-				}
+		_, events := freeze(t, isJournal, nil)
+		started, forged := int64(0), -1
+		for i := range events {
+			if events[i].EventType == types.EventTypeDecisionTaskStarted {
+				started = events[i].EventId
 			}
-			forged := fence.ReplaceAllString(body, fmt.Sprintf(`\"fence\":%d`, started))
-			r.Body, r.ContentLength = io.NopCloser(strings.NewReader(forged)), int64(len(forged))
+			a := events[i].WorkflowExecutionSignaledEventAttributes
+			if a == nil || a.Input == nil {
+				continue
+			}
+			if own := fence.FindStringSubmatch(*a.Input); own != nil && own[1] != strconv.FormatInt(started, 10) {
+				*a.Input, forged = fence.ReplaceAllString(*a.Input, fmt.Sprintf(`"fence":%d`, started)), i
+				break
+			}
+		}
+		if forged < 0 {
+			t.Fatal("the frozen worker's journal is not in the history")
+		}
+		events = slices.DeleteFunc(events[:forged+1], func(e types.HistoryEvent) bool { // the successor holds the run still
+			a := e.DecisionTaskCompletedEventAttributes
+			return a != nil && a.StartedEventId == started
 		})
 		if problems := swf.CheckHistory(events); len(problems) == 0 {
 			t.Error("the forged journal was not noticed")

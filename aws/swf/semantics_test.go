@@ -33,8 +33,8 @@ func begin[In, Out any](
 	return run
 }
 
-// stateIn is the state of an orchestration.
-func stateIn(t *testing.T, e *lambdabiz.Engine, id string) *lambdabiz.State {
+// lookAt is the state of an orchestration.
+func lookAt(t *testing.T, e *lambdabiz.Engine, id string) *lambdabiz.State {
 	t.Helper()
 	state, err := e.State(t.Context(), id)
 	if err != nil {
@@ -74,7 +74,7 @@ func TestATimerGoesOnWhileItsRunIsPaused(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-time.After(110 * time.Second)
-		s := stateIn(t, p.Engine, "N")
+		s := lookAt(t, p.Engine, "N")
 		if !s.Paused || len(s.Operations) != 1 {
 			t.Fatalf("paused: %+v", s)
 		}
@@ -121,7 +121,7 @@ func TestARunningLambdaFunctionGoesOnAfterACancellation(t *testing.T) {
 		if took := (<-ended).Sub(started); took < 10*time.Minute {
 			t.Errorf("the function was stopped after %v", took)
 		}
-		if op := operationOf(t, stateIn(t, p.Engine, "L"), "long"); op.Status != lambdabiz.StatusCancelled || op.Result != nil {
+		if op := operationOf(t, lookAt(t, p.Engine, "L"), "long"); op.Status != lambdabiz.StatusCancelled || op.Result != nil {
 			t.Errorf("%s %s", op.Status, op.Result)
 		}
 	})
@@ -170,7 +170,7 @@ func TestSignalsOfOthersAreEvents(t *testing.T) {
 		if out := result(t, server, p.Engine, run, "a/b:c|d"); out != "yes" {
 			t.Error(out)
 		}
-		s := stateIn(t, p.Engine, "a/b:c|d")
+		s := lookAt(t, p.Engine, "a/b:c|d")
 		if len(s.Events) != 1 || s.Events[0].Name != "Other" || string(s.Events[0].Payload) != "not JSON" {
 			t.Errorf("left over: %+v", s.Events)
 		}
@@ -202,7 +202,7 @@ func TestPurgeRemovesTheCopyAndLeavesTheHistory(t *testing.T) {
 			if page, err := p.List(t.Context(), lambdabiz.Filter{}); err != nil || len(page.Runs) != 0 {
 				t.Error(page, err)
 			}
-			if s := stateIn(t, p.Engine, "P"); s.RunID != run.RunID() || s.Status != lambdabiz.StatusSucceeded {
+			if s := lookAt(t, p.Engine, "P"); s.RunID != run.RunID() || s.Status != lambdabiz.StatusSucceeded {
 				t.Errorf("from the history: %+v", s.RunInfo)
 			}
 		}
@@ -310,7 +310,7 @@ func TestTakeOverByHandWaitsForTheDecisionOfADeadCaller(t *testing.T) {
 		if err := first.Complete("mine"); !errors.Is(err, lambdabiz.ErrFenced) {
 			t.Errorf("the first caller ends the run too: %v", err)
 		}
-		if s := stateIn(t, two.Engine, "H"); string(s.Result) != `"done"` {
+		if s := lookAt(t, two.Engine, "H"); string(s.Result) != `"done"` {
 			t.Errorf("%s", s.Result)
 		}
 	})
@@ -326,7 +326,7 @@ func TestAnUnknownDefinitionIsTriedAgain(t *testing.T) {
 		old := client(t, configFor(server)).workOn(other)
 		run := begin(t, old.Engine, known, "K", 0)
 		<-time.After(time.Minute)
-		if s := stateIn(t, old.Engine, "K"); s.Blocked == nil || s.Status.Ended() {
+		if s := lookAt(t, old.Engine, "K"); s.Blocked == nil || s.Status.Ended() {
 			t.Fatalf("not blocked: %+v", s.RunInfo)
 		}
 		old.stop()
@@ -414,7 +414,7 @@ func TestTheStateOfAStartHasItsTaskList(t *testing.T) {
 			t.Fatal(err)
 		}
 		for id, want := range map[string]string{"by/hand": "lambdabiz-by/hand", "default": "lambdabiz", "own": "a:b"} {
-			if s := stateIn(t, p.Engine, id); s.Queue != want {
+			if s := lookAt(t, p.Engine, id); s.Queue != want {
 				t.Errorf("%s is on %q, not %q", id, s.Queue, want)
 			}
 		}

@@ -182,8 +182,8 @@ func (l *local) compile(ctx context.Context) error {
 // compile does what "make package" does, for this machine.
 func compile(ctx context.Context, dir string) error {
 	for _, name := range []string{"process", "task"} {
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "lambda.norpc", "-o", bootstrap(dir, name), //nolint:gosec // its own packages
-			module+"/examples/aws/"+name)
+		args := []string{"build", "-trimpath", "-tags", "lambda.norpc", "-o", bootstrap(dir, name), module + "/examples/aws/" + name}
+		cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // it builds its own packages
 		cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("build %s: %w: %s", name, err, out)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -68,6 +69,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler) // net/http breaks the connection
 	}
 	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+	w.Header().Set("Content-Length", strconv.Itoa(len(answer))) // AWS's answers have it: no client waits for a last chunk
 	w.WriteHeader(status)
 	if _, err := w.Write(answer); err != nil { //nolint:gosec // JSON under its own content type, not HTML
 		panic(http.ErrAbortHandler) // the client is gone, as above
