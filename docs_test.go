@@ -40,7 +40,8 @@ func withoutIndent(code string) string {
 	return strings.Join(lines, "\n")
 }
 
-// TestDocsSnippetsAreCompiled finds each piece of Go in the page for C# programmers in a file that is compiled and tested.
+// TestDocsSnippetsAreCompiled finds each piece of Go in the pages for AWS and for C# programmers in a file that is compiled
+// and tested.
 func TestDocsSnippetsAreCompiled(t *testing.T) {
 	t.Parallel()
 	var compiled []string
@@ -49,7 +50,7 @@ func TestDocsSnippetsAreCompiled(t *testing.T) {
 			compiled = append(compiled, withoutIndent(f.text))
 		}
 	}
-	snippets := goBlock.FindAllStringSubmatch(page(t, "from-csharp.md"), -1)
+	snippets := goBlock.FindAllStringSubmatch(page(t, "from-csharp.md")+page(t, "aws.md"), -1)
 	if len(snippets) < 15 {
 		t.Errorf("there are %d snippets only", len(snippets))
 	}
