@@ -1,7 +1,7 @@
 // Package dynamodb keeps a copy of the state of orchestrations in an Amazon DynamoDB table: the
 // [lambdabiz.Store] beside Amazon SWF.
 //
-// One table holds everything; the default name is the original's, LambdaBizState. Its items have the
+// One table holds everything; the default name is LambdaBizState, the original's was LambdaBiz. Its items have the
 // orchestration id as partition key pk, and as sort key sk:
 //
 //	RUN          the latest run: v, run, status, name, info, home, saved, in, out, progress, messages

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// DefaultTable is the name of the table if Config.Table is empty: the original's.
+	// DefaultTable is the name of the table if Config.Table is empty: another than the original's, LambdaBiz, whose items are others.
 	DefaultTable = "LambdaBizState"
 
 	// DefaultRetention is how long an ended run stays if Config.Retention is 0.

@@ -51,6 +51,23 @@ func withDefaults(ctx context.Context, lambdaRole string) (*lambdabiz.Engine, er
 	return lambdabiz.New(backend, lambdabiz.Config{})
 }
 
+// onAWS is the set-up of docs/aws.md: with the defaults, and with a table that is there.
+func onAWS(ctx context.Context, lambdaRole string) (*lambdabiz.Engine, error) {
+	cfg, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return nil, err
+	}
+	store, err := dynamodb.Open(ctx, dynamodb.Config{AWS: cfg})
+	if err != nil {
+		return nil, err
+	}
+	backend, err := swf.Open(ctx, swf.Config{AWS: cfg, LambdaRole: lambdaRole, Store: store})
+	if err != nil {
+		return nil, err
+	}
+	return lambdabiz.New(backend, lambdabiz.Config{})
+}
+
 // restart is CreateOrchestrationAsync and StartWorkflowAsync where there is no store: SWF knows open ids only.
 func restart(ctx context.Context, engine *lambdabiz.Engine, id string) (*lambdabiz.Orchestration, error) {
 	o, err := engine.Create(ctx, id)
@@ -73,8 +90,15 @@ func TestFactoryWithKeys(t *testing.T) {
 	table := standins.DynamoDB(t)
 	t.Setenv("AWS_ENDPOINT_URL_SWF", served(t))
 	t.Setenv("AWS_ENDPOINT_URL_DYNAMODB", table)
-	engine, err := withKeys(t.Context(), "A"+rand.Text(), "secret", "eu-west-1", "arn:aws:iam::123456789012:role/lambdabiz")
+	key := "A" + rand.Text()
+	engine, err := withKeys(t.Context(), key, "secret", "eu-west-1", "arn:aws:iam::123456789012:role/lambdabiz")
 	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_ACCESS_KEY_ID", key)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	t.Setenv("AWS_REGION", "eu-west-1")
+	if _, err := onAWS(t.Context(), "arn:aws:iam::123456789012:role/lambdabiz"); err != nil {
 		t.Fatal(err)
 	}
 	if err := drive(t, engine, "Keys", func(lambdabiz.Context) error { return nil }); err != nil {
@@ -126,6 +150,21 @@ func TestWithoutAStoreAStartNeedsAPolicy(t *testing.T) {
 		}
 		if err := again.Start(nil, lambdabiz.OnUsedID(lambdabiz.RestartEnded)); !errors.Is(err, lambdabiz.ErrClosed) {
 			t.Errorf("the second start by hand: %v", err)
+		}
+	})
+}
+
+// TestAnIDThatWasDrivenByHandStaysUsed: SWF has its history, purged or not.
+func TestAnIDThatWasDrivenByHandStaysUsed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		engine := newEngine(t)
+		nothing := func(lambdabiz.Context) error { return nil }
+		if err := errors.Join(drive(t, engine, "Used", nothing), engine.Purge(t.Context(), "Used")); err != nil {
+			t.Fatal(err)
+		}
+		if err := drive(t, engine, "Used", nothing); !errors.Is(err, lambdabiz.ErrClosed) {
+			t.Error(err)
 		}
 	})
 }

@@ -1,0 +1,197 @@
+package lambdabiz_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/aws/swf"
+	"github.com/lambdabiz/lambdabiz/internal/fakeswf"
+	"github.com/lambdabiz/lambdabiz/memory"
+	"github.com/lambdabiz/lambdabiz/sqlite"
+)
+
+// page reads a file of the documentation.
+func page(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("docs", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// withoutIndent is code whose lines begin at their first word, so that a part of a function can be found in it.
+func withoutIndent(code string) string {
+	lines := strings.Split(strings.TrimSpace(code), "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimSpace(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// TestDocsSnippetsAreCompiled finds each piece of Go in the pages for AWS and for C# programmers in a file that is compiled
+// and tested.
+func TestDocsSnippetsAreCompiled(t *testing.T) {
+	t.Parallel()
+	var compiled []string
+	for _, f := range goFiles(t) {
+		if f.dir == "examples/fromcsharp" {
+			compiled = append(compiled, withoutIndent(f.text))
+		}
+	}
+	snippets := goBlock.FindAllStringSubmatch(page(t, "from-csharp.md")+page(t, "aws.md"), -1)
+	if len(snippets) < 15 {
+		t.Errorf("there are %d snippets only", len(snippets))
+	}
+	for _, s := range snippets {
+		if code := withoutIndent(s[1]); !slices.ContainsFunc(compiled, func(f string) bool { return strings.Contains(f, code) }) {
+			t.Errorf("this is in no file of examples/fromcsharp:\n%s", s[1])
+		}
+	}
+}
+
+// originalNames are the public names of LambdaBiz for C#, version 1.0.1.
+const originalNames = `
+IOrchestrationFactory CreateOrchestrationAsync AWSOrchestrationFactory awsAccessKey awsSecretAccessKey awsRegion
+usePersistantStore lambdaRole
+IOrchestration AWSOrchestration CallTaskAsync WaitForEventAsync RaiseEventAsync StartTimerAsync StartWorkflowAsync
+CompleteWorkflowAsync FailWorkflowAsync GetCurrentState CallGetAsync CallDeleteAsync CallPostAsync CallPutAsync queryString headers
+IPersistantStore StoreExistsAsync CreateStoreAsync LogStateAsync GetCurrentStateAsync SetStatus
+RESTServiceBase Run GetScheduledActivityAsync SucceedActivityAsync FailActivityAsync AWSRESTService
+RESTActivity TaskToken RESTConfig Url Method Headers Body QueryString RESTConnector SendAsync
+OrchestrationContext GetCurrentContext GetStatus FindActivity LambdaContext
+Constants LAMBDA_BIZ_DOMAIN LAMBDA_BIZ_WORKFLOW_TYPE LAMBDA_BIZ_TASK_LIST LAMBDA_BIZ_ACTIVITY_TYPE LAMBDA_BIZ_TYPE_VERSION
+LAMBDA_BIZ_DYNAMODB_TABLE LAMBDA_BIZ_ORCHESTRATION_ID LAMBDA_BIZ_WF_ATTRIBUTES LAMBDA_BIZ_RECORD_MARKER_NAME LAMBDA_BIZ_EVENT
+Workflow Activities Status OrchestrationId ReferenceToken ScheduledDateTime StartedDateTime SucceededDateTime FailedDateTime ToString
+Activity Name ActivityType UniqueId ScheduledId FailureDetails Result TmedOutDateTime Task Timer Event
+NONE STARTED SUCCEEDED FAILED TIMEOUT SCHEDULED`
+
+// TestDocsHaveEveryNameOfTheOriginal looks for each in the left columns of the tables.
+func TestDocsHaveEveryNameOfTheOriginal(t *testing.T) {
+	t.Parallel()
+	var left strings.Builder
+	for line := range strings.Lines(page(t, "from-csharp.md")) {
+		if cells := strings.Split(line, "|"); len(cells) > 2 {
+			left.WriteString(cells[1] + "\n")
+		}
+	}
+	for name := range strings.FieldsSeq(originalNames) {
+		if !regexp.MustCompile(`\b` + name + `\b`).MatchString(left.String()) {
+			t.Errorf("from-csharp.md has no row for %s", name)
+		}
+	}
+}
+
+// describe opens every home and returns what it says of itself.
+func describe(t *testing.T) []lambdabiz.Description {
+	t.Helper()
+	onSWF := func(store lambdabiz.Store) lambdabiz.Backend {
+		server := fakeswf.New(fakeswf.Config{})
+		t.Cleanup(server.Close)
+		b, err := swf.Open(t.Context(), swf.Config{
+			AWS: aws.Config{
+				Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""),
+				HTTPClient: &http.Client{Transport: server.Transport()},
+			},
+			Store: store,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	inMemory, err := memory.New(memory.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inFile, err := sqlite.Open(filepath.Join(t.TempDir(), "docs.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []lambdabiz.Description
+	for _, b := range []lambdabiz.Backend{inMemory, inFile, onSWF(memory.NewStore()), onSWF(nil)} {
+		all = append(all, b.Describe())
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
+// TestDocsSayWhatEachHomeRefuses compares the table of refusals with the backends.
+func TestDocsSayWhatEachHomeRefuses(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		homes := describe(t)
+		features := map[lambdabiz.Feature]bool{}
+		for i := range homes {
+			for f := range homes[i].Refuses {
+				features[f] = true
+			}
+		}
+		var table strings.Builder
+		for f := range features {
+			row := "| " + string(f)
+			for i := range homes {
+				switch _, refused := homes[i].Refuses[f]; {
+				case refused:
+					row += " | refused"
+				default:
+					row += " | yes"
+				}
+			}
+			if text := page(t, "backends.md"); !strings.Contains(text, row+" |\n") {
+				t.Errorf("backends.md lacks the row\n%s |", row)
+			}
+			table.WriteString(row + " |\n")
+		}
+		for line := range strings.Lines(page(t, "backends.md")) {
+			if strings.Contains(line, "| refused") && !strings.Contains(table.String(), line) {
+				t.Errorf("backends.md has a row that is not so: %s", line)
+			}
+		}
+	})
+}
+
+// TestDocsCostsAddUp does the arithmetic of the costs again.
+func TestDocsCostsAddUp(t *testing.T) {
+	t.Parallel()
+	const (
+		gbSecond, request  = 0.0000133334, 0.20 / 1e6
+		cpuHour, gbHour    = 0.03238, 0.00356
+		memoryGB           = 0.25
+		pulses             = 30 * 24 * 60
+		run, task, kept    = 0.0001, 0.000025, 0.000005
+		lambdas            = 5
+		perMinuteMarkers   = 100
+		idleSeconds, busy  = 60, 45 + 60
+		driveSeconds       = 5 + 30 + 1
+		historyDays        = 90
+		tasksTimersSignals = lambdas + 1 + 1
+	)
+	text := strings.Join(strings.Fields(page(t, "aws.md")), " ")
+	for what, want := range map[string]string{
+		"an idle pulse":         fmt.Sprintf("%.2f idle", pulses*(idleSeconds*memoryGB*gbSecond+request)),
+		"a busy pulse":          fmt.Sprintf("%.2f at most", pulses*(busy*memoryGB*gbSecond+request)),
+		"drive":                 fmt.Sprintf("%.2f for 1,000 runs", 1000*(driveSeconds*memoryGB*gbSecond+2*request)),
+		"process":               fmt.Sprintf("%.2f for a container", 720*(0.25*cpuHour+0.5*gbHour)),
+		"a run":                 fmt.Sprintf("= %.6f dollars", run+tasksTimersSignals*task),
+		"its history":           fmt.Sprintf("= %.5f for keeping", historyDays*kept),
+		"the original's minute": fmt.Sprintf("= %.3f for each minute", 2*perMinuteMarkers*task),
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%s: aws.md does not say %q", what, want)
+		}
+	}
+}
