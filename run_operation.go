@@ -176,7 +176,7 @@ func (r *run) give(c *call, o *op) error {
 		r.mu.Lock()
 		if r.e.performs(rec.Kind) && !r.ended && r.liveLocked(s) { // the home cannot know what fits
 			s.busy, s.current = &o.site, o
-			o.Operation.Result = nil
+			o.Result = nil
 			r.endLocked(o, StatusFailed, nil, r.taskFailure(o, NonRetryable(err)))
 			return r.give(c, o)
 		}

@@ -139,7 +139,7 @@ func (b *Backend) claimByHand(ctx context.Context, r lambdabiz.ClaimRequest) (la
 		}}}, nil
 	}
 	owner := rand.Text()
-	if err := b.signal(ctx, r.Hand, f.home, controlSignal, &signalEnvelope{Kind: signalClaim, Key: owner}); err != nil {
+	if err := b.signal(ctx, r.Hand, f.home, &signalEnvelope{Kind: signalClaim, Key: owner}); err != nil {
 		if isUnknown(err) { // it has ended since
 			return b.claimByHand(ctx, r)
 		}
@@ -240,18 +240,18 @@ func (b *Backend) first(ctx context.Context, t *task) (duplicate bool, err error
 	return false, nil
 }
 
-// signal sends an envelope to a run.
-func (b *Backend) signal(ctx context.Context, id, home, name string, s *signalEnvelope) error {
+// signal sends an envelope to a run that is no event.
+func (b *Backend) signal(ctx context.Context, id, home string, s *signalEnvelope) error {
 	s.Version = version
 	if s.At.IsZero() {
 		s.At = now()
 	}
-	input, err := fit("signal "+name, s)
+	input, err := fit("signal", s)
 	if err != nil {
 		return err
 	}
 	in := &swf.SignalWorkflowExecutionInput{
-		Domain: &b.config.Domain, WorkflowId: aws.String(encodeID(id)), SignalName: &name, Input: &input,
+		Domain: &b.config.Domain, WorkflowId: aws.String(encodeID(id)), SignalName: aws.String(controlSignal), Input: &input,
 	}
 	if home != "" {
 		in.RunId = &home

@@ -102,7 +102,7 @@ func (b *Backend) closeLater(ctx context.Context, h *handle, c *lambdabiz.Commit
 // holder of the latest decision task. When SWF has no room for signals the decision is answered instead.
 func (b *Backend) keepClaim(ctx context.Context, h *handle, d *decision) bool {
 	j := d.journal
-	err := b.signal(ctx, h.fold.info.ID, h.fold.home, controlSignal, &signalEnvelope{
+	err := b.signal(ctx, h.fold.info.ID, h.fold.home, &signalEnvelope{
 		Kind: signalJournal, At: j.At, Fence: h.fence, Journal: &j,
 	})
 	if h.signals = h.signals || !errors.Is(err, lambdabiz.ErrTooLarge); err == nil {
@@ -214,7 +214,7 @@ func (b *Backend) stopLong(ctx context.Context, h *handle) (lambdabiz.Verdict, e
 		"its history has %d events and Amazon SWF ends a run at %d: let the orchestration return ContinueAsNew in time",
 		h.fold.last, maxEvents)}}
 	if err := d.close(c); err != nil {
-		return lambdabiz.Verdict{Err: err}, nil
+		return lambdabiz.Verdict{Err: err}, nil //nolint:nilerr // the verdict has it
 	}
 	if err := b.respond(ctx, h, d); err != nil {
 		return b.settle(ctx, h, err)

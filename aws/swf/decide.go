@@ -47,7 +47,7 @@ func (b *Backend) decide(ctx context.Context, h *handle, c *lambdabiz.Commit) (*
 		if movesOn(h, c, &c.Raises[i]) {
 			continue
 		}
-		done, err := b.raiseFrom(ctx, d, h, c, &c.Raises[i])
+		done, err := b.raiseFrom(ctx, d, c, &c.Raises[i])
 		if err != nil {
 			return nil, v, err
 		}

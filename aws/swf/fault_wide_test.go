@@ -12,8 +12,8 @@ import (
 	"github.com/lambdabiz/lambdabiz/internal/fakeswf"
 )
 
-// TestThousandsAreOpen: more items than this package has open at once, and 2,000 are more than SWF lets one run have. All of them end, and SWF never
-// has to refuse one.
+// TestThousandsAreOpen: more items than this package has open at once, and 2,000 are more than SWF lets one run
+// have. All of them end, and SWF never has to refuse one.
 func TestThousandsAreOpen(t *testing.T) {
 	t.Parallel()
 	task := lambdabiz.NewTask("Item", func(_ context.Context, in int) (int, error) { return in, nil })

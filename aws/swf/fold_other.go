@@ -74,17 +74,15 @@ func (f *fold) signal(number int64, name string, input *string, at time.Time) {
 }
 
 // initiated notes a raised event or a child that SWF is about to deliver or to start.
-func (f *fold) initiated(event int64, text *string) *foldedOp {
+func (f *fold) initiated(event int64, text *string) {
 	var c control
 	if open(aws.ToString(text), &c) != nil {
-		return nil
+		return
 	}
-	o := f.op(c.Op)
-	if o != nil {
+	if o := f.op(c.Op); o != nil {
 		f.byEvent[event] = o
 		o.open, o.detached = event, c.Detached
 	}
-	return o
 }
 
 // raised takes the outcome of a raised event. SWF has one cause for ids that do not exist and for runs that

@@ -37,7 +37,7 @@ func (b *Backend) startChild(
 			return false, err
 		}
 	}
-	input, err := fit(fmt.Sprintf("input of child %s", s.ID), startOf(s, at))
+	input, err := fit("input of child "+s.ID, startOf(s, at))
 	if err != nil {
 		return false, err
 	}
@@ -78,7 +78,7 @@ func refuse(o *foldedOp, err error, at time.Time) {
 // at once, for only an answer tells whether it must be kept: its key makes a repetition harmless. It reports
 // whether the operation has ended with it.
 func (b *Backend) raiseFrom(
-	ctx context.Context, d *decision, h *handle, c *lambdabiz.Commit, r *lambdabiz.Raise,
+	ctx context.Context, d *decision, c *lambdabiz.Commit, r *lambdabiz.Raise,
 ) (done bool, err error) {
 	o := d.after.op(r.Operation)
 	if o == nil && r.Operation != 0 {

@@ -65,7 +65,7 @@ func (b *Backend) listSome(ctx context.Context, at listCursor, limit int) ([]typ
 		token = &at.Token
 	}
 	since := &types.ExecutionTimeFilter{OldestDate: aws.Time(oldest())}
-	size := int32(max(1, min(limit, 1000))) //nolint:gosec // at most 1,000
+	size := int32(max(1, min(limit, 1000)))
 	if at.Closed {
 		out, err := b.client.ListClosedWorkflowExecutions(ctx, &swf.ListClosedWorkflowExecutionsInput{
 			Domain: &b.config.Domain, StartTimeFilter: since, NextPageToken: token, MaximumPageSize: size,

@@ -147,9 +147,9 @@ func (b *Backend) control(ctx context.Context, c *lambdabiz.Control) error {
 	case lambdabiz.ControlTerminate:
 		err = b.terminate(ctx, c, home)
 	case lambdabiz.ControlPause:
-		err = b.signal(ctx, c.ID, home, controlSignal, &signalEnvelope{Kind: signalPause, Reason: c.Reason})
+		err = b.signal(ctx, c.ID, home, &signalEnvelope{Kind: signalPause, Reason: c.Reason})
 	case lambdabiz.ControlResume:
-		err = b.signal(ctx, c.ID, home, controlSignal, &signalEnvelope{Kind: signalResume})
+		err = b.signal(ctx, c.ID, home, &signalEnvelope{Kind: signalResume})
 	case lambdabiz.ControlCancel:
 		err = b.cancel(ctx, c, home)
 	default:
@@ -167,7 +167,7 @@ func (b *Backend) control(ctx context.Context, c *lambdabiz.Control) error {
 // cancel uses SWF's own request; one with a reason is a signal, for the request cannot carry it.
 func (b *Backend) cancel(ctx context.Context, c *lambdabiz.Control, home string) error {
 	if c.Reason != "" {
-		return b.signal(ctx, c.ID, home, controlSignal, &signalEnvelope{Kind: signalCancel, Reason: c.Reason})
+		return b.signal(ctx, c.ID, home, &signalEnvelope{Kind: signalCancel, Reason: c.Reason})
 	}
 	in := &swf.RequestCancelWorkflowExecutionInput{Domain: &b.config.Domain, WorkflowId: aws.String(encodeID(c.ID))}
 	if home != "" {

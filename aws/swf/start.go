@@ -87,8 +87,7 @@ func (b *Backend) startOpen(
 	ctx context.Context, s *lambdabiz.RunStart, e *startEnvelope, list string,
 ) (lambdabiz.StartVerdict, error) {
 	home, err := b.startExecution(ctx, s.ID, s.Name, e, list)
-	var running *types.WorkflowExecutionAlreadyStartedFault
-	if !errors.As(err, &running) {
+	if _, running := errors.AsType[*types.WorkflowExecutionAlreadyStartedFault](err); !running {
 		if err != nil {
 			return lambdabiz.StartVerdict{}, err
 		}
@@ -256,8 +255,7 @@ func (b *Backend) launch(ctx context.Context, snap *lambdabiz.Snapshot, list str
 		keys = append(keys, k.Key)
 	}
 	home, err := b.startExecution(ctx, s.ID, s.Name, e, list)
-	var running *types.WorkflowExecutionAlreadyStartedFault
-	if errors.As(err, &running) {
+	if _, running := errors.AsType[*types.WorkflowExecutionAlreadyStartedFault](err); running {
 		return "", nil
 	}
 	if err != nil {

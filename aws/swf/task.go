@@ -157,7 +157,7 @@ func (b *Backend) pollActivity(ctx context.Context, name string) (*lambdabiz.Tas
 	if open(aws.ToString(out.Input), &e) != nil {
 		c.Operation.ID, c.Operation.Attempts = decodeID(aws.ToString(out.ActivityId)), 1
 		c.Operation.Input = lambdabiz.Payload(aws.ToString(out.Input))
-		return c, nil
+		return c, nil //nolint:nilerr // somebody else's activity is taken as it is
 	}
 	c.ID, c.RunID, c.Key, c.Timeout, c.Heartbeat = e.ID, e.RunID, e.Key, e.Timeout, e.Heartbeat
 	c.Operation = lambdabiz.Operation{

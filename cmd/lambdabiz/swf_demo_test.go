@@ -143,7 +143,7 @@ func TestRESTWorkerOnSWF(t *testing.T) {
 	p.interrupt()
 	p.waitFor("stops: 1 calls go on")
 	close(answer)
-	if line := decode[called](t, p.waitFor(`"operation"`)); line.ID != "c-1" || line.Method != "GET" || line.Error != "" {
+	if line := decode[called](t, p.waitFor(`"operation"`)); line.ID != "c-1" || line.Method != http.MethodGet || line.Error != "" {
 		t.Errorf("the call is %+v", line)
 	}
 	text := p.ends(exitOK)
