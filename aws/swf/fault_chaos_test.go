@@ -15,7 +15,7 @@ import (
 )
 
 // chaosSeeds is how many seeds TestChaos takes. More find more.
-const chaosSeeds = 8
+const chaosSeeds = 4
 
 // maxFaults is how many faults a seed has at most: then all must end well.
 const maxFaults = 60

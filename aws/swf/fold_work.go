@@ -138,7 +138,7 @@ func (f *fold) silent(event int64, at time.Time, kind types.ActivityTaskTimeoutT
 }
 
 // maxDeaths is how many workers in a row may die with an attempt before it counts as failed.
-const maxDeaths = 5
+const maxDeaths = 10
 
 func timedOut(what string) outcomeEnvelope {
 	deadline := &lambdabiz.Failure{Message: "context deadline exceeded", Code: "deadlineExceeded"}
