@@ -43,7 +43,8 @@ func (b *book) text(v any) string {
 
 func (b *book) add(kind types.EventType, set func(e *types.HistoryEvent)) int64 {
 	e := types.HistoryEvent{
-		EventId: int64(len(b.events) + 1), EventType: kind, EventTimestamp: aws.Time(foldEpoch.Add(time.Duration(len(b.events)) * time.Second)),
+		EventId: int64(len(b.events) + 1), EventType: kind,
+		EventTimestamp: aws.Time(foldEpoch.Add(time.Duration(len(b.events)) * time.Second)),
 	}
 	set(&e)
 	b.events = append(b.events, e)
@@ -120,7 +121,9 @@ func TestAClosingThatWasRefusedIsVoid(t *testing.T) {
 				b.add(types.EventTypeCompleteWorkflowExecutionFailed, func(*types.HistoryEvent) {})
 			} else {
 				b.add(types.EventTypeWorkflowExecutionCompleted, func(e *types.HistoryEvent) {
-					e.WorkflowExecutionCompletedEventAttributes = &types.WorkflowExecutionCompletedEventAttributes{Result: aws.String(`"r"`)}
+					e.WorkflowExecutionCompletedEventAttributes = &types.WorkflowExecutionCompletedEventAttributes{
+						Result: aws.String(`"r"`),
+					}
 				})
 			}
 			f := b.fold()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -333,6 +334,72 @@ func TestAnUnknownDefinitionIsTriedAgain(t *testing.T) {
 		p := client(t, configFor(server)).workOn(known, other)
 		if out := result(t, server, p.Engine, run, "K"); out != 1 {
 			t.Error(out)
+		}
+	})
+}
+
+// TestLimitsOfSWFAreCheckedAtTheDoor: what SWF would refuse is an error of the call, and nothing is recorded.
+func TestLimitsOfSWFAreCheckedAtTheDoor(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		call    func(o lambdabiz.Context) error
+		feature lambdabiz.Feature // of an UnsupportedError
+		is      error             // else
+	}{
+		"a payload": {is: lambdabiz.ErrTooLarge, call: func(o lambdabiz.Context) error {
+			_, err := lambdabiz.CallTask[int](o, "x", "Sum", strings.Repeat("x", 30_000))
+			return err
+		}},
+		"a wait beyond a year": {feature: lambdabiz.FeatureLongWait, call: func(o lambdabiz.Context) error {
+			return lambdabiz.Sleep(o, "x", 366*24*time.Hour)
+		}},
+		"a long step": {feature: lambdabiz.FeatureLongStep, call: func(o lambdabiz.Context) error {
+			return lambdabiz.Do(o, "x", func(context.Context) error { return nil }, lambdabiz.Timeout(51*time.Second))
+		}},
+		"a heartbeat of a Lambda function": {feature: lambdabiz.FeatureHeartbeat, call: func(o lambdabiz.Context) error {
+			_, err := lambdabiz.CallTask[int](o, "x", "Sum", 1, lambdabiz.HeartbeatTimeout(time.Second))
+			return err
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				server := newServer(t, fakeswf.Config{Lambda: lambdas})
+				d := lambdabiz.Define("Door", func(o lambdabiz.Context, _ int) (string, error) {
+					err := test.call(o)
+					var unsupported *lambdabiz.UnsupportedError
+					if errors.As(err, &unsupported) {
+						return string(unsupported.Feature), nil
+					}
+					return fmt.Sprint(test.is != nil && errors.Is(err, test.is)), nil
+				})
+				p := client(t, configFor(server)).workOn(d)
+				want := string(test.feature)
+				if test.is != nil {
+					want = "true"
+				}
+				if out := result(t, server, p.Engine, begin(t, p.Engine, d, "D", 0), "D"); out != want {
+					t.Errorf("%q, not %q", out, want)
+				}
+			})
+		})
+	}
+}
+
+// TestTooLongANameOfALambdaFunctionIsRefused: SWF knows functions by names of 64 characters, and by no ARN.
+func TestTooLongANameOfALambdaFunctionIsRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		server := newServer(t, fakeswf.Config{Lambda: lambdas})
+		d := lambdabiz.Define("Long", func(o lambdabiz.Context, _ int) (int, error) {
+			return lambdabiz.CallTask[int](o, "x", strings.Repeat("x", 65), 1)
+		})
+		p := client(t, configFor(server)).workOn(d)
+		begin(t, p.Engine, d, "L", 0)
+		<-time.After(time.Minute)
+		s := lookAt(t, p.Engine, "L")
+		if s.Error == nil || !strings.Contains(s.Error.Message, "65 bytes, the limit of the home (swf) is 64") || len(s.Operations) != 0 {
+			t.Errorf("%+v %+v", s.Error, s.Operations)
 		}
 	})
 }
