@@ -15,8 +15,10 @@ import (
 // startChild adds the start of a child to a decision. A child whose id must never have been used is reserved
 // in the store first; one that is refused there fails its operation.
 func (b *Backend) startChild(
-	ctx context.Context, d *decision, h *handle, s *lambdabiz.RunStart, at time.Time,
+	ctx context.Context, d *decision, h *handle, asked *lambdabiz.RunStart, at time.Time,
 ) (refused bool, err error) {
+	child := *asked
+	s := &child
 	o := d.after.op(s.Operation)
 	if o == nil && s.Operation != 0 {
 		return false, fmt.Errorf("start child %s: the commit has no operation %d", s.ID, s.Operation)
@@ -28,6 +30,13 @@ func (b *Backend) startChild(
 	t, err := b.workflowType(ctx, s.Name)
 	if err != nil {
 		return false, err
+	}
+	switch {
+	case s.Queue != "":
+	case h.fold.info.Mode == lambdabiz.ModeHand: // its own list has no worker
+		s.Queue = b.config.TaskList
+	default:
+		s.Queue = h.fold.info.Queue
 	}
 	if s.Policy == lambdabiz.RejectExisting && b.config.Store != nil {
 		if err := b.reserveChild(ctx, s, at); errors.Is(err, lambdabiz.ErrExists) {
@@ -45,13 +54,7 @@ func (b *Backend) startChild(
 	if err != nil {
 		return false, err
 	}
-	list := h.fold.list
-	switch {
-	case s.Queue != "":
-		list = encodeID(s.Queue)
-	case h.fold.info.Mode == lambdabiz.ModeHand: // its own list has no worker
-		list = encodeID(b.config.TaskList)
-	}
+	list := encodeID(s.Queue)
 	a := &types.StartChildWorkflowExecutionDecisionAttributes{
 		WorkflowId: aws.String(encodeID(s.ID)), WorkflowType: t, Input: &input, Control: &text,
 		TaskList: &types.TaskList{Name: &list}, ChildPolicy: types.ChildPolicyAbandon, TagList: tagsOf(startOf(s, at)),
