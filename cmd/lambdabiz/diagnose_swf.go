@@ -48,7 +48,7 @@ func (a *app) diagnoseSWF(ctx context.Context, p *target, grace time.Duration) e
 // findBlocked looks at every open run: SWF's lists do not say it.
 func (d *diagnosis) findBlocked(ctx context.Context, s *store) error {
 	f := lambdabiz.Filter{
-		Status: []lambdabiz.Status{lambdabiz.StatusScheduled, lambdabiz.StatusStarted}, AllRuns: true, Limit: 1000,
+		Status: []lambdabiz.Status{lambdabiz.StatusScheduled, lambdabiz.StatusStarted}, Limit: 1000,
 	}
 	for more := true; more; more = f.Cursor != "" {
 		page, err := s.List(ctx, f)

@@ -259,6 +259,18 @@ func TestDoctorOnSWF(t *testing.T) {
 	}
 }
 
+// With a store beside SWF, doctor asked for the runs of an id that a store does not have, and failed.
+func TestDoctorOnSWFWithAStore(t *testing.T) {
+	t.Parallel()
+	c, _ := setupSWF(t, fakeswf.Config{})
+	store := "sqlite:" + filepath.Join(t.TempDir(), "store.db")
+	c.must("start", "Nobody", "lonely", "--store", store, "--task-list", "elsewhere")
+	r := c.call("doctor", "--store", store, "--grace", "0s")
+	if r.code != exitProblems || !strings.Contains(r.out, "lonely") || strings.Contains(r.errs, "does not support") {
+		t.Errorf("exit code %d, %s\n%s", r.code, r.out, r.errs)
+	}
+}
+
 // What the program says, at its most talkative, must not have a credential in it.
 func TestNoCommandShowsCredentials(t *testing.T) {
 	t.Parallel()
