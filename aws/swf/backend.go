@@ -87,17 +87,17 @@ type shared struct {
 
 	mu       sync.Mutex
 	closed   bool
-	types    map[string]bool                   // registered: "w" or "a" and the name
-	workers  map[int64]*lambdabiz.WorkerRecord // of this process
-	cache    map[string]*fold                  // of runs that this process has held, by SWF's run id
-	order    []string                          // of cache, the oldest first
-	homes    map[string]string                 // SWF's run ids by homeKey
-	lists    map[string]*list                  // decision tasks by task list
-	activity map[string]*taskList              // activity tasks by task list
-	loaded   map[string]time.Time              // runs whose first claim has looked at the store
-	seenOpen map[string]time.Time              // when runs were last seen open, by our run ids
-	stop     context.CancelFunc                // ends background work
-	life     context.Context                   //nolint:containedctx // the backend's own lifetime
+	types    map[string]bool                        // registered: "w" or "a" and the name
+	workers  map[int64]*lambdabiz.WorkerRecord      // of this process
+	cache    map[string]*fold                       // of runs that this process has held, by SWF's run id
+	order    []string                               // of cache, the oldest first
+	homes    map[string]string                      // SWF's run ids by homeKey
+	lists    map[string]*polls[task]                // decision tasks by task list
+	activity map[string]*polls[lambdabiz.TaskClaim] // activity tasks by task list
+	loaded   map[string]time.Time                   // runs whose first claim has looked at the store
+	seenOpen map[string]time.Time                   // when runs were last seen open, by our run ids
+	stop     context.CancelFunc                     // ends background work
+	life     context.Context                        //nolint:containedctx // the backend's own lifetime
 }
 
 // Open checks the configuration, registers the domain if it is not there (see Config.ExistingDomain), and
@@ -110,7 +110,7 @@ func Open(ctx context.Context, c Config) (*Backend, error) {
 		log: c.Logger, client: swf.NewFromConfig(c.AWS, c.options),
 		poller: swf.NewFromConfig(c.AWS, c.options, longPolls),
 		types:  map[string]bool{}, workers: map[int64]*lambdabiz.WorkerRecord{}, cache: map[string]*fold{},
-		homes: map[string]string{}, lists: map[string]*list{}, activity: map[string]*taskList{},
+		homes: map[string]string{}, lists: map[string]*polls[task]{}, activity: map[string]*polls[lambdabiz.TaskClaim]{},
 		loaded: map[string]time.Time{}, seenOpen: map[string]time.Time{},
 	}}
 	b.life, b.stop = context.WithCancel(context.Background())

@@ -16,16 +16,24 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/swf/types"
 )
 
-// list is a task list that this process asks for decision tasks. A poll is never cancelled, for its task may
-// go to the dead connection: when its asker has gone, what it brings waits for the next one.
-type list struct {
+// polls is a task list that this process asks for decision tasks, or for activities. A poll is never cancelled, for
+// its task may go to the dead connection: when its asker has gone, what it brings waits for the next one.
+type polls[T any] struct {
 	b    *Backend
-	name string
+	most int                                   // polls at the same time
+	ask  func(ctx context.Context) (*T, error) // asks SWF once; nil when it had nothing
+	gone func(t *T) bool                       // reports that SWF has a task again that nobody took; nil for never
 
 	mu      sync.Mutex
 	polling int
-	ready   []*task          // brought by polls whose askers had gone
-	askers  []chan<- pollEnd // in the order in which they came; each gets one answer
+	ready   []*T               // brought by polls whose askers had gone
+	askers  []chan<- polled[T] // in the order in which they came; each gets one answer
+}
+
+// polled is what a poll has brought.
+type polled[T any] struct {
+	task *T
+	err  error
 }
 
 // task is a decision task with the run's fold.
@@ -41,30 +49,32 @@ type task struct {
 // answerTime is kept of a decision's time for the way of its task here and of the answer back.
 const answerTime = time.Second
 
-type pollEnd struct {
-	task *task
-	err  error
-}
-
-func (b *Backend) list(name string) *list {
+// list is the decision tasks of a task list.
+func (b *Backend) list(name string) *polls[task] {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	l := b.lists[name]
 	if l == nil {
-		l = &list{b: b, name: name}
+		l = &polls[task]{
+			b: b, most: b.config.Pollers,
+			ask:  func(ctx context.Context) (*task, error) { return b.pollDecision(ctx, name) },
+			gone: func(t *task) bool { return !time.Now().Before(t.until) },
+		}
 		b.lists[name] = l
 	}
 	return l
 }
 
-// next returns a decision task, or nil when SWF had none within its long poll. After the end of ctx no poll begins.
-func (l *list) next(ctx context.Context) (*task, error) {
+// next returns a task, or nil when SWF had none within its long poll. After the end of ctx no poll begins.
+func (l *polls[T]) next(ctx context.Context) (*T, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	answer := make(chan pollEnd, 1)
+	answer := make(chan polled[T], 1)
 	l.mu.Lock()
-	l.ready = slices.DeleteFunc(l.ready, func(t *task) bool { return !time.Now().Before(t.until) }) // SWF has them again
+	if l.gone != nil {
+		l.ready = slices.DeleteFunc(l.ready, l.gone)
+	}
 	if len(l.ready) > 0 {
 		t := l.ready[0]
 		l.ready = l.ready[1:]
@@ -72,14 +82,14 @@ func (l *list) next(ctx context.Context) (*task, error) {
 		return t, nil
 	}
 	l.askers = append(l.askers, answer)
-	for l.polling < l.b.config.Pollers {
-		if !l.b.beginPoll() {
-			break
-		}
+	for l.polling < l.most && l.b.beginPoll() {
 		l.polling++
 		go l.poll()
 	}
 	stuck := l.polling == 0
+	if stuck {
+		l.askers = nil
+	}
 	l.mu.Unlock()
 	if stuck {
 		return nil, errClosed
@@ -91,11 +101,7 @@ func (l *list) next(ctx context.Context) (*task, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for i, a := range l.askers {
-		if a == answer {
-			l.askers = append(l.askers[:i:i], l.askers[i+1:]...)
-		}
-	}
+	l.askers = slices.DeleteFunc(l.askers, func(a chan<- polled[T]) bool { return a == answer })
 	select {
 	case end := <-answer:
 		if end.task != nil {
@@ -107,7 +113,7 @@ func (l *list) next(ctx context.Context) (*task, error) {
 }
 
 // giveLocked hands what a poll has brought to the asker that waits longest, or keeps a task for the next one.
-func (l *list) giveLocked(end pollEnd) {
+func (l *polls[T]) giveLocked(end polled[T]) {
 	switch {
 	case len(l.askers) > 0:
 		a := l.askers[0]
@@ -119,19 +125,28 @@ func (l *list) giveLocked(end pollEnd) {
 }
 
 // poll asks once, and gives what it gets to the asker that waits longest.
-func (l *list) poll() {
+func (l *polls[T]) poll() {
 	defer l.b.polls.Done()
-	t, err := l.b.pollDecision(l.b.life, l.name)
+	t, err := l.ask(l.b.life)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.polling--
-	l.giveLocked(pollEnd{t, err})
+	l.giveLocked(polled[T]{t, err})
 	if l.polling == 0 { // nobody would answer the others
 		for _, a := range l.askers {
-			a <- pollEnd{}
+			a <- polled[T]{}
 		}
 		l.askers = nil
 	}
+}
+
+// takeReady takes what polls have brought and nobody has asked for.
+func (l *polls[T]) takeReady() []*T {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ready := l.ready
+	l.ready = nil
+	return ready
 }
 
 // beginPoll counts a poll, unless the backend is closed.
@@ -196,14 +211,10 @@ func (b *Backend) Quiesce(ctx context.Context) {
 	activities := slices.Collect(maps.Values(b.activity))
 	b.mu.Unlock()
 	for _, l := range activities {
-		l.giveBack(ctx)
+		b.giveUp(ctx, l.takeReady())
 	}
 	for _, l := range lists {
-		l.mu.Lock()
-		ready := l.ready
-		l.ready = nil
-		l.mu.Unlock()
-		for _, t := range ready {
+		for _, t := range l.takeReady() {
 			if err := b.giveBack(ctx, t); err != nil && !errors.Is(err, context.Canceled) {
 				b.log.Warn("a decision task was not given back, it comes again after its time-out",
 					"orchestration", t.fold.info.ID, "error", err)

@@ -5,8 +5,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/lambdabiz/lambdabiz"
 )
 
 // TestATaskIsNotKeptFromAnAskerThatWaits: a poll that was begun for one asker, who leaves as it ends, serves the next
@@ -15,7 +13,7 @@ func TestATaskIsNotKeptFromAnAskerThatWaits(t *testing.T) {
 	t.Parallel()
 	for range 50 { // whether an asker sees its answer first, or its end, is left to chance
 		synctest.Test(t, func(t *testing.T) {
-			l := &list{b: &Backend{config: Config{Pollers: 1}}, polling: 1}
+			l := &polls[task]{b: &Backend{}, most: 1, polling: 1}
 			first, leave := context.WithCancel(t.Context())
 			second, stop := context.WithTimeout(t.Context(), time.Minute)
 			defer stop()
@@ -31,46 +29,11 @@ func TestATaskIsNotKeptFromAnAskerThatWaits(t *testing.T) {
 			synctest.Wait()
 			l.mu.Lock()
 			leave()
-			l.giveLocked(pollEnd{task: &task{}})
+			l.giveLocked(polled[task]{task: &task{}})
 			l.mu.Unlock()
 			synctest.Wait()
 			if len(got) != 1 {
 				t.Errorf("%d askers have the task, and %d tasks lie aside", len(got), len(l.ready))
-			}
-		})
-	}
-}
-
-// TestAnActivityIsNotKeptFromAnAskerThatWaits is the same for activities.
-func TestAnActivityIsNotKeptFromAnAskerThatWaits(t *testing.T) {
-	t.Parallel()
-	for range 50 {
-		synctest.Test(t, func(t *testing.T) {
-			l := &taskList{b: &Backend{}, polling: true}
-			first, leave := context.WithCancel(t.Context())
-			second, stop := context.WithTimeout(t.Context(), time.Minute)
-			defer stop()
-			got := make(chan *lambdabiz.TaskClaim, 2)
-			ask := func(ctx context.Context) {
-				if x, err := l.next(ctx); err == nil {
-					got <- x
-				}
-			}
-			go ask(first)
-			synctest.Wait()
-			l.mu.Lock()
-			answer := l.askers[0]
-			l.askers = l.askers[1:]
-			l.mu.Unlock()
-			go ask(second)
-			synctest.Wait()
-			l.mu.Lock()
-			leave()
-			answer <- taskEnd{task: &lambdabiz.TaskClaim{}}
-			l.mu.Unlock()
-			synctest.Wait()
-			if len(got) != 1 {
-				t.Errorf("%d askers have the activity, and %d lie aside", len(got), len(l.ready))
 			}
 		})
 	}

@@ -14,22 +14,6 @@ import (
 	"github.com/lambdabiz/lambdabiz"
 )
 
-// taskList is a task list that this process asks for activities. As with decisions a poll is never cancelled.
-type taskList struct {
-	b    *Backend
-	name string
-
-	mu      sync.Mutex
-	polling bool
-	ready   []*lambdabiz.TaskClaim
-	askers  []chan<- taskEnd
-}
-
-type taskEnd struct {
-	task *lambdabiz.TaskClaim
-	err  error
-}
-
 // taskHandle is the right to end an attempt: lambdabiz.TaskClaim.Handle.
 type taskHandle struct {
 	token string
@@ -45,94 +29,24 @@ func (b *Backend) NextTask(ctx context.Context, r lambdabiz.TaskRequest) (*lambd
 	b.mu.Lock()
 	l := b.activity[name]
 	if l == nil {
-		l = &taskList{b: b, name: name}
+		l = &polls[lambdabiz.TaskClaim]{b: b, most: 1, ask: func(ctx context.Context) (*lambdabiz.TaskClaim, error) {
+			return b.pollActivity(ctx, name)
+		}}
 		b.activity[name] = l
 	}
 	b.mu.Unlock()
 	return l.next(ctx)
 }
 
-func (l *taskList) next(ctx context.Context) (*lambdabiz.TaskClaim, error) {
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	answer := make(chan taskEnd, 1)
-	l.mu.Lock()
-	if len(l.ready) > 0 {
-		t := l.ready[0]
-		l.ready = l.ready[1:]
-		l.mu.Unlock()
-		return t, nil
-	}
-	if !l.polling {
-		if !l.b.beginPoll() {
-			l.mu.Unlock()
-			return nil, errClosed
-		}
-		l.polling = true
-		go l.poll()
-	}
-	l.askers = append(l.askers, answer)
-	l.mu.Unlock()
-	select {
-	case end := <-answer:
-		return end.task, end.err
-	case <-ctx.Done():
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for i, a := range l.askers {
-		if a == answer {
-			l.askers = append(l.askers[:i:i], l.askers[i+1:]...)
-		}
-	}
-	select {
-	case end := <-answer:
-		switch {
-		case end.task == nil:
-		case len(l.askers) > 0: // it waits for a poll of its own, which may take long
-			l.askers[0] <- end
-			l.askers = l.askers[1:]
-		default:
-			l.ready = append(l.ready, end.task)
-		}
-	default:
-	}
-	return nil, context.Cause(ctx)
-}
-
-func (l *taskList) poll() {
-	defer l.b.polls.Done()
-	t, err := l.b.pollActivity(l.b.life, l.name)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.polling = false
-	for i, a := range l.askers {
-		if i == 0 {
-			a <- taskEnd{t, err}
-		} else {
-			a <- taskEnd{}
-		}
-	}
-	if len(l.askers) == 0 && t != nil {
-		l.ready = append(l.ready, t)
-	}
-	l.askers = nil
-}
-
-// giveBack gives up the attempts that nobody took: they have not begun, and do not count.
-func (l *taskList) giveBack(ctx context.Context) {
-	l.mu.Lock()
-	ready := l.ready
-	l.ready = nil
-	l.mu.Unlock()
-	for _, t := range ready {
-		err := l.b.EndTask(ctx, t, lambdabiz.TaskOutcome{
+// giveUp gives up attempts that nobody took: they have not begun, and do not count.
+func (b *Backend) giveUp(ctx context.Context, claims []*lambdabiz.TaskClaim) {
+	for _, t := range claims {
+		err := b.EndTask(ctx, t, lambdabiz.TaskOutcome{
 			Status: lambdabiz.StatusFailed, Tried: lambdabiz.Tried{NotBegun: true},
 			Error: &lambdabiz.Failure{Message: "the worker stopped before it began"},
 		})
 		if err != nil && !errors.Is(err, lambdabiz.ErrFenced) {
-			l.b.log.Warn("an attempt was not given back, it comes again after its time-out",
+			b.log.Warn("an attempt was not given back, it comes again after its time-out",
 				"orchestration", t.ID, "operation", t.Operation.ID, "error", err)
 		}
 	}
