@@ -280,7 +280,7 @@ func (d *decision) close(c *lambdabiz.Close) error {
 		a := &types.CompleteWorkflowExecutionDecisionAttributes{}
 		switch {
 		case c.Result == nil:
-		case utf8.Valid(c.Result):
+		case isPlain(c.Result):
 			a.Result = aws.String(string(c.Result))
 		default:
 			text, err := fit("result", &outcomeEnvelope{Version: version, Status: c.Status, Result: payload(c.Result)})

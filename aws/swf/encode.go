@@ -138,6 +138,12 @@ func fit(what string, v any) (string, error) {
 	return s, err
 }
 
+// envelopeStart begins everything that this package writes.
+const envelopeStart = `{"lambdabiz":`
+
+// isPlain reports whether a result may stand as itself: it is text, and no reader takes it for an envelope.
+func isPlain(p []byte) bool { return utf8.Valid(p) && !bytes.HasPrefix(p, []byte(envelopeStart)) }
+
 // version is the format of everything that this package writes.
 const version = 1
 
@@ -146,7 +152,7 @@ var errForeign = errors.New("not an envelope of this package")
 
 // open decodes an envelope. Foreign text is errForeign.
 func open(text string, v interface{ format() int }) error {
-	if !strings.HasPrefix(text, `{"lambdabiz":`) {
+	if !strings.HasPrefix(text, envelopeStart) {
 		return errForeign
 	}
 	if err := json.Unmarshal([]byte(text), v); err != nil {

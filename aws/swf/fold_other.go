@@ -37,11 +37,11 @@ func (f *fold) applyOther(e *types.HistoryEvent, at time.Time) bool {
 }
 
 func (f *fold) signal(number int64, name string, input *string, at time.Time) {
-	if name == originalPoke {
-		return
-	}
 	var s signalEnvelope
 	if open(aws.ToString(input), &s) != nil {
+		if name == originalPoke {
+			return
+		}
 		var data lambdabiz.Payload
 		if input != nil {
 			data = lambdabiz.Payload(*input)
