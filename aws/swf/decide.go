@@ -227,7 +227,7 @@ func (b *Backend) schedule(ctx context.Context, d *decision, f *fold, o *foldedO
 		ScheduleToCloseTimeout: none, StartToCloseTimeout: none, HeartbeatTimeout: seconds(b.config.BeatTimeout),
 	}
 	if o.attempt.Timeout > 0 { // the worker ends the attempt; this is for one that does not
-		a.StartToCloseTimeout = seconds(o.attempt.Timeout + b.config.BeatTimeout)
+		a.StartToCloseTimeout = seconds(min(o.attempt.Timeout, maxRun) + b.config.BeatTimeout)
 	}
 	d.add(types.Decision{
 		DecisionType: types.DecisionTypeScheduleActivityTask, ScheduleActivityTaskDecisionAttributes: a,

@@ -64,9 +64,10 @@ func attemptID(path string, attempt int) string {
 	return id + "~" + strconv.Itoa(attempt)
 }
 
-// seconds is a duration in whole seconds, rounded up, as SWF takes it.
+// seconds is a duration in whole seconds, rounded up, as SWF takes it: in eight digits, and of a year at most, when
+// the run has ended.
 func seconds(d time.Duration) *string {
-	d = max(d, 0)
+	d = min(max(d, 0), maxRun)
 	s := strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
 	return &s
 }
