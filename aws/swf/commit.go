@@ -229,8 +229,12 @@ func (b *Backend) stopLong(ctx context.Context, h *handle) (lambdabiz.Verdict, e
 func (b *Backend) pass(ctx context.Context, t *task) error {
 	d := &decision{journal: journal{Skip: true}}
 	if !t.fold.info.Paused {
-		if err := b.begin(ctx, d, t.fold.clone(), t.list); err != nil {
+		refused, err := b.begin(ctx, d, t.fold.clone(), t.list)
+		if err != nil {
 			return err
+		}
+		if d.journal.Again = refused; refused { // for the engine
+			d.add(wakeTimerOf(t.fence, now(), 0))
 		}
 	}
 	if err := b.quietly(b.respond(ctx, &handle{task: t}, d)); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -58,12 +59,16 @@ func (b *Backend) decide(ctx context.Context, h *handle, c *lambdabiz.Commit) (*
 			return nil, v, err
 		}
 	}
+	if c.Close == nil {
+		refused, err := b.begin(ctx, d, d.after, h.list)
+		if err != nil {
+			return nil, v, err
+		}
+		again = again || refused
+	}
 	d.journal.Ops = refreshed(d)
 	if c.Close != nil {
 		return d, v, b.decideClose(ctx, d, h, c)
-	}
-	if err := b.begin(ctx, d, d.after, h.list); err != nil {
-		return nil, v, err
 	}
 	wake := c.WakeAt
 	if r := c.Release; r != nil {
@@ -140,8 +145,9 @@ func cancelTimer(id string) types.Decision {
 }
 
 // begin schedules what is recorded and not begun, while there is room: attempts of tasks and services, and
-// timers. The rest waits for the next decision.
-func (b *Backend) begin(ctx context.Context, d *decision, f *fold, list string) error {
+// timers. The rest waits for the next decision. What SWF cannot take fails its operation, which goes into the
+// journal; the engine has to hear of it.
+func (b *Backend) begin(ctx context.Context, d *decision, f *fold, list string) (refused bool, err error) {
 	for _, o := range f.ops {
 		if o.Status.Ended() || o.open != 0 || o.Tried != nil {
 			continue
@@ -155,13 +161,32 @@ func (b *Backend) begin(ctx context.Context, d *decision, f *fold, list string) 
 		case lambdabiz.KindTask, lambdabiz.KindService:
 			if f.openWork < maxOpen && o.attempt != nil && o.DueAt.IsZero() {
 				f.openWork++
-				if err := b.schedule(ctx, d, f, o, list); err != nil {
-					return err
+				err := b.schedule(ctx, d, f, o, list)
+				switch {
+				case isUnfit(err):
+					f.openWork--
+					refuse(o, err, now())
+					d.journal.record(o)
+					refused = true
+				case err != nil:
+					return false, err
 				}
 			}
 		}
 	}
-	return nil
+	return refused, nil
+}
+
+// isUnfit reports that SWF will never take what an operation asks for.
+func isUnfit(err error) bool {
+	return errors.Is(err, lambdabiz.ErrTooLarge) || errors.Is(err, lambdabiz.ErrInvalidPayload)
+}
+
+// record puts an operation as it is into a journal, if it is not there already; see refreshed.
+func (j *journal) record(o *foldedOp) {
+	if !slices.ContainsFunc(j.Ops, func(r opRecord) bool { return r.Number == o.Number }) {
+		j.Ops = append(j.Ops, recordOf(&o.Operation))
+	}
 }
 
 func timerOf(o *foldedOp, at time.Time) types.Decision {

@@ -54,6 +54,19 @@ func checkLength(field, id string) error {
 	return nil
 }
 
+// checkQueue is checkLength for the name of a task list, which has room for that of its services; see workList.
+func checkQueue(field, name string) error {
+	if err := checkLength(field, name); err != nil {
+		return err
+	}
+	most := maxName - utf8.RuneCountInString(workList("", lambdabiz.KindService))
+	if n := utf8.RuneCountInString(encodeID(name)); n > most {
+		return fmt.Errorf("check %s %q: %w: %d characters when it is encoded for Amazon SWF, the limit of a task list with services is %d",
+			field, name, lambdabiz.ErrTooLarge, n, most)
+	}
+	return nil
+}
+
 // attemptID names an attempt of an operation: readable if it is short, hashed if not.
 func attemptID(path string, attempt int) string {
 	id := encodeID(path)

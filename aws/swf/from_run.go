@@ -21,7 +21,12 @@ func (b *Backend) startChild(
 	if o == nil && s.Operation != 0 {
 		return false, fmt.Errorf("start child %s: the commit has no operation %d", s.ID, s.Operation)
 	}
-	if err := checkLength("orchestration id", s.ID); err != nil {
+	list, err := b.childList(h, s)
+	err = errors.Join(err, checkLength("orchestration id", s.ID), checkLength("orchestration name", s.Name))
+	if err == nil {
+		_, err = fit("input of child "+s.ID, startOf(s, at))
+	}
+	if err != nil {
 		refuse(o, err, at)
 		return true, nil
 	}
@@ -45,13 +50,6 @@ func (b *Backend) startChild(
 	if err != nil {
 		return false, err
 	}
-	list := h.fold.list
-	switch {
-	case s.Queue != "":
-		list = encodeID(s.Queue)
-	case h.fold.info.Mode == lambdabiz.ModeHand: // its own list has no worker
-		list = encodeID(b.config.TaskList)
-	}
 	a := &types.StartChildWorkflowExecutionDecisionAttributes{
 		WorkflowId: aws.String(encodeID(s.ID)), WorkflowType: t, Input: &input, Control: &text,
 		TaskList: &types.TaskList{Name: &list}, ChildPolicy: types.ChildPolicyAbandon, TagList: tagsOf(startOf(s, at)),
@@ -64,6 +62,18 @@ func (b *Backend) startChild(
 		DecisionType: types.DecisionTypeStartChildWorkflowExecution, StartChildWorkflowExecutionDecisionAttributes: a,
 	})
 	return false, nil
+}
+
+// childList is the task list of a child: its parent's, unless it has a queue.
+func (b *Backend) childList(h *handle, s *lambdabiz.RunStart) (string, error) {
+	switch {
+	case s.Queue != "":
+		return encodeID(s.Queue), checkQueue("queue", s.Queue)
+	case h.fold.info.Mode == lambdabiz.ModeHand: // its own list has no worker
+		return encodeID(b.config.TaskList), nil
+	default:
+		return h.fold.list, nil
+	}
 }
 
 // refuse ends an operation of the commit that is being decided, if there is one.
@@ -98,7 +108,8 @@ func (b *Backend) raiseFrom(
 	}
 	input, err := fit(fmt.Sprintf("payload of event %q", r.Name), eventOf(r, c.At))
 	if err != nil {
-		return false, err
+		refuse(o, err, c.At)
+		return true, nil
 	}
 	text, err := marshal(&control{Version: version, Op: r.Operation})
 	if err != nil {
