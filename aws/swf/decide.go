@@ -153,6 +153,13 @@ func (b *Backend) begin(ctx context.Context, d *decision, f *fold, list string) 
 			continue
 		}
 		switch o.Kind {
+		case lambdabiz.KindRaise:
+			if o.again {
+				o.again = false
+				if err := signalOther(d, raiseOf(o), o.StartedAt); err != nil {
+					return false, err
+				}
+			}
 		case lambdabiz.KindTimer:
 			if f.timers < maxOpen {
 				f.timers++

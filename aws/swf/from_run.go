@@ -106,14 +106,29 @@ func (b *Backend) raiseFrom(
 		}
 		return true, nil
 	}
-	input, err := fit(fmt.Sprintf("payload of event %q", r.Name), eventOf(r, c.At))
-	if err != nil {
+	switch err := signalOther(d, r, c.At); {
+	case isUnfit(err):
 		refuse(o, err, c.At)
 		return true, nil
-	}
-	text, err := marshal(&control{Version: version, Op: r.Operation})
-	if err != nil {
+	default:
 		return false, err
+	}
+}
+
+// raiseOf is the event that an operation has raised.
+func raiseOf(o *foldedOp) *lambdabiz.Raise {
+	return &lambdabiz.Raise{ID: o.Target, Name: o.Name, Key: o.key, Payload: o.Input, Operation: o.Number}
+}
+
+// signalOther adds the decision that raises an event in another run.
+func signalOther(d *decision, r *lambdabiz.Raise, at time.Time) error {
+	input, err := fit(fmt.Sprintf("payload of event %q", r.Name), eventOf(r, at))
+	if err != nil {
+		return err
+	}
+	text, err := marshal(&control{Version: version, Op: r.Operation, Key: r.Key})
+	if err != nil {
+		return err
 	}
 	a := &types.SignalExternalWorkflowExecutionDecisionAttributes{
 		WorkflowId: aws.String(encodeID(r.ID)), SignalName: aws.String(r.Name), Input: &input, Control: &text,
@@ -121,7 +136,7 @@ func (b *Backend) raiseFrom(
 	d.add(types.Decision{
 		DecisionType: types.DecisionTypeSignalExternalWorkflowExecution, SignalExternalWorkflowExecutionDecisionAttributes: a,
 	})
-	return false, nil
+	return nil
 }
 
 // controlFrom adds what a run asks of another one: a cancellation of a child.
