@@ -19,9 +19,12 @@ import (
 type decision struct {
 	journal   journal
 	decisions []types.Decision
-	closes    bool  // it ends the run
-	plain     bool  // it is a journal and no more
-	after     *fold // the run as it is after it
+	closes    bool           // it ends the run
+	plain     bool           // it is a journal and no more
+	bytes     int            // of the inputs of what it begins
+	more      bool           // there was room for more to begin, but for maxBegin
+	ahead     map[int64]bool // operations whose records have gone before it; see sendAhead
+	after     *fold          // the run as it is after it
 }
 
 func (d *decision) add(x types.Decision) { d.decisions = append(d.decisions, x) }
@@ -71,8 +74,14 @@ func (b *Backend) decide(ctx context.Context, h *handle, c *lambdabiz.Commit) (*
 		return d, v, b.decideClose(ctx, d, h, c)
 	}
 	wake := c.WakeAt
+	if d.more {
+		wake = c.At
+	}
 	if r := c.Release; r != nil {
-		d.journal.Release, d.journal.Blocked, d.journal.WakeAt, wake = true, r.Blocked, r.WakeAt, r.WakeAt
+		d.journal.Release, d.journal.Blocked, d.journal.WakeAt = true, r.Blocked, r.WakeAt
+		if !d.more {
+			wake = r.WakeAt
+		}
 	}
 	d.plain = len(d.decisions) == 0 && c.Release == nil && !timeouts
 	if d.journal.Again = again; again && !h.signalled && (wake.IsZero() || wake.After(c.At)) {
@@ -167,6 +176,12 @@ func (b *Backend) begin(ctx context.Context, d *decision, f *fold, list string) 
 			}
 		case lambdabiz.KindTask, lambdabiz.KindService:
 			if f.openWork < maxOpen && o.attempt != nil && o.DueAt.IsZero() {
+				size := quoted(o.Input)
+				if d.bytes > 0 && d.bytes+size > maxBegin {
+					d.more = true
+					continue
+				}
+				d.bytes += size
 				f.openWork++
 				err := b.schedule(ctx, d, f, o, list)
 				switch {
