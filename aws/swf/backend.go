@@ -177,7 +177,7 @@ func (c *Config) fill() error {
 	case c.Pollers < 1 || c.Pollers > 100:
 		return fmt.Errorf("configure swf: Pollers is %d, it must be 1 to 100", c.Pollers)
 	}
-	return errors.Join(checkLength("Domain", c.Domain), checkLength("TaskList", c.TaskList))
+	return errors.Join(checkLength("Domain", c.Domain), checkQueue("TaskList", c.TaskList))
 }
 
 func orDefault[T comparable](v *T, value T) {
@@ -191,7 +191,7 @@ func orDefault[T comparable](v *T, value T) {
 // an empty one is that of b. Everything else it shares with b: the client, what is remembered of runs, polls in
 // flight, and the end by Close. It does no I/O, and need not be closed.
 func (b *Backend) Serving(taskList, lambdaRole string) (*Backend, error) {
-	if err := checkLength("TaskList", taskList); err != nil {
+	if err := checkQueue("TaskList", taskList); err != nil {
 		return nil, err
 	}
 	view := *b

@@ -138,6 +138,11 @@ func (b *Backend) claimByHand(ctx context.Context, r lambdabiz.ClaimRequest) (la
 			Record: f.record(), Ref: lambdabiz.RunRef{ID: f.info.ID, RunID: f.info.RunID},
 		}}}, nil
 	}
+	if b.config.Store != nil && f.applied == 0 {
+		if err := b.deliverKept(ctx, f); err != nil {
+			return lambdabiz.Claims{}, err
+		}
+	}
 	owner := rand.Text()
 	if err := b.signal(ctx, r.Hand, f.home, &signalEnvelope{Kind: signalClaim, Key: owner}); err != nil {
 		if isUnknown(err) { // it has ended since
@@ -235,6 +240,9 @@ func (b *Backend) first(ctx context.Context, t *task) (duplicate bool, err error
 	}
 	if err := b.copyRun(ctx, f, nil); err != nil {
 		return false, err // without it a repeated start would not be seen
+	}
+	if err := b.deliverKept(ctx, f); err != nil {
+		return false, err
 	}
 	b.copied(f)
 	return false, nil

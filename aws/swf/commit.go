@@ -73,6 +73,11 @@ func (b *Backend) commitRun(ctx context.Context, c *lambdabiz.Commit) (lambdabiz
 			return v, nil
 		}
 	}
+	if c.Close == nil {
+		if err := b.sendAhead(ctx, h, d); err != nil {
+			return v, err
+		}
+	}
 	if err := b.respond(ctx, h, d); err != nil {
 		return b.settleWith(ctx, h, d, v, err)
 	}
@@ -118,7 +123,9 @@ func (b *Backend) keepClaim(ctx context.Context, h *handle, d *decision) bool {
 func (b *Backend) respond(ctx context.Context, h *handle, d *decision) error {
 	decisions := d.decisions
 	d.journal.Version = version
-	text, err := marshal(&d.journal)
+	j := d.journal
+	j.Ops = slices.DeleteFunc(slices.Clone(j.Ops), func(o opRecord) bool { return d.ahead[o.Number] })
+	text, err := marshal(&j)
 	if err != nil {
 		return err
 	}
@@ -229,8 +236,12 @@ func (b *Backend) stopLong(ctx context.Context, h *handle) (lambdabiz.Verdict, e
 func (b *Backend) pass(ctx context.Context, t *task) error {
 	d := &decision{journal: journal{Skip: true}}
 	if !t.fold.info.Paused {
-		if err := b.begin(ctx, d, t.fold.clone(), t.list); err != nil {
+		refused, err := b.begin(ctx, d, t.fold.clone(), t.list)
+		if err != nil {
 			return err
+		}
+		if d.journal.Again = refused; refused || d.more { // for the engine, and for the rest
+			d.add(wakeTimerOf(t.fence, now(), 0))
 		}
 	}
 	if err := b.quietly(b.respond(ctx, &handle{task: t}, d)); err != nil {

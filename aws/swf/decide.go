@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -18,9 +19,12 @@ import (
 type decision struct {
 	journal   journal
 	decisions []types.Decision
-	closes    bool  // it ends the run
-	plain     bool  // it is a journal and no more
-	after     *fold // the run as it is after it
+	closes    bool           // it ends the run
+	plain     bool           // it is a journal and no more
+	bytes     int            // of the inputs of what it begins
+	more      bool           // there was room for more to begin, but for maxBegin
+	ahead     map[int64]bool // operations whose records have gone before it; see sendAhead
+	after     *fold          // the run as it is after it
 }
 
 func (d *decision) add(x types.Decision) { d.decisions = append(d.decisions, x) }
@@ -58,16 +62,26 @@ func (b *Backend) decide(ctx context.Context, h *handle, c *lambdabiz.Commit) (*
 			return nil, v, err
 		}
 	}
+	if c.Close == nil {
+		refused, err := b.begin(ctx, d, d.after, h.list)
+		if err != nil {
+			return nil, v, err
+		}
+		again = again || refused
+	}
 	d.journal.Ops = refreshed(d)
 	if c.Close != nil {
 		return d, v, b.decideClose(ctx, d, h, c)
 	}
-	if err := b.begin(ctx, d, d.after, h.list); err != nil {
-		return nil, v, err
-	}
 	wake := c.WakeAt
+	if d.more {
+		wake = c.At
+	}
 	if r := c.Release; r != nil {
-		d.journal.Release, d.journal.Blocked, d.journal.WakeAt, wake = true, r.Blocked, r.WakeAt, r.WakeAt
+		d.journal.Release, d.journal.Blocked, d.journal.WakeAt = true, r.Blocked, r.WakeAt
+		if !d.more {
+			wake = r.WakeAt
+		}
 	}
 	d.plain = len(d.decisions) == 0 && c.Release == nil && !timeouts
 	if d.journal.Again = again; again && !h.signalled && (wake.IsZero() || wake.After(c.At)) {
@@ -140,13 +154,21 @@ func cancelTimer(id string) types.Decision {
 }
 
 // begin schedules what is recorded and not begun, while there is room: attempts of tasks and services, and
-// timers. The rest waits for the next decision.
-func (b *Backend) begin(ctx context.Context, d *decision, f *fold, list string) error {
+// timers. The rest waits for the next decision. What SWF cannot take fails its operation, which goes into the
+// journal; the engine has to hear of it.
+func (b *Backend) begin(ctx context.Context, d *decision, f *fold, list string) (refused bool, err error) {
 	for _, o := range f.ops {
 		if o.Status.Ended() || o.open != 0 || o.Tried != nil {
 			continue
 		}
 		switch o.Kind {
+		case lambdabiz.KindRaise:
+			if o.again {
+				o.again = false
+				if err := signalOther(d, raiseOf(o), o.StartedAt); err != nil {
+					return false, err
+				}
+			}
 		case lambdabiz.KindTimer:
 			if f.timers < maxOpen {
 				f.timers++
@@ -154,14 +176,39 @@ func (b *Backend) begin(ctx context.Context, d *decision, f *fold, list string) 
 			}
 		case lambdabiz.KindTask, lambdabiz.KindService:
 			if f.openWork < maxOpen && o.attempt != nil && o.DueAt.IsZero() {
+				size := quoted(o.Input)
+				if d.bytes > 0 && d.bytes+size > maxBegin {
+					d.more = true
+					continue
+				}
+				d.bytes += size
 				f.openWork++
-				if err := b.schedule(ctx, d, f, o, list); err != nil {
-					return err
+				err := b.schedule(ctx, d, f, o, list)
+				switch {
+				case isUnfit(err):
+					f.openWork--
+					refuse(o, err, now())
+					d.journal.record(o)
+					refused = true
+				case err != nil:
+					return false, err
 				}
 			}
 		}
 	}
-	return nil
+	return refused, nil
+}
+
+// isUnfit reports that SWF will never take what an operation asks for.
+func isUnfit(err error) bool {
+	return errors.Is(err, lambdabiz.ErrTooLarge) || errors.Is(err, lambdabiz.ErrInvalidPayload)
+}
+
+// record puts an operation as it is into a journal, if it is not there already; see refreshed.
+func (j *journal) record(o *foldedOp) {
+	if !slices.ContainsFunc(j.Ops, func(r opRecord) bool { return r.Number == o.Number }) {
+		j.Ops = append(j.Ops, recordOf(&o.Operation))
+	}
 }
 
 func timerOf(o *foldedOp, at time.Time) types.Decision {
@@ -227,7 +274,7 @@ func (b *Backend) schedule(ctx context.Context, d *decision, f *fold, o *foldedO
 		ScheduleToCloseTimeout: none, StartToCloseTimeout: none, HeartbeatTimeout: seconds(b.config.BeatTimeout),
 	}
 	if o.attempt.Timeout > 0 { // the worker ends the attempt; this is for one that does not
-		a.StartToCloseTimeout = seconds(o.attempt.Timeout + b.config.BeatTimeout)
+		a.StartToCloseTimeout = seconds(min(o.attempt.Timeout, maxRun) + b.config.BeatTimeout)
 	}
 	d.add(types.Decision{
 		DecisionType: types.DecisionTypeScheduleActivityTask, ScheduleActivityTaskDecisionAttributes: a,
@@ -280,7 +327,7 @@ func (d *decision) close(c *lambdabiz.Close) error {
 		a := &types.CompleteWorkflowExecutionDecisionAttributes{}
 		switch {
 		case c.Result == nil:
-		case utf8.Valid(c.Result):
+		case isPlain(c.Result):
 			a.Result = aws.String(string(c.Result))
 		default:
 			text, err := fit("result", &outcomeEnvelope{Version: version, Status: c.Status, Result: payload(c.Result)})

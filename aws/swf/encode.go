@@ -54,6 +54,19 @@ func checkLength(field, id string) error {
 	return nil
 }
 
+// checkQueue is checkLength for the name of a task list, which has room for that of its services; see workList.
+func checkQueue(field, name string) error {
+	if err := checkLength(field, name); err != nil {
+		return err
+	}
+	most := maxName - utf8.RuneCountInString(workList("", lambdabiz.KindService))
+	if n := utf8.RuneCountInString(encodeID(name)); n > most {
+		return fmt.Errorf("check %s %q: %w: %d characters when it is encoded for Amazon SWF, the limit of a task list with services is %d",
+			field, name, lambdabiz.ErrTooLarge, n, most)
+	}
+	return nil
+}
+
 // attemptID names an attempt of an operation: readable if it is short, hashed if not.
 func attemptID(path string, attempt int) string {
 	id := encodeID(path)
@@ -64,9 +77,10 @@ func attemptID(path string, attempt int) string {
 	return id + "~" + strconv.Itoa(attempt)
 }
 
-// seconds is a duration in whole seconds, rounded up, as SWF takes it.
+// seconds is a duration in whole seconds, rounded up, as SWF takes it: in eight digits, and of a year at most, when
+// the run has ended.
 func seconds(d time.Duration) *string {
-	d = max(d, 0)
+	d = min(max(d, 0), maxRun)
 	s := strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
 	return &s
 }
@@ -138,6 +152,12 @@ func fit(what string, v any) (string, error) {
 	return s, err
 }
 
+// envelopeStart begins everything that this package writes.
+const envelopeStart = `{"lambdabiz":`
+
+// isPlain reports whether a result may stand as itself: it is text, and no reader takes it for an envelope.
+func isPlain(p []byte) bool { return utf8.Valid(p) && !bytes.HasPrefix(p, []byte(envelopeStart)) }
+
 // version is the format of everything that this package writes.
 const version = 1
 
@@ -146,7 +166,7 @@ var errForeign = errors.New("not an envelope of this package")
 
 // open decodes an envelope. Foreign text is errForeign.
 func open(text string, v interface{ format() int }) error {
-	if !strings.HasPrefix(text, `{"lambdabiz":`) {
+	if !strings.HasPrefix(text, envelopeStart) {
 		return errForeign
 	}
 	if err := json.Unmarshal([]byte(text), v); err != nil {

@@ -151,6 +151,7 @@ type control struct {
 	Op       int64     `json:"op,omitempty"`
 	Attempt  int       `json:"attempt,omitempty"`
 	Detached bool      `json:"detached,omitempty"`
+	Key      string    `json:"key,omitempty"` // of a raised event
 	Wake     time.Time `json:"wake,omitzero"` // of the timer that wakes the run, not an operation's
 }
 

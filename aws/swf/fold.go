@@ -55,6 +55,8 @@ type foldedOp struct {
 	stopping bool   // a cancellation was asked for
 	deaths   int    // workers that have died with an attempt
 	detached bool
+	key      string // of a raised event, as its control says
+	again    bool   // SWF had no room for the raised event: the next decision raises it again
 }
 
 // wakeTimer is the timer that makes a run due at a time.

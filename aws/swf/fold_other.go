@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -29,7 +30,12 @@ func (f *fold) applyOther(e *types.HistoryEvent, at time.Time) bool {
 		f.raised(e.ExternalWorkflowExecutionSignaledEventAttributes.InitiatedEventId, at, "")
 	case types.EventTypeSignalExternalWorkflowExecutionFailed:
 		a := e.SignalExternalWorkflowExecutionFailedEventAttributes
-		f.raised(a.InitiatedEventId, at, string(a.Cause))
+		begun := a.InitiatedEventId
+		if begun == 0 { // it was not even initiated
+			begun = e.EventId
+			f.initiated(begun, a.Control)
+		}
+		f.raised(begun, at, string(a.Cause))
 	default:
 		return f.applyChild(e, at)
 	}
@@ -37,11 +43,11 @@ func (f *fold) applyOther(e *types.HistoryEvent, at time.Time) bool {
 }
 
 func (f *fold) signal(number int64, name string, input *string, at time.Time) {
-	if name == originalPoke {
-		return
-	}
 	var s signalEnvelope
 	if open(aws.ToString(input), &s) != nil {
+		if name == originalPoke {
+			return
+		}
 		var data lambdabiz.Payload
 		if input != nil {
 			data = lambdabiz.Payload(*input)
@@ -81,7 +87,7 @@ func (f *fold) initiated(event int64, text *string) {
 	}
 	if o := f.op(c.Op); o != nil {
 		f.byEvent[event] = o
-		o.open, o.detached = event, c.Detached
+		o.open, o.detached, o.key, o.again = event, c.Detached, c.Key, false
 	}
 }
 
@@ -99,17 +105,19 @@ func (f *fold) raised(event int64, at time.Time, cause string) {
 		return
 	}
 	f.changed[o.Number] = true
-	o.EndedAt = at
+	if o.EndedAt = at; strings.HasSuffix(cause, "_RATE_EXCEEDED") {
+		o.EndedAt, o.again = time.Time{}, true
+		return
+	}
 	switch cause {
 	case "":
 		o.Status = lambdabiz.StatusSucceeded
 	case string(types.SignalExternalWorkflowExecutionFailedCauseUnknownExternalWorkflowExecution):
 		o.Status, o.Error = lambdabiz.StatusFailed, lambdabiz.FailureOf(lambdabiz.ErrNotFound)
 		o.Tried = &lambdabiz.Tried{Final: true}
-	case string(types.SignalExternalWorkflowExecutionFailedCauseOperationNotPermitted):
+	default:
 		o.Status, o.Error = lambdabiz.StatusFailed, &lambdabiz.Failure{Message: "raise event: " + cause}
 		o.Tried = &lambdabiz.Tried{Final: true}
-	default: // for want of room: the next decision raises it again
 	}
 }
 

@@ -23,7 +23,12 @@ func (b *Backend) startChild(
 	if o == nil && s.Operation != 0 {
 		return false, fmt.Errorf("start child %s: the commit has no operation %d", s.ID, s.Operation)
 	}
-	if err := checkLength("orchestration id", s.ID); err != nil {
+	list, err := b.childList(h, s)
+	err = errors.Join(err, checkLength("orchestration id", s.ID), checkLength("orchestration name", s.Name))
+	if err == nil {
+		_, err = fit("input of child "+s.ID, startOf(s, at))
+	}
+	if err != nil {
 		refuse(o, err, at)
 		return true, nil
 	}
@@ -31,13 +36,7 @@ func (b *Backend) startChild(
 	if err != nil {
 		return false, err
 	}
-	switch {
-	case s.Queue != "":
-	case h.fold.info.Mode == lambdabiz.ModeHand: // its own list has no worker
-		s.Queue = b.config.TaskList
-	default:
-		s.Queue = h.fold.info.Queue
-	}
+	s.Queue = decodeID(list)
 	if s.Policy == lambdabiz.RejectExisting && b.config.Store != nil {
 		if err := b.reserveChild(ctx, s, at); errors.Is(err, lambdabiz.ErrExists) {
 			refuse(o, err, at)
@@ -54,7 +53,6 @@ func (b *Backend) startChild(
 	if err != nil {
 		return false, err
 	}
-	list := encodeID(s.Queue)
 	a := &types.StartChildWorkflowExecutionDecisionAttributes{
 		WorkflowId: aws.String(encodeID(s.ID)), WorkflowType: t, Input: &input, Control: &text,
 		TaskList: &types.TaskList{Name: &list}, ChildPolicy: types.ChildPolicyAbandon, TagList: tagsOf(startOf(s, at)),
@@ -67,6 +65,18 @@ func (b *Backend) startChild(
 		DecisionType: types.DecisionTypeStartChildWorkflowExecution, StartChildWorkflowExecutionDecisionAttributes: a,
 	})
 	return false, nil
+}
+
+// childList is the task list of a child: its parent's, unless it has a queue.
+func (b *Backend) childList(h *handle, s *lambdabiz.RunStart) (string, error) {
+	switch {
+	case s.Queue != "":
+		return encodeID(s.Queue), checkQueue("queue", s.Queue)
+	case h.fold.info.Mode == lambdabiz.ModeHand: // its own list has no worker
+		return encodeID(b.config.TaskList), nil
+	default:
+		return h.fold.list, nil
+	}
 }
 
 // refuse ends an operation of the commit that is being decided, if there is one.
@@ -99,13 +109,29 @@ func (b *Backend) raiseFrom(
 		}
 		return true, nil
 	}
-	input, err := fit(fmt.Sprintf("payload of event %q", r.Name), eventOf(r, c.At))
-	if err != nil {
+	switch err := signalOther(d, r, c.At); {
+	case isUnfit(err):
+		refuse(o, err, c.At)
+		return true, nil
+	default:
 		return false, err
 	}
-	text, err := marshal(&control{Version: version, Op: r.Operation})
+}
+
+// raiseOf is the event that an operation has raised.
+func raiseOf(o *foldedOp) *lambdabiz.Raise {
+	return &lambdabiz.Raise{ID: o.Target, Name: o.Name, Key: o.key, Payload: o.Input, Operation: o.Number}
+}
+
+// signalOther adds the decision that raises an event in another run.
+func signalOther(d *decision, r *lambdabiz.Raise, at time.Time) error {
+	input, err := fit(fmt.Sprintf("payload of event %q", r.Name), eventOf(r, at))
 	if err != nil {
-		return false, err
+		return err
+	}
+	text, err := marshal(&control{Version: version, Op: r.Operation, Key: r.Key})
+	if err != nil {
+		return err
 	}
 	a := &types.SignalExternalWorkflowExecutionDecisionAttributes{
 		WorkflowId: aws.String(encodeID(r.ID)), SignalName: aws.String(r.Name), Input: &input, Control: &text,
@@ -113,7 +139,7 @@ func (b *Backend) raiseFrom(
 	d.add(types.Decision{
 		DecisionType: types.DecisionTypeSignalExternalWorkflowExecution, SignalExternalWorkflowExecutionDecisionAttributes: a,
 	})
-	return false, nil
+	return nil
 }
 
 // controlFrom adds what a run asks of another one: a cancellation of a child.

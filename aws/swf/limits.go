@@ -27,6 +27,10 @@ const (
 	maxPayload = 30000
 	// maxFailure leaves room for the JSON of a recorded error.
 	maxFailure = 10000
+	// maxBegin is the bytes of inputs that one answer begins, and maxJournal those of a journal that goes with it:
+	// a request may have 1 MB, and the rest goes before or after it.
+	maxBegin   = 400_000
+	maxJournal = 400_000
 	// chunk is the part of a journal that one marker holds.
 	chunk = 32000
 )

@@ -129,6 +129,36 @@ func (b *Backend) keepEvent(ctx context.Context, r *lambdabiz.Raise, at time.Tim
 	}
 }
 
+// deliverKept sends a run what was kept for it and has not come with its start: the start had read what is kept
+// before, or was a decision of its parent. The keys make what came with it harmless.
+func (b *Backend) deliverKept(ctx context.Context, f *fold) error {
+	kept, err := b.config.Store.Kept(ctx, f.info.ID, now())
+	if err != nil {
+		return fmt.Errorf("read kept events: %w", err)
+	}
+	b.remember(f) // lists lag behind
+	keys := make([]string, 0, len(kept))
+	for _, k := range kept {
+		err := b.sendEvent(ctx, &lambdabiz.Raise{
+			ID: f.info.ID, RunID: f.info.RunID, Name: k.Name, Key: k.Key, Payload: k.Payload,
+		}, k.ArrivedAt)
+		switch {
+		case isUnknown(err), errors.Is(err, lambdabiz.ErrNotFound): // it has ended meanwhile: they are for the next one
+			return nil
+		case err != nil:
+			return fmt.Errorf("deliver kept event %q: %w", k.Name, err)
+		}
+		keys = append(keys, k.Key)
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	if err := b.config.Store.Drop(ctx, f.info.ID, keys); err != nil {
+		return fmt.Errorf("drop kept events: %w", err)
+	}
+	return nil
+}
+
 // control does what a person asks of a run.
 func (b *Backend) control(ctx context.Context, c *lambdabiz.Control) error {
 	if err := checkLength("orchestration id", c.ID); err != nil {

@@ -59,7 +59,7 @@ func (b *Backend) start(ctx context.Context, s *lambdabiz.RunStart, at time.Time
 func (b *Backend) startList(s *lambdabiz.RunStart) (string, error) {
 	switch {
 	case s.Queue != "":
-		if err := checkLength("queue", s.Queue); err != nil {
+		if err := checkQueue("queue", s.Queue); err != nil {
 			return "", err
 		}
 		if s.Mode == lambdabiz.ModeHand && s.Queue == b.config.TaskList {

@@ -137,7 +137,7 @@ func (b *Backend) EndTask(ctx context.Context, t *lambdabiz.TaskClaim, o lambdab
 func (b *Backend) endTask(ctx context.Context, token string, o *lambdabiz.TaskOutcome) error {
 	if o.Status == lambdabiz.StatusSucceeded {
 		result := string(o.Result)
-		if !json.Valid(o.Result) {
+		if !json.Valid(o.Result) || !isPlain(o.Result) {
 			text, err := fit("result", &outcomeEnvelope{Version: version, Status: o.Status, Result: payload(o.Result)})
 			if err != nil {
 				return err
