@@ -17,7 +17,7 @@ func TestWhatDoesNotFitWithItsNamesFailsItsOperation(t *testing.T) {
 	t.Parallel()
 	name := strings.Repeat("/", 100) // 300 characters when it is encoded
 	odd := lambdabiz.NewTask(name, func(context.Context, string) (string, error) { return "", nil })
-	child := lambdabiz.Define("Child", func(_ lambdabiz.Context, in string) (string, error) { return "", nil })
+	child := lambdabiz.Define("Child", func(_ lambdabiz.Context, _ string) (string, error) { return "", nil })
 	tags := map[string]string{}
 	for _, c := range "abcdef" {
 		tags[strings.Repeat(string(c), 250)] = strings.Repeat("v", 250)

@@ -12,20 +12,23 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/lambdabiz/lambdabiz"
 )
 
 // encodeID makes a workflow id, a type's name or a task list of any id, reversibly. SWF forbids ":", "/", "|",
-// control characters, and the id "arn" (StartWorkflowExecution, parameter workflowId).
+// control characters, the id "arn", and white space at the ends of a list (StartWorkflowExecution, parameters workflowId
+// and taskList).
 func encodeID(id string) string {
 	if id == "arn" {
 		return "%61rn"
 	}
 	var b strings.Builder
-	for _, c := range id {
-		if c == '%' || c == ':' || c == '/' || c == '|' || c <= 0x1f || c >= 0x7f && c <= 0x9f {
+	for i, c := range id {
+		end := unicode.IsSpace(c) && (i == 0 || i+utf8.RuneLen(c) == len(id))
+		if end || c == '%' || c == ':' || c == '/' || c == '|' || c <= 0x1f || c >= 0x7f && c <= 0x9f {
 			for _, x := range []byte(string(c)) {
 				fmt.Fprintf(&b, "%%%02X", x)
 			}

@@ -32,6 +32,17 @@ func TestIDsComeBackAsTheyWere(t *testing.T) {
 	}
 }
 
+func TestNoIDBeginsOrEndsWithWhiteSpace(t *testing.T) {
+	t.Parallel()
+	for id, want := range map[string]string{
+		" ": "%20", " a b ": "%20a b%20", "  a": "%20 a", "a\u2003": "a%E2%80%83", "a\u3000b": "a\u3000b",
+	} {
+		if got := encodeID(id); got != want || decodeID(got) != id {
+			t.Errorf("%q is %q, want %q, and comes back as %q", id, got, want, decodeID(got))
+		}
+	}
+}
+
 func TestIDsOfAttemptsDiffer(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("/", 100)
