@@ -367,8 +367,7 @@ func TestLimitsOfSWFAreCheckedAtTheDoor(t *testing.T) {
 				server := newServer(t, fakeswf.Config{Lambda: lambdas})
 				d := lambdabiz.Define("Door", func(o lambdabiz.Context, _ int) (string, error) {
 					err := test.call(o)
-					var unsupported *lambdabiz.UnsupportedError
-					if errors.As(err, &unsupported) {
+					if unsupported, ok := errors.AsType[*lambdabiz.UnsupportedError](err); ok {
 						return string(unsupported.Feature), nil
 					}
 					return fmt.Sprint(test.is != nil && errors.Is(err, test.is)), nil
