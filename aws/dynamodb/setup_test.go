@@ -62,7 +62,7 @@ func client(c dynamodb.Config) *sdk.Client {
 }
 
 // conformance runs the suite on a stand-in.
-func conformance(t *testing.T, endpoint string, skips map[string]string) {
+func conformance(t *testing.T, config func(endpoint string) dynamodb.Config, endpoint string) {
 	t.Helper()
 	configs := map[lambdabiz.Store]dynamodb.Config{}
 	guard := make(chan struct{}, 1)
@@ -73,9 +73,8 @@ func conformance(t *testing.T, endpoint string, skips map[string]string) {
 	}
 	storetest.Run(t, storetest.Config{
 		TooLarge: 350 << 10,
-		Skips:    skips,
 		Open: func(t *testing.T) lambdabiz.Store {
-			c := configFor(endpoint)
+			c := config(endpoint)
 			s := open(t, c)
 			with(func() { configs[s] = c })
 			return s

@@ -84,6 +84,7 @@ type shared struct {
 
 	numbers atomic.Int64
 	polls   sync.WaitGroup // polls in flight
+	calls   sync.WaitGroup // commits on their way
 
 	mu       sync.Mutex
 	closed   bool
@@ -285,7 +286,8 @@ func (b *Backend) Workers(context.Context) ([]lambdabiz.WorkerRecord, error) {
 }
 
 // Close waits for polls in flight, for [pollTimeout] at most, and gives back what they bring: a task that
-// goes to a dead connection would wait for its time-out. The store stays open.
+// goes to a dead connection would wait for its time-out. It ends commits that are still on their way. The store stays
+// open.
 func (b *Backend) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), pollTimeout)
 	defer cancel()
@@ -295,5 +297,6 @@ func (b *Backend) Close() error {
 	b.Quiesce(ctx)
 	b.stop()
 	b.polls.Wait()
+	b.calls.Wait()
 	return nil
 }

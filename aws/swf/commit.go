@@ -19,12 +19,13 @@ import (
 // than what has been done, and that may keep its claim, goes as a signal to the run itself while its
 // decision task stays open.
 func (b *Backend) Commit(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
-	b.mu.Lock()
-	closed := b.closed
-	b.mu.Unlock()
-	if closed {
+	if !b.beginCall() {
 		return nil, errClosed
 	}
+	defer b.calls.Done()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(b.life, cancel)() // Close does not wait for a service that does not answer
 	verdicts := make([]lambdabiz.Verdict, len(batch))
 	for i, c := range batch {
 		var v lambdabiz.Verdict

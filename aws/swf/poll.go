@@ -160,6 +160,17 @@ func (b *Backend) beginPoll() bool {
 	return true
 }
 
+// beginCall counts a commit, unless the backend is closed.
+func (b *Backend) beginCall() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return false
+	}
+	b.calls.Add(1)
+	return true
+}
+
 // pollDecision takes a decision task and reads its run. The answer is nil when there was none.
 func (b *Backend) pollDecision(ctx context.Context, name string) (*task, error) {
 	out, err := b.poller.PollForDecisionTask(ctx, &swf.PollForDecisionTaskInput{
