@@ -16,14 +16,21 @@ type Question struct {
 
 // Message is an entry of the conversation, which is all that the model knows.
 type Message struct {
-	Role  string     // user, model or tool
-	Text  string     `json:",omitempty"`
-	Calls []ToolCall `json:",omitempty"` // what the model wants to have called
-	For   string     `json:",omitempty"` // the call that a tool answers
+	Role  string     `json:"role"` // user, model or tool
+	Text  string     `json:"text,omitempty"`
+	Calls []ToolCall `json:"calls,omitempty"` // what the model wants to have called
+	For   string     `json:"for,omitempty"`   // the call that a tool answers
 }
 
 // ToolCall is the model's wish to call a tool. The model gives it an id.
-type ToolCall struct{ ID, Tool, Argument string }
+type ToolCall struct {
+	ID       string `json:"id"`
+	Tool     string `json:"tool"`
+	Argument string `json:"argument"`
+}
+
+// Toolbox is what the model may call, by name.
+type Toolbox map[string]*lambdabiz.Task[string, string]
 
 // Answer is the result.
 type Answer struct {
@@ -31,10 +38,10 @@ type Answer struct {
 	Turns, Calls int
 }
 
-// define makes the agent. It asks the model, calls the tools that it wants, tells it what they said, and asks it again, until it answers. Each
-// call of the model and each call of a tool is a task: what has ended is paid for once, and the conversation is the same
-// when this code runs again. The tools of a turn are called at the same time.
-func define(model *lambdabiz.Task[[]Message, Message], tools map[string]*lambdabiz.Task[string, string]) *lambdabiz.Definition[Question, Answer] {
+// define makes the agent: it asks the model, calls the tools that it wants, tells it what they said, and asks it again,
+// until it answers. Each call of the model and each call of a tool is a task: what has ended is paid for once, and the
+// conversation is the same when this code runs again. The tools of a turn are called at the same time.
+func define(model *lambdabiz.Task[[]Message, Message], tools Toolbox) *lambdabiz.Definition[Question, Answer] {
 	return lambdabiz.Define("Agent", func(o lambdabiz.Context, in Question) (Answer, error) {
 		conversation := []Message{{Role: "user", Text: in.Text}}
 		calls := 0
@@ -59,7 +66,7 @@ func define(model *lambdabiz.Task[[]Message, Message], tools map[string]*lambdab
 }
 
 // use calls a tool. What goes wrong in it is told to the model, which may try something else; a cancellation is not.
-func use(o lambdabiz.Context, tools map[string]*lambdabiz.Task[string, string], c ToolCall) (Message, error) {
+func use(o lambdabiz.Context, tools Toolbox, c ToolCall) (Message, error) {
 	tool, ok := tools[c.Tool]
 	if !ok {
 		return Message{Role: "tool", For: c.ID, Text: "error: there is no tool " + c.Tool}, nil

@@ -44,7 +44,8 @@ func next(conversation []Message) Message {
 	call := func(calls ...ToolCall) Message { return Message{Role: "model", Calls: calls} }
 	switch len(said) {
 	case 0:
-		return call(ToolCall{"call-1", "weather", "Oslo"}, ToolCall{"call-2", "weather", "Bergen"}, ToolCall{"call-3", "horoscope", "Oslo"})
+		return call(ToolCall{"call-1", "weather", "Oslo"}, ToolCall{"call-2", "weather", "Bergen"},
+			ToolCall{"call-3", "horoscope", "Oslo"})
 	case 3: // the tool of call-3 does not exist: it does without
 		return call(ToolCall{"call-4", "subtract", said["call-2"] + " " + said["call-1"]})
 	case 4:
@@ -55,7 +56,7 @@ func next(conversation []Message) Message {
 }
 
 // tools are what the model may call.
-var tools = map[string]*lambdabiz.Task[string, string]{
+var tools = Toolbox{
 	"weather": tool("Weather", func(city string) (string, error) {
 		return map[string]string{"Oslo": "11", "Bergen": "14"}[city], nil
 	}),

@@ -51,9 +51,9 @@ func nothing(context.Context, *lambdabiz.Engine) {}
 
 func TestThirtyDays(t *testing.T) {
 	t.Parallel()
-	onDay := func(day time.Duration, a Answer) func(context.Context, *lambdabiz.Engine) {
+	onDay := func(day int, a Answer) func(context.Context, *lambdabiz.Engine) {
 		return func(ctx context.Context, e *lambdabiz.Engine) {
-			<-time.After(day * 24 * time.Hour)
+			<-time.After(time.Duration(24*day) * time.Hour)
 			if err := e.RaiseEvent(ctx, "form-1", "Answer", a); err != nil {
 				t.Error(err)
 			}
