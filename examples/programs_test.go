@@ -132,9 +132,9 @@ func TestOrderTakesBackWhatWasDone(t *testing.T) {
 		want   []string
 		ending string
 	}{
-		"approved": {nil, 0, []string{"reserves", "charge", "yes", "packs"}, "order-7 has succeeded: payment-1, parcel of tea"},
-		"refused":  {[]string{"--boss", "no"}, 0, []string{"reserves", "charge", "no", "refund", "back"}, "order-7 was refused"},
-		"sold out": {[]string{"--sold-out"}, 1, []string{"reserves", "charge", "yes", "packs", "refund", "back"}, "the shelf is empty"},
+		"approved": {nil, 0, []string{"reserves", "charge", "asked", "says yes", "packs"}, "order-7 has succeeded: payment-1, parcel of tea"},
+		"refused":  {[]string{"--boss", "no"}, 0, []string{"reserves", "charge", "asked", "says no", "refund", "back"}, "order-7 was refused"},
+		"sold out": {[]string{"--sold-out"}, 1, []string{"reserves", "charge", "asked", "says yes", "packs", "refund", "back"}, "the shelf is empty"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -166,7 +166,7 @@ func TestOrderTakesBackWhatWasDone(t *testing.T) {
 func TestOrderWaitsForTheBoss(t *testing.T) {
 	t.Parallel()
 	p := setup(t, "order", "--boss", "wait", "--pace", "0")
-	p.until("boss: is asked", os.Kill)
+	p.until("boss: says nothing yet; answer with: lambdabiz raise order-7 Approve true --backend sqlite:"+p.db, os.Kill)
 	backend, err := sqlite.Open(p.db)
 	if err != nil {
 		t.Fatal(err)

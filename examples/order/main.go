@@ -31,7 +31,7 @@ Examples:
   order                            everything goes well
   order --id order-8 --boss no     the boss refuses: the money goes back
   order --id order-9 --sold-out    shipping fails: the money goes back
-  order --id order-10 --boss wait  the boss is you: lambdabiz raise order-10 Approve true --backend sqlite:FILE
+  order --id order-10 --boss wait  the boss is you: it says how to answer from another terminal
 
 Flags:
 `
@@ -95,7 +95,7 @@ func run(ctx context.Context, s settings) (err error) {
 	if err != nil {
 		return err
 	}
-	shop := &shop{bank: bank, engine: engine, boss: s.boss, soldOut: s.soldOut, pace: s.pace}
+	shop := &shop{bank: bank, engine: engine, db: s.db, boss: s.boss, soldOut: s.soldOut, pace: s.pace}
 	order := define(shop.outside())
 	if err := engine.Register(order, lambdabiz.ErrorValue("refused", errRefused)); err != nil {
 		return err

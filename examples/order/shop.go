@@ -13,6 +13,7 @@ import (
 type shop struct {
 	bank    *bank
 	engine  *lambdabiz.Engine
+	db      string        // the file, for those who want to answer from outside
 	boss    string        // what the boss answers: yes, no, or nothing for now
 	soldOut bool          // the warehouse finds the shelf empty
 	pace    time.Duration // how long everything takes
@@ -60,12 +61,15 @@ func (s *shop) pay(ctx context.Context, kind string, p Payment) (string, error) 
 // askBoss sends a mail, say. This boss answers at once, as another program would: by raising the event.
 func (s *shop) askBoss(ctx context.Context, in Order) (string, error) {
 	info, _ := lambdabiz.TaskInfoFrom(ctx)
-	fmt.Printf("  boss: is asked whether %s for %d cents is all right: %s\n", in.Item, in.Cents, s.boss)
-	if s.boss != "wait" {
-		err := s.engine.RaiseEvent(ctx, info.OrchestrationID, "Approve", s.boss == "yes", lambdabiz.Key(info.IdempotencyKey))
-		if err != nil {
-			return "", err
-		}
+	id := info.OrchestrationID
+	fmt.Printf("  boss: is asked about %s for %d cents\n", in.Item, in.Cents)
+	if s.boss == "wait" {
+		fmt.Printf("  boss: says nothing yet; answer with: lambdabiz raise %s Approve true --backend sqlite:%s\n", id, s.db)
+		return s.boss, s.wait(ctx)
+	}
+	fmt.Println("  boss: says", s.boss)
+	if err := s.engine.RaiseEvent(ctx, id, "Approve", s.boss == "yes", lambdabiz.Key(info.IdempotencyKey)); err != nil {
+		return "", err
 	}
 	return s.boss, s.wait(ctx)
 }
