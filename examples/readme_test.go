@@ -16,13 +16,13 @@ var (
 
 // quick makes the examples quick; what they print stays the same, but for numbers.
 var quick = map[string][]string{
-	"sequence":     {"--pace", "100ms", "--cool-down", "100ms"},
+	"sequence":     {"--pace", "400ms", "--cool-down", "100ms"},
 	"restsequence": {"--pace", "0"},
-	"order":        {"--pace", "500ms"},
-	"fanout":       {"--pace", "50ms"},
-	"poller":       {"--every", "50ms", "--leg", "150ms"},
+	"order":        {"--pace", "700ms"},
+	"fanout":       {"--pace", "200ms"},
+	"poller":       {"--every", "20ms"},
 	"approval":     {"--day", "20ms"},
-	"agent":        {"--pace", "100ms"},
+	"agent":        {"--pace", "400ms"},
 }
 
 // TestReadmeShowsRealOutput finds each line that the README shows in what the program really prints.

@@ -4,7 +4,7 @@
 //	go run ./examples/poller
 //
 // Kill it in the middle (kill -9 PROCESS, which the first line names) and run it again: the polls go on with the next one.
-// The parcel travels meanwhile, and a pause that is over by then is not waited for again.
+// A pause that is over by then is not waited for again.
 package main
 
 import (
@@ -26,8 +26,8 @@ import (
 const usage = `poller watches a parcel until it is delivered. Kill it and run it again: it continues.
 
 Examples:
-  poller                                                       a poll each second, 5 in a run
-  poller --id parcel-2 --every 10ms --rounds 100 --leg 10s     thousands of polls: the history stays short
+  poller                                                            a poll each second, 5 in a run
+  poller --id parcel-2 --every 1ms --rounds 100 --journey 2000      many polls: the history stays short
 
 Flags:
 `
@@ -44,7 +44,7 @@ func main() {
 	flag.StringVar(&s.id, "id", "parcel-1", "`id` of the parcel; another id is another parcel")
 	flag.DurationVar(&s.every, "every", time.Second, "the pause between two polls")
 	flag.IntVar(&s.rounds, "rounds", 5, "after how many polls a new run begins")
-	flag.DurationVar(&legTime, "leg", 3*time.Second, "how long the parcel takes from one place to the next")
+	flag.IntVar(&journey, "journey", 13, "how many polls it takes until the parcel is delivered")
 	flag.Usage = func() {
 		fmt.Fprint(flag.CommandLine.Output(), usage)
 		flag.PrintDefaults()
@@ -70,8 +70,8 @@ func run(ctx context.Context, s settings) (err error) {
 	switch {
 	case flag.NArg() > 0:
 		return fmt.Errorf("there are no arguments, only flags: %q (see -h)", flag.Args())
-	case s.rounds < 1:
-		return fmt.Errorf("--rounds is %d, it must be 1 or more", s.rounds)
+	case s.rounds < 1 || journey < 1:
+		return fmt.Errorf("--rounds is %d and --journey is %d, both must be 1 or more", s.rounds, journey)
 	}
 	slog.SetLogLoggerLevel(slog.LevelError) // what the engine logs below that is printed here in plainer words
 	backend, err := sqlite.Open(s.db)
@@ -90,7 +90,7 @@ func run(ctx context.Context, s settings) (err error) {
 		return err
 	}
 	return engine.RunWhile(ctx, func(ctx context.Context) error {
-		in := Watch{Parcel: s.id, SentAt: time.Now(), Every: s.every, Rounds: s.rounds}
+		in := Watch{Parcel: s.id, Every: s.every, Rounds: s.rounds}
 		run, err := lambdabiz.Start(ctx, engine, watch, s.id, in) // a second start finds the first one's run
 		if err != nil {
 			return err
