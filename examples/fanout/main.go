@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -98,9 +99,11 @@ func run(ctx context.Context, s settings) (err error) {
 		if err != nil {
 			return err
 		}
+		var display sync.WaitGroup
+		defer display.Wait()
 		watching, stop := context.WithCancel(ctx)
 		defer stop()
-		go showProgress(watching, engine, s.id)
+		display.Go(func() { showProgress(watching, engine, s.id) })
 		thumbnails, err := run.Result(ctx)
 		if err != nil {
 			return err
