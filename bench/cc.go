@@ -1,0 +1,3 @@
+package main
+import "context"
+func crashChild(context.Context, *config) error { return nil}

@@ -1,0 +1,3 @@
+package main
+import "context"
+func disk(context.Context, *bed) (figures, error) { return nil, nil }
