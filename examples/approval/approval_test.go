@@ -42,6 +42,13 @@ func inBubble(t *testing.T, who string, during func(ctx context.Context, e *lamb
 		}
 		during(ctx, engine)
 		answer, err = run.Result(ctx)
+		state, stateErr := engine.State(ctx, "form-1")
+		if stateErr != nil {
+			return stateErr
+		}
+		if len(state.Events) != 0 {
+			t.Errorf("an answer is left: %+v", state.Events)
+		}
 		return err
 	})
 	return answer, out.String(), time.Since(begun).Hours() / 24, err
