@@ -19,6 +19,7 @@ import (
 	"github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/aws/swf"
 	"github.com/lambdabiz/lambdabiz/internal/fakeswf"
+	"github.com/lambdabiz/lambdabiz/internal/invariant"
 	"github.com/lambdabiz/lambdabiz/memory"
 	"github.com/lambdabiz/lambdabiz/sqlite"
 )
@@ -117,6 +118,7 @@ func everywhere(t *testing.T, f func(t *testing.T, b *bench), but ...exception) 
 				b := &bench{t: t, home: h.name, backend: h.open(t), logs: &logBuffer{}, ctx: ctx}
 				defer func() {
 					b.stop()
+					b.wantWhole()
 					if err := b.backend.Close(); err != nil {
 						t.Error(err)
 					}
@@ -175,6 +177,18 @@ func (b *bench) stop() {
 		stop()
 	}
 	synctest.Wait()
+}
+
+// wantWhole looks for what no test may leave behind.
+func (b *bench) wantWhole() {
+	b.t.Helper()
+	found, err := invariant.All(context.WithoutCancel(b.ctx), b.backend, invariant.Options{Now: time.Now()})
+	if err != nil {
+		b.t.Errorf("look at the store: %v", err)
+	}
+	for _, v := range found {
+		b.t.Error(v)
+	}
 }
 
 // state loads a state that must be there.
