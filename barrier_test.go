@@ -75,6 +75,7 @@ func TestNoEffectBeginsBeforeTheResultsBeforeItAreDurable(t *testing.T) {
 // The twin of the test above: where the store answers at once and stores nothing, the check must notice.
 func TestSabotageOfTheBarrier(t *testing.T) {
 	whereHeld(t, func(t *testing.T, b *bench) {
+		b.broken = true
 		if got := effectsWhileStuck(b, true); got != 2 {
 			t.Errorf("%d bodies have run: the check does not see that the barrier is missing", got)
 		} else {

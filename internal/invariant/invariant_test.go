@@ -1,6 +1,7 @@
 package invariant_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,13 +30,13 @@ func sound() *lambdabiz.Record {
 				ScheduledAt: at(2), StartedAt: at(2), DueAt: at(5), EndedAt: at(5)},
 			{Number: 3, ID: "go", Kind: lambdabiz.KindEvent, Name: "go", Status: lambdabiz.StatusStarted, Attempts: 1,
 				ScheduledAt: at(5), StartedAt: at(5)},
-			{Number: 5, ID: "long", Kind: lambdabiz.KindTimer, Status: lambdabiz.StatusStarted, Attempts: 1,
+			{Number: 4, ID: "long", Kind: lambdabiz.KindTimer, Status: lambdabiz.StatusStarted, Attempts: 1,
 				ScheduledAt: at(5), StartedAt: at(5), DueAt: at(60)},
-			{Number: 6, ID: "late", Kind: lambdabiz.KindEvent, Name: "late", Status: lambdabiz.StatusTimeout, Attempts: 1,
+			{Number: 5, ID: "late", Kind: lambdabiz.KindEvent, Name: "late", Status: lambdabiz.StatusTimeout, Attempts: 1,
 				ScheduledAt: at(5), StartedAt: at(5), DueAt: at(6), EndedAt: at(6), Error: failure},
-			{Number: 7, ID: "part", Kind: lambdabiz.KindChild, Name: "C", Status: lambdabiz.StatusFailed, Attempts: 1,
+			{Number: 6, ID: "part", Kind: lambdabiz.KindChild, Name: "C", Status: lambdabiz.StatusFailed, Attempts: 1,
 				Target: "a.part", ScheduledAt: at(5), StartedAt: at(5), EndedAt: at(7), Error: failure},
-			{Number: 8, ID: "race", Kind: lambdabiz.KindRace, Status: lambdabiz.StatusSucceeded,
+			{Number: 7, ID: "race", Kind: lambdabiz.KindRace, Status: lambdabiz.StatusSucceeded,
 				Result: lambdabiz.Payload("{}"), ScheduledAt: at(5), EndedAt: at(7)},
 		},
 		Messages: []lambdabiz.Message{
@@ -43,7 +44,7 @@ func sound() *lambdabiz.Record {
 			{Number: 4, Kind: lambdabiz.MessageEvent, Name: "other", ArrivedAt: at(3)},
 			{Number: 6, Kind: lambdabiz.MessageEvent, Name: "other", ArrivedAt: at(3)},
 			{Number: 7, Kind: lambdabiz.MessageCancel, ArrivedAt: at(3)},
-			{Number: 8, Kind: lambdabiz.MessageChild, Operation: 7, ArrivedAt: at(3)},
+			{Number: 8, Kind: lambdabiz.MessageChild, Operation: 6, ArrivedAt: at(3)},
 			{Number: 9, Kind: lambdabiz.MessagePause, ArrivedAt: at(3)},
 		},
 	}
@@ -52,6 +53,11 @@ func sound() *lambdabiz.Record {
 // over is a run that has ended.
 func over() *lambdabiz.Record {
 	r := sound()
+	r.Operations = slices.Delete(r.Operations, 2, 4)
+	for i := range r.Operations {
+		r.Operations[i].Number = int64(i + 1)
+	}
+	r.Messages = r.Messages[:3]
 	r.Status, r.WakeAt, r.EndedAt, r.Result = lambdabiz.StatusSucceeded, time.Time{}, at(9), lambdabiz.Payload("3")
 	return r
 }
@@ -121,6 +127,11 @@ var breaks = []struct {
 	{"started before its start", invariant.Resume, "before it was scheduled", sound, func(r *lambdabiz.Record) { r.StartedAt = at(-1) }},
 
 	{"a number twice", invariant.OneOutcome, "its number is 1", sound, func(r *lambdabiz.Record) { r.Operations[1].Number = 1 }},
+	{"a number is missing", invariant.Durable, "and 1 is not there", sound, func(r *lambdabiz.Record) { r.Operations = r.Operations[1:] }},
+	{"an operation that is open in a run that has ended", invariant.OneOutcome, "its run has ended", over, func(r *lambdabiz.Record) {
+		r.Operations = append(r.Operations, sound().Operations[2])
+		r.Operations[5].Number = 6
+	}},
 	{"a path twice", invariant.OneOutcome, "two records", sound, func(r *lambdabiz.Record) { r.Operations[1].ID = "job" }},
 	{"an operation without a kind", invariant.Resume, "a kind", sound, func(r *lambdabiz.Record) {
 		r.Operations[0].Kind = lambdabiz.KindNone

@@ -114,13 +114,13 @@ func (l *Ledger) Recorded(id, runID, path string, status lambdabiz.Status, resul
 	l.settle(operationKey{id, runID, path}, outcome{status: status, result: string(result)})
 }
 
-// Repeats is how many bodies began more than once, and how often in all: what a fault has cost.
+// Repeats is how often bodies began again without a new attempt: what faults have cost.
 func (l *Ledger) Repeats() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := 0
 	for _, b := range l.bodies {
-		n += b.begun - 1
+		n += b.begun - b.attempt
 	}
 	return n
 }

@@ -1,6 +1,7 @@
 package invariant
 
 import (
+	"slices"
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
@@ -77,6 +78,9 @@ func (p *report) checkOperations() {
 		if o.Number <= last {
 			p.addf(OneOutcome, o.ID, "its number is %d, the one before has %d", o.Number, last)
 		}
+		if o.Number > last+1 { // an operation is recorded with all before it
+			p.addf(Durable, o.ID, "its number is %d, and %d is not there", o.Number, last+1)
+		}
 		last = o.Number
 		if paths[o.ID] {
 			p.addf(OneOutcome, o.ID, "it has two records")
@@ -90,6 +94,18 @@ func (p *report) checkOperation(o *lambdabiz.Operation) {
 	if o.ID == "" || o.ScheduledAt.IsZero() || o.Kind == lambdabiz.KindNone || o.Kind > lambdabiz.KindRace {
 		p.addf(Resume, o.ID, "an operation without a path, a time or a kind (%s)", o.Kind)
 	}
+	if o.Status == lambdabiz.StatusStarted && o.StartedAt.IsZero() {
+		p.addf(Resume, o.ID, "it was started, and nobody knows when")
+	}
+	p.checkResult(o)
+	p.inOrder(o.ID, "started", o.StartedAt, "scheduled", o.ScheduledAt)
+	p.inOrder(o.ID, "ended", o.EndedAt, "started", o.StartedAt)
+	p.inOrder(o.ID, "ended", o.EndedAt, "scheduled", o.ScheduledAt)
+	p.checkKind(o)
+}
+
+// checkResult: an operation that has ended has one outcome, an open one has none, and its run is open.
+func (p *report) checkResult(o *lambdabiz.Operation) {
 	ended := o.Status.Ended()
 	switch {
 	case o.Status == lambdabiz.StatusNone || o.Status > lambdabiz.StatusTerminated:
@@ -106,13 +122,9 @@ func (p *report) checkOperation(o *lambdabiz.Operation) {
 	case ended && o.Status != lambdabiz.StatusSucceeded && len(o.Result) > 0:
 		p.addf(OneOutcome, o.ID, "it is %s, and has the result %s", o.Status, o.Result)
 	}
-	if o.Status == lambdabiz.StatusStarted && o.StartedAt.IsZero() {
-		p.addf(Resume, o.ID, "it was started, and nobody knows when")
+	if !ended && p.run.Status.Ended() && p.run.Status != lambdabiz.StatusTerminated && !slices.Contains(p.run.Orphans, o.ID) {
+		p.addf(OneOutcome, o.ID, "it is %s, and its run has ended", o.Status)
 	}
-	p.inOrder(o.ID, "started", o.StartedAt, "scheduled", o.ScheduledAt)
-	p.inOrder(o.ID, "ended", o.EndedAt, "started", o.StartedAt)
-	p.inOrder(o.ID, "ended", o.EndedAt, "scheduled", o.ScheduledAt)
-	p.checkKind(o)
 }
 
 // checkKind looks at what operations of one kind must have.
