@@ -73,6 +73,7 @@ func faultyRound(
 		for _, stop := range stops {
 			stop()
 		}
+		r.sleep(time.Minute) // what was given up at the end of a worker comes to its end
 		s.add(f)
 		s.repeats += r.ledger.Repeats()
 		clean := r.engine(r.store)
