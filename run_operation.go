@@ -17,6 +17,11 @@ type call struct {
 	input any
 	take  func(Payload) error // decodes the result for the author
 
+	// For an interceptor: where the result goes, whether a task is registered, and what it gave to perform it.
+	result     any
+	registered bool
+	instead    func(ctx context.Context, input []byte) (any, error)
+
 	hasInput bool
 	encoded  Payload
 	taken    bool // take has been called
@@ -66,6 +71,9 @@ func (r *run) begin(c *call) (*op, error) {
 		return nil, err
 	}
 	o := r.ops[path]
+	if err := r.interceptLocked(c, o, path, site); err != nil {
+		return nil, err
+	}
 	switch {
 	case o == nil && r.ended, o != nil && r.ended && !o.Status.Ended():
 		return refuse(ErrClosed)

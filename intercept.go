@@ -1,0 +1,50 @@
+package lambdabiz
+
+import (
+	"context"
+
+	"github.com/lambdabiz/lambdabiz/internal/seam"
+)
+
+// interceptLocked asks the test that stands behind the backend, if one does, what becomes of an operation.
+// An error means that mu is given up and the caller must return it.
+func (r *run) interceptLocked(c *call, o *op, path string, site callSite) error {
+	if r.e.interceptor == nil || r.ended {
+		return nil
+	}
+	asked := seam.Operation{
+		Orchestration: r.info.ID, RunID: r.info.RunID, Path: path, Kind: c.kind.String(), Name: c.name,
+		Source: site.String(), Value: c.input, Input: c.encoded, Result: c.result, Registered: c.registered,
+	}
+	if o != nil {
+		asked.Recorded, asked.Ended, asked.RecordedInput = true, o.Status.Ended(), o.Input
+	}
+	answer := r.e.interceptor.Intercept(asked)
+	switch {
+	case answer.Refuse != "":
+		r.blockLocked(Blocked{Operation: path, Source: site.String(), Reason: answer.Refuse})
+		return r.leaveLocked(c.scope())
+	case answer.Hold:
+		for r.liveLocked(c.scope()) {
+			r.waitLocked(&waiter{s: c.scope()})
+		}
+		return r.leaveLocked(c.scope())
+	}
+	c.instead = answer.Perform
+	return nil
+}
+
+// bodyOf is what performs the operation: what the interceptor gave, or else the author's.
+func (c *call) bodyOf(f func(in Payload) body) func(in Payload) body {
+	if c.instead == nil {
+		return f
+	}
+	return func(in Payload) body {
+		return func(ctx context.Context) (any, error) { return c.instead(ctx, in) }
+	}
+}
+
+// knows reports whether a task is registered, or known to a resolver: found is what the engine made of it.
+func (e *Engine) knows(asked, found *taskSpec) bool {
+	return e.registry.hasTask(asked.kind, asked.name) || asked.run == nil && found.run != nil
+}
