@@ -12,6 +12,9 @@ func (r *run) interceptLocked(c *call, o *op, path string, site callSite) error 
 	if r.e.interceptor == nil || r.ended {
 		return nil
 	}
+	if o != nil && !o.Status.Ended() && r.stopCause != nil && !c.o.detached() {
+		return nil // it is cancelled now
+	}
 	asked := seam.Operation{
 		Orchestration: r.info.ID, RunID: r.info.RunID, Path: path, Kind: c.kind.String(), Name: c.name,
 		Source: site.String(), Value: c.input, Input: c.encoded, Result: c.result, Registered: c.registered,

@@ -71,15 +71,16 @@ func (r *run) begin(c *call) (*op, error) {
 		return nil, err
 	}
 	o := r.ops[path]
-	if err := r.interceptLocked(c, o, path, site); err != nil {
-		return nil, err
-	}
 	switch {
 	case o == nil && r.ended, o != nil && r.ended && !o.Status.Ended():
 		return refuse(ErrClosed)
 	case o == nil && r.stopCause != nil && !c.o.detached():
 		return refuse(r.stopCause)
-	case o == nil:
+	}
+	if err := r.interceptLocked(c, o, path, site); err != nil {
+		return nil, err
+	}
+	if o == nil {
 		o = r.addLocked(c, path, site)
 		s.current = o
 		r.moved.Broadcast() // a race may wait for what this branch does

@@ -178,7 +178,7 @@ func times(n int) string {
 func (env *Env) metLocked(c *Call) []*called {
 	var met []*called
 	for _, o := range env.journal.list {
-		if c.matches(o.orchestration, o.path) && o.begun > 0 {
+		if c.matches(o.orchestration, o.path, o.kind) && o.begun > 0 {
 			met = append(met, o)
 		}
 	}

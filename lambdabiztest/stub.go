@@ -143,12 +143,16 @@ func InOrder(calls ...*Call) {
 	calls[0].set(func() { calls[0].env.orders = append(calls[0].env.orders, calls) })
 }
 
-func (c *Call) matches(orchestration, path string) bool {
+// matches reports whether the call speaks of an operation. A stub with a "*" passes by what it cannot replace.
+func (c *Call) matches(orchestration, path, kind string) bool {
 	if c.of != "" && c.of != orchestration {
 		return false
 	}
 	if !strings.Contains(c.path, "*") {
 		return c.path == path
+	}
+	if c.perform != nil && !slices.Contains(c.kinds, kind) {
+		return false
 	}
 	want, got := strings.Split(c.path, "/"), strings.Split(path, "/")
 	return slices.EqualFunc(want, got, func(w, g string) bool { return w == "*" || w == g })
@@ -199,7 +203,7 @@ func (p *process) Intercept(o seam.Operation) seam.Answer {
 	env.journal.met(&o)
 	var stub *Call
 	for _, c := range env.calls {
-		if !c.matches(o.Orchestration, o.Path) {
+		if !c.matches(o.Orchestration, o.Path, o.Kind) {
 			continue
 		}
 		c.used = true
@@ -298,7 +302,7 @@ func (env *Env) childStubLocked(c *lambdabiz.Commit, s *lambdabiz.RunStart) *Cal
 		return nil
 	}
 	for _, call := range slices.Backward(env.calls) {
-		if call.perform != nil && call.matches(c.Run.ID, path) {
+		if call.perform != nil && call.matches(c.Run.ID, path, "CHILD") {
 			env.children[s.ID] = stubbedChild{call, c.Run.ID, c.Run.RunID, path}
 			return call
 		}
