@@ -12,9 +12,6 @@ func (r *run) interceptLocked(c *call, o *op, path string, site callSite) error 
 	if r.e.interceptor == nil || r.ended {
 		return nil
 	}
-	if o != nil && !o.Status.Ended() && r.stopCause != nil && !c.o.detached() {
-		return nil // it is cancelled now
-	}
 	asked := seam.Operation{
 		Orchestration: r.info.ID, RunID: r.info.RunID, Path: path, Kind: c.kind.String(), Name: c.name,
 		Source: site.String(), Value: c.input, Input: c.encoded, Result: c.result, Registered: c.registered,
@@ -22,8 +19,11 @@ func (r *run) interceptLocked(c *call, o *op, path string, site callSite) error 
 	if o != nil {
 		asked.Recorded, asked.Ended, asked.RecordedInput = true, o.Status.Ended(), o.Input
 	}
+	asked.Cancelled = asked.Recorded && !asked.Ended && r.stopCause != nil && !c.o.detached()
 	answer := r.e.interceptor.Intercept(asked)
 	switch {
+	case asked.Cancelled:
+		return nil
 	case answer.Refuse != "":
 		r.blockLocked(Blocked{Operation: path, Source: site.String(), Reason: answer.Refuse})
 		return r.leaveLocked(c.scope())

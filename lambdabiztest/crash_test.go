@@ -90,8 +90,8 @@ func TestAJourneySurvivesACrashAtEveryCommit(t *testing.T) {
 	campaign.Report(t, "KIT", []campaign.Count{
 		{What: "commits", N: done.Commits}, {What: "cuts", N: done.Cuts}, {What: "bodies run again", N: done.Repeats},
 	})
-	if done.Cuts < 2*done.Commits-2 || done.Commits < 20 {
-		t.Errorf("%+v: the journey has more commits", done)
+	if done.Cuts < done.Commits || done.Commits < 20 {
+		t.Errorf("%+v: the journey has more commits than that", done)
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+
+	"github.com/lambdabiz/lambdabiz"
 )
 
 // failing is a test that may fail without harm. What it says is kept.
@@ -84,4 +86,11 @@ func TryCrashEverywhere(t *testing.T, scenario func(t *testing.T, env *Env), opt
 	}
 	apart(func() { done = crashEverywhere(t, all, life, scenario, opts) })
 	return done, all.text(), all.failed
+}
+
+// TryResume returns why Resume would end the test.
+func TryResume(t *testing.T, r Recording, items ...lambdabiz.Registrable) error {
+	t.Helper()
+	_, err := r.resume(t, items)
+	return err
 }

@@ -42,18 +42,24 @@ type Recording struct {
 // Runs that have ended are run again from their record, as if their last commit had not been made.
 func Resume(t *testing.T, r Recording, items ...lambdabiz.Registrable) *Report {
 	t.Helper()
-	rec, err := r.read()
+	report, err := r.resume(t, items)
 	if err != nil {
 		t.Fatalf("lambdabiztest: resume: %v", err)
 	}
-	var report *Report
-	synctest.Test(t, func(t *testing.T) {
-		report, err = resume(t.Context(), rec, r, items)
-	})
-	if err != nil {
-		t.Fatalf("lambdabiztest: resume orchestration %s: %v", rec.ID, err)
-	}
 	return report
+}
+
+func (r *Recording) resume(t *testing.T, items []lambdabiz.Registrable) (report *Report, err error) {
+	t.Helper()
+	rec, err := r.read()
+	if err != nil {
+		return nil, err
+	}
+	synctest.Test(t, func(t *testing.T) { report, err = r.play(t.Context(), rec, items) })
+	if err != nil {
+		return nil, fmt.Errorf("orchestration %s: %w", rec.ID, err)
+	}
+	return report, nil
 }
 
 // read makes a record of the exported state.
@@ -151,8 +157,8 @@ func latest(a, b time.Time) time.Time {
 	return a
 }
 
-// resume runs the code over the record, inside a bubble.
-func resume(ctx context.Context, rec *lambdabiz.Record, r Recording, items []lambdabiz.Registrable) (*Report, error) {
+// play runs the code over the record, inside a bubble.
+func (r *Recording) play(ctx context.Context, rec *lambdabiz.Record, items []lambdabiz.Registrable) (*Report, error) {
 	at := r.At
 	if at.IsZero() {
 		at = lastTime(rec)

@@ -12,7 +12,8 @@ import (
 )
 
 // Call is what a test says of the operations with one path: a stub of [Stub], [StubStep] or [StubDo], or an expectation
-// of [Env.Expect]. At the end of the test each must have met an operation, as often as Times says.
+// of [Env.Expect]. At the end of the test each must have met an operation, as often as
+// Times says.
 type Call struct {
 	env   *Env
 	path  string
@@ -23,11 +24,12 @@ type Call struct {
 	perform func(ctx context.Context, input []byte) (any, error)
 	misfit  func(o *seam.Operation) string // why the types do not fit
 
-	counts  bool
-	times   int
-	compare bool
-	input   lambdabiz.Payload
-	used    bool // met an operation
+	counts   bool
+	times    int
+	optional bool
+	compare  bool
+	input    lambdabiz.Payload
+	used     bool // met an operation
 }
 
 // Stub replaces what the operations with this path do: a task, a service call, or a child, which does not run then. The
@@ -114,6 +116,12 @@ func (c *Call) Of(orchestrationID string) *Call {
 // never. Without Times it must be called at least once.
 func (c *Call) Times(n int) *Call {
 	c.set(func() { c.counts, c.times = true, n })
+	return c
+}
+
+// Optional says that it need not meet an operation: for stubs that many tests share.
+func (c *Call) Optional() *Call {
+	c.set(func() { c.optional = true })
 	return c
 }
 

@@ -20,6 +20,7 @@ type Operation struct {
 	Recorded      bool
 	Ended         bool
 	RecordedInput []byte
+	Cancelled     bool // it ends now: the answer counts for nothing
 }
 
 // Answer says what becomes of the operation. The zero value lets it go on.
