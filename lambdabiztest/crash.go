@@ -37,13 +37,13 @@ type Crashes struct {
 // CrashEverywhere runs a scenario once undisturbed, and then twice for each commit that its worker makes: the process
 // dies before the commit is stored, and after it is stored and before anybody has learned of it. A new process goes on
 // with what is stored. Each time the outcome must be the same: status, result and error of every orchestration, and the
-// operations that are recorded, with their inputs and results. Bodies of operations may run again only where the death
-// came between their beginning and their record.
+// operations that are recorded, with their inputs and results; only times in errors may differ. Bodies of operations may
+// run again only where the death came between their beginning and their record.
 //
 // The scenario registers, stubs, starts, lets time pass and raises events, like the function of [Run], and should end
 // when what it has started has ended. It runs many times, each in a bubble and a subtest of its own: all that it uses it
 // must make anew. What is left to chance, like a new id from a step, must be stubbed. Use [Env.Effect] and
-// [Env.Same] for what happens outside of orchestrations.
+// [Env.Same] for what happens outside of orchestrations. Orchestrations that are driven by hand are not cut.
 //
 // A failure names the commit, and what differs. After three cuts that failed no more are tried.
 func CrashEverywhere(t *testing.T, scenario func(t *testing.T, env *Env), opts ...CrashOption) Crashes {
@@ -95,7 +95,7 @@ func crashEverywhere(
 			}
 		}
 	}
-	tb.Logf("lambdabiztest: %d commits, %d cuts, %d bodies ran again", done.Commits, done.Cuts, done.Repeats)
+	tb.Logf("lambdabiztest: commits: %d, cuts: %d, bodies that ran again: %d", done.Commits, done.Cuts, done.Repeats)
 	return done
 }
 
@@ -193,7 +193,7 @@ func (env *Env) die(p *process) {
 // replace waits until a dead process is gone, and for the outage, and begins a new one.
 func (env *Env) replace(p *process) {
 	if err := env.backend.Leave(context.Background(), p.number, -1); err != nil { // this wakes it, too
-		env.complain("take over from the dead process: %v", err)
+		env.faultf("take over from the dead process: %v", err)
 		return
 	}
 	select {
@@ -201,12 +201,12 @@ func (env *Env) replace(p *process) {
 	case <-p.done:
 	}
 	if err := p.stop(); err != nil {
-		env.complain("end the dead process: %v", err)
+		env.faultf("end the dead process: %v", err)
 		return
 	}
 	time.Sleep(env.strike.outage)
 	if err := env.newProcess().begin(); err != nil {
-		env.complain("begin a new process: %v", err)
+		env.faultf("begin a new process: %v", err)
 	}
 }
 
@@ -240,6 +240,10 @@ func describe(c *lambdabiz.Commit) string {
 func (j *journal) repeats() (faults []string, repeats int) {
 	faults = slices.Clone(j.faults)
 	for _, o := range j.list {
+		if hasBody(o.kind) && o.recorded && o.status == lambdabiz.StatusSucceeded && len(o.bodies) == 0 {
+			faults = append(faults, fmt.Sprintf("operation %q of orchestration %s has succeeded, and its body never ran",
+				o.path, o.orchestration))
+		}
 		for attempt, n := range o.bodies {
 			if n > 1 {
 				repeats += n - 1

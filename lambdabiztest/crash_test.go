@@ -126,7 +126,9 @@ func broken(rule func(o lambdabiz.Context) string) *lambdabiz.Definition[int, st
 }
 
 // wantRed runs a broken orchestration through CrashEverywhere, which must fail with all of the texts.
-func wantRed(t *testing.T, rule string, scenario func(t *testing.T, env *lambdabiztest.Env), opts []lambdabiztest.CrashOption, texts ...string) {
+func wantRed(
+	t *testing.T, rule string, scenario func(t *testing.T, env *lambdabiztest.Env), opts []lambdabiztest.CrashOption, texts ...string,
+) {
 	t.Helper()
 	_, said, failed := lambdabiztest.TryCrashEverywhere(t, scenario, opts...)
 	complaint := ""

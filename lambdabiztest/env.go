@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -161,15 +162,15 @@ func (env *Env) check(err error) {
 	}
 }
 
-// complain fails the test. It may be called by any goroutine, and does not end it: the test's own goroutine ends at its
+// faultf fails the test. It may be called by any goroutine, and does not end it: the test's own goroutine ends at its
 // next call of the Env.
-func (env *Env) complain(format string, args ...any) {
+func (env *Env) faultf(format string, args ...any) {
 	env.mu.Lock()
 	defer env.mu.Unlock()
-	env.complainLocked(format, args...)
+	env.faultLockedf(format, args...)
 }
 
-func (env *Env) complainLocked(format string, args ...any) {
+func (env *Env) faultLockedf(format string, args ...any) {
 	env.t.Errorf("lambdabiztest: "+format, args...)
 	select {
 	case <-env.failed:
@@ -330,9 +331,9 @@ func (s *Started[Out]) Result() (Out, error) {
 
 // waitsFor says what an open orchestration waits for.
 func waitsFor(s *lambdabiz.State) string {
-	text := ""
+	var b strings.Builder
 	for _, w := range s.WaitingFor {
-		text += fmt.Sprintf(", operation %q waits for %s %q", w.Operation, w.Kind, w.Name)
+		fmt.Fprintf(&b, ", operation %q waits for %s %q", w.Operation, w.Kind, w.Name)
 	}
-	return text
+	return b.String()
 }

@@ -47,7 +47,7 @@ var order = lambdabiz.Define("Order", func(o lambdabiz.Context, in Cart) (Receip
 func TestExampleRun(t *testing.T) {
 	lambdabiztest.Run(t, func(t *testing.T, env *lambdabiztest.Env) {
 		env.Register(order)
-		paid := lambdabiztest.Stub(env, "charge", func(_ context.Context, c Card) (string, error) {
+		paid := lambdabiztest.Stub(env, "charge", func(_ context.Context, _ Card) (string, error) {
 			return "payment-1", nil
 		}).Times(1).Input(Card{450})
 		shipped := lambdabiztest.Stub(env, "ship", func(_ context.Context, item string) (string, error) {

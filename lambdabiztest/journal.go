@@ -150,16 +150,16 @@ func (env *Env) checkCallsLocked() {
 		}
 		switch {
 		case c.counts && n != c.times:
-			env.complainLocked("the %s was called %s, expected %s", c.name(), times(n), times(c.times))
+			env.faultLockedf("the %s was called %s, expected %s", c.name(), times(n), times(c.times))
 		case !c.counts && !c.used && !c.optional:
-			env.complainLocked("the %s was not used", c.name())
+			env.faultLockedf("the %s was not used", c.name())
 		}
 	}
 	for _, order := range env.orders {
 		env.checkOrderLocked(order)
 	}
 	for _, fault := range env.journal.faults {
-		env.complainLocked("%s", fault)
+		env.faultLockedf("%s", fault)
 	}
 }
 
@@ -188,7 +188,7 @@ func (env *Env) metLocked(c *Call) []*called {
 func (env *Env) checkOrderLocked(order []*Call) {
 	for i, c := range order {
 		if len(env.metLocked(c)) == 0 {
-			env.complainLocked("the %s has a place in an order, and was never called", c.name())
+			env.faultLockedf("the %s has a place in an order, and was never called", c.name())
 			return
 		}
 		if i == 0 {
@@ -198,7 +198,7 @@ func (env *Env) checkOrderLocked(order []*Call) {
 			later := env.metLocked(c)
 			first := slices.MinFunc(later, func(a, b *called) int { return cmp.Compare(a.begun, b.begun) })
 			if before.ended == 0 || before.ended > first.begun {
-				env.complainLocked("operation %q of orchestration %s began before operation %q of orchestration %s had ended",
+				env.faultLockedf("operation %q of orchestration %s began before operation %q of orchestration %s had ended",
 					first.path, first.orchestration, before.path, before.orchestration)
 			}
 		}

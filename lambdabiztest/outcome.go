@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -57,9 +58,12 @@ func outcomeOf(rec *lambdabiz.Record) *outcome {
 	return o
 }
 
+// aTime is a time in an error: that of a time-out is later by the outage, by right.
+var aTime = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`)
+
 func resultOf(p lambdabiz.Payload, f *lambdabiz.Failure) string {
 	if f != nil {
-		return "error " + f.Message
+		return "error " + aTime.ReplaceAllString(f.Message, "(a time)")
 	}
 	return "result " + string(p)
 }
@@ -94,9 +98,11 @@ func (o *outcome) differences(id string, got *outcome) []string {
 		g, again := got.operations[path]
 		switch {
 		case !recorded:
-			list = append(list, fmt.Sprintf("orchestration %s: operation %q is recorded (%s), undisturbed it is not", id, path, short([]byte(g))))
+			list = append(list, fmt.Sprintf("orchestration %s: operation %q is recorded (%s), undisturbed it is not",
+				id, path, short([]byte(g))))
 		case !again:
-			list = append(list, fmt.Sprintf("orchestration %s: operation %q is not recorded, undisturbed it is (%s)", id, path, short([]byte(w))))
+			list = append(list, fmt.Sprintf("orchestration %s: operation %q is not recorded, undisturbed it is (%s)",
+				id, path, short([]byte(w))))
 		default:
 			differ(fmt.Sprintf("operation %q", path), g, w)
 		}

@@ -191,7 +191,7 @@ func (env *Env) committed(p *process, batch []*lambdabiz.Commit, verdicts []lamb
 		}
 		for j := range c.Starts {
 			if s := &c.Starts[j]; p.works && verdicts[i].Starts[j].Err == nil && !slices.Contains(p.names, s.Name) {
-				env.complainLocked("orchestration %s starts a child at operation %q, and its definition %q is not registered: "+
+				env.faultLockedf("orchestration %s starts a child at operation %q, and its definition %q is not registered: "+
 					"register it, or stub the operation", c.Run.ID, pathOf(c, s.Operation), s.Name)
 			}
 		}
@@ -211,7 +211,7 @@ func (env *Env) blockedLocked(id string, b *lambdabiz.Blocked) {
 	if b.Detail != "" {
 		text += "\n" + b.Detail
 	}
-	env.complainLocked("orchestration %s is blocked: %s", id, text)
+	env.faultLockedf("orchestration %s is blocked: %s", id, text)
 }
 
 // pathOf finds the path of an operation in the commit that carries it.

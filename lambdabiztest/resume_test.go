@@ -23,7 +23,7 @@ func export[In any, Out any](t *testing.T, d *lambdabiz.Definition[In, Out], in 
 	var exported []byte
 	lambdabiztest.Run(t, func(t *testing.T, env *lambdabiztest.Env) {
 		env.Register(d)
-		lambdabiztest.Stub(env, "*", func(_ context.Context, in lambdabiz.Payload) (lambdabiz.Payload, error) {
+		lambdabiztest.Stub(env, "*", func(_ context.Context, _ lambdabiz.Payload) (lambdabiz.Payload, error) {
 			return lambdabiz.Payload(`"done"`), nil
 		}).Of("order-7").Optional()
 		lambdabiztest.Start(env, d, "order-7", in)
@@ -168,7 +168,8 @@ ends: SUCCEEDED with "end"
 		t.Errorf("the report is\n%s", r)
 	}
 	again := version(func(o lambdabiz.Context) (string, error) { return "", lambdabiz.ContinueAsNew(o, Cart{"milk", 1}) })
-	if r := lambdabiztest.Resume(t, lambdabiztest.Recording{State: state}, again); r.Ends != `continues as new with input {"Item":"milk","Cents":1}` {
+	r = lambdabiztest.Resume(t, lambdabiztest.Recording{State: state}, again)
+	if r.Ends != `continues as new with input {"Item":"milk","Cents":1}` {
 		t.Errorf("the report is\n%s", r)
 	}
 }
@@ -177,14 +178,17 @@ func TestResumeReportsWhatBlocks(t *testing.T) {
 	state := export(t, first, Cart{"tea", 450}, func(env *lambdabiztest.Env) { env.Advance(time.Hour) })
 	for name, f := range map[string]func(o lambdabiz.Context) error{
 		`recorded as TASK "Charge", the code has TASK "Pay" now`: func(o lambdabiz.Context) error { return task(o, "charge", "Pay", 1) },
-		`recorded as TASK "Charge", the code has TIMER "" now`:   func(o lambdabiz.Context) error { return lambdabiz.Sleep(o, "charge", 1) },
+		`recorded as TASK "Charge", the code has TIMER "" now`: func(o lambdabiz.Context) error {
+			return lambdabiz.Sleep(o, "charge", 1)
+		},
 		"panic: oh": func(lambdabiz.Context) error { panic("oh") },
 		"its record cannot be read": func(o lambdabiz.Context) error {
 			_, err := lambdabiz.CallTask[int](o, "charge", "Charge", Card{450})
 			return err
 		},
 	} {
-		r := lambdabiztest.Resume(t, lambdabiztest.Recording{State: state}, version(func(o lambdabiz.Context) (string, error) { return "", f(o) }))
+		code := version(func(o lambdabiz.Context) (string, error) { return "", f(o) })
+		r := lambdabiztest.Resume(t, lambdabiztest.Recording{State: state}, code)
 		if r.Blocked == nil || !strings.Contains(r.Blocked.Reason, name) || !strings.Contains(r.String(), "blocked: ") {
 			t.Errorf("want %q, the report is\n%s", name, r)
 		}
@@ -205,7 +209,8 @@ var loud = version(func(o lambdabiz.Context) (string, error) {
 		},
 		func() error { _, err := lambdabiz.StartChild(o, "child", survey, 1); return err },
 		func() error {
-			_, err := lambdabiz.CallTask[string](o, "busy", "Busy", 1, lambdabiz.Retry(lambdabiz.Backoff{Attempts: 9, Initial: time.Hour, Jitter: -1}))
+			patient := lambdabiz.Retry(lambdabiz.Backoff{Attempts: 9, Initial: time.Hour, Jitter: -1})
+			_, err := lambdabiz.CallTask[string](o, "busy", "Busy", 1, patient)
 			return err
 		},
 	)
@@ -330,6 +335,7 @@ func TestRecordingsOfTheCommandResume(t *testing.T) {
 func TestBadRecordingsAreRefused(t *testing.T) {
 	good := export(t, first, Cart{"tea", 450}, func(*lambdabiztest.Env) {})
 	other := lambdabiz.Define("Other", func(lambdabiz.Context, int) (int, error) { return 0, nil })
+	byHand := strings.Replace(string(good), `"mode": "worker"`, `"mode": "hand"`, 1)
 	for want, c := range map[string]struct {
 		state string
 		item  lambdabiz.Registrable
@@ -337,7 +343,7 @@ func TestBadRecordingsAreRefused(t *testing.T) {
 		"read the recording: unexpected end of JSON input":          {"{", first},
 		"it is no state of an orchestration":                        {`{"runs": []}`, first},
 		`no definition with the name "Order" is among the items`:    {string(good), other},
-		"it is driven by hand":                                      {strings.Replace(string(good), `"mode": "worker"`, `"mode": "hand"`, 1), first},
+		"it is driven by hand":                                      {byHand, first},
 		`parse status: "DONE" is none of`:                           {strings.Replace(string(good), `"STARTED"`, `"DONE"`, 1), first},
 		"register: task resolver: its function is nil":              {string(good), (*lambdabiz.TaskResolver)(nil)},
 		fmt.Sprintf("definition %q is registered already", "Order"): {string(good), lambdabiz.Registrables{first, order}},

@@ -34,7 +34,7 @@ type Call struct {
 
 // Stub replaces what the operations with this path do: a task, a service call, or a child, which does not run then. The
 // path is the operation's id, with the ids of its branches before it, as in the state: "parcels/tea/pack". A "*" stands
-// for one id: "parcels/*/pack". Of several stubs for one operation the last one counts.
+// for any text within an id: "parcels/*/pack", "remind-*". Of several stubs for one operation the last one counts.
 //
 // In and Out must be the very types that the code calls it with; [lambdabiz.Payload] fits all, as the codec made it. Of
 // a REST call they are rest.Request and rest.Response. The result takes its way through the codec, errors are recorded
@@ -163,7 +163,24 @@ func (c *Call) matches(orchestration, path, kind string) bool {
 		return false
 	}
 	want, got := strings.Split(c.path, "/"), strings.Split(path, "/")
-	return slices.EqualFunc(want, got, func(w, g string) bool { return w == "*" || w == g })
+	return slices.EqualFunc(want, got, glob)
+}
+
+// glob compares an id with one in which each "*" stands for any text.
+func glob(want, got string) bool {
+	parts := strings.Split(want, "*")
+	last := len(parts) - 1
+	if last == 0 {
+		return want == got
+	}
+	got, ok := strings.CutPrefix(got, parts[0])
+	for _, part := range parts[1:last] {
+		at := strings.Index(got, part)
+		ok = ok && at >= 0
+		got = got[max(at, 0):]
+		got = strings.TrimPrefix(got, part)
+	}
+	return ok && strings.HasSuffix(got, parts[last])
 }
 
 // name is the call in a failure.
@@ -219,7 +236,7 @@ func (p *process) Intercept(o seam.Operation) seam.Answer {
 			stub = c
 		}
 		if c.compare && !o.Recorded && !bytes.Equal(c.input, o.Input) {
-			env.complainLocked("orchestration %s calls operation %q with another input than expected\n\tat:       %s\n"+
+			env.faultLockedf("orchestration %s calls operation %q with another input than expected\n\tat:       %s\n"+
 				"\tgot:      %s\n\texpected: %s", o.Orchestration, o.Path, o.Source, o.Input, c.input)
 		}
 	}

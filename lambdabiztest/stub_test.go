@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/lambdabiztest"
+	"github.com/lambdabiz/lambdabiz/rest"
 )
 
 // wantFailure runs a test that must fail with all of the texts.
@@ -175,14 +177,52 @@ func TestPayloadFitsEveryType(t *testing.T) {
 	})
 }
 
+func TestRESTCallsAreStubbed(t *testing.T) {
+	lambdabiztest.Run(t, func(t *testing.T, env *lambdabiztest.Env) {
+		type rate struct{ Cents int }
+		d := lambdabiz.Define("Rates", func(o lambdabiz.Context, currency string) (int, error) {
+			r, err := rest.Get[rate](o, "rate", "https://rates.example/"+currency, rest.Query("day", "today"))
+			return r.Cents, err
+		})
+		env.Register(d)
+		lambdabiztest.Stub(env, "rate", func(_ context.Context, r rest.Request) (rest.Response, error) {
+			if r.Method != http.MethodGet || r.URL != "https://rates.example/EUR" {
+				t.Errorf("the request is %+v", r)
+			}
+			return rest.Response{Status: 200, Body: []byte(`{"Cents": 117}`)}, nil
+		}).Times(1)
+		if got, err := lambdabiztest.Start(env, d, "rates", "EUR").Result(); err != nil || got != 117 {
+			t.Errorf("got %d, %v", got, err)
+		}
+	})
+	wantFailure(t, func(_ *testing.T, env *lambdabiztest.Env) {
+		d := lambdabiz.Define("Rates", func(o lambdabiz.Context, _ int) (int, error) {
+			return rest.Get[int](o, "rate", "https://rates.example/EUR")
+		})
+		env.Register(d)
+		_, _ = lambdabiztest.Start(env, d, "rates", 1).Result()
+	}, `the service "GET" is neither stubbed nor registered`, "stub_test.go:")
+}
+
 func TestARegisteredTaskIsPerformed(t *testing.T) {
 	lambdabiztest.Run(t, func(t *testing.T, env *lambdabiztest.Env) {
 		double := lambdabiz.NewTask("Double", func(_ context.Context, n int) (int, error) { return 2 * n, nil })
 		d := lambdabiz.Define("D", func(o lambdabiz.Context, n int) (int, error) { return lambdabiz.Call(o, "double", double, n) })
-		env.Register(d, double)
+		byName := lambdabiz.Define("ByName", func(o lambdabiz.Context, n int) (int, error) {
+			return lambdabiz.CallTask[int](o, "half", "Half", n)
+		})
+		env.Register(d, double, byName, lambdabiz.NewTaskResolver(func(name string) lambdabiz.TaskFunc {
+			if name != "Half" {
+				return nil
+			}
+			return func(context.Context, lambdabiz.Payload) (lambdabiz.Payload, error) { return lambdabiz.Payload("10"), nil }
+		}))
 		env.Expect("double").Times(1).Input(21)
 		if got, err := lambdabiztest.Start(env, d, "d", 21).Result(); err != nil || got != 42 {
 			t.Errorf("got %d, %v", got, err)
+		}
+		if got, err := lambdabiztest.Start(env, byName, "n", 20).Result(); err != nil || got != 10 {
+			t.Errorf("got %d, %v, from a resolver", got, err)
 		}
 	})
 }
@@ -267,8 +307,10 @@ func TestUnusedStubsAndUnmetExpectationsFail(t *testing.T) {
 		lambdabiztest.Stub(env, "ship", func(context.Context, string) (string, error) { return "", nil }).Of("order-8")
 		env.Expect("refund")
 		_, _ = through(env)
-	}, `the stub of "shop" was not used`, `the stub of "ship" in orchestration order-8 was not used`, `the expectation of "refund" was not used`,
-		"what was called:", `order-7  charge  TASK "Charge"  attempts: 1  SUCCEEDED  input {"Cents":450}`, `order-7  Approve  EVENT "Approve"`)
+	}, `the stub of "shop" was not used`,
+		`the stub of "ship" in orchestration order-8 was not used`, `the expectation of "refund" was not used`,
+		"what was called:", `order-7  charge  TASK "Charge"  attempts: 1  SUCCEEDED  input {"Cents":450}`,
+		`order-7  Approve  EVENT "Approve"`)
 }
 
 func TestTheNumberOfCallsIsChecked(t *testing.T) {
