@@ -215,7 +215,9 @@ func TestARegisteredTaskIsPerformed(t *testing.T) {
 			if name != "Half" {
 				return nil
 			}
-			return func(context.Context, lambdabiz.Payload) (lambdabiz.Payload, error) { return lambdabiz.Payload("10"), nil }
+			return func(context.Context, lambdabiz.Payload) (lambdabiz.Payload, error) {
+				return lambdabiz.Payload("10"), nil
+			}
 		}))
 		env.Expect("double").Times(1).Input(21)
 		if got, err := lambdabiztest.Start(env, d, "d", 21).Result(); err != nil || got != 42 {
