@@ -81,6 +81,7 @@ type Engine struct {
 	registry   *registry
 	committer  *committer
 	alarms     *alarms
+	flushes    flushQueue
 	idle       *idleList
 
 	interceptor seam.Interceptor // a test; nil else
