@@ -6,6 +6,21 @@ import (
 	"github.com/lambdabiz/lambdabiz/internal/seam"
 )
 
+// tested is what an interceptor is told of a call besides, and what it gave to perform it.
+type tested struct {
+	result     any  // a pointer to where the result goes
+	registered bool // a task or a service that is known by its name
+	instead    func(ctx context.Context, input []byte) (any, error)
+}
+
+// tested returns nil without an interceptor.
+func (e *Engine) tested(result any) *tested {
+	if e.interceptor == nil {
+		return nil
+	}
+	return &tested{result: result}
+}
+
 // interceptLocked asks the test that stands behind the backend, if one does, what becomes of an operation.
 // An error means that mu is given up and the caller must return it.
 func (r *run) interceptLocked(c *call, o *op, path string, site callSite) error {
@@ -14,7 +29,10 @@ func (r *run) interceptLocked(c *call, o *op, path string, site callSite) error 
 	}
 	asked := seam.Operation{
 		Orchestration: r.info.ID, RunID: r.info.RunID, Path: path, Kind: c.kind.String(), Name: c.name,
-		Source: site.String(), Value: c.input, Input: c.encoded, Result: c.result, Registered: c.registered,
+		Source: site.String(), Value: c.input, Input: c.encoded,
+	}
+	if c.tested != nil {
+		asked.Result, asked.Registered = c.tested.result, c.tested.registered
 	}
 	if o != nil {
 		asked.Recorded, asked.Ended, asked.RecordedInput = true, o.Status.Ended(), o.Input
@@ -33,17 +51,19 @@ func (r *run) interceptLocked(c *call, o *op, path string, site callSite) error 
 		}
 		return r.leaveLocked(c.scope())
 	}
-	c.instead = answer.Perform
+	if c.tested != nil {
+		c.tested.instead = answer.Perform
+	}
 	return nil
 }
 
 // bodyOf is what performs the operation: what the interceptor gave, or else the author's.
 func (c *call) bodyOf(f func(in Payload) body) func(in Payload) body {
-	if c.instead == nil {
+	if c.tested == nil || c.tested.instead == nil {
 		return f
 	}
 	return func(in Payload) body {
-		return func(ctx context.Context) (any, error) { return c.instead(ctx, in) }
+		return func(ctx context.Context) (any, error) { return c.tested.instead(ctx, in) }
 	}
 }
 

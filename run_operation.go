@@ -17,14 +17,11 @@ type call struct {
 	input any
 	take  func(Payload) error // decodes the result for the author
 
-	// For an interceptor: where the result goes, whether a task is registered, and what it gave to perform it.
-	result     any
-	registered bool
-	instead    func(ctx context.Context, input []byte) (any, error)
-
 	hasInput bool
 	encoded  Payload
 	taken    bool // take has been called
+
+	tested *tested // nil without an interceptor
 }
 
 func (c *call) scope() *scope { return c.o.scope() }
