@@ -3,6 +3,7 @@ package lambdabiz_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,4 +67,41 @@ func TestEventThatArrivedInTimeWinsOverTheTimeoutOfARunThatStops(t *testing.T) {
 			t.Errorf("the wait gave %q", got)
 		}
 	}, notOnSWF(why), exception{"memory, a commit ends the claim", why}, exception{"memory, and performs timers", why})
+}
+
+// Where commits end claims, messages that came during the next claim reached the run before that claim's
+// answer, which had older ones: those were taken for known, and their events came out of order.
+func TestArrivalIsQuickerThanTheAnswerOfItsClaim(t *testing.T) {
+	const why = "there a claim goes on over commits"
+	everywhere(t, func(t *testing.T, b *bench) {
+		inner := b.backend
+		applied, goOn := make(chan struct{}), make(chan struct{})
+		b.backend = &proxy{Backend: inner, commit: func(
+			ctx context.Context, batch []*lambdabiz.Commit,
+		) ([]lambdabiz.Verdict, error) {
+			v, err := inner.Commit(ctx, batch)
+			select {
+			case <-goOn:
+			default:
+				if batch[0].Run != nil {
+					close(applied)
+					<-goOn // the verdict is on its way
+				}
+			}
+			return v, err
+		}}
+		e, _ := b.worker(collect)
+		b.backend = inner
+		client := b.engine(lambdabiz.Config{})
+		start(b, client, collect, "x", 2)
+		<-applied
+		for _, event := range []string{"1", "2"} {
+			raise(b, client, "x", "E", event)
+			time.Sleep(5 * time.Second) // the worker claims for the first, and hears of the second
+		}
+		close(goOn)
+		if got := strings.Join(result(b, lambdabiz.Get(e, collect, "x")), ""); got != "12" {
+			t.Errorf("events came as %s", got)
+		}
+	}, notOnSWF("it hands out no arrivals"), exception{"memory", why}, exception{"sqlite", why})
 }

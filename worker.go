@@ -215,7 +215,7 @@ func (w *worker) claim(ctx context.Context) bool {
 		}
 	}
 	for _, a := range claims.Arrived {
-		if r := e.residentOrEarly(a); r != nil {
+		if r := e.residentOrEarly(a); r != nil && !r.atOtherClaim(a.Ref) {
 			r.deliver(a.Messages)
 		}
 	}
@@ -396,6 +396,14 @@ func (r *run) follows(c *Claimed) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.phase != phaseDead && r.ref.Fence >= c.Ref.Fence
+}
+
+// atOtherClaim reports, where commits end claims, whether ref is another claim than this copy's. Messages for a later
+// claim may be quicker than that claim's answer, which has older ones. Its first commit asks for them again.
+func (r *run) atOtherClaim(ref RunRef) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ends() && r.ref.Fence != ref.Fence
 }
 
 // resume goes on with a run that stayed in memory after a commit ended its claim. It reports false
