@@ -119,10 +119,11 @@ func (c *cut) gone() bool {
 	return c.dead
 }
 
-func (c *cut) owns(worker int64) bool {
+// workers are the numbers that the process has worked under.
+func (c *cut) workers() []int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.Contains(c.numbers, worker)
+	return slices.Clone(c.numbers)
 }
 
 // count is how many commits have come.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -27,12 +28,32 @@ type home struct {
 var homes = []home{
 	{"memory", inMemory(memory.Config{})},
 	{"sqlite", func(t *testing.T) (lambdabiz.Backend, error) {
-		return sqlite.Open(filepath.Join(t.TempDir(), "test.db"))
+		return sqlite.Open(filepath.Join(directory(t), "test.db"))
 	}},
 	{"memory, a commit ends the claim", inMemory(memory.Config{CommitEndsClaim: true})},
 	{"memory, and performs timers", inMemory(memory.Config{
 		CommitEndsClaim: true, Performs: []lambdabiz.Kind{lambdabiz.KindTimer},
 	})},
+}
+
+// directory is one in memory, where there is such: what a disk keeps is tested elsewhere, and the orders here
+// are many.
+func directory(t *testing.T) string {
+	t.Helper()
+	const shared = "/dev/shm"
+	if info, err := os.Stat(shared); err != nil || !info.IsDir() {
+		return t.TempDir()
+	}
+	dir, err := os.MkdirTemp(shared, "lambdabiz-orders-") //nolint:usetesting // t.TempDir is on the disk
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
 }
 
 func inMemory(c memory.Config) func(t *testing.T) (lambdabiz.Backend, error) {
@@ -113,14 +134,16 @@ func (s *stage) engine(b lambdabiz.Backend, c lambdabiz.Config, items ...lambdab
 // work makes an engine a worker until the stage ends, or the returned function is called.
 func (s *stage) work(e *lambdabiz.Engine) (stop func()) {
 	ctx, cancel := context.WithCancel(s.ctx)
-	done := make(chan error, 1)
-	go func() { done <- e.Run(ctx) }()
-	var once sync.Once
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := e.Run(ctx); !errors.Is(err, errCut) { // it may be killed before it has joined
+			s.must(err, "run engine")
+		}
+	}()
 	stop = func() {
-		once.Do(func() {
-			cancel()
-			s.must(<-done, "run engine")
-		})
+		cancel()
+		<-done // not a sync.Once: in a bubble nobody may wait for a mutex while time is to pass
 	}
 	s.stops = append(s.stops, stop)
 	return stop
@@ -135,19 +158,19 @@ func (s *stage) worker(b lambdabiz.Backend, c lambdabiz.Config, items ...lambdab
 }
 
 // kill ends a worker's process, which reaches the store through c: it releases nothing. What it held can be
-// claimed when kill returns.
+// claimed when kill returns; its goroutines end later.
 func (s *stage) kill(c *cut, stop func()) {
 	c.die()
-	stop()
-	workers, err := s.store.Workers(s.ctx)
-	if !s.must(err, "list workers") {
-		return
+	for _, number := range c.workers() {
+		s.must(s.store.Leave(s.ctx, number, -1), "leave for a dead worker")
 	}
-	for _, w := range workers {
-		if c.owns(w.Number) {
-			s.must(s.store.Leave(s.ctx, w.Number, -1), "leave for a dead worker")
-		}
-	}
+	go stop()
+}
+
+// shortLife is the configuration of a worker that may be killed: its goroutines do not wait for long.
+func shortLife(c lambdabiz.Config) lambdabiz.Config {
+	c.DrainTimeout = time.Millisecond
+	return c
 }
 
 // stop ends all workers.
@@ -156,6 +179,7 @@ func (s *stage) stop() {
 		stop()
 	}
 	s.stops = nil
+	time.Sleep(time.Minute) // what is held back on its way arrives
 	synctest.Wait()
 }
 
