@@ -239,17 +239,17 @@ func eventOrders(
 				l.check(out)
 			})
 		}
-		s.comeAndGo(seen, random, counts, listen)
+		s.comeAndGo(seen, random, counts, 2, listen)
 		all.Wait()
 	})
 }
 
-// comeAndGo lets workers work for a while: some stop, some are killed, the last ones stay.
-func (s *stage) comeAndGo(b lambdabiz.Backend, random *rand.Rand, counts *tally, items ...lambdabiz.Registrable) {
+// comeAndGo lets workers work for a while: some stop, one in so many is killed (0 for none), the last ones stay.
+func (s *stage) comeAndGo(b lambdabiz.Backend, random *rand.Rand, counts *tally, killOneIn int, items ...lambdabiz.Registrable) {
 	for range 3 {
 		c := newCut(b, 0, false)
 		config := lambdabiz.Config{PollInterval: 10 * time.Millisecond, ParkAfter: upTo(random, 20)}
-		kill := random.IntN(2) == 0
+		kill := killOneIn > 0 && random.IntN(killOneIn) == 0
 		if kill {
 			config = shortLife(config)
 		}
