@@ -199,13 +199,13 @@ func find(rec *lambdabiz.Record, path string) *lambdabiz.Operation {
 	return nil
 }
 
-// outcome waits for the end of a run, for an hour at most.
+// outcome waits for the end of a run, for two minutes at most: all that is played takes less than ten seconds.
 func outcome[Out any](s *stage, run *lambdabiz.Run[Out]) (Out, error) {
-	ctx, cancel := context.WithTimeout(s.ctx, time.Hour)
+	ctx, cancel := context.WithTimeout(s.ctx, 2*time.Minute)
 	defer cancel()
 	out, err := run.Result(ctx)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
-		s.complain("%s has not ended within an hour", run.ID())
+		s.complain("%s has not ended within two minutes", run.ID())
 	}
 	return out, err
 }
