@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"sync"
@@ -65,6 +66,8 @@ func sendBurst(t *testing.T, h home, n int, counts *tally, seenAs func(lambdabiz
 			return verdicts, err
 		}})
 		const senders = 10
+		// Held back, or virtual time would stand still until all is sent.
+		b = slow(b, &dice{random: rand.New(rand.NewPCG(uint64(n), 0))}, 2, counts)
 		e, _ := s.worker(b, lambdabiz.Config{}, receive)
 		client := s.engine(b, lambdabiz.Config{})
 		run := begin(s, e, receive, "x", burst{Senders: senders, Each: n / senders})
@@ -81,10 +84,10 @@ func sendBurst(t *testing.T, h home, n int, counts *tally, seenAs func(lambdabiz
 		}
 		all.Wait()
 		if got := result(s, run); got != n {
-			s.complain("%d events of %d came", got, n)
+			s.complainf("%d events of %d came", got, n)
 		}
 		if rec, ok := s.load("x"); ok && len(rec.Messages) > 0 {
-			s.complain("%d events are left over", len(rec.Messages))
+			s.complainf("%d events are left over", len(rec.Messages))
 		}
 	})
 }

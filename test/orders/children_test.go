@@ -71,7 +71,7 @@ func (f *family) check(s *stage, when string) {
 	runs := map[string]*lambdabiz.Record{}
 	for _, rec := range s.records() {
 		if runs[rec.ID] != nil {
-			s.complain("%s: %s has two runs", when, rec.ID)
+			s.complainf("%s: %s has two runs", when, rec.ID)
 		}
 		runs[rec.ID] = rec
 	}
@@ -82,12 +82,12 @@ func (f *family) check(s *stage, when string) {
 				known = known || o.Number == rec.Parent.Operation && o.Target == id && o.Status != lambdabiz.StatusFailed
 			}
 			if !known {
-				s.complain("%s: there is a child %s, and its parent's record does not say so", when, id)
+				s.complainf("%s: there is a child %s, and its parent's record does not say so", when, id)
 			}
 		}
 		for _, o := range rec.Operations {
 			if o.Kind == lambdabiz.KindChild && o.Target != "" && o.Status != lambdabiz.StatusFailed && runs[o.Target] == nil {
-				s.complain("%s: %s has recorded a child %s, and there is none", when, id, o.Target)
+				s.complainf("%s: %s has recorded a child %s, and there is none", when, id, o.Target)
 			}
 		}
 	}
@@ -110,7 +110,7 @@ func children(
 	commits := 0
 	complaint := h.perform(t, func(s *stage) {
 		f := newFamily()
-		d := &dice{random: rand.New(rand.NewPCG(random.Uint64(), 0))} //nolint:gosec // it must be repeatable
+		d := &dice{random: rand.New(rand.NewPCG(random.Uint64(), 0))}
 		var c *cut
 		c = newCut(seenAs(slow(s.store, d, fate.delay, counts), func() *cut { return c }), fate.at, fate.applied)
 		config := lambdabiz.Config{PollInterval: 10 * time.Millisecond}
@@ -160,18 +160,18 @@ func (f *family) outcome(s *stage, client *lambdabiz.Engine, runs []*lambdabiz.R
 			mine++
 		}
 		if s.must(err, "result of "+run.ID()) && (k.Sum != want || !k.Twice) {
-			s.complain("%s got %+v of its children", run.ID(), k)
+			s.complainf("%s got %+v of its children", run.ID(), k)
 		}
 	}
 	if mine != 1 && !fate.cancelled {
-		s.complain("%d of two parents got the child that both wanted", mine)
+		s.complainf("%d of two parents got the child that both wanted", mine)
 	}
 	for _, id := range []string{"x.free", "y.free"} {
 		if _, err := s.store.Load(s.ctx, id, ""); fate.cancelled && errors.Is(err, lambdabiz.ErrNotFound) {
 			continue // it was cancelled before it came to it
 		}
 		if got := result(s, lambdabiz.Get(client, f.leaf, id)); got != 30 {
-			s.complain("%s gave %d", id, got)
+			s.complainf("%s gave %d", id, got)
 		}
 	}
 	time.Sleep(2 * time.Second) // children that were asked to cancel have done so
@@ -180,13 +180,13 @@ func (f *family) outcome(s *stage, client *lambdabiz.Engine, runs []*lambdabiz.R
 		ran := f.bodies.get(rec.ID)
 		switch {
 		case !rec.Status.Ended():
-			s.complain("%s is open when its parent has ended", rec.ID)
+			s.complainf("%s is open when its parent has ended", rec.ID)
 		case rec.Parent != nil && rec.CancelRequested && rec.Parent.Detached:
-			s.complain("the free child %s was cancelled", rec.ID)
+			s.complainf("the free child %s was cancelled", rec.ID)
 		case rec.Parent != nil && rec.CancelRequested && rec.Parent.ID != "x":
-			s.complain("%s was cancelled, its parent was not", rec.ID)
+			s.complainf("%s was cancelled, its parent was not", rec.ID)
 		case rec.Parent != nil && rec.Status == lambdabiz.StatusSucceeded && (ran < 1 || ran > 2):
-			s.complain("the step of %s ran %d times, and one worker died", rec.ID, ran)
+			s.complainf("the step of %s ran %d times, and one worker died", rec.ID, ran)
 		}
 	}
 }

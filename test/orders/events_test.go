@@ -34,7 +34,7 @@ type turn struct {
 type heard struct {
 	Name  string
 	Value int
-	Late  time.Time `json:",omitzero"`
+	Late  time.Time
 }
 
 var listen = lambdabiz.Define("Listen", func(o lambdabiz.Context, in script) (script, error) {
@@ -128,12 +128,12 @@ func (l *listener) send(name string, random *rand.Rand) {
 			l.counts.add("too late", 1)
 			return
 		default:
-			l.s.complain("%s: raise %s: %v", l.id, name, err)
+			l.s.complainf("%s: raise %s: %v", l.id, name, err)
 			return
 		}
 		if random.IntN(4) == 0 { // a sender that repeats itself, perhaps after the end
 			if err := l.clients[1].RaiseEvent(l.s.ctx, l.id, name, n, options...); err != nil {
-				l.s.complain("%s: a known key of %s was answered with %v", l.id, name, err)
+				l.s.complainf("%s: a known key of %s was answered with %v", l.id, name, err)
 			}
 			l.counts.add("repeated", 1)
 		}
@@ -171,14 +171,14 @@ func (l *listener) check(out script) {
 		}
 		l.counts.add("timed out", 1)
 		if next := len(have[h.Name]); next < len(l.acks[h.Name]) && l.acks[h.Name][next].at.Before(h.Late) {
-			l.s.complain("%s: a wait for %s until %v timed out, though event %d was there at %v",
+			l.s.complainf("%s: a wait for %s until %v timed out, though event %d was there at %v",
 				l.id, h.Name, h.Late, l.acks[h.Name][next].value, l.acks[h.Name][next].at)
 		}
 	}
 	l.left(have, rec, "left over")
 	next, err := lambdabiz.Start(l.s.ctx, l.clients[0], later, l.id, 0, lambdabiz.OnUsedID(lambdabiz.RestartEnded))
 	if err == nil || !errors.Is(err, lambdabiz.ErrExists) {
-		l.s.complain("%s: another definition may take the id: %v, %v", l.id, next, err)
+		l.s.complainf("%s: another definition may take the id: %v, %v", l.id, next, err)
 	}
 	begin(l.s, l.clients[0], listen, l.id, script{}, lambdabiz.OnUsedID(lambdabiz.RestartEnded))
 	if rec, ok = l.s.load(l.id); ok {
@@ -190,7 +190,7 @@ func (l *listener) check(out script) {
 			want = append(want, a.value)
 		}
 		if !slices.Equal(want, have[name]) {
-			l.s.complain("%s: of %s %v were acknowledged, %v were heard or are there", l.id, name, want, have[name])
+			l.s.complainf("%s: of %s %v were acknowledged, %v were heard or are there", l.id, name, want, have[name])
 		}
 	}
 }
@@ -217,7 +217,7 @@ func eventOrders(
 ) string {
 	t.Helper()
 	return h.perform(t, func(s *stage) {
-		d := &dice{random: rand.New(rand.NewPCG(random.Uint64(), 0))} //nolint:gosec // it must be repeatable
+		d := &dice{random: rand.New(rand.NewPCG(random.Uint64(), 0))}
 		seen := slow(seenAs(s.store), d, 12, counts)
 		clients := []*lambdabiz.Engine{
 			s.engine(seen, lambdabiz.Config{PollInterval: 10 * time.Millisecond}, listen),

@@ -120,7 +120,7 @@ func someFan(random *rand.Rand, branches int) fan {
 func (f fan) check(s *stage, id string, got []int) {
 	if f.Join == "race" && len(f.Kinds) > 0 {
 		if len(got) != 2 || got[0] < 0 || got[0] >= len(f.Kinds) || got[1] != f.value(got[0]) {
-			s.complain("%s: of the race of %v came %v", id, f.Kinds, got)
+			s.complainf("%s: of the race of %v came %v", id, f.Kinds, got)
 		}
 		return
 	}
@@ -129,7 +129,7 @@ func (f fan) check(s *stage, id string, got []int) {
 		want[i] = f.value(i)
 	}
 	if !slices.Equal(got, want) {
-		s.complain("%s (%s of %v): got %v, want %v", id, f.Join, f.Kinds, got, want)
+		s.complainf("%s (%s of %v): got %v, want %v", id, f.Join, f.Kinds, got, want)
 	}
 }
 
@@ -139,7 +139,7 @@ func fansIn(
 ) string {
 	t.Helper()
 	return h.perform(t, func(s *stage) {
-		d := &dice{random: rand.New(rand.NewPCG(random.Uint64(), 0))} //nolint:gosec // it must be repeatable
+		d := &dice{random: rand.New(rand.NewPCG(random.Uint64(), 0))}
 		seen := slow(seenAs(s.store), d, 4*random.IntN(3), counts)
 		items := lambdabiz.Registrables{fanOut, fanChild, fanTask}
 		client := s.engine(seen, lambdabiz.Config{PollInterval: 10 * time.Millisecond}, items)

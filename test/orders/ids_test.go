@@ -110,7 +110,7 @@ func (l *life) refused() {
 		"raise a name":    l.e.RaiseEvent(ctx, "somebody", l.id, "", lambdabiz.BeforeStart(time.Hour)),
 	} {
 		if !errors.Is(err, lambdabiz.ErrInvalidID) && !errors.Is(err, lambdabiz.ErrTooLarge) {
-			s.complain("%s with the id %q gave %v", doing, l.id, err)
+			s.complainf("%s with the id %q gave %v", doing, l.id, err)
 		}
 	}
 	l.counts.add("refused", 1)
@@ -120,10 +120,10 @@ func (l *life) refused() {
 func (l *life) live() {
 	first := l.round(1)
 	if again := begin(l.s, l.e, tellOwn, l.id, ask{Start: 2}); again.RunID() != first || result(l.s, again).Start != 1 {
-		l.s.complain("%q: a start of a used id is run %s, not %s", l.id, again.RunID(), first)
+		l.s.complainf("%q: a start of a used id is run %s, not %s", l.id, again.RunID(), first)
 	}
 	if err := l.e.RaiseEvent(l.s.ctx, l.id, "told", "late", lambdabiz.Key("k")); err != nil {
-		l.s.complain("%q: a known key was answered with %v after the end", l.id, err)
+		l.s.complainf("%q: a known key was answered with %v after the end", l.id, err)
 	}
 	second := l.round(3)
 	l.counts.add("used again", 1)
@@ -133,11 +133,11 @@ func (l *life) live() {
 	l.s.must(l.e.Purge(l.s.ctx, l.id), fmt.Sprintf("purge %q", l.id))
 	for _, runID := range []string{"", first, second} {
 		if _, err := l.e.StateOf(l.s.ctx, l.id, runID); !errors.Is(err, lambdabiz.ErrNotFound) {
-			l.s.complain("%q: after the purge the state of run %q gave %v", l.id, runID, err)
+			l.s.complainf("%q: after the purge the state of run %q gave %v", l.id, runID, err)
 		}
 	}
 	if err := l.e.RaiseEvent(l.s.ctx, l.id, "told", "gone", lambdabiz.Key("k")); !errors.Is(err, lambdabiz.ErrNotFound) {
-		l.s.complain("%q: after the purge a known key gave %v", l.id, err)
+		l.s.complainf("%q: after the purge a known key gave %v", l.id, err)
 	}
 	l.round(5)
 	l.counts.add("purged", 1)
@@ -147,14 +147,15 @@ func (l *life) live() {
 func (l *life) round(n int) string {
 	s := l.s
 	run := begin(s, l.e, tellOwn, l.id, ask{n, []byte(l.op)}, lambdabiz.OnUsedID(lambdabiz.RestartEnded))
-	if state, err := l.e.State(s.ctx, l.id); s.must(err, "state") && (state.ID != l.id || len(state.Events) > 0 || state.RunID != run.RunID()) {
-		s.complain("%q: start %d has the state of %q, with %d events", l.id, n, state.ID, len(state.Events))
+	state, err := l.e.State(s.ctx, l.id)
+	if s.must(err, "state") && (state.ID != l.id || len(state.Events) > 0 || state.RunID != run.RunID()) {
+		s.complainf("%q: start %d has the state of %q, with %d events", l.id, n, state.ID, len(state.Events))
 	}
 	told := fmt.Sprint("event of start ", n)
 	s.must(l.e.RaiseEvent(s.ctx, l.id, "told", told, lambdabiz.Key("k")), "raise")
 	want := own{ID: l.id, Start: n, Event: told, Refused: !legal(l.op)}
 	if got := result(s, run); got != want {
-		s.complain("%q: start %d gave %+v, want %+v", l.id, n, got, want)
+		s.complainf("%q: start %d gave %+v, want %+v", l.id, n, got, want)
 	}
 	rec, ok := s.load(l.id)
 	if !ok {
@@ -164,12 +165,12 @@ func (l *life) round(n int) string {
 	path := strings.ReplaceAll(strings.ReplaceAll(l.op, "~", "~0"), "/", "~1")
 	operations := map[bool]int{true: 2, false: 1}[legal(l.op)]
 	if o := find(rec, path); len(rec.Operations) != operations || legal(l.op) && (o == nil || string(o.Result) != fmt.Sprint(n)) {
-		s.complain("%q: operation %q of start %d is %+v in %d", l.id, l.op, n, o, len(rec.Operations))
+		s.complainf("%q: operation %q of start %d is %+v in %d", l.id, l.op, n, o, len(rec.Operations))
 	}
 	page, err := l.e.List(s.ctx, lambdabiz.Filter{IDPrefix: l.id, Limit: 1000})
 	if s.must(err, "list") && !slices.ContainsFunc(page.Runs, func(r lambdabiz.RunInfo) bool { return r.ID == l.id }) ||
 		slices.ContainsFunc(page.Runs, func(r lambdabiz.RunInfo) bool { return !strings.HasPrefix(r.ID, l.id) }) {
-		s.complain("%q is not listed by its id, or others are", l.id)
+		s.complainf("%q is not listed by its id, or others are", l.id)
 	}
 	return run.RunID()
 }
@@ -205,7 +206,7 @@ func lives(
 		for _, rec := range s.records() {
 			var me own
 			if s.must(json.Unmarshal(rec.Result, &me), "read a result") && (me.ID != rec.ID || !used[rec.ID] || !legal(rec.ID)) {
-				s.complain("the run of %q has the result of %q", rec.ID, me.ID)
+				s.complainf("the run of %q has the result of %q", rec.ID, me.ID)
 			}
 		}
 	})

@@ -147,7 +147,7 @@ func (d *disturbed) act() {
 	if d.err == nil {
 		d.counts.add(d.p.action, 1)
 	} else if !errors.Is(d.err, lambdabiz.ErrClosed) {
-		d.s.complain("%+v: %v", d.p, d.err)
+		d.s.complainf("%+v: %v", d.p, d.err)
 	}
 }
 
@@ -225,7 +225,7 @@ func (d *disturbed) follow(ended, over <-chan struct{}, another func()) {
 		began := time.Now()
 		<-ended
 		if took := time.Since(began); took > d.p.drain+6*time.Second {
-			d.s.complain("%+v: the worker took %v to stop", d.p, took)
+			d.s.complainf("%+v: the worker took %v to stop", d.p, took)
 		}
 		another()
 	case "pause":
@@ -242,20 +242,20 @@ func (d *disturbed) paused() {
 	before, ok := d.s.load("x")
 	if !ok || before.Status.Ended() { // its last commit may have been on its way
 		if ok && d.early {
-			d.s.complain("%+v: the paused run went on to its end", d.p)
+			d.s.complainf("%+v: the paused run went on to its end", d.p)
 		}
 		return
 	}
 	time.Sleep(time.Second)
 	if after, ok := d.s.load("x"); ok && (text(after) != text(before) || !after.Paused) {
-		d.s.complain("%+v: the paused run went on from %s to %s", d.p, text(before), text(after))
+		d.s.complainf("%+v: the paused run went on from %s to %s", d.p, text(before), text(after))
 	}
 	d.s.must(d.client.Resume(d.s.ctx, "x"), "resume")
 }
 
 // outcome waits for the end, and checks it against what has been done to the run.
 func (d *disturbed) outcome(run *lambdabiz.Run[string]) {
-	s, out := d.s, ""
+	s := d.s
 	out, err := outcome(s, run)
 	ended, ok := s.load("x")
 	if !ok {
@@ -271,29 +271,29 @@ func (d *disturbed) outcome(run *lambdabiz.Run[string]) {
 	switch {
 	case err == nil && out == everythingGave && undone == 0:
 		if acknowledged && d.p.action == "terminate" {
-			s.complain("%+v: it was terminated, and succeeded", d.p)
+			s.complainf("%+v: it was terminated, and succeeded", d.p)
 		}
 		if acknowledged && d.p.action == "cancel" && !ended.CancelRequested {
-			s.complain("%+v: its cancellation is forgotten", d.p)
+			s.complainf("%+v: its cancellation is forgotten", d.p)
 		}
 		d.attempts(ended)
 	case d.p.action == "cancel" && ended.Status == lambdabiz.StatusCancelled && errors.Is(err, lambdabiz.ErrCancelled):
 		if o := find(ended, "undo"); undone != 1 || o == nil || o.Status != lambdabiz.StatusSucceeded {
-			s.complain("%+v: it was cleaned up %d times, recorded as %+v", d.p, undone, o)
+			s.complainf("%+v: it was cleaned up %d times, recorded as %+v", d.p, undone, o)
 		}
 		d.counts.add("cleaned up", 1)
 	case d.p.action == "terminate" && ended.Status == lambdabiz.StatusTerminated && errors.Is(err, lambdabiz.ErrTerminated):
 	default:
-		s.complain("%+v: it ended as %v with %q, %v, cleaned up %d times", d.p, ended.Status, out, err, undone)
+		s.complainf("%+v: it ended as %v with %q, %v, cleaned up %d times", d.p, ended.Status, out, err, undone)
 	}
 	time.Sleep(5 * time.Second)
 	for _, again := range []error{d.client.Cancel(s.ctx, "x", ""), d.client.Terminate(s.ctx, "x", "")} {
 		if !errors.Is(again, lambdabiz.ErrClosed) {
-			s.complain("%+v: after its end it was answered with %v", d.p, again)
+			s.complainf("%+v: after its end it was answered with %v", d.p, again)
 		}
 	}
 	if later, ok := s.load("x"); ok && text(later) != text(ended) {
-		s.complain("%+v: its record has changed after its end, from %s to %s", d.p, text(ended), text(later))
+		s.complainf("%+v: its record has changed after its end, from %s to %s", d.p, text(ended), text(later))
 	}
 }
 
@@ -310,13 +310,13 @@ func text(rec *lambdabiz.Record) string {
 func (d *disturbed) attempts(rec *lambdabiz.Record) {
 	for path, want := range map[string]int{"task": 2, "step": 1, "map/1/step": 1, "map/2/step": 1} {
 		if o := find(rec, path); o == nil || o.Attempts != want {
-			d.s.complain("%+v: operation %q is %+v, want %d attempts", d.p, path, o, want)
+			d.s.complainf("%+v: operation %q is %+v, want %d attempts", d.p, path, o, want)
 		}
 	}
 	long := d.p.action != "stop" || d.p.drain > time.Second
 	for what, n := range d.x.bodies.n {
 		if n > 2 || n > 1 && long {
-			d.s.complain("%+v: %s ran %d times", d.p, what, n)
+			d.s.complainf("%+v: %s ran %d times", d.p, what, n)
 		}
 		if n > 1 {
 			d.counts.add("run again", 1)

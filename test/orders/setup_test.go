@@ -98,8 +98,8 @@ func (h home) perform(t *testing.T, f func(s *stage)) string {
 	return strings.Join(s.faults, "\n")
 }
 
-// complain notes that a check has failed.
-func (s *stage) complain(format string, args ...any) {
+// complainf notes that a check has failed.
+func (s *stage) complainf(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.faults) < 20 { // the first ones say what is wrong
@@ -110,7 +110,7 @@ func (s *stage) complain(format string, args ...any) {
 // must complains of an error.
 func (s *stage) must(err error, doing string) bool {
 	if err != nil {
-		s.complain("%s: %v", doing, err)
+		s.complainf("%s: %v", doing, err)
 	}
 	return err == nil
 }
@@ -205,9 +205,28 @@ func outcome[Out any](s *stage, run *lambdabiz.Run[Out]) (Out, error) {
 	defer cancel()
 	out, err := run.Result(ctx)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
-		s.complain("%s has not ended within two minutes", run.ID())
+		s.complainf("%s has not ended within two minutes: %s", run.ID(), s.plight(run.ID()))
 	}
 	return out, err
+}
+
+// plight says what keeps a run from its end.
+func (s *stage) plight(id string) string {
+	rec, err := s.store.Load(s.ctx, id, "")
+	if err != nil {
+		return err.Error()
+	}
+	text := fmt.Sprintf("it is %v, held by worker %d, wakes at %v, has %d operations and %d messages at %v", rec.Status,
+		rec.Worker, rec.WakeAt, len(rec.Operations), len(rec.Messages), time.Now())
+	if rec.Blocked != nil {
+		text += ", blocked: " + rec.Blocked.Reason
+	}
+	for _, o := range rec.Operations {
+		if !o.Status.Ended() {
+			return text + fmt.Sprintf(", and waits for %+v", o)
+		}
+	}
+	return text
 }
 
 // result waits for an outcome that must be a success.

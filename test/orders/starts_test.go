@@ -186,14 +186,12 @@ const (
 func (r *startRace) run(ctx context.Context, seed uint64, round, operations int) string {
 	var clients sync.WaitGroup
 	for client := range raceClients {
-		clients.Add(1)
-		go func() {
-			defer clients.Done()
+		clients.Go(func() {
 			random := campaign.Random(seed, round*raceClients+client)
 			for range operations / raceClients {
 				r.ask(ctx, r.engines[client%len(r.engines)], client, r.pick(random))
 			}
-		}()
+		})
 	}
 	clients.Wait()
 	verdict, info := porcupine.CheckOperationsVerbose(putIfAbsent, r.history, time.Minute)

@@ -112,7 +112,7 @@ func timersAsTheyFire(
 ) string {
 	t.Helper()
 	return h.perform(t, func(s *stage) {
-		d := &dice{random: rand.New(rand.NewPCG(random.Uint64(), 0))} //nolint:gosec // it must be repeatable
+		d := &dice{random: rand.New(rand.NewPCG(random.Uint64(), 0))}
 		seen := slow(seenAs(s.store), d, []int{0, 3, 12}[random.IntN(3)], counts)
 		a := newAlarmed()
 		config := lambdabiz.Config{PollInterval: 10 * time.Millisecond}
@@ -190,7 +190,7 @@ func (a *alarmed) check(s *stage, counts *tally) {
 	}
 	for what, n := range a.effects.n {
 		if n != 1 {
-			s.complain("%s ran %d times, and no worker was killed", what, n)
+			s.complainf("%s ran %d times, and no worker was killed", what, n)
 		}
 	}
 }
