@@ -125,7 +125,7 @@ func children(
 			}
 		}()
 		if fate.cancelled {
-			time.Sleep(fate.after)
+			pass(fate.after)
 			if err := client.Cancel(s.ctx, "x", ""); !errors.Is(err, lambdabiz.ErrClosed) && s.must(err, "cancel") {
 				counts.add("cancellations", 1)
 			}
@@ -174,7 +174,7 @@ func (f *family) outcome(s *stage, client *lambdabiz.Engine, runs []*lambdabiz.R
 			s.complainf("%s gave %d", id, got)
 		}
 	}
-	time.Sleep(2 * time.Second) // children that were asked to cancel have done so
+	pass(2 * time.Second) // children that were asked to cancel have done so
 	f.check(s, "at the end")
 	for _, rec := range s.records() {
 		ran := f.bodies.get(rec.ID)

@@ -108,7 +108,7 @@ type listener struct {
 func (l *listener) send(name string, random *rand.Rand) {
 	pace := time.Duration(1+random.IntN(6)) * 5 * time.Millisecond
 	for n := 0; name != "unheard" || n < 5; n++ {
-		time.Sleep(pace * time.Duration(random.IntN(6)))
+		pass(pace * time.Duration(random.IntN(6)))
 		options := []lambdabiz.RaiseOption{lambdabiz.Key(fmt.Sprint(name, n))}
 		if n < 12 && random.IntN(2) == 0 {
 			options = append(options, lambdabiz.BeforeStart(24*time.Hour))
@@ -227,13 +227,16 @@ func eventOrders(
 		for i := range n {
 			l := &listener{s: s, id: fmt.Sprint("listener-", i), clients: clients, counts: counts, acks: map[string][]ack{}}
 			todo, start := someScript(random), upTo(random, 40)
-			seeds := []*rand.Rand{campaign.Random(random.Uint64(), 0), campaign.Random(random.Uint64(), 1), campaign.Random(random.Uint64(), 2)}
+			var seeds []*rand.Rand
+			for k := range eventNames {
+				seeds = append(seeds, campaign.Random(random.Uint64(), k))
+			}
 			all.Go(func() {
 				var senders sync.WaitGroup
 				for k, name := range eventNames {
 					senders.Go(func() { l.send(name, seeds[k]) })
 				}
-				time.Sleep(start)
+				pass(start)
 				out := result(s, begin(s, clients[0], listen, l.id, todo))
 				senders.Wait()
 				l.check(out)
@@ -254,7 +257,7 @@ func (s *stage) comeAndGo(b lambdabiz.Backend, random *rand.Rand, counts *tally,
 			config = shortLife(config)
 		}
 		stop := s.work(s.engine(c, config, items...))
-		time.Sleep(upTo(random, 80))
+		pass(upTo(random, 80))
 		if kill {
 			counts.add("kills", 1)
 			s.kill(c, stop)

@@ -150,7 +150,7 @@ func fansIn(
 				run := begin(s, client, fanOut, id, f)
 				for _, i := range f.Order {
 					if f.Kinds[i] == "event" {
-						time.Sleep(pace)
+						pass(pace)
 						if client.RaiseEvent(s.ctx, id, fmt.Sprint("E", i), f.value(i)) != nil {
 							break // a race is over
 						}

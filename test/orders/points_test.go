@@ -201,7 +201,7 @@ func disturb(
 		}()
 		if p.commit == 0 && p.action != "" {
 			go func() {
-				time.Sleep(p.moment)
+				pass(p.moment)
 				d.act()
 			}()
 		}
@@ -238,7 +238,7 @@ func (d *disturbed) paused() {
 	if d.err != nil {
 		return
 	}
-	time.Sleep(100 * time.Millisecond) // bodies that ran have ended and are recorded
+	pass(100 * time.Millisecond) // bodies that ran have ended and are recorded
 	before, ok := d.s.load("x")
 	if !ok || before.Status.Ended() { // its last commit may have been on its way
 		if ok && d.early {
@@ -246,7 +246,7 @@ func (d *disturbed) paused() {
 		}
 		return
 	}
-	time.Sleep(time.Second)
+	pass(time.Second)
 	if after, ok := d.s.load("x"); ok && (text(after) != text(before) || !after.Paused) {
 		d.s.complainf("%+v: the paused run went on from %s to %s", d.p, text(before), text(after))
 	}
@@ -286,7 +286,7 @@ func (d *disturbed) outcome(run *lambdabiz.Run[string]) {
 	default:
 		s.complainf("%+v: it ended as %v with %q, %v, cleaned up %d times", d.p, ended.Status, out, err, undone)
 	}
-	time.Sleep(5 * time.Second)
+	pass(5 * time.Second)
 	for _, again := range []error{d.client.Cancel(s.ctx, "x", ""), d.client.Terminate(s.ctx, "x", "")} {
 		if !errors.Is(again, lambdabiz.ErrClosed) {
 			s.complainf("%+v: after its end it was answered with %v", d.p, again)

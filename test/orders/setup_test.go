@@ -173,6 +173,9 @@ func shortLife(c lambdabiz.Config) lambdabiz.Config {
 	return c
 }
 
+// pass lets virtual time pass, and waits for no real one.
+func pass(d time.Duration) { time.Sleep(d) }
+
 // stop ends all workers.
 func (s *stage) stop() {
 	for _, stop := range s.stops {

@@ -129,7 +129,7 @@ func timersAsTheyFire(
 				others.Go(func() { s.raiseEvery(client, id, time.Duration(every)*time.Millisecond, over) })
 				if cancelled {
 					others.Go(func() {
-						time.Sleep(time.Duration(at) * time.Millisecond)
+						pass(time.Duration(at) * time.Millisecond)
 						if err := client.Cancel(s.ctx, id, ""); !errors.Is(err, lambdabiz.ErrClosed) {
 							s.must(err, "cancel "+id)
 							counts.add("cancellations", 1)
