@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/invariant"
 )
 
 // records loads all runs of the store.
@@ -32,6 +33,10 @@ func (s *stage) records() []*lambdabiz.Record {
 
 // audit checks every record of the store, when no worker runs.
 func (s *stage) audit() {
+	violations, err := invariant.All(s.ctx, s.store, invariant.Options{Purged: true})
+	if s.must(err, "look for violations") && len(violations) > 0 {
+		s.complainf("%s", invariant.Text(violations))
+	}
 	latest := map[string]bool{}
 	for _, rec := range s.records() {
 		s.auditRun(rec)
