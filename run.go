@@ -72,6 +72,7 @@ type run struct {
 
 	seen    int64 // the number of the last message
 	arrived []Message
+	ahead   earlyMessages // of a claim to come, where commits end claims
 	inbox   []Message
 	waits   map[string][]*op // open event waits by name, in the order of their numbers
 
