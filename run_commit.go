@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/lambdabiz/lambdabiz/internal/fault"
 )
 
 // flushDelay is how long a pending change that nobody waits for may stay in memory.
@@ -137,6 +139,7 @@ func (r *run) commitLocked() {
 	t := r.takeLocked()
 	r.committing = true
 	r.mu.Unlock()
+	fault.Point("run.commit")
 	v := r.e.commitRun(r, t.commit)
 	r.mu.Lock()
 	r.committing = false
@@ -146,6 +149,7 @@ func (r *run) commitLocked() {
 		}
 		return
 	}
+	fault.Point("run.settle")
 	r.settleLocked(t, v)
 	if arrived := r.arrived; len(arrived) > 0 {
 		r.arrived = nil
@@ -294,6 +298,7 @@ func (r *run) settleLocked(t taken, v Verdict) {
 	})
 	refuseAll(c, v)
 	r.settleOperationsLocked(c)
+	fault.Point("run.adopt")
 	r.e.adoptStarts(c, v) // before this run leaves, or a worker that drains would not wait for them
 	if c.Close != nil || c.Release != nil {
 		r.evictLocked(r.leftBecause(c))
@@ -400,8 +405,10 @@ func (r *run) parkLocked() {
 		r.evictLocked(errParked)
 		return
 	}
+	fault.Point("run.park")
 	r.parking = true
 	r.commitLocked()
+	fault.Point("run.parked")
 	r.parking = false
 	r.idleLocked()
 }

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/lambdabiz/lambdabiz/internal/fault"
 )
 
 // waitLocked blocks the calling branch until the waiter is woken; mu is given up meanwhile. The run
@@ -88,6 +90,7 @@ func (r *run) ring() {
 		r.fireLate = true
 	default:
 		r.fireLocked(now())
+		fault.Point("timer.fired")
 		r.nudgeIfPendingLocked()
 		r.armLocked()
 	}
@@ -107,6 +110,7 @@ func (r *run) fireLocked(t time.Time) {
 		case o == nil || o.Kind == KindTask || o.Kind == KindStep || o.Kind == KindService:
 			r.wakeLocked(w) // its next attempt
 		case o.Kind == KindTimer:
+			fault.Point("timer.fire")
 			r.endLocked(o, StatusSucceeded, nil, nil)
 		case o.Kind == KindEvent:
 			r.timeOutLocked(o)
@@ -197,6 +201,7 @@ func (r *run) childEndedLocked(m *Message) {
 			if m.Status != StatusSucceeded {
 				failure = r.e.registry.record(r.e.outcomeError(o.Target, o.Name, m.Status, m.Error))
 			}
+			fault.Point("child.ended")
 			r.endLocked(o, m.Status, m.Payload, failure)
 			return
 		}
@@ -221,6 +226,7 @@ func (r *run) matchAllLocked(idle bool) bool {
 			continue
 		}
 		r.consumeLocked(m.Number)
+		fault.Point("event.match")
 		o.at, o.message = m.ArrivedAt, &m
 		r.endLocked(o, StatusSucceeded, m.Payload, nil)
 		woken = true
