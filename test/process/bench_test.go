@@ -2,6 +2,7 @@ package process_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,6 +31,7 @@ type bench struct {
 	t       *testing.T
 	file    string
 	effects string
+	program string // of the children; empty for the one that runs
 	client  *lambdabiz.Engine
 }
 
@@ -145,7 +147,7 @@ func (b *bench) spawn(a args) *process {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	cmd := exec.Command(os.Args[0]) //nolint:noctx // a test says itself how its processes end
+	cmd := exec.Command(cmp.Or(b.program, os.Args[0])) //nolint:noctx // a test says itself how its processes end
 	cmd.Env = append(os.Environ(), childVariable+"="+string(text),
 		"GORACE=atexit_sleep_ms=0") // or the race detector keeps every child for a second
 	p := &process{b: b, name: a.Name, cmd: cmd, changed: make(chan struct{}), exited: make(chan struct{})}

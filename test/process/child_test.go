@@ -45,6 +45,7 @@ func runChild(a args) {
 	c.must("open effects", err)
 	c.effects = effects
 	go c.listen()
+	c.arm()
 	roles[a.Role](c)
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"testing"
+
+	"github.com/lambdabiz/lambdabiz/test/campaign"
 )
 
 // freshRole opens the file when the parent says so, and runs one orchestration on it.
@@ -24,7 +26,7 @@ func freshRole(c *child) {
 // TestManyProcessesOpenNewFileAtOnce: whoever is first makes the schema, and the others wait for it.
 func TestManyProcessesOpenNewFileAtOnce(t *testing.T) {
 	t.Parallel()
-	for round := range setting(t, "LAMBDABIZ_FRESH_ROUNDS", 2) {
+	for round := range campaign.Rounds(t, 2, 2400) {
 		b := setupUnopened(t)
 		processes := make([]*process, 8)
 		for i := range processes {

@@ -23,6 +23,11 @@ type args struct {
 	Drain   time.Duration // as in lambdabiz.Config
 	Parks   bool          // what only waits is parked at once
 
+	Orders []int // what the role "all" works through
+
+	Fault string // the point at which the process ends, in a build with the tag "fault"
+	Hit   int    // which arrival at that point it is, from 1
+
 	Late     bool     // knows the task "Late"
 	Let      []string // latches that are open from the beginning
 	Sabotage string   // the protection that is switched off; see tracer
@@ -32,12 +37,17 @@ var roles = map[string]func(*child){
 	"work":  workRole,
 	"hand":  handRole,
 	"fresh": freshRole,
+	"all":   allRole,
 }
 
 func TestMain(m *testing.M) {
 	text, isChild := os.LookupEnv(childVariable)
 	if !isChild {
-		os.Exit(m.Run())
+		code := m.Run()
+		if withPoints.dir != "" {
+			_ = os.RemoveAll(withPoints.dir) // what stays is in the directory for such files
+		}
+		os.Exit(code)
 	}
 	var a args
 	if err := json.Unmarshal([]byte(text), &a); err != nil {

@@ -18,6 +18,7 @@ import (
 //	unfenced   a refused commit is repeated with higher fences until it is taken
 //	forgetful  the results of tasks and steps are acknowledged without being written
 //	amnesiac   a claim comes without the tasks and steps that are recorded
+//	torn       records are written before what they say was sent, in a transaction of their own
 type tracer struct {
 	*sqlite.Backend
 	c     *child
@@ -107,6 +108,12 @@ func (t *tracer) Commit(ctx context.Context, batch []*lambdabiz.Commit) ([]lambd
 	if t.c.Sabotage == "forgetful" {
 		written = withoutResults(batch)
 	}
+	if t.c.Sabotage == "torn" {
+		var err error
+		if written, err = t.tear(ctx, batch); err != nil {
+			return nil, err
+		}
+	}
 	verdicts, err := t.Backend.Commit(ctx, written)
 	if err != nil {
 		return verdicts, err
@@ -158,6 +165,25 @@ func (t *tracer) force(ctx context.Context, c *lambdabiz.Commit) lambdabiz.Verdi
 		}
 	}
 	return lambdabiz.Verdict{Err: lambdabiz.ErrFenced}
+}
+
+// tear commits the records of what is sent, and returns the rest.
+func (t *tracer) tear(ctx context.Context, batch []*lambdabiz.Commit) ([]*lambdabiz.Commit, error) {
+	rest := slices.Clone(batch)
+	for i, c := range batch {
+		if c.Run == nil || len(c.Operations) == 0 || len(c.Starts)+len(c.Raises) == 0 {
+			continue
+		}
+		first := &lambdabiz.Commit{Run: c.Run, Worker: c.Worker, At: c.At, Seen: c.Seen, Operations: c.Operations}
+		if _, err := t.Backend.Commit(ctx, []*lambdabiz.Commit{first}); err != nil {
+			return nil, err
+		}
+		tear()
+		less := *c
+		less.Operations = nil
+		rest[i] = &less
+	}
+	return rest, nil
 }
 
 // withoutResults copies the commits without the ends of tasks and steps.
