@@ -47,11 +47,11 @@ func (b *Backend) Join(ctx context.Context, w lambdabiz.WorkerInfo) (int64, erro
 // Renew moves the worker's heartbeat; ErrFenced if the worker has been removed.
 func (b *Backend) Renew(ctx context.Context, worker int64) error {
 	return b.write(ctx, "renew", func(t *tx) error {
-		fault.Point("renew.beat")
+		fault.Point("renew.write")
 		if err := t.prepare(qBeat).int(worker).exec(); err != nil {
 			return err
 		}
-		fault.Point("renew.beaten")
+		fault.Point("renew.written")
 		if t.db.Changes() == 0 {
 			return fmt.Errorf("worker %d was removed: %w", worker, lambdabiz.ErrFenced)
 		}

@@ -16,22 +16,17 @@ import (
 // from outside, tells what was acknowledged, and ends in an orderly way. A later process does the same again.
 func allRole(c *child) {
 	e, backend := c.engine()
-	done := make(chan error, 1)
-	go func() { done <- e.Run(c.ctx) }()
-	<-backend.works
-	var all sync.WaitGroup
-	for _, n := range c.Orders {
-		for _, do := range []func(*lambdabiz.Engine, int){
-			c.order, c.paused, c.kept, c.cancelled, c.terminated, c.byHand, c.purged,
-		} {
-			all.Go(func() { do(e, n) })
+	c.workWhile(e, backend, func() {
+		var all sync.WaitGroup
+		for _, n := range c.Orders {
+			for _, do := range []func(*lambdabiz.Engine, int){
+				c.order, c.paused, c.kept, c.cancelled, c.terminated, c.byHand, c.purged,
+			} {
+				all.Go(func() { do(e, n) })
+			}
 		}
-	}
-	all.Wait()
-	c.sayf("worked")
-	c.stop()
-	c.must("run", <-done)
-	c.must("close", e.Close())
+		all.Wait()
+	})
 	c.tellArrivals()
 	os.Exit(0)
 }

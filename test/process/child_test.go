@@ -123,7 +123,7 @@ func (c *child) record(what string, info lambdabiz.TaskInfo) {
 
 // engine makes the child's engine on its file, seen through a tracer.
 func (c *child) engine() (*lambdabiz.Engine, *tracer) {
-	backend := openTraced(c)
+	backend := openTraced(c, c.File)
 	config := lambdabiz.Config{
 		Version: c.Version, Lease: c.Lease, DrainTimeout: c.Drain, PollInterval: 20 * time.Millisecond,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
@@ -140,6 +140,20 @@ func (c *child) engine() (*lambdabiz.Engine, *tracer) {
 	return e, backend
 }
 
+// workWhile works until f has returned, in an orderly way.
+func (c *child) workWhile(e *lambdabiz.Engine, backend *tracer, f func()) {
+	c.must("run", e.RunWhile(c.ctx, func(ctx context.Context) error {
+		select {
+		case <-backend.works:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		f()
+		return nil
+	}))
+	c.must("close", e.Close())
+}
+
 // workRole is a worker that starts what the parent tells it to.
 func workRole(c *child) {
 	e, backend := c.engine()
@@ -149,7 +163,7 @@ func workRole(c *child) {
 			case "start":
 				go c.startAndWait(e, words[1], words[2])
 			case "quiet":
-				go backend.quiet(c.latch("loud"))
+				go backend.quiet(c.latch(words[1]))
 			default:
 				c.must("obey", fmt.Errorf("unknown command %q", words))
 			}

@@ -21,9 +21,11 @@ type args struct {
 	Version string        // of the code, as in lambdabiz.Config
 	Lease   time.Duration // as in lambdabiz.Config
 	Drain   time.Duration // as in lambdabiz.Config
+	Busy    time.Duration // as BusyTimeout in sqlite.Config
 	Parks   bool          // what only waits is parked at once
 
-	Orders []int // what the role "all" works through
+	Files  []string // that the role "fresh" opens, one after the other
+	Orders []int    // what the role "all" works through
 
 	Fault string // the point at which the process ends, in a build with the tag "fault"
 	Hit   int    // which arrival at that point it is, from 1
@@ -37,7 +39,9 @@ var roles = map[string]func(*child){
 	"work":  workRole,
 	"hand":  handRole,
 	"fresh": freshRole,
+	"naive": naiveRole,
 	"all":   allRole,
+	"busy":  busyRole,
 }
 
 func TestMain(m *testing.M) {

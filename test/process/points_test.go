@@ -1,6 +1,7 @@
 package process_test
 
 import (
+	"bytes"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -170,6 +171,23 @@ func (x *exits) finish() {
 			if got := x.statuses[id]; got != want {
 				x.faultf("%s ended as %s, want %s", id, got, want)
 			}
+		}
+	}
+}
+
+// TestOrdinaryProgramsHaveNoPoints: the compiler takes them out, names and all. This program was built without them.
+func TestOrdinaryProgramsHaveNoPoints(t *testing.T) {
+	t.Parallel()
+	if testing.CoverMode() != "" {
+		t.Skip("a program that counts what is covered has counters in empty functions too")
+	}
+	program, err := os.ReadFile(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range points(t) {
+		if bytes.Contains(program, []byte(name)) {
+			t.Errorf("the point %s is in a program that was built without the tag fault", name)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/sqlite"
@@ -18,6 +19,8 @@ import (
 //	unfenced   a refused commit is repeated with higher fences until it is taken
 //	forgetful  the results of tasks and steps are acknowledged without being written
 //	amnesiac   a claim comes without the tasks and steps that are recorded
+//	hasty      a claim brings timers as if they had been due long ago
+//	careless   a claim does not tell how many workers in a row have died
 //	torn       records are written before what they say was sent, in a transaction of their own
 type tracer struct {
 	*sqlite.Backend
@@ -26,10 +29,12 @@ type tracer struct {
 	ready atomic.Bool // it has said that it accepts starts, in this life as a worker
 	once  sync.Once
 	works chan struct{} // closed when it accepts starts for the first time
+
+	waited atomic.Int64 // commits that took long
 }
 
-func openTraced(c *child) *tracer {
-	b, err := sqlite.Open(c.File)
+func openTraced(c *child, file string) *tracer {
+	b, err := sqlite.OpenConfig(c.ctx, sqlite.Config{Path: file, BusyTimeout: c.Busy})
 	c.must("open", err)
 	return &tracer{Backend: b, c: c, works: make(chan struct{})}
 }
@@ -87,6 +92,12 @@ func (t *tracer) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabiz
 		if run := &claims.Runs[i]; t.c.Sabotage == "amnesiac" {
 			run.Operations = slices.DeleteFunc(run.Operations, isEndedBody)
 		}
+		switch run := &claims.Runs[i]; t.c.Sabotage {
+		case "hasty":
+			hasten(run.Operations)
+		case "careless":
+			run.Crashes = 0
+		}
 		t.c.sayf("claimed %s crashes %d", claims.Runs[i].ID, claims.Runs[i].Crashes)
 	}
 	return claims, err
@@ -114,8 +125,13 @@ func (t *tracer) Commit(ctx context.Context, batch []*lambdabiz.Commit) ([]lambd
 			return nil, err
 		}
 	}
+	began := time.Now()
 	verdicts, err := t.Backend.Commit(ctx, written)
+	if time.Since(began) > slow {
+		t.waited.Add(1)
+	}
 	if err != nil {
+		t.c.sayf("fault commit %v", err)
 		return verdicts, err
 	}
 	for i, c := range batch {
@@ -195,6 +211,17 @@ func withoutResults(batch []*lambdabiz.Commit) []*lambdabiz.Commit {
 		written[i] = &less
 	}
 	return written
+}
+
+// slow is how long a commit takes that has to wait for another process.
+const slow = 40 * time.Millisecond
+
+func hasten(operations []lambdabiz.Operation) {
+	for i := range operations {
+		if o := &operations[i]; o.Kind == lambdabiz.KindTimer && !o.Status.Ended() {
+			o.DueAt = o.ScheduledAt
+		}
+	}
 }
 
 func isEndedBody(o lambdabiz.Operation) bool {
