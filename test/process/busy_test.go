@@ -127,7 +127,8 @@ func (w *crowd) wantDeadline(limit time.Duration) {
 	execute(w.t, writer, "BEGIN IMMEDIATE")
 	for what, call := range map[string]func() error{
 		"commit": func() error {
-			_, err := backend.Commit(w.t.Context(), []*lambdabiz.Commit{{At: time.Now(), Starts: []lambdabiz.RunStart{{ID: "late", RunID: "r"}}}})
+			late := &lambdabiz.Commit{At: time.Now(), Starts: []lambdabiz.RunStart{{ID: "late", RunID: "r"}}}
+			_, err := backend.Commit(w.t.Context(), []*lambdabiz.Commit{late})
 			return err
 		},
 		"renew": func() error { return backend.Renew(w.t.Context(), 1) },

@@ -34,7 +34,7 @@ func newKilling(t *testing.T) *killing {
 func TestKilledWorkersLoseNothingAndRepeatNothingRecorded(t *testing.T) {
 	t.Parallel()
 	k := newKilling(t)
-	cycles := campaign.Rounds(t, 25, 1000)
+	cycles := campaign.Rounds(t, 12, 1000)
 	for range cycles {
 		p := k.live("")
 		k.liveOn(20 + k.random.IntN(130))
@@ -50,7 +50,7 @@ func TestKilledWorkersLoseNothingAndRepeatNothingRecorded(t *testing.T) {
 func TestKilledWorkerAmongTwo(t *testing.T) {
 	t.Parallel()
 	k := newKilling(t)
-	cycles := campaign.Rounds(t, 12, 1000)
+	cycles := campaign.Rounds(t, 8, 1000)
 	workers := []*process{k.live(""), k.live("")}
 	for cycle := range cycles {
 		k.liveOn(20 + k.random.IntN(130))

@@ -1,16 +1,15 @@
 package process_test
 
 import (
-	"bytes"
 	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,13 +72,12 @@ func TestExitAtEveryPoint(t *testing.T) {
 	}
 	lanes := make(chan struct{}, 2)
 	var files sync.WaitGroup
-	round := 0
-	for part := range slices.Chunk(planned, chain) {
-		round++
+	parts := slices.Collect(slices.Chunk(planned, chain))
+	for round, part := range parts {
 		lanes <- struct{}{}
 		files.Go(func() {
 			defer func() { <-lanes }()
-			t.Run(fmt.Sprintf("file %d", round), func(t *testing.T) { file(t, round, part) })
+			t.Run(fmt.Sprintf("file %d", round+1), func(t *testing.T) { file(t, round, part) })
 		})
 	}
 	files.Wait()
@@ -115,10 +113,10 @@ func TestSabotageExitBetweenTwoTransactions(t *testing.T) {
 }
 
 // exitAt lets a process end at a point: at one of the arrivals that a life has there, or, if there are not as many
-// this time, at the first of the next life.
+// this time, at the first of a later life.
 func (x *exits) exitAt(point string) {
 	x.t.Helper()
-	for _, hit := range []int{1 + x.random.IntN(max(1, x.most[point])), 1} {
+	for _, hit := range []int{1 + x.random.IntN(max(1, x.most[point])), 1, 1, 1, 1, 1} {
 		p := x.life(point, hit)
 		code := p.awaitExit()
 		x.acknowledge(p)
@@ -133,16 +131,18 @@ func (x *exits) exitAt(point string) {
 	x.t.Errorf("no process came to the point %s", point)
 }
 
-// life works on one new order and on all before.
+// life works on one new order and on all that have not ended.
 func (x *exits) life(point string, hit int) *process {
 	x.t.Helper()
 	x.lives++
-	a := args{Role: "all", Name: fmt.Sprintf("life %d", x.lives), Lease: endless, Parks: true, Fault: point, Hit: hit}
+	a := args{Role: "all", Name: fmt.Sprintf("life %d", x.lives), Lease: endless, Parks: x.lives%2 > 0, Fault: point, Hit: hit}
 	if strings.Contains(point, "renew") {
 		a.Lease = 150 * time.Millisecond // nobody else is there to take it for dead
 	}
 	for n := range x.lives {
-		a.Orders = append(a.Orders, n)
+		if x.missing(n) != "" {
+			a.Orders = append(a.Orders, n)
+		}
 	}
 	return x.spawn(a)
 }
@@ -157,38 +157,60 @@ func (x *exits) finish() {
 	x.acknowledge(p)
 	x.checkAll()
 	for n := range x.lives {
-		for id, want := range map[string]string{
-			orderID(n): orderResult(n), orderID(n) + ".note": noteResult, fmt.Sprintf("pause-%d", n): "1,yes",
-			fmt.Sprintf("kept-%d", n): "yes", fmt.Sprintf("hand-%d", n): "by hand",
-		} {
-			if got := x.outcomes[id]; got != strconv.Quote(want) {
-				x.faultf("%s ended with %s, want %q", id, got, want)
-			}
-		}
-		for id, want := range map[string]string{
-			fmt.Sprintf("cancel-%d", n): "CANCELLED", fmt.Sprintf("stop-%d", n): "TERMINATED",
-		} {
-			if got := x.statuses[id]; got != want {
-				x.faultf("%s ended as %s, want %s", id, got, want)
-			}
+		if missing := x.missing(n); missing != "" {
+			x.faultf("%s", missing)
 		}
 	}
 }
 
-// TestOrdinaryProgramsHaveNoPoints: the compiler takes them out, names and all. This program was built without them.
+// missing says which of an order's outcomes has not been acknowledged yet, or is wrong; empty for none.
+func (x *exits) missing(n int) string {
+	for id, want := range map[string]string{
+		orderID(n): orderResult(n), orderID(n) + ".note": noteResult, fmt.Sprintf("pause-%d", n): "1,yes",
+		fmt.Sprintf("kept-%d", n): "yes", fmt.Sprintf("hand-%d", n): "by hand",
+	} {
+		if got := x.outcomes[id]; got != strconv.Quote(want) {
+			return fmt.Sprintf("%s ended with %s, want %q", id, got, want)
+		}
+	}
+	for id, want := range map[string]string{
+		fmt.Sprintf("cancel-%d", n): "CANCELLED", fmt.Sprintf("stop-%d", n): "TERMINATED",
+	} {
+		if got := x.statuses[id]; got != want {
+			return fmt.Sprintf("%s ended as %s, want %s", id, got, want)
+		}
+	}
+	if id := fmt.Sprintf("purge-%d", n); !x.purged[id] {
+		return id + " was not purged"
+	}
+	return ""
+}
+
+// TestOrdinaryProgramsHaveNoPoints: without the tag a point is an empty function, and the compiler puts its body,
+// which is nothing, in the place of every call.
 func TestOrdinaryProgramsHaveNoPoints(t *testing.T) {
 	t.Parallel()
-	if testing.CoverMode() != "" {
-		t.Skip("a program that counts what is covered has counters in empty functions too")
-	}
-	program, err := os.ReadFile(os.Args[0])
+	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", "..", "internal", "fault", "point.go"), nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range points(t) {
-		if bytes.Contains(program, []byte(name)) {
-			t.Errorf("the point %s is in a program that was built without the tag fault", name)
+	if f, ok := file.Decls[0].(*ast.FuncDecl); !ok || len(file.Decls) != 1 || f.Name.Name != "Point" || len(f.Body.List) > 0 {
+		t.Error("an ordinary Point does something")
+	}
+	build := exec.CommandContext(t.Context(), "go", "build", "-gcflags=-m", ".", "./sqlite")
+	build.Dir = filepath.Join("..", "..")
+	text, err := build.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	inlined := map[string]bool{}
+	for line := range strings.Lines(string(text)) {
+		if place, found := strings.CutSuffix(strings.TrimSpace(line), ": inlining call to fault.Point"); found {
+			inlined[filepath.ToSlash(filepath.Clean(place))] = true
 		}
+	}
+	if all := points(t); len(inlined) != len(all) {
+		t.Errorf("%d calls of %d points are inlined: %v", len(inlined), len(all), slices.Sorted(maps.Keys(inlined)))
 	}
 }
 
@@ -276,19 +298,17 @@ var withPoints struct {
 	err  error
 }
 
-// buildWithPoints builds the tests with the tag "fault", with the race detector if these have it.
+// buildWithPoints builds the tests with the tag "fault". They are without the race detector: there are many lives.
 func buildWithPoints(t *testing.T) string {
 	t.Helper()
 	withPoints.once.Do(func() {
+		//nolint:usetesting // it is for all tests, not for the one that comes first
 		if withPoints.dir, withPoints.err = os.MkdirTemp("", "points"); withPoints.err != nil {
 			return
 		}
-		flags := []string{"test", "-c", "-tags", "fault", "-o", filepath.Join(withPoints.dir, "program")}
-		if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
-			flags = append(flags, "-race")
-		}
 		//nolint:noctx // another test may need it when this one has failed
-		withPoints.text, withPoints.err = exec.Command("go", append(flags, ".")...).CombinedOutput()
+		withPoints.text, withPoints.err = exec.Command(
+			"go", "test", "-c", "-tags", "fault", "-o", filepath.Join(withPoints.dir, "program"), ".").CombinedOutput()
 	})
 	if withPoints.err != nil {
 		t.Fatalf("build with points: %v\n%s", withPoints.err, withPoints.text)
