@@ -87,6 +87,9 @@ func (f *future) run(o Context, id string, code func(o Context) error, begin boo
 	}
 	f.s = newScope(r, parent, path, o.detached())
 	f.s.branch = f
+	if r.scopes == nil {
+		r.scopes = map[string]*scope{}
+	}
 	r.scopes[path] = f.s
 	start = func() {
 		if r.phase != phaseLive && !r.ended || f.s.closed || f.ended {
@@ -112,7 +115,7 @@ func (f *future) main(code func(o Context) error) {
 	finished = true
 	if p, ok := errors.AsType[*panicError](err); ok {
 		if r.liveLocked(f.s) {
-			r.log.Error("branch panicked", "branch", f.s.path, "panic", p.value, "stack", p.stack)
+			r.log().Error("branch panicked", "branch", f.s.path, "panic", p.value, "stack", p.stack)
 			r.blockLocked(Blocked{Reason: p.Error(), Operation: f.s.path, Source: p.source, Detail: cut(p.stack, 4<<10)})
 		}
 		return
@@ -275,7 +278,7 @@ func (r *run) runRace(c *call, o *op, futures []*future) error {
 			continue
 		}
 		result.Losers = append(result.Losers, f.path)
-		r.lost[f.path] = true
+		r.loseLocked(f.path)
 		f.lost = true
 		r.cancelScopeLocked(f.path, &branchEndedError{"lost race " + o.ID + " to " + first.path})
 		f.endLocked(ErrCancelled)
@@ -294,6 +297,14 @@ func (r *run) runRace(c *call, o *op, futures []*future) error {
 // firstLocked is the branch that ended first, by when its end came about: when the event arrived, when
 // the timer was due. It waits for branches that know of such an earlier end, but have not come to their own.
 func (r *run) firstLocked(running []*future) *future {
+	patient := true
+	late := time.AfterFunc(raceGrace, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		patient = false
+		r.moved.Broadcast()
+	})
+	defer late.Stop()
 	for {
 		if r.claimed && !r.committing {
 			r.fireLocked(now())
@@ -304,16 +315,20 @@ func (r *run) firstLocked(running []*future) *future {
 				first = f
 			}
 		}
-		if r.phase != phaseLive || !slices.ContainsFunc(running, func(f *future) bool { return r.onItsWay(f, first.at) }) {
+		if r.phase != phaseLive || !slices.ContainsFunc(running, func(f *future) bool { return r.onItsWay(f, first.at, patient) }) {
 			return first
 		}
 		r.moved.Wait()
 	}
 }
 
-// onItsWay reports whether a branch is about to learn of something that came about before t: its
-// operation has ended, or its code has not come again to what is recorded.
-func (r *run) onItsWay(f *future, t time.Time) bool {
+// raceGrace is how long a race waits at most for the code of a branch that knows of something earlier, and is
+// about to end with it or to go on: it may as well compute, or be blocked by itself.
+const raceGrace = time.Second
+
+// onItsWay reports whether a branch is about to end with something that came about before t: its
+// operation has ended, its code has not come again to what is recorded, or, if patient, its code has it.
+func (r *run) onItsWay(f *future, t time.Time, patient bool) bool {
 	if f.ended || f.s == nil || f.s.closed {
 		return false
 	}
@@ -327,7 +342,10 @@ func (r *run) onItsWay(f *future, t time.Time) bool {
 			}
 			continue
 		}
-		if s.busy == nil && r.hasUnvisitedLocked(s.path) {
+		if s.busy != nil {
+			continue // it waits for a branch of its own
+		}
+		if patient && !s.last.IsZero() && s.last.Before(t) || r.hasUnvisitedLocked(s.path) {
 			return true
 		}
 	}

@@ -152,7 +152,7 @@ func (a *attempt) judge() {
 		if p, ok := errors.AsType[*panicError](a.err); ok {
 			args = append(args, "stack", p.stack)
 		}
-		a.r.log.Warn("attempt failed", args...)
+		a.r.log().Warn("attempt failed", args...)
 		return nil, nil
 	})
 	if fault != nil {

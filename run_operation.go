@@ -136,7 +136,7 @@ func (r *run) meetLocked(c *call, o *op, site callSite) error {
 			r.blockLocked(Blocked{Operation: o.ID, Source: site.String(), Reason: "its input differs from the recorded one"})
 			return r.leaveLocked(s)
 		}
-		r.log.Warn("input differs from the recorded one, which is kept", "operation", o.ID, "source", site.String())
+		r.log().Warn("input differs from the recorded one, which is kept", "operation", o.ID, "source", site.String())
 	}
 	if o.Status.Ended() {
 		r.e.hooks.operation(r, o, true)

@@ -21,6 +21,9 @@ func (r *run) waitLocked(w *waiter) {
 		r.tidyDuesLocked()
 		r.armLocked()
 	}
+	if r.waiting == nil {
+		r.waiting = map[*waiter]struct{}{}
+	}
 	r.waiting[w] = struct{}{}
 	r.active--
 	r.idleLocked()

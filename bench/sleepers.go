@@ -1,0 +1,5 @@
+package main
+
+import "context"
+
+func sleepers(context.Context, *bed) (figures, error) { return nil, nil }

@@ -1,0 +1,5 @@
+package main
+
+import "context"
+
+func timers(context.Context, *bed) (figures, error) { return nil, nil }
