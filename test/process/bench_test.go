@@ -320,6 +320,14 @@ func (p *process) kill() {
 	<-p.exited
 }
 
+// lastWords is the last line that the process has logged.
+func (p *process) lastWords() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	lines := strings.Split(strings.TrimSpace(p.stderr.String()), "\n")
+	return lines[len(lines)-1]
+}
+
 // awaitExit waits until the process has ended by itself, and returns its exit code.
 func (p *process) awaitExit() int {
 	p.b.t.Helper()

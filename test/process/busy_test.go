@@ -85,7 +85,7 @@ func (w *crowd) complaint() string {
 	for _, p := range w.processes {
 		code := p.awaitExit()
 		if faults, _ := p.find("fault"); code != 0 || len(faults) > 0 {
-			said = fmt.Sprintf("%s ended with exit code %d, its faults are %v", p.name, code, faults)
+			said = fmt.Sprintf("%s ended with exit code %d: %s; its faults are %v", p.name, code, p.lastWords(), faults)
 		}
 		w.ended += p.said("ended")
 		if waits, _ := p.find("waited"); len(waits) == 1 {
@@ -155,7 +155,7 @@ func TestSabotageBusyWithoutWaiting(t *testing.T) {
 	code := w.processes[0].awaitExit()
 	said := ""
 	if code != 0 {
-		said = fmt.Sprintf("the process ended with exit code %d", code)
+		said = fmt.Sprintf("the process ended with exit code %d: %s", code, w.processes[0].lastWords())
 	}
 	campaign.Red(t, "F20", "the waiting for others", said)
 }

@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -55,6 +57,19 @@ func (c *child) must(what string, err error) {
 		fmt.Fprintf(os.Stderr, "child %s: %s: %v\n", c.Name, what, err)
 		os.Exit(4)
 	}
+}
+
+// try is must for a call that ends with the process's own context. Then it ends its goroutine.
+func (c *child) try(what string, err error, but ...error) {
+	if err != nil && c.ctx.Err() != nil {
+		runtime.Goexit()
+	}
+	for _, b := range but {
+		if errors.Is(err, b) {
+			return
+		}
+	}
+	c.must(what, err)
 }
 
 // sayf prints one line for the parent.
@@ -142,15 +157,18 @@ func (c *child) engine() (*lambdabiz.Engine, *tracer) {
 
 // workWhile works until f has returned, in an orderly way.
 func (c *child) workWhile(e *lambdabiz.Engine, backend *tracer, f func()) {
-	c.must("run", e.RunWhile(c.ctx, func(ctx context.Context) error {
+	err := e.RunWhile(c.ctx, func(ctx context.Context) error {
 		select {
 		case <-backend.works:
+			f()
+			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		f()
-		return nil
-	}))
+	})
+	if c.ctx.Err() == nil { // else it may have been stopped before it worked
+		c.must("run", err)
+	}
 	c.must("close", e.Close())
 }
 

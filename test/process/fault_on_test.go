@@ -15,13 +15,18 @@ var (
 	arrivals = map[string]int{}
 )
 
-// arm ends the process where its parent said: at once, as a kill does.
+// arm ends the process where its parent said: at once, as a kill does, or in an orderly way.
 func (c *child) arm() {
 	fault.Set(func(name string) {
 		arriving.Lock()
 		defer arriving.Unlock()
 		arrivals[name]++
-		if name == c.Fault && arrivals[name] == c.Hit {
+		switch {
+		case name != c.Fault || arrivals[name] != c.Hit:
+		case c.Stops:
+			os.Stdout.WriteString("stop at " + name + "\n")
+			go c.stop() // the point is inside of locks
+		default:
 			os.Stdout.WriteString("exit at " + name + "\n")
 			os.Exit(exitAtPoint)
 		}

@@ -138,7 +138,7 @@ func TestSabotageOpenWithoutWaiting(t *testing.T) {
 	said := ""
 	for _, p := range setupUnopened(t).openTogether("naive", 3) {
 		if code := p.awaitExit(); code != 0 {
-			said = fmt.Sprintf("%s ended with exit code %d", p.name, code)
+			said = fmt.Sprintf("%s ended with exit code %d: %s", p.name, code, p.lastWords())
 		}
 	}
 	campaign.Red(t, "F21", "the lock around the opening", said)

@@ -170,10 +170,10 @@ func (k *killing) report(fault string, cycles int) {
 	k.t.Helper()
 	k.complain()
 	campaign.Report(k.t, fault,
-		[]campaign.Count{{What: "kills", N: cycles}, {What: "bodies cut", N: k.cut}, {What: "orchestrations ended", N: k.ended()}},
+		[]campaign.Count{{What: "kills", N: cycles}, {What: "bodies cut", N: len(k.cut)}, {What: "orchestrations ended", N: k.ended()}},
 		campaign.Count{What: "lost", N: k.lost}, campaign.Count{What: "doubled", N: k.doubled})
-	if k.cut < cycles/5 {
-		k.t.Errorf("only %d bodies were cut in %d cycles: the kills came at the wrong times", k.cut, cycles)
+	if len(k.cut) < cycles/5 {
+		k.t.Errorf("only %d bodies were cut in %d cycles: the kills came at the wrong times", len(k.cut), cycles)
 	}
 }
 

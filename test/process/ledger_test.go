@@ -30,7 +30,7 @@ type ledger struct {
 	begun  map[string]bool   // operations whose body has begun
 	byLife map[string]bool   // the same, by process
 	keys   map[string]string // by operation
-	cut    int               // bodies that the end of a process has met
+	cut    []string          // bodies that the end of a process has met
 
 	faults        []string
 	lost, doubled int // of the faults
@@ -151,7 +151,7 @@ func (l *ledger) check() {
 	}
 	for _, e := range last {
 		if e.what == "begin" && looked[e.id] && !done[e.operation()] {
-			l.cut++
+			l.cut = append(l.cut, e.operation())
 		}
 	}
 	for operation, found := range l.finished {

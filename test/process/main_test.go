@@ -29,6 +29,7 @@ type args struct {
 
 	Fault string // the point at which the process ends, in a build with the tag "fault"
 	Hit   int    // which arrival at that point it is, from 1
+	Stops bool   // it does not end there, but hears then that it shall
 
 	Late     bool     // knows the task "Late"
 	Let      []string // latches that are open from the beginning

@@ -66,21 +66,11 @@ func TestExitAtEveryPoint(t *testing.T) {
 		for _, point := range planned {
 			reached[point]++
 		}
-		total.cut += x.cut
+		total.cut = append(total.cut, x.cut...)
 		total.lost += x.lost
 		total.doubled += x.doubled
 	}
-	lanes := make(chan struct{}, 2)
-	var files sync.WaitGroup
-	parts := slices.Collect(slices.Chunk(planned, chain))
-	for round, part := range parts {
-		lanes <- struct{}{}
-		files.Go(func() {
-			defer func() { <-lanes }()
-			t.Run(fmt.Sprintf("file %d", round+1), func(t *testing.T) { file(t, round, part) })
-		})
-	}
-	files.Wait()
+	inTwoLanes(t, planned, file)
 	struck := 0
 	for _, point := range all {
 		struck += reached[point]
@@ -89,9 +79,81 @@ func TestExitAtEveryPoint(t *testing.T) {
 		}
 	}
 	campaign.Report(t, "F2",
-		[]campaign.Count{{What: "points reached", N: len(reached)}, {What: "exits", N: struck}, {What: "bodies cut", N: total.cut}},
+		[]campaign.Count{{What: "points reached", N: len(reached)}, {What: "exits", N: struck}, {What: "bodies cut", N: len(total.cut)}},
 		campaign.Count{What: "points in the source", N: len(all)}, campaign.Count{What: "lost", N: total.lost},
 		campaign.Count{What: "doubled", N: total.doubled})
+}
+
+// inTwoLanes hands out what is planned, some for each file, and works on two files at a time.
+func inTwoLanes(t *testing.T, planned []string, file func(t *testing.T, round int, planned []string)) {
+	t.Helper()
+	lanes := make(chan struct{}, 2)
+	var files sync.WaitGroup
+	for round, part := range slices.Collect(slices.Chunk(planned, chain)) {
+		lanes <- struct{}{}
+		files.Go(func() {
+			defer func() { <-lanes }()
+			t.Run(fmt.Sprintf("file %d", round+1), func(t *testing.T) { file(t, round, part) })
+		})
+	}
+	files.Wait()
+}
+
+// TestStopAtEveryPoint asks processes to end when they come to a point. They end what they have begun, in time, and
+// the next one finds nothing that was cut.
+func TestStopAtEveryPoint(t *testing.T) {
+	t.Parallel()
+	random := campaign.Random(campaign.Seed(t), 0)
+	program, all := buildWithPoints(t), points(t)
+	stops := campaign.Rounds(t, 24, 1000)
+	planned := slices.Repeat(all, stops/len(all)+1)
+	random.Shuffle(len(planned), func(i, j int) { planned[i], planned[j] = planned[j], planned[i] })
+
+	var mu sync.Mutex
+	stopped := map[string]int{}
+	ended := 0
+	inTwoLanes(t, planned[:stops], func(t *testing.T, _ int, planned []string) {
+		x := newExits(t, program, nil, nil)
+		for _, point := range planned {
+			if x.stopAt(point) {
+				mu.Lock()
+				stopped[point]++
+				mu.Unlock()
+			}
+		}
+		x.finish()
+		x.faults = append(x.faults, x.cutBodies()...)
+		x.complain()
+		mu.Lock()
+		defer mu.Unlock()
+		ended += x.ended()
+	})
+	n := 0
+	for _, at := range stopped {
+		n += at
+	}
+	campaign.Report(t, "F38", []campaign.Count{
+		{What: "stops", N: n}, {What: "points", N: len(stopped)}, {What: "orchestrations ended", N: ended},
+	})
+}
+
+// stopAt asks a process to end at a point. It reports false if the process came to its end by itself.
+func (x *exits) stopAt(point string) bool {
+	x.t.Helper()
+	a := x.plan(point, 1)
+	a.Stops = true
+	began := time.Now()
+	p := x.spawn(a)
+	if code := p.awaitExit(); code != 0 {
+		x.t.Fatalf("the process that was to stop at %s ended with exit code %d", point, code)
+	}
+	if took := time.Since(began); took > 2*grace {
+		x.faultf("the process that was to stop at %s took %v", point, took)
+	}
+	x.acknowledge(p)
+	x.check()
+	x.faults = append(x.faults, p.crashesClaimed()...)
+	return p.said("stop at") > 0
 }
 
 // TestSabotageExitBetweenTwoTransactions writes records in one transaction and what they say was sent in
@@ -134,6 +196,10 @@ func (x *exits) exitAt(point string) {
 // life works on one new order and on all that have not ended.
 func (x *exits) life(point string, hit int) *process {
 	x.t.Helper()
+	return x.spawn(x.plan(point, hit))
+}
+
+func (x *exits) plan(point string, hit int) args {
 	x.lives++
 	a := args{Role: "all", Name: fmt.Sprintf("life %d", x.lives), Lease: endless, Parks: x.lives%2 > 0, Fault: point, Hit: hit}
 	if strings.Contains(point, "renew") {
@@ -144,7 +210,7 @@ func (x *exits) life(point string, hit int) *process {
 			a.Orders = append(a.Orders, n)
 		}
 	}
-	return x.spawn(a)
+	return a
 }
 
 // finish lets a process go to its end, and checks all outcomes.

@@ -140,7 +140,7 @@ func TestStoppedWorkersCutNothing(t *testing.T) {
 	k.complain()
 	campaign.Report(t, "F38",
 		[]campaign.Count{{What: "stops", N: stops}, {What: "claims", N: claims}, {What: "orchestrations ended", N: k.ended()}},
-		campaign.Count{What: "bodies cut", N: k.cut}, campaign.Count{What: "lost", N: k.lost},
+		campaign.Count{What: "bodies cut", N: len(k.cut)}, campaign.Count{What: "lost", N: k.lost},
 		campaign.Count{What: "doubled", N: k.doubled})
 }
 
@@ -148,7 +148,7 @@ func TestStoppedWorkersCutNothing(t *testing.T) {
 func TestSabotageStopWithoutDrain(t *testing.T) {
 	t.Parallel()
 	k := newKilling(t)
-	for cycle := 0; cycle < 20 && k.cut == 0; cycle++ {
+	for cycle := 0; cycle < 20 && len(k.cut) == 0; cycle++ {
 		p := k.live("")
 		k.liveOn(50)
 		p.kill()
@@ -160,10 +160,10 @@ func TestSabotageStopWithoutDrain(t *testing.T) {
 
 // cutBodies complains of bodies whose result is not recorded.
 func (l *ledger) cutBodies() []string {
-	if l.cut == 0 {
+	if len(l.cut) == 0 {
 		return nil
 	}
-	return []string{fmt.Sprintf("%d bodies began, and their results are not recorded", l.cut)}
+	return []string{fmt.Sprintf("bodies began, and their results are not recorded: %v", l.cut)}
 }
 
 // crashesClaimed complains of claims of runs whose last worker did not let them go.
