@@ -122,6 +122,8 @@ func TestStopAtEveryPoint(t *testing.T) {
 			}
 		}
 		x.finish()
+		// What is driven by hand has no drain: its caller's context has ended.
+		x.cut = slices.DeleteFunc(x.cut, func(body string) bool { return strings.HasPrefix(body, "hand-") })
 		x.faults = append(x.faults, x.cutBodies()...)
 		x.complain()
 		mu.Lock()
