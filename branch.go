@@ -72,7 +72,10 @@ func (f *future) run(o Context, id string, code func(o Context) error, begin boo
 		f.ended, f.err = true, err
 		return start
 	}
-	parent.busy = nil
+	if parent.visited == nil {
+		parent.visited = map[string]callSite{}
+	}
+	parent.visited[id] = site
 	if o := r.ops[path]; o != nil {
 		r.blockLocked(Blocked{Operation: path, Source: site.String(), Reason: fmt.Sprintf(
 			"recorded as %s %q, the code has a branch now", o.Kind, o.Name)})

@@ -148,7 +148,7 @@ func (e *Engine) commitRun(r *run, c *Commit) Verdict {
 			return Verdict{Err: errPoisoned}
 		}
 		if err == nil && (v.Err == nil || errors.Is(v.Err, ErrFenced) || errors.Is(v.Err, ErrStale)) {
-			if v.Err == nil && (len(c.Raises) > 0 || len(c.Starts) > 0 || len(c.Controls) > 0 || c.Close != nil) {
+			if v.Err == nil && r.makesDue(c) {
 				e.kick()
 			}
 			return v
@@ -164,6 +164,12 @@ func (e *Engine) commitRun(r *run, c *Commit) Verdict {
 			return Verdict{Err: ErrFenced}
 		}
 	}
+}
+
+// makesDue reports whether other runs may have something to do after the commit.
+func (r *run) makesDue(c *Commit) bool {
+	return len(c.Raises) > 0 || len(c.Starts) > 0 || len(c.Controls) > 0 ||
+		c.Close != nil && (c.Close.Next != nil || r.info.Parent != nil)
 }
 
 var commitBackoff = Backoff{Initial: 50 * time.Millisecond, Max: 5 * time.Second, Jitter: -1}
