@@ -65,15 +65,6 @@ func resultOf(i int) value {
 
 func sequenceID(i int) string { return fmt.Sprintf("sequence-%d", i) }
 
-// runFive starts the i-th sequence and waits for its result.
-func runFive(ctx context.Context, e *lambdabiz.Engine, i int) error {
-	run, err := lambdabiz.Start(ctx, e, five, sequenceID(i), inputOf(i))
-	if err != nil {
-		return err //nolint:wrapcheck // it names the orchestration
-	}
-	return checkFive(ctx, run, i)
-}
-
 func checkFive(ctx context.Context, run *lambdabiz.Run[value], i int) error {
 	got, err := run.Result(ctx)
 	if err == nil && got != resultOf(i) {
@@ -88,6 +79,8 @@ type crowd struct {
 	e     *lambdabiz.Engine
 	c     int
 	clock func() time.Duration
+
+	started func(i int) // called when a start is acknowledged; may be nil
 
 	next atomic.Int64
 	mu   sync.Mutex
@@ -107,7 +100,7 @@ func (w *crowd) run(ctx context.Context, more func(i int) bool) error {
 					return
 				}
 				begun := w.clock()
-				err := runFive(ctx, w.e, i)
+				err := w.one(ctx, i)
 				w.note(w.clock()-begun, err)
 				if err != nil {
 					return
@@ -117,6 +110,18 @@ func (w *crowd) run(ctx context.Context, more func(i int) bool) error {
 	}
 	all.Wait()
 	return errors.Join(append(w.errs, context.Cause(ctx))...)
+}
+
+// one starts the i-th sequence and waits for its result.
+func (w *crowd) one(ctx context.Context, i int) error {
+	run, err := lambdabiz.Start(ctx, w.e, five, sequenceID(i), inputOf(i))
+	if err != nil {
+		return err //nolint:wrapcheck // it names the orchestration
+	}
+	if w.started != nil {
+		w.started(i)
+	}
+	return checkFive(ctx, run, i)
 }
 
 func (w *crowd) note(took time.Duration, err error) {

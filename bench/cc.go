@@ -1,5 +1,0 @@
-package main
-
-import "context"
-
-func crashChild(context.Context, *config) error { return nil }
