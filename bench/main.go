@@ -47,6 +47,7 @@ var workloads = map[string]workload{
 	"fanout":   {"one orchestration of n parallel steps", 1000, 0, fanout},
 	"long":     {"one orchestration of n steps in sequence", 5000, 0, long},
 	"sleepers": {"n orchestrations wait for an event, then all are signalled", 10_000, 0, sleepers},
+	"idle":     {"a worker with nothing to do: what it computes all the same", 0, 0, idle},
 	"timers":   {"n orchestrations with a timer of 2 s: how late it is", 5000, 0, timers},
 	"crash":    {"n sequences, c in flight, killed at half of the steps, and started again", 2000, 64, crash},
 	"disk":     {"bytes on disk per completed sequence, and throughput over the first and the last fifth of n", 20_000, 64, disk},

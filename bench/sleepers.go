@@ -23,7 +23,9 @@ func sleeperID(i int) string { return fmt.Sprintf("sleeper-%d", i) }
 // sleepers is W4. Memory is that of the process once every sleeper is parked, over that before the first.
 func sleepers(ctx context.Context, b *bed) (figures, error) {
 	m := figures{}
-	var asleep, done atomic.Int64
+	var asleep, done atomic.Int64 // the warm-up counts from below zero
+	asleep.Store(-warmUp)
+	done.Store(-warmUp)
 	allAsleep, allDone := make(chan struct{}), make(chan struct{})
 	sleeper := lambdabiz.Define("Sleeper", func(o lambdabiz.Context, in int) (int, error) {
 		if asleep.Add(1) == int64(b.n) {
@@ -39,6 +41,9 @@ func sleepers(ctx context.Context, b *bed) (figures, error) {
 	}}}
 	err := b.work(ctx, config, []lambdabiz.Registrable{sleeper},
 		func(ctx context.Context, e *lambdabiz.Engine, p *pace) error {
+			if err := warmSleepers(ctx, e, sleeper); err != nil {
+				return err
+			}
 			before, err := residentMemory()
 			if err != nil {
 				return err
@@ -88,6 +93,23 @@ func sleepers(ctx context.Context, b *bed) (figures, error) {
 		b.limits.add(m)
 	}
 	return m, err
+}
+
+// warmUp is how many sleepers sleep and end before the first measured one: what the process itself needs is
+// no sleeper's memory.
+const warmUp = 1000
+
+func warmSleepers(ctx context.Context, e *lambdabiz.Engine, sleeper *lambdabiz.Definition[int, int]) error {
+	return each(ctx, warmUp, func(i int) error {
+		run, err := lambdabiz.Start(ctx, e, sleeper, fmt.Sprintf("warm-up-%d", i), i)
+		if err == nil {
+			err = e.RaiseEvent(ctx, run.ID(), "Wake", i)
+		}
+		if err == nil {
+			_, err = run.Result(ctx)
+		}
+		return err
+	})
 }
 
 // each calls f with every number below n, on as many goroutines as there are clients.
