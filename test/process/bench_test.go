@@ -31,7 +31,8 @@ type bench struct {
 	t       *testing.T
 	file    string
 	effects string
-	program string // of the children; empty for the one that runs
+	program string          // of the children; empty for the one that runs
+	backend *sqlite.Backend // the client's
 	client  *lambdabiz.Engine
 }
 
@@ -55,6 +56,7 @@ func (b *bench) open() {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	b.backend = backend
 	b.client, err = lambdabiz.New(backend, lambdabiz.Config{PollInterval: 20 * time.Millisecond})
 	if err != nil {
 		b.t.Fatal(err)

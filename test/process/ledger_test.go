@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/invariant"
 )
 
 // ledger lies outside the file: what processes have acknowledged, what the file said after each end of a
@@ -117,12 +118,28 @@ func (l *ledger) acknowledge(p *process) {
 	}
 }
 
-// checkAll is check for everything, also for what was found ended before.
+// checkAll is check for everything, also for what was found ended before, and for what runs say of each other. No
+// worker is left, and everything must have ended.
 func (l *ledger) checkAll() {
 	l.t.Helper()
 	clear(l.runs)
 	l.through = time.Time{}
 	l.check()
+	broken, err := invariant.All(l.t.Context(), l.backend, invariant.Options{Purged: true, Ended: true, Skew: slack})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.addBroken(broken)
+}
+
+// slack: a worker that stops lets its runs go for the time at which it heard so, though a timer may have been due some
+// milliseconds before.
+const slack = time.Second
+
+func (l *ledger) addBroken(broken []invariant.Violation) {
+	for _, v := range broken {
+		l.faultf("%s", v)
+	}
 }
 
 // check compares the file with the ledger, after the end of a process. Other workers may go on meanwhile:
@@ -230,11 +247,12 @@ func (l *ledger) note(e effect) {
 	l.byLife[life], l.begun[e.operation()], l.keys[e.operation()] = true, true, e.key
 }
 
-// checkRun: one record for each operation, and none that ended has changed. It returns the status.
+// checkRun: its record is sound, says what was acknowledged, and nothing that ended has changed. It returns the
+// status.
 func (l *ledger) checkRun(run lambdabiz.RunRef, done map[string]bool) lambdabiz.Status {
 	l.t.Helper()
 	id := run.ID
-	s, err := l.client.StateOf(l.t.Context(), id, run.RunID)
+	rec, err := l.backend.Load(l.t.Context(), id, run.RunID)
 	if errors.Is(err, lambdabiz.ErrNotFound) && strings.HasPrefix(id, "purge-") {
 		return lambdabiz.StatusSucceeded
 	}
@@ -242,23 +260,22 @@ func (l *ledger) checkRun(run lambdabiz.RunRef, done map[string]bool) lambdabiz.
 		l.lostf("run %s of %s was there: %v", run.RunID, id, err)
 		return lambdabiz.StatusNone
 	}
-	if want := l.outcomes[id]; want != "" && s.ContinuedAs == "" && string(s.Result) != want {
-		l.lostf("%s has the result %s, acknowledged was %s", id, s.Result, want)
+	if want := l.outcomes[id]; want != "" && rec.ContinuedAs == "" && string(rec.Result) != want {
+		l.lostf("%s has the result %s, acknowledged was %s", id, rec.Result, want)
 	}
-	if want := l.statuses[id]; want != "" && s.Status.String() != want {
-		l.lostf("%s is %s, acknowledged was %s", id, s.Status, want)
+	if want := l.statuses[id]; want != "" && rec.Status.String() != want {
+		l.lostf("%s is %s, acknowledged was %s", id, rec.Status, want)
 	}
-	// The kills make crash loops. A run that is taken for one must go on by itself. And now no worker may run.
-	if s.Blocked != nil && !strings.Contains(s.Blocked.Reason, "workers in a row died") &&
-		!strings.HasPrefix(s.Blocked.Reason, "no worker that runs") {
-		l.faultf("%s is blocked: %s", id, s.Blocked.Reason)
+	if known := l.runIDs[id]; known != "" && run.RunID != known {
+		l.doubledf("%s is run %s, it was acknowledged as %s", id, run.RunID, known)
 	}
-	paths := map[string]bool{}
-	for _, o := range s.Operations {
-		if paths[o.ID] {
-			l.doubledf("%s has two records of %s", id, o.ID)
-		}
-		paths[o.ID] = true
+	// The kills make crash loops. A run that is taken for one must go on by itself.
+	if b := rec.Blocked; b != nil && b.Times > 0 && !strings.Contains(b.Reason, "workers in a row died") {
+		l.faultf("%s is blocked: %s", id, b.Reason)
+	}
+	l.addBroken(invariant.Record(rec, invariant.Options{Purged: true, Skew: slack}))
+	for i := range rec.Operations {
+		o := &rec.Operations[i]
 		if o.Attempts > 1 {
 			l.faultf("%s %s has %d attempts", id, o.ID, o.Attempts)
 		}
@@ -270,13 +287,12 @@ func (l *ledger) checkRun(run lambdabiz.RunRef, done map[string]bool) lambdabiz.
 			l.lostf("%s has the child %s on record, and it is not there", id, o.Target)
 		}
 	}
-	for _, e := range s.Events {
-		done["event "+id+" "+e.Name] = true
+	for _, m := range rec.Messages {
+		if m.Kind == lambdabiz.MessageEvent {
+			done["event "+id+" "+m.Name] = true
+		}
 	}
-	if known := l.runIDs[id]; known != "" && run.RunID != known {
-		l.doubledf("%s is run %s, it was acknowledged as %s", id, run.RunID, known)
-	}
-	return s.Status
+	return rec.Status
 }
 
 // checkEvents: of an acknowledged event, raised many times with one key, there is one.
