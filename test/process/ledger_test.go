@@ -125,16 +125,12 @@ func (l *ledger) checkAll() {
 	clear(l.runs)
 	l.through = time.Time{}
 	l.check()
-	broken, err := invariant.All(l.t.Context(), l.backend, invariant.Options{Purged: true, Ended: true, Skew: slack})
+	broken, err := invariant.All(l.t.Context(), l.backend, invariant.Options{Purged: true, Ended: true})
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	l.addBroken(broken)
 }
-
-// slack: a worker that stops lets its runs go for the time at which it heard so, though a timer may have been due some
-// milliseconds before.
-const slack = time.Second
 
 func (l *ledger) addBroken(broken []invariant.Violation) {
 	for _, v := range broken {
@@ -273,7 +269,7 @@ func (l *ledger) checkRun(run lambdabiz.RunRef, done map[string]bool) lambdabiz.
 	if b := rec.Blocked; b != nil && b.Times > 0 && !strings.Contains(b.Reason, "workers in a row died") {
 		l.faultf("%s is blocked: %s", id, b.Reason)
 	}
-	l.addBroken(invariant.Record(rec, invariant.Options{Purged: true, Skew: slack}))
+	l.addBroken(invariant.Record(rec, invariant.Options{Purged: true}))
 	for i := range rec.Operations {
 		o := &rec.Operations[i]
 		if o.Attempts > 1 {
