@@ -1,7 +1,9 @@
 package lambdabiz_test
 
 import (
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/lambdabiz/lambdabiz"
 )
@@ -59,6 +61,34 @@ func TestEventThatAnEndedBranchTookIsNotTakenAgainByTheNextRun(t *testing.T) {
 		}
 		if got := result(b, run); got != 111 {
 			t.Errorf("the sum is %d, want 111", got)
+		}
+	})
+}
+
+// A branch whose value the code has must not lose a race afterwards: a resumed run would get ErrCancelled where
+// the first pass got the value.
+func TestABranchThatWasWaitedForCannotRace(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		d := lambdabiz.Define("ReadThenRace", func(o lambdabiz.Context, _ int) (string, error) {
+			a := lambdabiz.Go(o, "a", func(o lambdabiz.Context) (string, error) {
+				return lambdabiz.WaitForEvent[string](o, "A")
+			})
+			c := lambdabiz.Go(o, "c", func(o lambdabiz.Context) (string, error) {
+				return "c", lambdabiz.Sleep(o, "hour", time.Hour)
+			})
+			value, err := a.Wait(o)
+			if err != nil {
+				return "", err
+			}
+			_, err = lambdabiz.Race(o, "late", c, a)
+			return fmt.Sprintf("%s, then %v", value, err), nil
+		})
+		e, _ := b.worker(d)
+		start(b, e, d, "r", 0)
+		raise(b, e, "r", "A", "yes")
+		want := `yes, then orchestration r, operation "late": branch "a" was waited for before the race`
+		if got := result(b, lambdabiz.Get(e, d, "r")); got != want {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	})
 }
