@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/lambdabiz/lambdabiz/internal/fault"
 )
 
 // Run is a handle to an orchestration whose result is an Out.
@@ -98,6 +100,7 @@ func (e *Engine) start(ctx context.Context, name, id string, input any, opts []S
 	if err != nil {
 		return nil, fmt.Errorf("start orchestration %s: %w", id, err)
 	}
+	fault.Point("client.started")
 	started := v.Starts[0]
 	if started.Err != nil {
 		return nil, fmt.Errorf("start orchestration %s: %w", id, started.Err)

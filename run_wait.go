@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/lambdabiz/lambdabiz/internal/fault"
 )
 
 // waitLocked blocks the calling branch until the waiter is woken; mu is given up meanwhile. The run
@@ -92,6 +94,7 @@ func (r *run) ring() {
 		r.fireLate = true
 	default:
 		r.fireLocked(now())
+		fault.Point("timer.fired")
 		r.nudgeIfPendingLocked()
 		r.armLocked()
 	}
@@ -111,6 +114,7 @@ func (r *run) fireLocked(t time.Time) {
 		case o == nil || o.Kind == KindTask || o.Kind == KindStep || o.Kind == KindService:
 			r.wakeLocked(w) // its next attempt
 		case o.Kind == KindTimer:
+			fault.Point("timer.fire")
 			r.endLocked(o, StatusSucceeded, nil, nil)
 		case o.Kind == KindEvent:
 			r.timeOutLocked(o)
@@ -201,6 +205,7 @@ func (r *run) childEndedLocked(m *Message) {
 			if m.Status != StatusSucceeded {
 				failure = r.e.registry.record(r.e.outcomeError(o.Target, o.Name, m.Status, m.Error))
 			}
+			fault.Point("child.ended")
 			r.endLocked(o, m.Status, m.Payload, failure)
 			return
 		}
@@ -225,6 +230,7 @@ func (r *run) matchAllLocked(idle bool) bool {
 			continue
 		}
 		r.consumeLocked(m.Number)
+		fault.Point("event.match")
 		o.at, o.message = m.ArrivedAt, &m
 		r.endLocked(o, StatusSucceeded, m.Payload, nil)
 		woken = true

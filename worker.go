@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/lambdabiz/lambdabiz/internal/fault"
 )
 
 // maxCrashes is how many claims in a row without a new record make a crash loop.
@@ -119,6 +121,7 @@ func (w *worker) join(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("join as a worker: %w", err)
 	}
+	fault.Point("worker.joined")
 	e.worker.Store(number)
 	w.through = 0
 	if !e.desc.Supervised {
@@ -329,6 +332,7 @@ func (e *Engine) adopt(c *Claimed, started bool) *run {
 		ahead = old.ahead.of(c.Ref)
 		old.mu.Unlock()
 	}
+	fault.Point("worker.adopt")
 	r := newRun(context.Background(), e, c)
 	r.def = e.registry.definition(c.Name)
 	r.mu.Lock()
@@ -532,6 +536,7 @@ func (w *worker) drain() {
 	e.drained = drained
 	e.tellDrainedLocked()
 	e.mu.Unlock()
+	fault.Point("worker.drain")
 	for _, r := range e.allResidents() {
 		r.stop(ErrStopped)
 	}
@@ -586,6 +591,7 @@ func (w *worker) leave() {
 	e := w.e
 	ctx, cancel := context.WithTimeout(context.Background(), e.config.Lease)
 	defer cancel()
+	fault.Point("worker.leave")
 	if err := e.backend.Leave(ctx, e.worker.Load(), -1); err != nil {
 		e.log.Error("leave", "error", err)
 	}
