@@ -55,3 +55,15 @@ func (b *Backend) HoldWriter(ctx context.Context, held chan<- struct{}, release 
 		return nil
 	})
 }
+
+// Checkpoint copies the log back, as SQLite does by itself when it has become long; what fails in it fails
+// in silence there, too.
+func (b *Backend) Checkpoint(mode string) error {
+	w := <-b.writing
+	defer func() { b.writing <- w }()
+	if w.conn == nil {
+		return nil // the next one who writes opens a new one
+	}
+	_, err := w.conn.pragma("PRAGMA wal_checkpoint(" + mode + ")")
+	return err
+}
