@@ -7,7 +7,10 @@ import (
 
 // LimitPages gives the disk an end for the connection that writes.
 func (b *Backend) LimitPages(more int) error {
-	w := <-b.writing
+	w, err := b.lockWriter(context.Background())
+	if err != nil {
+		return err
+	}
 	defer func() { b.writing <- w }()
 	pages, err := w.conn.pragma("PRAGMA page_count")
 	if err != nil {
