@@ -175,7 +175,7 @@ func (d *disk) image(random *rand.Rand, dir string) (string, error) {
 			case 0, 1: // lost
 				continue
 			case 2: // torn
-				if c.data != nil && len(c.data) > 0 {
+				if len(c.data) > 0 {
 					c.data = c.data[:random.IntN(len(c.data))]
 				}
 			}

@@ -70,10 +70,10 @@ func FuzzRow(f *testing.F) {
 		if r, err := v.Load(t.Context(), "run", ""); (err == nil) != (r != nil) {
 			t.Errorf("loaded %v, %v", r, err)
 		}
-		if _, err := v.List(t.Context(), lambdabiz.Filter{Tags: map[string]string{"a": "b"}}); err != nil && strings.Contains(err.Error(), "panic") {
-			t.Error(err)
+		if page, err := v.List(t.Context(), lambdabiz.Filter{Tags: map[string]string{"a": "b"}}); err != nil && len(page.Runs) > 0 {
+			t.Errorf("listed %+v, %v", page, err)
 		}
-		v.bundle.t = t
+		v.t = t
 		if r := v.load("neighbour"); r.Status != lambdabiz.StatusStarted && r.Status != lambdabiz.StatusScheduled {
 			t.Errorf("the neighbour is %v", r.Status)
 		}

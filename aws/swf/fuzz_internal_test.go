@@ -58,28 +58,30 @@ func FuzzEnvelope(f *testing.F) {
 
 // A history with anything in the places that anybody may write is read without a panic, and can be copied.
 func FuzzHistory(f *testing.F) {
-	f.Add(`{"lambdabiz":1,"runId":"r","input":[1],"keys":["a","a"]}`, "E", `{"lambdabiz":1,"kind":"journal"}`, `{"lambdabiz":1,"ops":[{"n":1,"kind":"TIMER"}]}`)
+	f.Add(`{"lambdabiz":1,"runId":"r","input":[1],"keys":["a","a"]}`, "E", `{"lambdabiz":1,"kind":"journal"}`,
+		`{"lambdabiz":1,"ops":[{"n":1,"kind":"TIMER"}]}`)
 	f.Add("input", "LambdaBiz", `{"lambdabiz":1,"kind":"cancel"}`, `{"lambdabiz":1,"parts":2}`)
 	f.Add("", "", `{"lambdabiz":1,"kind":"resume"}`, `{"lambdabiz":1,"blocked":{},"release":true,"wakeAt":"2026-01-01T00:00:00Z"}`)
 	f.Fuzz(func(t *testing.T, input, name, signal, decision string) {
 		at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 		h := newFold()
 		h.home, h.info.ID = "home", "id"
+		started := &types.WorkflowExecutionStartedEventAttributes{
+			Input: aws.String(input), TaskList: &types.TaskList{Name: aws.String(name)}, WorkflowType: &types.WorkflowType{Name: aws.String(name)},
+		}
+		signalled := func(input string) types.HistoryEvent {
+			a := &types.WorkflowExecutionSignaledEventAttributes{SignalName: aws.String(name), Input: aws.String(input)}
+			return types.HistoryEvent{EventType: types.EventTypeWorkflowExecutionSignaled, WorkflowExecutionSignaledEventAttributes: a}
+		}
 		events := []types.HistoryEvent{
-			{EventType: types.EventTypeWorkflowExecutionStarted, WorkflowExecutionStartedEventAttributes: &types.WorkflowExecutionStartedEventAttributes{
-				Input: aws.String(input), TaskList: &types.TaskList{Name: aws.String(name)}, WorkflowType: &types.WorkflowType{Name: aws.String(name)},
-			}},
-			{EventType: types.EventTypeWorkflowExecutionSignaled, WorkflowExecutionSignaledEventAttributes: &types.WorkflowExecutionSignaledEventAttributes{
-				SignalName: aws.String(name), Input: aws.String(signal),
-			}},
+			{EventType: types.EventTypeWorkflowExecutionStarted, WorkflowExecutionStartedEventAttributes: started},
+			signalled(signal),
 			{EventType: types.EventTypeDecisionTaskScheduled, DecisionTaskScheduledEventAttributes: &types.DecisionTaskScheduledEventAttributes{}},
 			{EventType: types.EventTypeDecisionTaskStarted, DecisionTaskStartedEventAttributes: &types.DecisionTaskStartedEventAttributes{}},
 			{EventType: types.EventTypeDecisionTaskCompleted, DecisionTaskCompletedEventAttributes: &types.DecisionTaskCompletedEventAttributes{
 				ExecutionContext: aws.String(decision), StartedEventId: 4,
 			}},
-			{EventType: types.EventTypeWorkflowExecutionSignaled, WorkflowExecutionSignaledEventAttributes: &types.WorkflowExecutionSignaledEventAttributes{
-				SignalName: aws.String(name), Input: aws.String(decision),
-			}},
+			signalled(decision),
 		}
 		for i := range events {
 			events[i].EventId, events[i].EventTimestamp = int64(i+1), aws.Time(at)

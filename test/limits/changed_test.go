@@ -223,7 +223,9 @@ func version(all []mutation, list func(m mutation) []part) lambdabiz.Registrable
 }
 
 // changeCode lets all mutations happen while runs are in flight, and says what is wrong.
-func changeCode(t *testing.T, h home, all []mutation, wrap func(lambdabiz.Backend) lambdabiz.Backend) (free, blocked int, complaint string) {
+func changeCode(
+	t *testing.T, h home, all []mutation, wrap func(lambdabiz.Backend) lambdabiz.Backend,
+) (free, blocked int, complaint string) {
 	t.Helper()
 	line := regexp.MustCompile(`changed_test\.go:\d+$`)
 	complaint = bubble(t, h, 240*time.Hour, wrap, func(b *bench) {
@@ -247,13 +249,14 @@ func changeCode(t *testing.T, h home, all []mutation, wrap func(lambdabiz.Backen
 			s := b.state(e, m.name)
 			switch {
 			case m.blocks == "" && (s.Status != lambdabiz.StatusSucceeded || string(s.Result) != "2"):
-				b.complain("%s: %v, blocked %+v, error %+v", m.name, s.Status, s.Blocked, s.Error)
+				b.complainf("%s: %v, blocked %+v, error %+v", m.name, s.Status, s.Blocked, s.Error)
 			case m.blocks == "" && m.orphan != (len(s.Orphans) > 0):
-				b.complain("%s: orphans %v", m.name, s.Orphans)
+				b.complainf("%s: orphans %v", m.name, s.Orphans)
 			case m.blocks == "":
 				free++
-			case s.Blocked == nil || !strings.Contains(s.Blocked.Reason, m.blocks) || s.Blocked.Operation != m.at || !line.MatchString(s.Blocked.Source):
-				b.complain("%s: %v, result %s, blocked %+v", m.name, s.Status, s.Result, s.Blocked)
+			case s.Blocked == nil || !strings.Contains(s.Blocked.Reason, m.blocks) || s.Blocked.Operation != m.at,
+				!line.MatchString(s.Blocked.Source):
+				b.complainf("%s: %v, result %s, blocked %+v", m.name, s.Status, s.Result, s.Blocked)
 			default:
 				blocked++
 			}
@@ -263,7 +266,7 @@ func changeCode(t *testing.T, h home, all []mutation, wrap func(lambdabiz.Backen
 		time.Sleep(3 * time.Hour)
 		for _, m := range all {
 			if s := b.state(e, m.name); s.Status != lambdabiz.StatusSucceeded || string(s.Result) != "2" {
-				b.complain("%s, put back: %v, blocked %+v", m.name, s.Status, s.Blocked)
+				b.complainf("%s, put back: %v, blocked %+v", m.name, s.Status, s.Blocked)
 			}
 		}
 	})

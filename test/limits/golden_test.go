@@ -66,7 +66,9 @@ func (b *bench) restore(g golden) {
 	}
 	worker, err := b.backend.Join(b.ctx, lambdabiz.WorkerInfo{Names: keys(names)})
 	b.check(err)
-	claims, err := b.backend.Claim(b.ctx, lambdabiz.ClaimRequest{Worker: worker, Names: keys(names), Limit: 1000, Now: time.Now().Add(time.Hour)})
+	claims, err := b.backend.Claim(b.ctx, lambdabiz.ClaimRequest{
+		Worker: worker, Names: keys(names), Limit: 1000, Now: time.Now().Add(time.Hour),
+	})
 	b.check(err)
 	refs := map[string]lambdabiz.RunRef{}
 	for _, run := range claims.Runs {
@@ -118,16 +120,21 @@ func resumeGolden(t *testing.T, h home, g golden) string {
 		time.Sleep(6 * time.Hour)
 		s := b.state(e, g.ID)
 		if s.Status != lambdabiz.StatusSucceeded || string(s.Result) != "2" || len(s.Orphans) > 0 {
-			b.complain("%v, result %s, orphans %v, blocked %+v, error %+v", s.Status, s.Result, s.Orphans, s.Blocked, s.Error)
+			b.complainf("%v, result %s, orphans %v, blocked %+v, error %+v", s.Status, s.Result, s.Orphans, s.Blocked, s.Error)
 		}
 		after := map[string]lambdabiz.Operation{}
 		for _, o := range s.Operations {
 			after[o.ID] = o
 		}
 		for _, before := range g.States {
+			if before.ID != g.ID {
+				continue
+			}
 			for _, o := range before.Operations {
-				if now := after[o.ID]; before.ID == g.ID && o.Status.Ended() && (now.Status != o.Status || string(now.Result) != string(o.Result) || !now.EndedAt.Equal(o.EndedAt)) {
-					b.complain("%s was %+v, is %+v", o.ID, o, now)
+				now := after[o.ID]
+				same := now.Status == o.Status && string(now.Result) == string(o.Result) && now.EndedAt.Equal(o.EndedAt)
+				if o.Status.Ended() && !same {
+					b.complainf("%s was %+v, is %+v", o.ID, o, now)
 				}
 			}
 		}

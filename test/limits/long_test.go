@@ -86,10 +86,10 @@ func resumeLong(t *testing.T, h home, n int, wrap func(lambdabiz.Backend) lambda
 	}))
 	b.ctx = t.Context()
 	if ran.Load() != 1 {
-		b.complain("%d bodies ran, want the last one only", ran.Load())
+		b.complainf("%d bodies ran, want the last one only", ran.Load())
 	}
 	if s := b.state(e, "long"); len(s.Operations) != n+1 {
-		b.complain("%d operations are recorded", len(s.Operations))
+		b.complainf("%d operations are recorded", len(s.Operations))
 	}
 	b.check(b.backend.Close())
 	if len(b.wrong) > 0 {
@@ -109,7 +109,8 @@ func TestResumeFiftyThousandOperations(t *testing.T) {
 		if complaint != "" {
 			t.Error(complaint)
 		}
-		campaign.Report(t, "F34", []campaign.Count{{What: "operations", N: n}}, campaign.Count{What: "resumed in ms", N: int(took.Milliseconds())})
+		campaign.Report(t, "F34", []campaign.Count{{What: "operations", N: n}},
+			campaign.Count{What: "resumed in ms", N: int(took.Milliseconds())})
 	})
 }
 
@@ -155,10 +156,10 @@ func chain(t *testing.T, h home, n int, wrap func(lambdabiz.Backend) lambdabiz.B
 		want(b, start(b, e, d, "chain", "0 "+strings.Repeat("x", 16<<10)), n)
 		page, err := e.List(b.ctx, lambdabiz.Filter{AllRuns: true, Limit: 1000})
 		if b.check(err); len(page.Runs) != min(n+1, 1000) {
-			b.complain("%d runs", len(page.Runs))
+			b.complainf("%d runs", len(page.Runs))
 		}
 	})
-	if grown := int64(late) - int64(early); complaint == "" && grown > 8<<20 { //nolint:gosec // sizes of a heap
+	if grown := int64(late) - int64(early); complaint == "" && grown > 8<<20 {
 		complaint = fmt.Sprintf("memory in use grew by %d bytes in %d runs", grown, n)
 	}
 	return early, late, complaint
@@ -181,7 +182,7 @@ func TestContinueAsNewForEver(t *testing.T) { //nolint:paralleltest // it measur
 		t.Error(complaint)
 	}
 	campaign.Report(t, "F34", []campaign.Count{{What: "runs", N: n}},
-		campaign.Count{What: "KiB early", N: int(early >> 10)}, campaign.Count{What: "KiB late", N: int(late >> 10)}) //nolint:gosec // a heap
+		campaign.Count{What: "KiB early", N: int(early >> 10)}, campaign.Count{What: "KiB late", N: int(late >> 10)})
 }
 
 // hoarding keeps what is committed.

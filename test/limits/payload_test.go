@@ -103,25 +103,25 @@ func payloads(
 				began := time.Now()
 				got, err := start(b, e, sizes, id, large{what, size}).Result(b.ctx)
 				if time.Since(began) > 20*time.Minute {
-					b.complain("%s took %v", id, time.Since(began))
+					b.complainf("%s took %v", id, time.Since(began))
 				}
 				if size <= limit {
 					if fit++; err != nil || got != fmt.Sprint(size) {
-						b.complain("%s fits and gave %.40q, error %v", id, got, err)
+						b.complainf("%s fits and gave %.40q, error %v", id, got, err)
 					}
 					continue
 				}
 				refused++
 				if !errors.Is(err, lambdabiz.ErrTooLarge) || !strings.Contains(err.Error(), fmt.Sprint(limit)) {
-					b.complain("%s gave %.40q, error %v", id, got, err)
+					b.complainf("%s gave %.40q, error %v", id, got, err)
 					continue
 				}
 				if what != "progress" && what != "continue" && !strings.Contains(err.Error(), "op") {
-					b.complain("%s: the error does not name the operation: %v", id, err)
+					b.complainf("%s: the error does not name the operation: %v", id, err)
 				}
 				for _, o := range b.state(e, id).Operations {
 					if len(o.Input)+len(o.Result)+len(o.Details) > 2*limit {
-						b.complain("%s: %d bytes are recorded", id, len(o.Input)+len(o.Result))
+						b.complainf("%s: %d bytes are recorded", id, len(o.Input)+len(o.Result))
 					}
 				}
 			}
@@ -249,14 +249,14 @@ func TestSizesFromOutside(t *testing.T) {
 				for _, size := range []int{place.limit + 1, 3 * place.limit} {
 					refused++
 					if err := place.call(b, e, size); !errors.Is(err, lambdabiz.ErrTooLarge) || !strings.Contains(err.Error(), place.names) {
-						b.complain("%s of %d bytes gave %v", what, size, err)
+						b.complainf("%s of %d bytes gave %v", what, size, err)
 					}
 					if after := picture(); after != before {
-						b.complain("%s of %d bytes left %.300s", what, size, after)
+						b.complainf("%s of %d bytes left %.300s", what, size, after)
 					}
 				}
 				if err := place.call(b, e, place.limit); err != nil {
-					b.complain("%s at its limit gave %v", what, err)
+					b.complainf("%s at its limit gave %v", what, err)
 				}
 			})
 			if complaint != "" {
@@ -281,7 +281,7 @@ func TestErrorTextIsCut(t *testing.T) {
 				_, err := start(b, e, d, id, size).Result(b.ctx)
 				s := b.state(e, id)
 				if err == nil || s.Status != lambdabiz.StatusFailed || len(err.Error()) > 256<<10 {
-					b.complain("%s: %v, an error of %d bytes", id, s.Status, len(fmt.Sprint(err)))
+					b.complainf("%s: %v, an error of %d bytes", id, s.Status, len(fmt.Sprint(err)))
 				}
 			}
 		})
@@ -299,10 +299,10 @@ func TestEmptyPayloads(t *testing.T) {
 			start(b, e, target, "target", 1)
 			_, err := e.StartByName(b.ctx, "Measuring", "empty", lambdabiz.Payload{})
 			if !errors.Is(err, lambdabiz.ErrInvalidPayload) {
-				b.complain("an empty input gave %v", err)
+				b.complainf("an empty input gave %v", err)
 			}
 			if err := e.RaiseEvent(b.ctx, "target", "E", lambdabiz.Payload{}); !errors.Is(err, lambdabiz.ErrInvalidPayload) {
-				b.complain("an empty event gave %v", err)
+				b.complainf("an empty event gave %v", err)
 			}
 			want(b, start(b, e, measuring, "small", ""), "2")
 		})

@@ -65,7 +65,7 @@ func brew(leak <-chan struct{}) map[string]poison {
 		"input":          {input: "no number", code: echo, reason: "input"},
 		"panic":          {code: func(lambdabiz.Context, int) (int, error) { panic("out of order") }, reason: "out of order"},
 		"goexit":         {code: func(lambdabiz.Context, int) (int, error) { runtime.Goexit(); return 0, nil }, reason: "ended its goroutine"},
-		"nil":            {code: func(lambdabiz.Context, int) (int, error) { var m map[int]int; m[1]++; return 0, nil }, reason: "nil map"},
+		"nil":            {code: func(_ lambdabiz.Context, in int) (int, error) { return []int{}[in], nil }, reason: "out of range"},
 		"panic of error": {code: func(lambdabiz.Context, int) (int, error) { panic(rude{}) }, reason: "panic"},
 		"history": {code: func(o lambdabiz.Context, _ int) (int, error) {
 			n, err := lambdabiz.Step(o, "s", func(context.Context) (int, error) { return 1, nil })
@@ -200,24 +200,24 @@ func (b *bench) judge(e *lambdabiz.Engine, vials map[string]poison, counter *cla
 		s := b.state(e, "poison "+name)
 		if p.reason == "" {
 			if s.Status != p.status || s.Error != nil && !strings.Contains(fmt.Sprint(s.Error), p.failure) {
-				b.complain("%s: %v, blocked %+v, error %v", name, s.Status, s.Blocked, s.Error)
+				b.complainf("%s: %v, blocked %+v, error %v", name, s.Status, s.Blocked, s.Error)
 			}
 			continue
 		}
 		if s.Blocked == nil || !strings.Contains(s.Blocked.Reason, p.reason) {
-			b.complain("%s: %v, blocked %+v, error %v", name, s.Status, s.Blocked, s.Error)
+			b.complainf("%s: %v, blocked %+v, error %v", name, s.Status, s.Blocked, s.Error)
 			continue
 		}
 		blocked++
 	}
 	if s := b.state(e, "poison name"); s.Status != lambdabiz.StatusScheduled || s.Blocked == nil {
-		b.complain("an unknown name: %v, %+v", s.Status, s.Blocked)
+		b.complainf("an unknown name: %v, %+v", s.Status, s.Blocked)
 	}
 	counter.mu.Lock()
 	defer counter.mu.Unlock()
 	for id, n := range counter.claims {
 		if strings.HasPrefix(id, "poison") && n > 15 {
-			b.complain("%s was claimed %d times in %d seconds", id, n, seconds)
+			b.complainf("%s was claimed %d times in %d seconds", id, n, seconds)
 		}
 	}
 	return blocked
@@ -240,7 +240,9 @@ func TestPoison(t *testing.T) {
 		if beside*100 < alone*95 {
 			t.Errorf("%d orchestrations ended beside poison, %d without", beside, alone)
 		}
-		campaign.Report(t, "F32", []campaign.Count{{What: "blocked", N: blocked}, {What: "others", N: beside}, {What: "others without poison", N: alone}})
+		campaign.Report(t, "F32", []campaign.Count{
+			{What: "blocked", N: blocked}, {What: "others", N: beside}, {What: "others without poison", N: alone},
+		})
 	})
 }
 

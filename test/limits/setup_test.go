@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -94,15 +93,15 @@ func bubble(
 	return complaint
 }
 
-// complain notes what is wrong.
-func (b *bench) complain(format string, args ...any) {
+// complainf notes what is wrong.
+func (b *bench) complainf(format string, args ...any) {
 	b.wrong = append(b.wrong, fmt.Sprintf(format, args...))
 }
 
 // check complains of an error.
 func (b *bench) check(err error) {
 	if err != nil {
-		b.complain("%v", err)
+		b.complainf("%v", err)
 	}
 }
 
@@ -135,7 +134,7 @@ func start[In, Out any](
 ) *lambdabiz.Run[Out] {
 	run, err := lambdabiz.Start(b.ctx, e, d, id, in, opts...)
 	if err != nil {
-		b.complain("start %s: %v", id, err)
+		b.complainf("start %s: %v", id, err)
 		return lambdabiz.Get(e, d, id)
 	}
 	return run
@@ -144,7 +143,7 @@ func start[In, Out any](
 // want complains unless a run ends with a result.
 func want[Out comparable](b *bench, run *lambdabiz.Run[Out], result Out) {
 	if got, err := run.Result(b.ctx); err != nil || got != result {
-		b.complain("%s ended with %v, want %v, error %v", run.ID(), got, result, err)
+		b.complainf("%s ended with %v, want %v, error %v", run.ID(), got, result, err)
 	}
 }
 
@@ -152,7 +151,7 @@ func want[Out comparable](b *bench, run *lambdabiz.Run[Out], result Out) {
 func (b *bench) state(e *lambdabiz.Engine, id string) *lambdabiz.State {
 	s, err := e.State(b.ctx, id)
 	if err != nil {
-		b.complain("state of %s: %v", id, err)
+		b.complainf("state of %s: %v", id, err)
 		return &lambdabiz.State{}
 	}
 	return s
@@ -169,13 +168,6 @@ func (l *logBuffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.buf.Write(p)
-}
-
-// has reports whether a text was logged.
-func (l *logBuffer) has(text string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Contains(l.buf.String(), text)
 }
 
 // recordings is a backend whose records are changed on their way to the engine.

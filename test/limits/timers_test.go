@@ -68,18 +68,18 @@ func storm(t *testing.T, h home, n int, random *rand.Rand, wrap func(lambdabiz.B
 			want(b, run, 1)
 		}
 		if len(w.times) != n {
-			b.complain("%d of %d timers fired", len(w.times), n)
+			b.complainf("%d of %d timers fired", len(w.times), n)
 		}
 		for id, times := range w.times {
 			if times != 1 {
-				b.complain("the timer of %s fired %d times", id, times)
+				b.complainf("the timer of %s fired %d times", id, times)
 			}
 		}
 		if w.early > 0 {
-			b.complain("a timer fired %v early", w.early)
+			b.complainf("a timer fired %v early", w.early)
 		}
 		if w.latest > 3*time.Second {
-			b.complain("a timer fired %v late", w.latest)
+			b.complainf("a timer fired %v late", w.latest)
 		}
 	})
 	return len(w.times), complaint
@@ -157,7 +157,7 @@ func TestTimersAtTheEdgesOfNumbers(t *testing.T) {
 					w.mu.Lock()
 					defer w.mu.Unlock()
 					if w.times[o.ID()]++; time.Now().Before(at) {
-						b.complain("%s fired at %v", o.ID(), time.Now())
+						b.complainf("%s fired at %v", o.ID(), time.Now())
 					}
 					return w.times[o.ID()], nil
 				})
@@ -178,7 +178,7 @@ func TestTimersAtTheEdgesOfNumbers(t *testing.T) {
 				want(b, run, 1)
 			}
 			if time.Since(began) > time.Minute {
-				b.complain("timers in the past took %v", time.Since(began))
+				b.complainf("timers in the past took %v", time.Since(began))
 			}
 			time.Sleep(time.Hour)
 			stop()
@@ -188,7 +188,7 @@ func TestTimersAtTheEdgesOfNumbers(t *testing.T) {
 			}
 			for name := range far {
 				if s := b.state(e, name); s.Status.Ended() || w.times[name] > 0 {
-					b.complain("%s fired: %v", name, s.Status)
+					b.complainf("%s fired: %v", name, s.Status)
 				}
 			}
 		})

@@ -36,8 +36,7 @@ func year(bodies *sync.Map) (*lambdabiz.Definition[plan, int], *lambdabiz.Defini
 				err = lambdabiz.Sleep(o, fmt.Sprint("sleep-", i), time.Duration(days)*day)
 			case 1:
 				_, err = lambdabiz.WaitForEvent[bool](o, fmt.Sprint("wait-", i), lambdabiz.Timeout(time.Duration(days)*day))
-				var late *lambdabiz.EventTimeoutError
-				if errors.As(err, &late) {
+				if _, late := errors.AsType[*lambdabiz.EventTimeoutError](err); late {
 					err = nil
 				}
 			case 2:
@@ -103,12 +102,12 @@ func liveAYear(
 			done++
 		}
 		if took := time.Since(began); took < 365*day || took > 366*day {
-			b.complain("the year took %v", took)
+			b.complainf("the year took %v", took)
 		}
 		for id := range sums {
 			for _, o := range b.state(e, id).Operations {
 				if !o.DueAt.IsZero() && o.EndedAt.Before(o.DueAt) {
-					b.complain("%s of %s ended %v before it was due", o.ID, id, o.DueAt.Sub(o.EndedAt))
+					b.complainf("%s of %s ended %v before it was due", o.ID, id, o.DueAt.Sub(o.EndedAt))
 				}
 			}
 		}
