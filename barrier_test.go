@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/test/campaign"
 )
 
 // whereHeld runs a test on the homes where a claim is held over commits.
@@ -72,10 +73,13 @@ func TestNoEffectBeginsBeforeTheResultsBeforeItAreDurable(t *testing.T) {
 }
 
 // The twin of the test above: where the store answers at once and stores nothing, the check must notice.
-func TestNoEffectBeginsBeforeTheResultsBeforeItAreDurableSabotaged(t *testing.T) {
+func TestSabotageOfTheBarrier(t *testing.T) {
 	whereHeld(t, func(t *testing.T, b *bench) {
+		b.broken = true
 		if got := effectsWhileStuck(b, true); got != 2 {
 			t.Errorf("%d bodies have run: the check does not see that the barrier is missing", got)
+		} else {
+			campaign.Red(t, "G3", "the barrier", fmt.Sprintf("%d bodies have run although no result is durable", got))
 		}
 	})
 }

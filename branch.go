@@ -23,6 +23,7 @@ type future struct {
 	at      time.Time // when what ended it came about
 	err     error
 	lost    bool
+	read    bool   // its value was given to the code
 	then    func() // begins the next item of a Map, with mu held
 	waiters []*waiter
 }
@@ -72,7 +73,10 @@ func (f *future) run(o Context, id string, code func(o Context) error, begin boo
 		f.ended, f.err = true, err
 		return start
 	}
-	parent.busy = nil
+	if parent.visited == nil {
+		parent.visited = map[string]callSite{}
+	}
+	parent.visited[id] = site
 	if o := r.ops[path]; o != nil {
 		r.blockLocked(Blocked{Operation: path, Source: site.String(), Reason: fmt.Sprintf(
 			"recorded as %s %q, the code has a branch now", o.Kind, o.Name)})
@@ -87,6 +91,9 @@ func (f *future) run(o Context, id string, code func(o Context) error, begin boo
 	}
 	f.s = newScope(r, parent, path, o.detached())
 	f.s.branch = f
+	if r.scopes == nil {
+		r.scopes = map[string]*scope{}
+	}
 	r.scopes[path] = f.s
 	start = func() {
 		if r.phase != phaseLive && !r.ended || f.s.closed || f.ended {
@@ -112,7 +119,7 @@ func (f *future) main(code func(o Context) error) {
 	finished = true
 	if p, ok := errors.AsType[*panicError](err); ok {
 		if r.liveLocked(f.s) {
-			r.log.Error("branch panicked", "branch", f.s.path, "panic", p.value, "stack", p.stack)
+			r.log().Error("branch panicked", "branch", f.s.path, "panic", p.value, "stack", p.stack)
 			r.blockLocked(Blocked{Reason: p.Error(), Operation: f.s.path, Source: p.source, Detail: cut(p.stack, 4<<10)})
 		}
 		return
@@ -170,6 +177,7 @@ func (f *future) wait(o Context) error {
 	s.busy = nil
 	s.knows(f.at)
 	r.given = r.changed
+	f.read = true
 	defer r.mu.Unlock()
 	return f.err
 }
@@ -216,7 +224,8 @@ type raceResult struct {
 // The commit that records the winner also cancels all other branches: their waits are withdrawn, their
 // timers dropped, their children asked to cancel, their contexts ended, and late results dropped. A
 // resumed run does not enter a losing branch. It returns ErrCancelled when the orchestration was
-// cancelled before, or when all branches have lost an earlier race.
+// cancelled before, or when all branches have lost an earlier race. A branch that was waited for before cannot
+// race: the code has its value already, and would not get it again if it lost.
 func Race(o Context, id string, branches ...Awaitable) (int, error) {
 	r := o.scope().run
 	var result raceResult
@@ -229,6 +238,9 @@ func Race(o Context, id string, branches ...Awaitable) (int, error) {
 		futures[i] = b.branch()
 		if futures[i].s == nil && !futures[i].lost {
 			return -1, futures[i].err // it could not begin
+		}
+		if r.hasRead(futures[i]) {
+			return -1, c.fault(fmt.Errorf("branch %q was waited for before the race", futures[i].path))
 		}
 	}
 	op, err := r.begin(c)
@@ -244,6 +256,12 @@ func Race(o Context, id string, branches ...Awaitable) (int, error) {
 		return -1, err
 	}
 	return winnerOf(c, op, futures, result)
+}
+
+func (r *run) hasRead(f *future) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return f.read && !r.ended
 }
 
 // runRace waits for the first branch and records it. An error means that mu is given up.
@@ -275,7 +293,7 @@ func (r *run) runRace(c *call, o *op, futures []*future) error {
 			continue
 		}
 		result.Losers = append(result.Losers, f.path)
-		r.lost[f.path] = true
+		r.loseLocked(f.path)
 		f.lost = true
 		r.cancelScopeLocked(f.path, &branchEndedError{"lost race " + o.ID + " to " + first.path})
 		f.endLocked(ErrCancelled)
@@ -294,6 +312,14 @@ func (r *run) runRace(c *call, o *op, futures []*future) error {
 // firstLocked is the branch that ended first, by when its end came about: when the event arrived, when
 // the timer was due. It waits for branches that know of such an earlier end, but have not come to their own.
 func (r *run) firstLocked(running []*future) *future {
+	patient := true
+	late := time.AfterFunc(raceGrace, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		patient = false
+		r.moved.Broadcast()
+	})
+	defer late.Stop()
 	for {
 		if r.claimed && !r.committing {
 			r.fireLocked(now())
@@ -304,16 +330,20 @@ func (r *run) firstLocked(running []*future) *future {
 				first = f
 			}
 		}
-		if r.phase != phaseLive || !slices.ContainsFunc(running, func(f *future) bool { return r.onItsWay(f, first.at) }) {
+		if r.phase != phaseLive || !slices.ContainsFunc(running, func(f *future) bool { return r.onItsWay(f, first.at, patient) }) {
 			return first
 		}
 		r.moved.Wait()
 	}
 }
 
-// onItsWay reports whether a branch is about to learn of something that came about before t: its
-// operation has ended, or its code has not come again to what is recorded.
-func (r *run) onItsWay(f *future, t time.Time) bool {
+// raceGrace is how long a race waits at most for the code of a branch that knows of something earlier, and is
+// about to end with it or to go on: it may as well compute, or be blocked by itself.
+const raceGrace = time.Second
+
+// onItsWay reports whether a branch is about to end with something that came about before t: its
+// operation has ended, its code has not come again to what is recorded, or, if patient, its code has it.
+func (r *run) onItsWay(f *future, t time.Time, patient bool) bool {
 	if f.ended || f.s == nil || f.s.closed {
 		return false
 	}
@@ -327,7 +357,10 @@ func (r *run) onItsWay(f *future, t time.Time) bool {
 			}
 			continue
 		}
-		if s.busy == nil && r.hasUnvisitedLocked(s.path) {
+		if s.busy != nil {
+			continue // it waits for a branch of its own
+		}
+		if patient && !s.last.IsZero() && s.last.Before(t) || r.hasUnvisitedLocked(s.path) {
 			return true
 		}
 	}

@@ -402,15 +402,13 @@ func (h *handle) wait(ctx context.Context) (*RunInfo, error) {
 		defer poll.Stop()
 		select {
 		case <-r.done:
-			if out := r.outcome; out != nil && out.Next == nil {
-				info := r.info
-				info.Status, info.Result, info.Error = out.Status, out.Result, out.Error
-				return &info, nil
-			}
 		case <-ended: // it was terminated, perhaps
 		case <-poll.C: // another process may have terminated it
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
+		}
+		if info := r.ending(); info != nil {
+			return info, nil
 		}
 	}
 	for poll := max(20*time.Millisecond, h.e.desc.PollEvery); ; poll = min(2*poll, h.e.resultPoll()) {
@@ -429,6 +427,23 @@ func (h *handle) wait(ctx context.Context) (*RunInfo, error) {
 			return nil, err
 		}
 	}
+}
+
+// ending returns what the run ended with in this process; nil if it goes on, continues as another run, or has
+// left.
+func (r *run) ending() *RunInfo {
+	select {
+	case <-r.done:
+	default:
+		return nil
+	}
+	out := r.outcome
+	if out == nil || out.Next != nil {
+		return nil
+	}
+	info := r.info
+	info.Status, info.Result, info.Error = out.Status, out.Result, out.Error
+	return &info
 }
 
 // resultPoll is how often a waiting client looks: seldom when this process runs orchestrations itself

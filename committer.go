@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// committer gathers the commits of all runs and clients into batches. Whoever finds a lane free leads:
-// it commits what is queued, its own commit included, on its own goroutine; a batch of one needs no
-// hand-off. What comes meanwhile is the next batch, and its first member leads that.
+// committer gathers the commits of all runs and clients into batches. Whoever finds a lane free commits on its
+// own goroutine: one commit alone needs no hand-off. What comes meanwhile is queued, and a goroutine that lives
+// as long as the queue is not empty commits it, batch after batch.
 type committer struct {
 	backend Backend
 	size    int
@@ -20,13 +20,12 @@ type committer struct {
 	queue []*submission
 }
 
-// submission is a commit on its way. signal receives once: lead, or a finished verdict.
+// submission is a commit on its way.
 type submission struct {
 	commit  *Commit
 	verdict Verdict
 	err     error
-	batch   []*submission // set when it shall lead
-	signal  chan struct{}
+	done    chan struct{} // closed with the verdict; nil for one that commits itself
 }
 
 func newCommitter(b Backend, lanes, size int, hooks *hookCaller) *committer {
@@ -38,55 +37,61 @@ func newCommitter(b Backend, lanes, size int, hooks *hookCaller) *committer {
 func (c *committer) commit(ctx context.Context, commit *Commit) (Verdict, error) {
 	s := &submission{commit: commit}
 	c.mu.Lock()
-	if c.lanes > 0 && len(c.queue) == 0 {
-		c.lanes--
-		c.mu.Unlock()
-		s.batch = []*submission{s}
-	} else {
-		s.signal = make(chan struct{})
+	if c.lanes == 0 || len(c.queue) > 0 {
+		s.done = make(chan struct{})
 		c.queue = append(c.queue, s)
 		c.mu.Unlock()
-		<-s.signal
+		<-s.done
+		return s.verdict, s.err
 	}
-	if s.batch != nil {
-		c.lead(ctx, s.batch)
+	c.lanes--
+	c.mu.Unlock()
+	c.run(ctx, []*submission{s})
+	if next := c.next(); next != nil {
+		go c.drain(context.WithoutCancel(ctx), next)
 	}
 	return s.verdict, s.err
 }
 
-// lead commits a batch, tells its members, and hands the lane to the first of the next batch.
-func (c *committer) lead(ctx context.Context, batch []*submission) {
-	c.run(ctx, batch)
-	for _, s := range batch[1:] {
-		close(s.signal)
+// drain commits batch after batch, and gives the lane back when the queue is empty.
+func (c *committer) drain(ctx context.Context, batch []*submission) {
+	for ; batch != nil; batch = c.next() {
+		c.run(ctx, batch)
+		for _, s := range batch {
+			close(s.done)
+		}
 	}
+}
+
+// next takes the next batch for a lane that is free now; nil if there is none: then the lane is given back.
+func (c *committer) next() []*submission {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.queue) == 0 {
 		c.lanes++
-		return
+		return nil
 	}
-	next := c.nextLocked()
-	next[0].batch = next
-	close(next[0].signal)
+	return c.nextLocked()
 }
 
 // nextLocked takes a batch from the queue. Two commits of one run, by an old and a new holder of it in
 // this process, never meet in a batch.
 func (c *committer) nextLocked() []*submission {
-	var next, rest []*submission
-	runs := make(map[string]bool, min(c.size, len(c.queue)))
+	var rest []*submission
+	n := min(c.size, len(c.queue))
+	next := make([]*submission, 0, n)
+	runs := make(map[string]struct{}, n)
 	for i, s := range c.queue {
 		if len(next) == c.size {
 			rest = append(rest, c.queue[i:]...)
 			break
 		}
 		if ref := s.commit.Run; ref != nil {
-			if runs[ref.RunID] {
+			if _, twice := runs[ref.RunID]; twice {
 				rest = append(rest, s)
 				continue
 			}
-			runs[ref.RunID] = true
+			runs[ref.RunID] = struct{}{}
 		}
 		next = append(next, s)
 	}
@@ -143,7 +148,7 @@ func (e *Engine) commitRun(r *run, c *Commit) Verdict {
 			return Verdict{Err: errPoisoned}
 		}
 		if err == nil && (v.Err == nil || errors.Is(v.Err, ErrFenced) || errors.Is(v.Err, ErrStale)) {
-			if v.Err == nil && (len(c.Raises) > 0 || len(c.Starts) > 0 || len(c.Controls) > 0 || c.Close != nil) {
+			if v.Err == nil && r.makesDue(c) {
 				e.kick()
 			}
 			return v
@@ -151,7 +156,7 @@ func (e *Engine) commitRun(r *run, c *Commit) Verdict {
 		if err == nil {
 			err = v.Err
 		}
-		r.log.Error("commit was not applied, trying again", "try", try, "error", err)
+		r.log().Error("commit was not applied, trying again", "try", try, "error", err)
 		if try >= 5 && v.Err != nil && !poison {
 			poison, c = true, poisoned(c, err)
 		}
@@ -159,6 +164,12 @@ func (e *Engine) commitRun(r *run, c *Commit) Verdict {
 			return Verdict{Err: ErrFenced}
 		}
 	}
+}
+
+// makesDue reports whether other runs may have something to do after the commit.
+func (r *run) makesDue(c *Commit) bool {
+	return len(c.Raises) > 0 || len(c.Starts) > 0 || len(c.Controls) > 0 ||
+		c.Close != nil && (c.Close.Next != nil || r.info.Parent != nil)
 }
 
 var commitBackoff = Backoff{Initial: 50 * time.Millisecond, Max: 5 * time.Second, Jitter: -1}

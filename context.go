@@ -3,6 +3,7 @@ package lambdabiz
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 )
 
@@ -29,7 +30,7 @@ type scope struct {
 	run    *run
 	path   string // "" for the function itself
 	parent *scope
-	log    *slog.Logger
+	log    atomic.Pointer[slog.Logger] // made when it is asked for
 
 	// own ends with a cancellation, with the loss of a race, or with base. It is run.base's child.
 	own    context.Context //nolint:containedctx // a scope is a context's lifetime
@@ -38,7 +39,7 @@ type scope struct {
 	detached bool // a branch that Detached began: cancellation does not end it
 
 	// Guarded by run.mu.
-	visited map[string]callSite // ids of this pass
+	visited map[string]callSite // the ids of branches in this pass; operations have their own mark
 	busy    *callSite           // the operation that goes on
 	branch  *future             // nil for the function itself
 	current *op                 // the operation that goes on; nil while code runs
@@ -55,7 +56,7 @@ type view struct {
 
 func (v *view) ID() string           { return v.s.run.info.ID }
 func (v *view) RunID() string        { return v.s.run.info.RunID }
-func (v *view) Logger() *slog.Logger { return v.s.log }
+func (v *view) Logger() *slog.Logger { return v.s.logger() }
 func (v *view) scope() *scope        { return v.s }
 func (v *view) detached() bool       { return v.free || v.s.detached }
 
@@ -79,17 +80,24 @@ func Detached(o Context) Context {
 // child of the given one.
 func newScope(r *run, parent *scope, path string, detached bool) *scope {
 	above := r.base
-	log := r.log
-	if parent != nil {
-		log = r.log.With("branch", path)
-		if !detached {
-			above = parent.own
-		}
+	if parent != nil && !detached {
+		above = parent.own
 	}
-	log = slog.New(&runHandler{log.Handler(), r})
-	s := &scope{run: r, path: path, parent: parent, log: log, detached: detached}
+	s := &scope{run: r, path: path, parent: parent, detached: detached}
 	s.own, s.cancel = context.WithCancelCause(above)
 	return s
+}
+
+func (s *scope) logger() *slog.Logger {
+	if log := s.log.Load(); log != nil {
+		return log
+	}
+	log := s.run.log()
+	if s.parent != nil {
+		log = log.With("branch", s.path)
+	}
+	s.log.CompareAndSwap(nil, slog.New(&runHandler{log.Handler(), s.run}))
+	return s.log.Load()
 }
 
 func (s *scope) view() *view { return &view{Context: s.own, s: s} }

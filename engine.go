@@ -79,6 +79,7 @@ type Engine struct {
 	registry   *registry
 	committer  *committer
 	alarms     *alarms
+	flushes    flushQueue
 	idle       *idleList
 
 	worker atomic.Int64 // this engine's worker number; 0 while it is a client

@@ -36,7 +36,7 @@ func WaitForEvent[T any](o Context, id string, opts ...WaitOption) (T, error) {
 			}
 		}
 		r.touchLocked(op)
-		r.waits[op.Name] = append(r.waits[op.Name], op)
+		r.expectLocked(op)
 		r.matchAllLocked(false)
 	}
 	if err := r.await(c, op); err != nil {

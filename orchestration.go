@@ -242,7 +242,7 @@ func (r *run) claimNext(ended *RunRef) {
 			return
 		case err != nil:
 			failed++
-			r.log.Error("claim again", "error", err, "try", failed)
+			r.log().Error("claim again", "error", err, "try", failed)
 			wait = commitBackoff.wait(failed)
 		case len(claims.Runs) == 1:
 			if !r.resume(&claims.Runs[0]) {

@@ -28,7 +28,6 @@ type run struct {
 	hand bool
 	def  *definitionSpec
 	info RunInfo // as claimed
-	log  *slog.Logger
 	root *scope
 
 	base      context.Context //nolint:containedctx // ends when the run leaves this process
@@ -68,7 +67,6 @@ type run struct {
 	since      time.Time // when the oldest pending change was made
 	committing bool
 	forced     bool // a stopping run is released although bodies go on
-	flushArmed bool
 	parking    bool
 	fetch      bool // the next commit asks for messages
 
@@ -117,15 +115,17 @@ type waiter struct {
 	woken    bool
 }
 
+// log is for what seldom happens: it makes a logger.
+func (r *run) log() *slog.Logger {
+	return r.e.log.With("orchestration", r.info.ID, "run", r.info.RunID)
+}
+
 func newRun(ctx context.Context, e *Engine, c *Claimed) *run {
 	r := &run{
 		e: e, hand: c.Mode == ModeHand, info: c.RunInfo, ref: c.Ref, claimed: true,
 		applied: c.Follows, until: c.Until,
-		log:  e.log.With("orchestration", c.ID, "run", c.RunID),
 		done: make(chan struct{}), abandoned: make(chan struct{}),
-		ops: make(map[string]*op, len(c.Operations)), lost: map[string]bool{},
-		waits: map[string][]*op{}, waiting: map[*waiter]struct{}{}, scopes: map[string]*scope{},
-		active: 1,
+		ops: make(map[string]*op, max(8, len(c.Operations))), active: 1,
 	}
 	r.moved.L = &r.mu
 	r.base, r.endBase = context.WithCancelCause(ctx)
@@ -159,15 +159,31 @@ func (r *run) load(rec Operation) {
 	r.number = max(r.number, rec.Number)
 	switch {
 	case rec.Kind == KindEvent && !rec.Status.Ended():
-		r.waits[rec.Name] = append(r.waits[rec.Name], o)
+		r.expectLocked(o)
 	case rec.Kind == KindRace && rec.Status == StatusSucceeded:
 		var race raceResult
 		if json.Unmarshal(rec.Result, &race) == nil {
 			for _, path := range race.Losers {
-				r.lost[path] = true
+				r.loseLocked(path)
 			}
 		}
 	}
+}
+
+// loseLocked notes that a branch has lost its race.
+func (r *run) loseLocked(path string) {
+	if r.lost == nil {
+		r.lost = map[string]bool{}
+	}
+	r.lost[path] = true
+}
+
+// expectLocked puts a wait behind the others of its name.
+func (r *run) expectLocked(o *op) {
+	if r.waits == nil {
+		r.waits = map[string][]*op{}
+	}
+	r.waits[o.Name] = append(r.waits[o.Name], o)
 }
 
 func (r *run) dropWaits(path string) {
@@ -217,7 +233,7 @@ func (r *run) returned(out any, err error) {
 	}
 	switch {
 	case errors.As(fault, &p):
-		r.log.Error("orchestration panicked", "panic", p.value, "stack", p.stack)
+		r.log().Error("orchestration panicked", "panic", p.value, "stack", p.stack)
 		r.blockLocked(Blocked{Reason: p.Error(), Source: p.source, Detail: cut(p.stack, 4<<10)})
 		return
 	case fault != nil:
@@ -360,7 +376,7 @@ func (r *run) blockLocked(b Blocked) {
 		}
 	}
 	b.RetryAt = now().Add(blockedBackoff.wait(b.Times))
-	r.log.Error("orchestration is blocked", "reason", b.Reason, "operation", b.Operation,
+	r.log().Error("orchestration is blocked", "reason", b.Reason, "operation", b.Operation,
 		"source", b.Source, "retryAt", b.RetryAt)
 	if r.hand {
 		r.evictLocked(&BlockedError{ID: r.info.ID, Blocked: b})
@@ -419,6 +435,7 @@ func (r *run) evictLocked(cause error) {
 	r.endBase(cause)
 	r.wakeAllLocked()
 	r.moved.Broadcast()
+	close(r.done) // before others are told that it has left
 	r.e.forget(r)
 	if r.hand {
 		r.e.forgetHand(r)
@@ -426,7 +443,6 @@ func (r *run) evictLocked(cause error) {
 			r.unwatch()
 		}
 	}
-	close(r.done)
 }
 
 func (r *run) wakeAllLocked() {

@@ -7,9 +7,6 @@ import (
 	"time"
 )
 
-// flushDelay is how long a pending change that nobody waits for may stay in memory.
-const flushDelay = 5 * time.Millisecond
-
 // pending is the changes of a run that no commit has taken yet.
 type pending struct {
 	ops      []*op // dirty, each once
@@ -31,12 +28,11 @@ func (p *pending) empty() bool {
 // changedLocked counts a change, and makes sure that it does not stay in memory for long.
 func (r *run) changedLocked() {
 	r.changed++
-	if r.since.IsZero() {
+	if r.since.IsZero() && r.phase != phaseDead {
 		r.since = time.Now()
-	}
-	if !r.flushArmed && !r.ends() && r.phase != phaseDead {
-		r.flushArmed = true
-		time.AfterFunc(flushDelay, r.flushLate)
+		if !r.ends() {
+			r.e.flushes.add(r, r.since)
+		}
 	}
 }
 
@@ -53,22 +49,19 @@ func (r *run) touchLocked(o *op) {
 	r.changedLocked()
 }
 
-// flushLate commits what has been pending for the delay, so that a long operation is seen running.
-func (r *run) flushLate() {
+// flushLate commits what has been pending since then, so that a long operation is seen running.
+func (r *run) flushLate(since time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.flushArmed = false
-	if r.phase == phaseDead || r.since.IsZero() || r.closing != nil {
-		return
-	}
-	wait := flushDelay - time.Since(r.since)
-	if wait <= 0 && !r.committing {
+	if r.isLateLocked(since) && !r.committing { // else the commit looks when it is done
 		r.commitLocked()
 		r.idleLocked()
-		return
 	}
-	r.flushArmed = true
-	time.AfterFunc(max(wait, time.Millisecond), r.flushLate)
+}
+
+// isLateLocked reports whether what was pending since then still is.
+func (r *run) isLateLocked(since time.Time) bool {
+	return r.phase != phaseDead && r.closing == nil && r.since.Equal(since)
 }
 
 // flushLocked blocks until the changes up to target are durable and the run is claimed. It reports
@@ -155,6 +148,9 @@ func (r *run) commitLocked() {
 		r.fireLate = false
 		r.fireLocked(now())
 		r.armLocked()
+	}
+	if !r.since.IsZero() && !r.ends() && time.Since(r.since) >= flushDelay {
+		r.e.flushes.add(r, r.since) // it has come up during the commit
 	}
 	r.moved.Broadcast()
 }

@@ -148,7 +148,7 @@ func (a *attempt) judge() {
 		if p, ok := errors.AsType[*panicError](a.err); ok {
 			args = append(args, "stack", p.stack)
 		}
-		a.r.log.Warn("attempt failed", args...)
+		a.r.log().Warn("attempt failed", args...)
 		return nil, nil
 	})
 	if fault != nil {
@@ -171,6 +171,7 @@ type attempt struct {
 	opts *callOptions
 	rec  Operation // as the attempt began
 
+	beats    chan struct{} // receives with a heartbeat; nil if the attempt's time is not limited
 	result   Payload
 	err      error
 	timedOut bool
@@ -191,16 +192,23 @@ var errSilent = fmt.Errorf("no heartbeat in time: %w", context.DeadlineExceeded)
 func (a *attempt) do(f body) {
 	ctx, cancel := context.WithCancelCause(a.opts.withValues(a.c.bodyContext()))
 	defer cancel(context.Canceled)
-	beats := make(chan struct{}, 1)
-	live := &liveTask{info: a.info(), beat: func(details any) error { return a.beat(details, beats) }}
-	ctx = context.WithValue(ctx, taskKey{}, live)
-	ctx, end := a.r.e.hooks.attempt(ctx, a)
+	ctx = context.WithValue(ctx, taskKey{}, liveTask(a))
 	limit := a.limit()
+	if limit >= 0 {
+		a.beats = make(chan struct{}, 1)
+	}
+	ctx, end := a.r.e.hooks.attempt(ctx, a)
 	if limit < 0 {
 		a.take(a.call(ctx, f))
 		end(a.err)
 		return
 	}
+	a.within(ctx, cancel, limit, f)
+	end(a.err)
+}
+
+// within calls the body on a goroutine of its own, and waits for it as long as the attempt may take.
+func (a *attempt) within(ctx context.Context, cancel context.CancelCauseFunc, limit time.Duration, f body) {
 	type outcome struct {
 		result Payload
 		err    error
@@ -225,11 +233,10 @@ func (a *attempt) do(f body) {
 		case <-silence.C:
 			a.err, a.timedOut = errSilent, true
 			cancel(errSilent)
-		case <-beats:
+		case <-a.beats:
 			silence.Reset(a.opts.heartbeat)
 			continue
 		}
-		end(a.err)
 		return
 	}
 }
@@ -294,13 +301,13 @@ func (a *attempt) info() TaskInfo {
 }
 
 // beat records the details of a heartbeat, unless the attempt is over.
-func (a *attempt) beat(details any, beats chan<- struct{}) error {
+func (a *attempt) beat(details any) error {
 	p, err := a.r.e.encode("heartbeat details", details)
 	if err != nil {
 		return err
 	}
 	select {
-	case beats <- struct{}{}:
+	case a.beats <- struct{}{}:
 	default:
 	}
 	a.r.mu.Lock()

@@ -73,11 +73,11 @@ func (r *run) begin(c *call) (*op, error) {
 		return refuse(r.stopCause)
 	case o == nil:
 		o = r.addLocked(c, path, site)
-		s.current = o
+		s.busy, s.current = &o.site, o
 		r.moved.Broadcast() // a race may wait for what this branch does
 		return o, nil
 	}
-	s.current = o
+	s.busy, s.current = &o.site, o
 	err := r.meetLocked(c, o, site)
 	r.moved.Broadcast()
 	return o, err
@@ -98,18 +98,17 @@ func checkName(name string) error {
 	return checkID("name", name)
 }
 
-// visitLocked notes that this pass has come to the id, and blocks the run if it had before.
+// visitLocked blocks the run if this pass has come to the id before.
 func (r *run) visitLocked(s *scope, id, path string, site callSite) error {
-	if first, twice := s.visited[id]; twice {
+	first, twice := s.visited[id]
+	if o := r.ops[path]; o != nil && o.visited {
+		first, twice = o.site, true
+	}
+	if twice {
 		r.blockLocked(Blocked{Operation: path, Source: site.String(), Reason: fmt.Sprintf(
 			"the same id twice: operation %q is also at %s", path, first)})
 		return r.leaveLocked(s)
 	}
-	if s.visited == nil {
-		s.visited = map[string]callSite{}
-	}
-	s.visited[id] = site
-	s.busy = &site
 	return nil
 }
 
@@ -136,7 +135,7 @@ func (r *run) meetLocked(c *call, o *op, site callSite) error {
 			r.blockLocked(Blocked{Operation: o.ID, Source: site.String(), Reason: "its input differs from the recorded one"})
 			return r.leaveLocked(s)
 		}
-		r.log.Warn("input differs from the recorded one, which is kept", "operation", o.ID, "source", site.String())
+		r.log().Warn("input differs from the recorded one, which is kept", "operation", o.ID, "source", site.String())
 	}
 	if o.Status.Ended() {
 		r.e.hooks.operation(r, o, true)

@@ -129,7 +129,7 @@ func (r *run) judgeTried(c *call, o *op, opts *callOptions) bool {
 		wait, again = opts.retry.again(attempt, cause)
 		return nil, nil
 	})
-	r.log.Warn("attempt failed", "operation", o.ID, "attempt", attempt, "error", cause)
+	r.log().Warn("attempt failed", "operation", o.ID, "attempt", attempt, "error", cause)
 	r.mu.Lock()
 	if !r.liveLocked(c.scope()) {
 		return false

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -18,6 +19,9 @@ func (r *run) waitLocked(w *waiter) {
 		heap.Push(&r.dues, w)
 		r.tidyDuesLocked()
 		r.armLocked()
+	}
+	if r.waiting == nil {
+		r.waiting = map[*waiter]struct{}{}
 	}
 	r.waiting[w] = struct{}{}
 	r.active--
@@ -281,13 +285,14 @@ func (r *run) cancelOpLocked(o *op, cause error) {
 }
 
 // giveBackLocked returns an event to the inbox that a wait has taken, if that is not on its way to the
-// store yet. No effect can have followed from it: that would have waited for the store.
+// store yet. No effect can have followed from it: that would have waited for the store. What a branch that
+// has ended returned may be in the orchestration's outcome: then the event stays taken.
 func (r *run) giveBackLocked(o *op) bool {
 	i := -1
 	if o.message != nil {
 		i = slices.Index(r.pending.consumed, o.message.Number)
 	}
-	if i < 0 {
+	if i < 0 || r.handedOutLocked(o) {
 		return false
 	}
 	r.pending.consumed = slices.Delete(r.pending.consumed, i, i+1)
@@ -299,9 +304,29 @@ func (r *run) giveBackLocked(o *op) bool {
 	return true
 }
 
+// handedOutLocked reports whether the code outside of the operation's branches may know its result: all of
+// them have ended, and none has lost.
+func (r *run) handedOutLocked(o *op) bool {
+	for path := o.ID; ; {
+		end := strings.LastIndexByte(path, '/')
+		if end < 0 {
+			return true
+		}
+		path = path[:end]
+		if s := r.scopes[path]; s != nil && (!s.branch.ended || s.branch.lost) {
+			return false
+		}
+	}
+}
+
 // cancelScopeLocked ends a branch that has lost, with all that is inside it: its operations are
 // recorded as cancelled, and why, its code ends at its next operation.
 func (r *run) cancelScopeLocked(path string, why error) {
+	for _, o := range r.ops {
+		if inScope(o.ID, path) && (!o.Status.Ended() || r.giveBackLocked(o)) {
+			r.cancelOpLocked(o, why)
+		}
+	}
 	for _, s := range r.scopes {
 		if s.path == path || inScope(s.path, path) {
 			s.closed = true
@@ -309,11 +334,6 @@ func (r *run) cancelScopeLocked(path string, why error) {
 			if s.branch != nil && s.path != path {
 				s.branch.endLocked(ErrCancelled)
 			}
-		}
-	}
-	for _, o := range r.ops {
-		if inScope(o.ID, path) && (!o.Status.Ended() || r.giveBackLocked(o)) {
-			r.cancelOpLocked(o, why)
 		}
 	}
 	for w := range r.waiting {

@@ -19,6 +19,7 @@ import (
 	"github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/aws/swf"
 	"github.com/lambdabiz/lambdabiz/internal/fakeswf"
+	"github.com/lambdabiz/lambdabiz/internal/invariant"
 	"github.com/lambdabiz/lambdabiz/memory"
 	"github.com/lambdabiz/lambdabiz/sqlite"
 )
@@ -98,6 +99,7 @@ type bench struct {
 	logs    *logBuffer
 	ctx     context.Context //nolint:containedctx // the test's
 	stops   []func()
+	broken  bool // by a sabotage: what it leaves behind is not whole
 }
 
 // everywhere runs a test on every home, each in a bubble of virtual time.
@@ -117,6 +119,7 @@ func everywhere(t *testing.T, f func(t *testing.T, b *bench), but ...exception) 
 				b := &bench{t: t, home: h.name, backend: h.open(t), logs: &logBuffer{}, ctx: ctx}
 				defer func() {
 					b.stop()
+					b.wantWhole()
 					if err := b.backend.Close(); err != nil {
 						t.Error(err)
 					}
@@ -175,6 +178,21 @@ func (b *bench) stop() {
 		stop()
 	}
 	synctest.Wait()
+}
+
+// wantWhole looks for what no test may leave behind.
+func (b *bench) wantWhole() {
+	b.t.Helper()
+	found, err := invariant.All(context.WithoutCancel(b.ctx), b.backend, invariant.Options{Now: time.Now()})
+	if err != nil {
+		b.t.Errorf("look at the store: %v", err)
+	}
+	if b.broken {
+		return
+	}
+	for _, v := range found {
+		b.t.Error(v)
+	}
 }
 
 // state loads a state that must be there.

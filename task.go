@@ -75,19 +75,19 @@ func (i TaskInfo) DecodeDetails(v any) error {
 type taskKey struct{}
 
 // liveTask is what the context of a body carries.
-type liveTask struct {
-	info TaskInfo
-	beat func(details any) error
+type liveTask interface {
+	info() TaskInfo
+	beat(details any) error
 }
 
 // TaskInfoFrom returns the information of the task or step that ctx belongs to, and false outside of
 // one. TaskInfo.Details are what the last heartbeat of an earlier attempt gave.
 func TaskInfoFrom(ctx context.Context) (TaskInfo, bool) {
-	t, ok := ctx.Value(taskKey{}).(*liveTask)
+	t, ok := ctx.Value(taskKey{}).(liveTask)
 	if !ok {
 		return TaskInfo{}, false
 	}
-	return t.info, true
+	return t.info(), true
 }
 
 // Heartbeat reports that a task or step is alive, with details that the next attempt finds in
@@ -95,7 +95,7 @@ func TaskInfoFrom(ctx context.Context) (TaskInfo, bool) {
 // error when the attempt is over, and ErrTooLarge for details over the limit. Outside of a task it
 // does nothing.
 func Heartbeat(ctx context.Context, details any) error {
-	t, ok := ctx.Value(taskKey{}).(*liveTask)
+	t, ok := ctx.Value(taskKey{}).(liveTask)
 	if !ok {
 		return nil
 	}

@@ -130,17 +130,21 @@ func (t *taskWorker) perform(c *TaskClaim) {
 	r.report(out)
 }
 
+func (r *remote) info() TaskInfo {
+	c := r.claim
+	return TaskInfo{
+		OrchestrationID: c.ID, RunID: c.RunID, OperationID: c.Operation.ID, Task: c.Operation.Name,
+		Attempt: c.Operation.Attempts, IdempotencyKey: c.Key, Details: c.Operation.Details, codec: r.t.e.codec,
+	}
+}
+
 // run calls the body, and watches its time, its heartbeats and its home meanwhile.
 func (r *remote) run(ctx context.Context, spec *taskSpec) TaskOutcome {
 	c, e := r.claim, r.t.e
-	info := TaskInfo{
-		OrchestrationID: c.ID, RunID: c.RunID, OperationID: c.Operation.ID, Task: c.Operation.Name,
-		Attempt: c.Operation.Attempts, IdempotencyKey: c.Key, Details: c.Operation.Details, codec: e.codec,
-	}
-	ctx = context.WithValue(ctx, taskKey{}, &liveTask{info: info, beat: r.beat})
+	ctx = context.WithValue(ctx, taskKey{}, liveTask(r))
 	ended := func(error) {}
 	if e.hooks.h.Attempt != nil {
-		ctx, ended = e.hooks.h.Attempt(ctx, info)
+		ctx, ended = e.hooks.h.Attempt(ctx, r.info())
 	}
 	type outcome struct {
 		result Payload

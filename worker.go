@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 	"time"
 )
 
@@ -27,7 +26,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	e.running = true
 	e.mu.Unlock()
-	w := &worker{e: e, peers: map[int64]*peer{}}
+	w := &worker{e: e, watching: make(chan struct{}, 1), peers: map[int64]*peer{}}
 	if err := w.join(ctx); err != nil {
 		e.mu.Lock()
 		e.running = false
@@ -96,7 +95,7 @@ type worker struct {
 	next    time.Time // when the next run is due, as far as the backend knows
 	failed  int       // claims in a row
 
-	watching sync.Mutex // held over the watch's I/O: there is one at a time
+	watching chan struct{} // full while a watch is at its I/O: there is one at a time; a lock would stop virtual time
 	peers    map[int64]*peer
 }
 

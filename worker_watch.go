@@ -62,8 +62,8 @@ func (w *worker) owning(stop <-chan struct{}) bool {
 // watch takes over from workers that are gone, or whose heartbeat has not moved for a lease on this
 // process's own clock, watched without a gap.
 func (w *worker) watch(ctx context.Context) error {
-	w.watching.Lock()
-	defer w.watching.Unlock()
+	w.watching <- struct{}{}
+	defer func() { <-w.watching }()
 	e := w.e
 	workers, err := e.backend.Workers(ctx)
 	if err != nil {

@@ -3,9 +3,11 @@ package backendtest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 	"github.com/lambdabiz/lambdabiz/backendtest"
 	"github.com/lambdabiz/lambdabiz/internal/fakeswf"
 	"github.com/lambdabiz/lambdabiz/memory"
+	"github.com/lambdabiz/lambdabiz/test/campaign"
 )
 
 // sabotagedHome is a home that performs attempts, with one protection switched off.
@@ -224,9 +227,8 @@ func TestSabotageOfAHome(t *testing.T) {
 			if failures := backendtest.FailingInBubble(t, onHome(func(*sabotagedHome) {}), s.check); len(failures) > 0 {
 				t.Fatalf("check %q fails without sabotage: %v", s.check, failures)
 			}
-			if failures := backendtest.FailingInBubble(t, onHome(s.make), s.check); len(failures) == 0 {
-				t.Errorf("check %q passes", s.check)
-			}
+			failures := backendtest.FailingInBubble(t, onHome(s.make), s.check)
+			campaign.Red(t, "suite", fmt.Sprintf("the rule against %q", s.name), strings.Join(failures, "; "))
 		})
 	}
 }
@@ -247,8 +249,11 @@ func TestSabotageOfCallersByHand(t *testing.T) {
 				}
 				return s
 			}
-			if failing := backendtest.Failing(open, check); (len(failing) > 0) != broken {
-				t.Errorf("check %q, sabotaged %v: %v", check, broken, failing)
+			switch failing := backendtest.Failing(open, check); {
+			case broken:
+				campaign.Red(t, "suite", "the look at who claimed last", strings.Join(failing[check], "; "))
+			case len(failing) > 0:
+				t.Errorf("check %q fails without sabotage: %v", check, failing)
 			}
 		}
 	}

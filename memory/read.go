@@ -64,7 +64,7 @@ func (b *Backend) List(ctx context.Context, f lambdabiz.Filter) (lambdabiz.Page,
 			page.Next = fmt.Sprintf("%d.%d", last.micros, last.place)
 			break
 		}
-		info := cloneInfo(r.info)
+		info := r.listed()
 		info.Input, info.Result, info.Progress = nil, nil, nil
 		page.Runs = append(page.Runs, info)
 	}

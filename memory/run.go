@@ -96,13 +96,22 @@ func (r *run) ref() lambdabiz.RunRef {
 	return lambdabiz.RunRef{ID: r.info.ID, RunID: r.info.RunID, Fence: r.fence}
 }
 
+// listed is what others are told of the run: one that is due at once has a time to wake too.
+func (r *run) listed() lambdabiz.RunInfo {
+	info := cloneInfo(r.info)
+	if r.claimable() && r.called() {
+		info.WakeAt = info.ScheduledAt
+	}
+	return info
+}
+
 func (r *run) record() lambdabiz.Record {
 	operations := make([]lambdabiz.Operation, len(r.operations))
 	for i := range r.operations {
 		operations[i] = cloneOperation(r.operations[i])
 	}
 	return lambdabiz.Record{
-		RunInfo:    cloneInfo(r.info),
+		RunInfo:    r.listed(),
 		Operations: operations,
 		Messages:   cloneMessages(r.messages),
 	}

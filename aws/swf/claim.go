@@ -74,15 +74,17 @@ func (b *Backend) look(ctx context.Context, t *task, version string) (*lambdabiz
 	if f.info.Paused || blocked || f.news <= f.applied {
 		return nil, b.pass(ctx, t)
 	}
-	return b.claimed(ctx, t), nil
+	return b.claimed(ctx, t)
 }
 
 // claimed hands a decision task to the engine.
-func (b *Backend) claimed(ctx context.Context, t *task) *lambdabiz.Claimed {
+func (b *Backend) claimed(ctx context.Context, t *task) (*lambdabiz.Claimed, error) {
 	f := t.fold
 	rec := f.record()
 	for i := range rec.Operations {
-		b.explainRaise(ctx, &rec.Operations[i])
+		if err := b.explainRaise(ctx, &rec.Operations[i]); err != nil {
+			return nil, err
+		}
 	}
 	h := &handle{task: t}
 	b.remember(f)
@@ -93,17 +95,22 @@ func (b *Backend) claimed(ctx context.Context, t *task) *lambdabiz.Claimed {
 	return &lambdabiz.Claimed{
 		Record: rec, Crashes: f.crashes, Follows: f.applied, Until: h.until,
 		Ref: lambdabiz.RunRef{ID: f.info.ID, RunID: f.info.RunID, Fence: t.fence, Handle: h},
-	}
+	}, nil
 }
 
 // explainRaise tells an orchestration that has ended from one that does not exist: SWF has one cause for both.
-func (b *Backend) explainRaise(ctx context.Context, o *lambdabiz.Operation) {
+func (b *Backend) explainRaise(ctx context.Context, o *lambdabiz.Operation) error {
 	if o.Kind != lambdabiz.KindRaise || o.Tried == nil || o.Error == nil || o.Error.Code != "notFound" {
-		return
+		return nil
 	}
-	if _, err := b.find(ctx, o.Target, ""); err == nil {
-		o.Error = lambdabiz.FailureOf(lambdabiz.ErrClosed)
+	switch _, err := b.find(ctx, o.Target, ""); {
+	case errors.Is(err, lambdabiz.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
 	}
+	o.Error = lambdabiz.FailureOf(lambdabiz.ErrClosed)
+	return nil
 }
 
 // remember notes SWF's run id of a run.
@@ -166,17 +173,20 @@ func (b *Backend) claimByHand(ctx context.Context, r lambdabiz.ClaimRequest) (la
 		case t.fold.owner() != owner: // somebody has called Create after us
 			return lambdabiz.Claims{}, errors.Join(lambdabiz.ErrFenced, b.giveBack(ctx, t))
 		default:
-			return b.handed(ctx, t, owner), nil
+			return b.handed(ctx, t, owner)
 		}
 	}
 }
 
-func (b *Backend) handed(ctx context.Context, t *task, owner string) lambdabiz.Claims {
-	c := b.claimed(ctx, t)
+func (b *Backend) handed(ctx context.Context, t *task, owner string) (lambdabiz.Claims, error) {
+	c, err := b.claimed(ctx, t)
+	if err != nil {
+		return lambdabiz.Claims{}, err
+	}
 	if h, ok := c.Ref.Handle.(*handle); ok {
 		h.owner = owner
 	}
-	return lambdabiz.Claims{Runs: []lambdabiz.Claimed{*c}}
+	return lambdabiz.Claims{Runs: []lambdabiz.Claimed{*c}}, nil
 }
 
 // claimNext claims the run again that the caller has held, if nobody else has asked for it since.
@@ -198,7 +208,7 @@ func (b *Backend) claimNext(ctx context.Context, r lambdabiz.ClaimRequest) (lamb
 	case t.fold.news <= t.fold.applied:
 		return lambdabiz.Claims{}, b.pass(ctx, t)
 	default:
-		return b.handed(ctx, t, h.owner), nil
+		return b.handed(ctx, t, h.owner)
 	}
 }
 

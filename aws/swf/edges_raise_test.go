@@ -1,7 +1,10 @@
 package swf_test
 
 import (
+	"errors"
+	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -38,6 +41,96 @@ func TestARaiseThatSWFHasNoRoomForIsRepeated(t *testing.T) {
 		result(t, server, p.Engine, run, "R")
 		if out := result(t, server, p.Engine, waits, "T"); out != 7 {
 			t.Error("the event is", out)
+		}
+	})
+}
+
+// unreadable lets calls of one action fail, as long as it is on.
+type unreadable struct {
+	action string
+	on     atomic.Bool
+	failed atomic.Int64
+}
+
+func (u *unreadable) fault(call fakeswf.Call) fakeswf.Fault {
+	if call.Action != u.action || !u.on.Load() {
+		return fakeswf.Fault{}
+	}
+	u.failed.Add(1)
+	return fakeswf.Fault{Status: http.StatusForbidden}
+}
+
+// TestAnUnreadableHistoryIsNoUnknownKey: an event that was acknowledged is not refused when it comes again only
+// because the history of the run that has ended cannot be read at that moment.
+func TestAnUnreadableHistoryIsNoUnknownKey(t *testing.T) {
+	t.Parallel()
+	target := lambdabiz.Define("Target", func(o lambdabiz.Context, _ int) (int, error) {
+		return lambdabiz.WaitForEvent[int](o, "go")
+	})
+	synctest.Test(t, func(t *testing.T) {
+		history := &unreadable{action: "GetWorkflowExecutionHistory"}
+		server := newServer(t, fakeswf.Config{Fault: history.fault})
+		p := client(t, configFor(server)).workOn(target)
+		run, err := lambdabiz.Start(t.Context(), p.Engine, target, "T", 0, lambdabiz.OnUsedID(lambdabiz.RejectOpen))
+		if err != nil {
+			t.Fatal(err)
+		}
+		raise := func() error { return p.Engine.RaiseEvent(t.Context(), "T", "go", 7, lambdabiz.Key("k")) }
+		if err := raise(); err != nil {
+			t.Fatal(err)
+		}
+		result(t, server, p.Engine, run, "T")
+		history.on.Store(true)
+		if err := raise(); err == nil || errors.Is(err, lambdabiz.ErrClosed) {
+			t.Errorf("with a history that cannot be read: %v, want an error that says so", err)
+		}
+		history.on.Store(false)
+		if err := raise(); err != nil {
+			t.Errorf("with a history that can be read: %v, want an acknowledgement", err)
+		}
+		if history.failed.Load() == 0 {
+			t.Error("no call has failed")
+		}
+	})
+}
+
+// TestARaiseToAnEndedRunIsClosedThoughTheLookUpFailsFirst: what is recorded for good does not depend on whether
+// SWF could be asked at the first try.
+func TestARaiseToAnEndedRunIsClosedThoughTheLookUpFailsFirst(t *testing.T) {
+	t.Parallel()
+	target := lambdabiz.Define("Target", func(lambdabiz.Context, int) (int, error) { return 1, nil })
+	d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (string, error) {
+		err := lambdabiz.RaiseEvent(o, "r", "T", "go", 7, lambdabiz.Key("k"))
+		if errors.Is(err, lambdabiz.ErrClosed) {
+			return "closed", nil
+		}
+		return "", err
+	})
+	synctest.Test(t, func(t *testing.T) {
+		closed := &unreadable{action: "ListClosedWorkflowExecutions"}
+		server := newServer(t, fakeswf.Config{Fault: func(call fakeswf.Call) fakeswf.Fault {
+			f := closed.fault(call)
+			if closed.failed.Load() >= 3 {
+				closed.on.Store(false)
+			}
+			return f
+		}})
+		p := client(t, configFor(server)).workOn(d, target)
+		ended, err := lambdabiz.Start(t.Context(), p.Engine, target, "T", 0, lambdabiz.OnUsedID(lambdabiz.RejectOpen))
+		if err != nil {
+			t.Fatal(err)
+		}
+		result(t, server, p.Engine, ended, "T")
+		closed.on.Store(true)
+		run, err := lambdabiz.Start(t.Context(), p.Engine, d, "R", 0, lambdabiz.OnUsedID(lambdabiz.RestartEnded))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := result(t, server, p.Engine, run, "R"); got != "closed" {
+			t.Errorf("the raise was recorded as %q", got)
+		}
+		if closed.failed.Load() == 0 {
+			t.Error("no look-up has failed")
 		}
 	})
 }

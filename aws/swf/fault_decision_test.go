@@ -18,6 +18,7 @@ import (
 	"github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/aws/swf"
 	"github.com/lambdabiz/lambdabiz/internal/fakeswf"
+	"github.com/lambdabiz/lambdabiz/test/campaign"
 )
 
 // freezer is the network of a process that is frozen before its first call that matches, past all time-outs, and
@@ -108,9 +109,9 @@ func TestAFrozenWorkerRecordsNothing(t *testing.T) {
 
 func isJournal(_, body string) bool { return strings.Contains(body, `\"kind\":\"journal\"`) }
 
-// TestAFrozenWorkersJournalIsSeen is the sabotage twin: its journal with the fence of its successor, while that holds
+// TestSabotageOfAFrozenJournal is the sabotage twin: its journal with the fence of its successor, while that holds
 // the run, is taken for real, and the check must see that.
-func TestAFrozenWorkersJournalIsSeen(t *testing.T) {
+func TestSabotageOfAFrozenJournal(t *testing.T) {
 	t.Parallel()
 	fence := regexp.MustCompile(`"fence":\d+`)
 	synctest.Test(t, func(t *testing.T) {
@@ -133,9 +134,8 @@ func TestAFrozenWorkersJournalIsSeen(t *testing.T) {
 		input := fence.ReplaceAllString(*a.Input, fmt.Sprintf(`"fence":%d`, at))
 		a.Input, forged.EventId = &input, int64(at+1)
 		forged.WorkflowExecutionSignaledEventAttributes = &a
-		if problems := swf.CheckHistory(append(events[:at:at], forged)); len(problems) == 0 {
-			t.Error("the forged journal was not noticed")
-		}
+		campaign.Red(t, "F5", "the fence in the journal",
+			strings.Join(swf.CheckHistory(append(events[:at:at], forged)), "; "))
 	})
 }
 
@@ -242,13 +242,15 @@ func TestAnEventComesWhileTheRunCloses(t *testing.T) {
 	}
 }
 
-// TestAnEventIsLostWithoutTheRefusal is the sabotage twin: without UNHANDLED_DECISION the next run never gets the event.
-func TestAnEventIsLostWithoutTheRefusal(t *testing.T) {
+// TestSabotageOfTheRefusal is the sabotage twin: without UNHANDLED_DECISION the next run never gets the event.
+func TestSabotageOfTheRefusal(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		_, _, err := whileClosing(t, fakeswf.Config{CloseAnyway: true}, "continues", raiseLate(t))
 		if _, late := errors.AsType[*lambdabiz.EventTimeoutError](err); !late {
 			t.Errorf("nothing was lost: %v", err)
+		} else {
+			campaign.Red(t, "F41", "the refusal of a closing", err.Error())
 		}
 	})
 }

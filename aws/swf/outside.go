@@ -63,9 +63,12 @@ func (b *Backend) raise(ctx context.Context, r *lambdabiz.Raise, at time.Time) e
 		return err
 	}
 	x, found := b.find(ctx, r.ID, r.RunID)
+	if found == nil && r.Key != "" {
+		if known, err := b.knowsKey(ctx, r.ID, x.home, r.Key); known || err != nil {
+			return err
+		}
+	}
 	switch {
-	case found == nil && r.Key != "" && b.knowsKey(ctx, r.ID, x.home, r.Key):
-		return nil
 	case !r.Until.IsZero() && r.RunID == "" && b.config.Store != nil:
 		return b.keepEvent(ctx, r, at)
 	case found == nil:
@@ -99,9 +102,12 @@ func (b *Backend) sendEvent(ctx context.Context, r *lambdabiz.Raise, at time.Tim
 }
 
 // knowsKey reports whether a run that has ended had seen the key of an event.
-func (b *Backend) knowsKey(ctx context.Context, id, home, key string) bool {
+func (b *Backend) knowsKey(ctx context.Context, id, home, key string) (bool, error) {
 	f, err := b.readAll(ctx, id, home)
-	return err == nil && f.keys[key]
+	if isUnknown(err) {
+		return false, nil // its history is gone
+	}
+	return err == nil && f.keys[key], err
 }
 
 // keepEvent keeps an event for a start to come. The start may come meanwhile: then the event is sent to it.

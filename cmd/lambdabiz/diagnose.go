@@ -8,6 +8,7 @@ import (
 	"time"
 
 	lambdabiz "github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/invariant"
 )
 
 // The kinds of problems that diagnose finds.
@@ -176,13 +177,11 @@ func (p *problem) is(kind, detail, hint string) *problem {
 // held looks at who holds a run.
 func (e *examination) held(p *problem) *problem {
 	hint := "start a worker that serves " + p.Name + ": it takes over"
-	i := slices.IndexFunc(e.workers, func(w lambdabiz.WorkerRecord) bool { return w.Number == p.Worker })
-	switch {
-	case i < 0:
+	switch w := invariant.Holder(e.workers, p.Worker); {
+	case w == nil:
 		return p.is(problemLostWorker, fmt.Sprintf("held by worker %d, which is not registered", p.Worker),
 			"this is a fault of the store, please report it")
-	case e.workers[i].Gone:
-		w := &e.workers[i]
+	case w.Gone:
 		return p.is(problemLostWorker, fmt.Sprintf("held by worker %d (process %d on %s), which is gone",
 			w.Number, w.PID, w.Host), hint)
 	}
@@ -200,75 +199,20 @@ func (e *examination) waking(p *problem, s *lambdabiz.State) *problem {
 		return p.is(problemUnserved, fmt.Sprintf("due for %s, and no live worker serves %s", short(late), s.Name),
 			"start a worker that serves "+s.Name)
 	}
-	if first := firstDue(s); !first.IsZero() && s.WakeAt.Sub(first) > max(e.grace, time.Second) {
+	if first := invariant.FirstDue(s); !first.IsZero() && s.WakeAt.Sub(first) > max(e.grace, time.Second) {
 		return p.is(problemLate, fmt.Sprintf("wakes at %s, but is due at %s", timeCell(s.WakeAt), timeCell(first)),
 			"raise any event in it: that wakes it")
 	}
 	return nil
 }
 
-// firstDue is the earliest time that a run waits for.
-func firstDue(s *lambdabiz.State) time.Time {
-	var first time.Time
-	if !s.CancelRequested {
-		first = s.Deadline
-	}
-	for _, w := range s.WaitingFor {
-		if !w.Until.IsZero() && (first.IsZero() || w.Until.Before(first)) {
-			first = w.Until
-		}
-	}
-	return first
-}
-
 // sleeping looks for the one thing that may wake a run without a time: a message that is still to come.
 func (e *examination) sleeping(ctx context.Context, p *problem, s *lambdabiz.State) (*problem, error) {
-	const hint = "raise any event in it: that wakes it; and please report it"
-	if first := firstDue(s); !first.IsZero() {
-		return p.is(problemAsleep, "due at "+timeCell(first)+", but it has no time to wake", hint), nil
+	why, err := invariant.Asleep(s, func(path string) (string, error) {
+		return invariant.ChildOver(ctx, s, path, e.StateOf)
+	})
+	if err != nil || why == "" {
+		return nil, err
 	}
-	hopeful := false
-	for _, w := range s.WaitingFor {
-		switch w.Kind {
-		case lambdabiz.KindEvent:
-			if slices.ContainsFunc(s.Events, func(b lambdabiz.Buffered) bool { return b.Name == w.Name }) {
-				return p.is(problemAsleep, fmt.Sprintf("event %s has arrived and did not wake it", w.Name), hint), nil
-			}
-			hopeful = true
-		case lambdabiz.KindChild:
-			over, err := e.childOver(ctx, s, w.Operation)
-			if err != nil {
-				return nil, err
-			}
-			if over != "" {
-				return p.is(problemAsleep, over+" and did not wake it", hint), nil
-			}
-			hopeful = true
-		default:
-		}
-	}
-	if hopeful {
-		return nil, nil //nolint:nilnil // the event or the child wakes it
-	}
-	return p.is(problemAsleep, "it waits for no event and no child, and has no time to wake", hint), nil
-}
-
-// childOver says so when the child that an operation waits for has ended, or does not exist.
-func (e *examination) childOver(ctx context.Context, s *lambdabiz.State, path string) (string, error) {
-	for i := range s.Operations {
-		o := &s.Operations[i]
-		if o.ID != path || o.Target == "" {
-			continue
-		}
-		child, err := e.StateOf(ctx, o.Target, "")
-		switch {
-		case errors.Is(err, lambdabiz.ErrNotFound):
-			return "child " + o.Target + " does not exist", nil
-		case err != nil:
-			return "", err
-		case child.Status.Ended():
-			return "child " + o.Target + " has ended", nil
-		}
-	}
-	return "", nil
+	return p.is(problemAsleep, why, "raise any event in it: that wakes it; and please report it"), nil
 }

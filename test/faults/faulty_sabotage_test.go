@@ -1,0 +1,73 @@
+package faults_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/test/campaign"
+)
+
+// dropper acknowledges commits that it drops: it breaks the contract.
+type dropper struct {
+	lambdabiz.Backend
+	drops func(c *lambdabiz.Commit) bool
+}
+
+// Commit applies what is not dropped, and says that all was.
+func (d *dropper) Commit(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
+	verdicts := make([]lambdabiz.Verdict, len(batch))
+	var rest []*lambdabiz.Commit
+	var places []int
+	for i, c := range batch {
+		if d.drops(c) {
+			verdicts[i] = lambdabiz.Verdict{Raises: make([]error, len(c.Raises)), Held: true}
+			continue
+		}
+		rest, places = append(rest, c), append(places, i)
+	}
+	applied, err := d.Backend.Commit(ctx, rest)
+	if err != nil {
+		return nil, err
+	}
+	for i, v := range applied {
+		verdicts[places[i]] = v
+	}
+	return verdicts, nil
+}
+
+// Without its word a backend is worth nothing, and the checks must say so.
+func TestSabotageOfTheStore(t *testing.T) {
+	t.Parallel()
+	seed := campaign.Seed(t)
+	every := func(n int, is func(c *lambdabiz.Commit) bool) func(c *lambdabiz.Commit) bool {
+		seen := 0
+		return func(c *lambdabiz.Commit) bool {
+			if !is(c) {
+				return false
+			}
+			seen++
+			return seen%n == 0
+		}
+	}
+	for name, drops := range map[string]func(c *lambdabiz.Commit) bool{
+		"a result that is acknowledged is on disk": every(9, func(c *lambdabiz.Commit) bool {
+			return c.Run != nil && len(c.Operations) > 0 && len(c.Starts)+len(c.Raises)+len(c.Controls) == 0 && c.Close == nil
+		}),
+		"an event that is acknowledged is on disk": every(3, func(c *lambdabiz.Commit) bool {
+			return c.Run == nil && len(c.Raises) > 0
+		}),
+		"an end that is acknowledged is on disk": every(3, func(c *lambdabiz.Commit) bool {
+			return c.Run != nil && c.Close != nil && len(c.Starts)+len(c.Raises)+len(c.Controls) == 0
+		}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			complaint := faultyRound(t, inMemory, campaign.Random(seed, 0), 1, &storm{}, func(b lambdabiz.Backend) lambdabiz.Backend {
+				return &dropper{b, drops}
+			})
+			campaign.Red(t, "F29", fmt.Sprintf("the promise that %q", name), complaint)
+		})
+	}
+}
