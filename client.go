@@ -127,13 +127,8 @@ func (e *Engine) checkStart(s *RunStart) error {
 	if err := errors.Join(e.checkOrchestrationID(s.ID), checkID("orchestration name", s.Name)); err != nil {
 		return err
 	}
-	for k, v := range s.Tags {
-		if err := checkID("tag", k); err != nil {
-			return err
-		}
-		if len(v) > MaxIDBytes {
-			return fmt.Errorf("check tag %q: %w: its value has %d bytes, the limit is %d", k, ErrTooLarge, len(v), MaxIDBytes)
-		}
+	if err := checkTags(s.Tags); err != nil {
+		return err
 	}
 	s.Tags = maps.Clone(s.Tags)
 	if s.Queue != "" {
@@ -152,6 +147,26 @@ func (e *Engine) checkStart(s *RunStart) error {
 	default:
 		return e.supports(FeatureStartPolicy)
 	}
+}
+
+// maxTagsBytes bounds the tags of a run together: every row of a list carries them.
+const maxTagsBytes = 64 << 10
+
+func checkTags(tags map[string]string) error {
+	all := 0
+	for k, v := range tags {
+		if err := checkID("tag", k); err != nil {
+			return err
+		}
+		if len(v) > MaxIDBytes {
+			return fmt.Errorf("check tag %q: %w: its value has %d bytes, the limit is %d", k, ErrTooLarge, len(v), MaxIDBytes)
+		}
+		all += len(k) + len(v)
+	}
+	if all > maxTagsBytes {
+		return fmt.Errorf("check tags: %w: they have %d bytes together, the limit is %d", ErrTooLarge, all, maxTagsBytes)
+	}
+	return nil
 }
 
 // commitClient makes changes from outside durable. A start whose outcome is unknown is repeated: it is

@@ -183,15 +183,17 @@ func (r *run) takeLocked() taken {
 		Consumed: p.consumed, Progress: p.progress, Started: p.started,
 		Starts: p.starts, Raises: p.raises, Controls: p.controls, Attempts: p.attempts,
 	}
+	// A run that stops gives events to waits no more: one that has come in time would lose to the time-out.
+	timeOut := r.phase == phaseLive
 	for _, o := range p.timeouts {
-		if !o.Status.Ended() {
+		if timeOut && !o.Status.Ended() {
 			c.Operations = append(c.Operations, r.timedOut(o, c.At))
 			c.Conditional = true
 		}
 	}
 	for _, o := range p.ops {
 		o.dirty, o.message = false, nil
-		if !o.timingOut || o.Status.Ended() {
+		if !timeOut || !o.timingOut || o.Status.Ended() {
 			c.Operations = append(c.Operations, o.Operation)
 		}
 	}

@@ -22,6 +22,7 @@ func (r *run) effect(c *call, opts *callOptions, f func(in Payload) body) error 
 	if err != nil {
 		return err
 	}
+	f = c.bodyOf(f)
 	if o.Number == 0 && opts.deadline > 0 {
 		o.ExpiresAt = roundUp(o.ScheduledAt.Add(opts.deadline))
 	}
