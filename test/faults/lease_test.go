@@ -56,7 +56,7 @@ func newLongTask(r *rig) *longTask {
 			r.ledger.Body(ctx)
 			n := int(l.begun.Add(1))
 			l.started <- struct{}{}
-			time.Sleep(10 * lease)
+			rest(context.WithoutCancel(ctx), 10*lease)
 			return n, nil
 		})
 		if err != nil {
