@@ -89,7 +89,7 @@ func moveRecord(d time.Duration, r lambdabiz.Record) lambdabiz.Record {
 func (s *skewed) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabiz.Claims, error) {
 	move(s.clock.Out, &r.Now)
 	claims, err := s.Backend.Claim(ctx, r)
-	move(-s.clock.In, &claims.NextWake)
+	move(-s.clock.Out, &claims.NextWake) // it answers to Now
 	for i := range claims.Runs {
 		c := &claims.Runs[i]
 		c.Record = moveRecord(-s.clock.In, c.Record)
