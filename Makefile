@@ -9,7 +9,7 @@ PLATFORMS := linux/amd64 darwin/arm64 windows/amd64
 # The race detector needs cgo and a C compiler.
 HAVE_CC := $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && [ "$$($(GO) env CGO_ENABLED)" = 1 ] && echo yes)
 
-.PHONY: help test race-tools standins lint fmt vet golangci tidy cross package chaos sabotage bench ci clean
+.PHONY: help test race-tools standins lint fmt vet golangci tidy cross package chaos sabotage fuzz bench ci clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -92,6 +92,16 @@ sabotage: ## Run every fault test without its protection: each must be red.
 
 bench: ## Run the benchmarks.
 	$(GO) test -run '^$$' -bench . -benchmem $(PACKAGES)
+
+FUZZTIME ?= 10s
+
+fuzz: ## Run every fuzz target for FUZZTIME (default 10s), one after the other.
+	@set -e; for file in $$(grep -rl --include='*_test.go' '^func Fuzz' .); do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(.*/\1/p' $$file); do \
+			echo "$$(dirname $$file) $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -timeout 0 $$(dirname $$file); \
+		done; \
+	done
 
 ci: ## What continuous integration runs.
 	bash .ci/run

@@ -23,6 +23,7 @@ type future struct {
 	at      time.Time // when what ended it came about
 	err     error
 	lost    bool
+	read    bool   // its value was given to the code
 	then    func() // begins the next item of a Map, with mu held
 	waiters []*waiter
 }
@@ -176,6 +177,7 @@ func (f *future) wait(o Context) error {
 	s.busy = nil
 	s.knows(f.at)
 	r.given = r.changed
+	f.read = true
 	defer r.mu.Unlock()
 	return f.err
 }
@@ -222,7 +224,8 @@ type raceResult struct {
 // The commit that records the winner also cancels all other branches: their waits are withdrawn, their
 // timers dropped, their children asked to cancel, their contexts ended, and late results dropped. A
 // resumed run does not enter a losing branch. It returns ErrCancelled when the orchestration was
-// cancelled before, or when all branches have lost an earlier race.
+// cancelled before, or when all branches have lost an earlier race. A branch that was waited for before cannot
+// race: the code has its value already, and would not get it again if it lost.
 func Race(o Context, id string, branches ...Awaitable) (int, error) {
 	r := o.scope().run
 	var result raceResult
@@ -235,6 +238,9 @@ func Race(o Context, id string, branches ...Awaitable) (int, error) {
 		futures[i] = b.branch()
 		if futures[i].s == nil && !futures[i].lost {
 			return -1, futures[i].err // it could not begin
+		}
+		if r.hasRead(futures[i]) {
+			return -1, c.fault(fmt.Errorf("branch %q was waited for before the race", futures[i].path))
 		}
 	}
 	op, err := r.begin(c)
@@ -250,6 +256,12 @@ func Race(o Context, id string, branches ...Awaitable) (int, error) {
 		return -1, err
 	}
 	return winnerOf(c, op, futures, result)
+}
+
+func (r *run) hasRead(f *future) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return f.read && !r.ended
 }
 
 // runRace waits for the first branch and records it. An error means that mu is given up.

@@ -25,10 +25,14 @@ func CallTask[Out any](o Context, id, name string, in any, opts ...CallOption) (
 func callTask[Out any](o Context, id string, t *taskSpec, in any, opts []CallOption) (Out, error) {
 	var out Out
 	r := o.scope().run
+	asked := t
 	t = r.e.task(t)
 	c := &call{
-		o: o, id: id, kind: t.kind, name: t.name, input: in, hasInput: true,
+		o: o, id: id, kind: t.kind, name: t.name, input: in, hasInput: true, tested: r.e.tested(&out),
 		take: func(p Payload) error { return takeInto(r.e, p, &out) },
+	}
+	if c.tested != nil {
+		c.tested.registered = r.e.knows(asked, t)
 	}
 	var f func(in Payload) body
 	if t.run != nil {
@@ -50,7 +54,7 @@ func callTask[Out any](o Context, id string, t *taskSpec, in any, opts []CallOpt
 func Step[T any](o Context, id string, f func(ctx context.Context) (T, error), opts ...CallOption) (T, error) {
 	var out T
 	r := o.scope().run
-	c := &call{o: o, id: id, kind: KindStep, take: func(p Payload) error { return takeInto(r.e, p, &out) }}
+	c := &call{o: o, id: id, kind: KindStep, tested: r.e.tested(&out), take: func(p Payload) error { return takeInto(r.e, p, &out) }}
 	run := body(func(ctx context.Context) (any, error) { return f(ctx) })
 	err := r.effect(c, callOptionsOf(opts), func(Payload) body { return run })
 	if err != nil {

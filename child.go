@@ -23,7 +23,7 @@ func CallChildByName[Out any](o Context, id, name string, in any, opts ...ChildO
 func callChild[Out any](o Context, id, name string, in any, opts []ChildOption) (Out, error) {
 	var out, zero Out
 	r := o.scope().run
-	c := &call{o: o, id: id, kind: KindChild, name: name, input: in, hasInput: true,
+	c := &call{o: o, id: id, kind: KindChild, name: name, input: in, hasInput: true, tested: r.e.tested(&out),
 		take: func(p Payload) error { return takeInto(r.e, p, &out) }}
 	op, err := r.begin(c)
 	if err != nil {

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/lambdabiz/lambdabiz/internal/fault"
 )
 
 // Run is a handle to an orchestration whose result is an Out.
@@ -98,6 +100,7 @@ func (e *Engine) start(ctx context.Context, name, id string, input any, opts []S
 	if err != nil {
 		return nil, fmt.Errorf("start orchestration %s: %w", id, err)
 	}
+	fault.Point("client.started")
 	started := v.Starts[0]
 	if started.Err != nil {
 		return nil, fmt.Errorf("start orchestration %s: %w", id, started.Err)
@@ -124,13 +127,8 @@ func (e *Engine) checkStart(s *RunStart) error {
 	if err := errors.Join(e.checkOrchestrationID(s.ID), checkID("orchestration name", s.Name)); err != nil {
 		return err
 	}
-	for k, v := range s.Tags {
-		if err := checkID("tag", k); err != nil {
-			return err
-		}
-		if len(v) > MaxIDBytes {
-			return fmt.Errorf("check tag %q: %w: its value has %d bytes, the limit is %d", k, ErrTooLarge, len(v), MaxIDBytes)
-		}
+	if err := checkTags(s.Tags); err != nil {
+		return err
 	}
 	s.Tags = maps.Clone(s.Tags)
 	if s.Queue != "" {
@@ -149,6 +147,26 @@ func (e *Engine) checkStart(s *RunStart) error {
 	default:
 		return e.supports(FeatureStartPolicy)
 	}
+}
+
+// maxTagsBytes bounds the tags of a run together: every row of a list carries them.
+const maxTagsBytes = 64 << 10
+
+func checkTags(tags map[string]string) error {
+	all := 0
+	for k, v := range tags {
+		if err := checkID("tag", k); err != nil {
+			return err
+		}
+		if len(v) > MaxIDBytes {
+			return fmt.Errorf("check tag %q: %w: its value has %d bytes, the limit is %d", k, ErrTooLarge, len(v), MaxIDBytes)
+		}
+		all += len(k) + len(v)
+	}
+	if all > maxTagsBytes {
+		return fmt.Errorf("check tags: %w: they have %d bytes together, the limit is %d", ErrTooLarge, all, maxTagsBytes)
+	}
+	return nil
 }
 
 // commitClient makes changes from outside durable. A start whose outcome is unknown is repeated: it is

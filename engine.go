@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/lambdabiz/lambdabiz/internal/seam"
 )
 
 // Config sets up an [Engine]. The zero value works.
@@ -82,6 +84,8 @@ type Engine struct {
 	flushes    flushQueue
 	idle       *idleList
 
+	interceptor seam.Interceptor // a test; nil else
+
 	worker atomic.Int64 // this engine's worker number; 0 while it is a client
 	kicks  chan struct{}
 	busy   chan struct{} // receives when the first run has come
@@ -121,6 +125,7 @@ func New(b Backend, c Config) (*Engine, error) {
 	e.committer = newCommitter(b, max(desc.Lanes, 1), max(desc.BatchSize, 1), e.hooks)
 	e.alarms = newAlarms()
 	e.idle = newIdleList(e)
+	e.interceptor, _ = b.(seam.Interceptor)
 	return e, nil
 }
 

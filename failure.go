@@ -240,6 +240,8 @@ func causesOf(err error) []error {
 	return nil
 }
 
+var errNotRebuilt = errors.New("nothing knows the record")
+
 // rebuild makes an error of what was recorded. What cannot be rebuilt keeps its message.
 func (r *errorRegistry) rebuild(f *Failure) error {
 	if f == nil {
@@ -249,11 +251,18 @@ func (r *errorRegistry) rebuild(f *Failure) error {
 	for _, c := range f.Causes {
 		causes = append(causes, r.rebuild(c))
 	}
-	err := r.rebuildTyped(f, causes)
-	if err == nil {
+	// The types' own methods may panic over what is recorded.
+	var err error
+	text, fault := guard(func() (any, error) {
+		if err = r.rebuildTyped(f, causes); err == nil {
+			return nil, errNotRebuilt
+		}
+		return err.Error(), nil
+	})
+	switch {
+	case fault != nil:
 		return &recordedError{f.Message, causes}
-	}
-	if err.Error() != f.Message {
+	case text != f.Message:
 		return &recordedError{f.Message, []error{err}}
 	}
 	return err
@@ -293,7 +302,7 @@ func (r *errorRegistry) rebuildTyped(f *Failure, causes []error) error {
 			return &d
 		}
 	case "nonRetryable":
-		return &nonRetryableError{cause}
+		return NonRetryable(cause)
 	}
 	return nil
 }

@@ -90,3 +90,56 @@ func TestEventBeforeTheAdoption(t *testing.T) {
 		}
 	}, "memory", "sqlite")
 }
+
+// fragile is an error whose method panics when nothing is recorded of it.
+type fragile struct{ Text *string }
+
+func (f *fragile) Error() string { return *f.Text }
+
+// A record of an error that its own type cannot read any more is an error with the recorded text, for the
+// orchestration and for who waits for its result, and no panic.
+func TestRecordedErrorWhoseMethodPanicsKeepsItsText(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		text := "fragile"
+		d := lambdabiz.Define("Fragile", func(o lambdabiz.Context, _ int) (int, error) {
+			err := lambdabiz.Do(o, "s", func(context.Context) error { return &fragile{&text} })
+			if err == nil || !strings.Contains(err.Error(), text) {
+				t.Errorf("the step gave %v", err)
+			}
+			return 0, err
+		})
+		e := b.engine(lambdabiz.Config{}, d, lambdabiz.ErrorType[*unreadable]("fragile"))
+		written, stop := b.worker(d, lambdabiz.ErrorType[*fragile]("fragile"))
+		err := failure(b, start(b, written, d, "f", 0))
+		stop()
+		if !strings.Contains(err.Error(), text) {
+			t.Errorf("the writer got %v", err)
+		}
+		if err := failure(b, lambdabiz.Get(e, d, "f")); !strings.Contains(err.Error(), text) {
+			t.Errorf("another version got %v", err)
+		}
+	})
+}
+
+// unreadable is what has become of fragile: its method panics over every record.
+type unreadable struct{}
+
+func (*unreadable) Error() string { panic("nothing is here") }
+
+// What is over the limit of a recorded error loses its causes. A mark like NonRetryable has nothing else: who read
+// it back panicked.
+func TestNonRetryableErrorsOverTheLimitAreReadBack(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		d := lambdabiz.Define("Large", func(o lambdabiz.Context, _ int) (int, error) {
+			var all []error
+			for range 8 {
+				all = append(all, lambdabiz.NonRetryable(errors.New(strings.Repeat("x", 15<<10))))
+			}
+			return 0, lambdabiz.Do(o, "s", func(context.Context) error { return errors.Join(all...) })
+		})
+		e, _ := b.worker(d)
+		if err := failure(b, start(b, e, d, "l", 0)); !strings.Contains(err.Error(), "xxx") {
+			t.Errorf("the error is %.100v", err)
+		}
+	})
+}

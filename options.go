@@ -128,7 +128,8 @@ func (p policyOption) applyStart(s *RunStart) { s.Policy = StartPolicy(p) }
 // TagsOption is what [Tags] returns.
 type TagsOption map[string]string
 
-// Tags labels a run for lists. They are copied, and do not change later.
+// Tags labels a run for lists. They are copied, and do not change later. Each name has 1 to 256 bytes, each
+// value 256 at most, and all together 64 KiB, else the start is refused with [ErrTooLarge].
 func Tags(tags map[string]string) TagsOption { return tags }
 
 func (t TagsOption) applyStart(s *RunStart) { s.Tags = t }

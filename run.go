@@ -72,6 +72,7 @@ type run struct {
 
 	seen    int64 // the number of the last message
 	arrived []Message
+	ahead   earlyMessages // of a claim to come, where commits end claims
 	inbox   []Message
 	waits   map[string][]*op // open event waits by name, in the order of their numbers
 
@@ -241,6 +242,7 @@ func (r *run) returned(out any, err error) {
 		return
 	}
 	r.closing, _ = v.(*Close)
+	r.closing.Orphans = r.orphansLocked()
 	for _, s := range r.scopes {
 		if s.parent == r.root {
 			r.cancelScopeLocked(s.path, &branchEndedError{"orchestration ended before its branch did"})
@@ -249,7 +251,6 @@ func (r *run) returned(out any, err error) {
 	if st := r.closing.Status; st == StatusCancelled || st == StatusTimeout {
 		r.cancelChildrenLocked()
 	}
-	r.closing.Orphans = r.orphansLocked()
 	r.finishLocked()
 }
 
@@ -306,14 +307,25 @@ func (r *run) cancelChildrenLocked() {
 	}
 }
 
+// orphansLocked are the recorded operations that this pass has not come to, but those of branches that it does
+// not wait for: one that goes on yet may have come to them.
 func (r *run) orphansLocked() []string {
 	var orphans []string
 	for path, o := range r.ops {
-		if o.loaded && !o.visited && !r.inLostLocked(path) {
+		if o.loaded && !o.visited && !r.inLostLocked(path) && !r.inOpenBranchLocked(path) {
 			orphans = append(orphans, path)
 		}
 	}
 	return sorted(orphans)
+}
+
+func (r *run) inOpenBranchLocked(path string) bool {
+	for _, s := range r.scopes {
+		if s.branch != nil && !s.branch.ended && inScope(path, s.path) {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *run) inLostLocked(path string) bool {

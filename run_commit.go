@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/lambdabiz/lambdabiz/internal/fault"
 )
 
 // pending is the changes of a run that no commit has taken yet.
@@ -130,6 +132,7 @@ func (r *run) commitLocked() {
 	t := r.takeLocked()
 	r.committing = true
 	r.mu.Unlock()
+	fault.Point("run.commit")
 	v := r.e.commitRun(r, t.commit)
 	r.mu.Lock()
 	r.committing = false
@@ -139,6 +142,7 @@ func (r *run) commitLocked() {
 		}
 		return
 	}
+	fault.Point("run.settle")
 	r.settleLocked(t, v)
 	if arrived := r.arrived; len(arrived) > 0 {
 		r.arrived = nil
@@ -181,15 +185,17 @@ func (r *run) takeLocked() taken {
 		Consumed: p.consumed, Progress: p.progress, Started: p.started,
 		Starts: p.starts, Raises: p.raises, Controls: p.controls, Attempts: p.attempts,
 	}
+	// A run that stops gives events to waits no more: one that has come in time would lose to the time-out.
+	timeOut := r.phase == phaseLive
 	for _, o := range p.timeouts {
-		if !o.Status.Ended() {
+		if timeOut && !o.Status.Ended() {
 			c.Operations = append(c.Operations, r.timedOut(o, c.At))
 			c.Conditional = true
 		}
 	}
 	for _, o := range p.ops {
 		o.dirty, o.message = false, nil
-		if !o.timingOut || o.Status.Ended() {
+		if !timeOut || !o.timingOut || o.Status.Ended() {
 			c.Operations = append(c.Operations, o.Operation)
 		}
 	}
@@ -292,6 +298,7 @@ func (r *run) settleLocked(t taken, v Verdict) {
 	})
 	refuseAll(c, v)
 	r.settleOperationsLocked(c)
+	fault.Point("run.adopt")
 	r.e.adoptStarts(c, v) // before this run leaves, or a worker that drains would not wait for them
 	if c.Close != nil || c.Release != nil {
 		r.evictLocked(r.leftBecause(c))
@@ -398,8 +405,10 @@ func (r *run) parkLocked() {
 		r.evictLocked(errParked)
 		return
 	}
+	fault.Point("run.park")
 	r.parking = true
 	r.commitLocked()
+	fault.Point("run.parked")
 	r.parking = false
 	r.idleLocked()
 }

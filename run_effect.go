@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/lambdabiz/lambdabiz/internal/fault"
 )
 
 // body is the effect of a task, a step or a service call.
@@ -20,6 +22,7 @@ func (r *run) effect(c *call, opts *callOptions, f func(in Payload) body) error 
 	if err != nil {
 		return err
 	}
+	f = c.bodyOf(f)
 	if o.Number == 0 && opts.deadline > 0 {
 		o.ExpiresAt = roundUp(o.ScheduledAt.Add(opts.deadline))
 	}
@@ -86,7 +89,9 @@ func (r *run) attempt(c *call, o *op, opts *callOptions, f body) error {
 			r.mu.Unlock()
 		}
 	}()
+	fault.Point("effect.begin")
 	a.do(f)
+	fault.Point("effect.done")
 	a.judge()
 	returned = true
 	r.mu.Lock()

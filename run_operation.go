@@ -20,6 +20,8 @@ type call struct {
 	hasInput bool
 	encoded  Payload
 	taken    bool // take has been called
+
+	tested *tested // nil without an interceptor
 }
 
 func (c *call) scope() *scope { return c.o.scope() }
@@ -71,7 +73,11 @@ func (r *run) begin(c *call) (*op, error) {
 		return refuse(ErrClosed)
 	case o == nil && r.stopCause != nil && !c.o.detached():
 		return refuse(r.stopCause)
-	case o == nil:
+	}
+	if err := r.interceptLocked(c, o, path, site); err != nil {
+		return nil, err
+	}
+	if o == nil {
 		o = r.addLocked(c, path, site)
 		s.busy, s.current = &o.site, o
 		r.moved.Broadcast() // a race may wait for what this branch does

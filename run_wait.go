@@ -6,7 +6,10 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/lambdabiz/lambdabiz/internal/fault"
 )
 
 // waitLocked blocks the calling branch until the waiter is woken; mu is given up meanwhile. The run
@@ -91,6 +94,7 @@ func (r *run) ring() {
 		r.fireLate = true
 	default:
 		r.fireLocked(now())
+		fault.Point("timer.fired")
 		r.nudgeIfPendingLocked()
 		r.armLocked()
 	}
@@ -110,6 +114,7 @@ func (r *run) fireLocked(t time.Time) {
 		case o == nil || o.Kind == KindTask || o.Kind == KindStep || o.Kind == KindService:
 			r.wakeLocked(w) // its next attempt
 		case o.Kind == KindTimer:
+			fault.Point("timer.fire")
 			r.endLocked(o, StatusSucceeded, nil, nil)
 		case o.Kind == KindEvent:
 			r.timeOutLocked(o)
@@ -203,6 +208,7 @@ func (r *run) childEndedLocked(m *Message) {
 			if m.Status != StatusSucceeded {
 				failure = r.e.registry.record(r.e.outcomeError(o.Target, o.Name, m.Status, m.Error))
 			}
+			fault.Point("child.ended")
 			r.endLocked(o, m.Status, m.Payload, failure)
 			return
 		}
@@ -227,6 +233,7 @@ func (r *run) matchAllLocked(idle bool) bool {
 			continue
 		}
 		r.consumeLocked(m.Number)
+		fault.Point("event.match")
 		o.at, o.message = m.ArrivedAt, &m
 		r.endLocked(o, StatusSucceeded, m.Payload, nil)
 		woken = true
@@ -287,13 +294,14 @@ func (r *run) cancelOpLocked(o *op, cause error) {
 }
 
 // giveBackLocked returns an event to the inbox that a wait has taken, if that is not on its way to the
-// store yet. No effect can have followed from it: that would have waited for the store.
+// store yet. No effect can have followed from it: that would have waited for the store. What a branch that
+// has ended returned may be in the orchestration's outcome: then the event stays taken.
 func (r *run) giveBackLocked(o *op) bool {
 	i := -1
 	if o.message != nil {
 		i = slices.Index(r.pending.consumed, o.message.Number)
 	}
-	if i < 0 {
+	if i < 0 || r.handedOutLocked(o) {
 		return false
 	}
 	r.pending.consumed = slices.Delete(r.pending.consumed, i, i+1)
@@ -305,9 +313,29 @@ func (r *run) giveBackLocked(o *op) bool {
 	return true
 }
 
+// handedOutLocked reports whether the code outside of the operation's branches may know its result: all of
+// them have ended, and none has lost.
+func (r *run) handedOutLocked(o *op) bool {
+	for path := o.ID; ; {
+		end := strings.LastIndexByte(path, '/')
+		if end < 0 {
+			return true
+		}
+		path = path[:end]
+		if s := r.scopes[path]; s != nil && (!s.branch.ended || s.branch.lost) {
+			return false
+		}
+	}
+}
+
 // cancelScopeLocked ends a branch that has lost, with all that is inside it: its operations are
 // recorded as cancelled, and why, its code ends at its next operation.
 func (r *run) cancelScopeLocked(path string, why error) {
+	for _, o := range r.ops {
+		if inScope(o.ID, path) && (!o.Status.Ended() || r.giveBackLocked(o)) {
+			r.cancelOpLocked(o, why)
+		}
+	}
 	for _, s := range r.scopes {
 		if s.path == path || inScope(s.path, path) {
 			s.closed = true
@@ -315,11 +343,6 @@ func (r *run) cancelScopeLocked(path string, why error) {
 			if s.branch != nil && s.path != path {
 				s.branch.endLocked(ErrCancelled)
 			}
-		}
-	}
-	for _, o := range r.ops {
-		if inScope(o.ID, path) && (!o.Status.Ended() || r.giveBackLocked(o)) {
-			r.cancelOpLocked(o, why)
 		}
 	}
 	for w := range r.waiting {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/lambdabiz/lambdabiz/internal/fault"
 )
 
 // maxCrashes is how many claims in a row without a new record make a crash loop.
@@ -119,6 +121,7 @@ func (w *worker) join(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("join as a worker: %w", err)
 	}
+	fault.Point("worker.joined")
 	e.worker.Store(number)
 	w.through = 0
 	if !e.desc.Supervised {
@@ -214,7 +217,7 @@ func (w *worker) claim(ctx context.Context) bool {
 		}
 	}
 	for _, a := range claims.Arrived {
-		if r := e.residentOrEarly(a); r != nil {
+		if r := e.residentOrEarly(a); r != nil && !r.keepAhead(a) {
 			r.deliver(a.Messages)
 		}
 	}
@@ -270,14 +273,35 @@ func (e *Engine) residentOrEarly(a Arrival) *run {
 		}
 	}
 	early := e.early[a.Ref.RunID]
-	e.early[a.Ref.RunID] = earlyMessages{t, append(early.messages, a.Messages...)}
+	early.add(a)
+	e.early[a.Ref.RunID] = early
 	return nil
 }
 
-// earlyMessages is what has come for a run before the run.
+// earlyMessages is what has come during a claim before the run or the answer to the claim.
 type earlyMessages struct {
 	at       time.Time
+	fence    int64 // the claim's
 	messages []Message
+}
+
+// add takes the messages of the latest claim.
+func (m *earlyMessages) add(a Arrival) {
+	switch {
+	case a.Ref.Fence < m.fence:
+		return
+	case a.Ref.Fence > m.fence:
+		m.fence, m.messages = a.Ref.Fence, nil
+	}
+	m.at, m.messages = time.Now(), append(m.messages, a.Messages...)
+}
+
+// of returns what has come during the claim.
+func (m *earlyMessages) of(ref RunRef) []Message {
+	if m.fence != ref.Fence {
+		return nil
+	}
+	return m.messages
 }
 
 func (e *Engine) allResidents() []*run {
@@ -293,8 +317,9 @@ func (e *Engine) allResidents() []*run {
 }
 
 // adopt makes a claimed run resident, or goes on with the copy that is. What has come early is for a run that
-// its start has claimed: the answer to a claim has it already.
+// its start has claimed, or where commits end claims: else nothing comes between a claim and its answer.
 func (e *Engine) adopt(c *Claimed, started bool) *run {
+	var ahead []Message
 	if old := e.resident(c.RunID); old != nil {
 		if old.follows(c) {
 			return old // the answer to an earlier claim is late
@@ -303,7 +328,11 @@ func (e *Engine) adopt(c *Claimed, started bool) *run {
 			return old
 		}
 		old.evict(ErrFenced)
+		old.mu.Lock()
+		ahead = old.ahead.of(c.Ref)
+		old.mu.Unlock()
 	}
+	fault.Point("worker.adopt")
 	r := newRun(context.Background(), e, c)
 	r.def = e.registry.definition(c.Name)
 	r.mu.Lock()
@@ -312,7 +341,8 @@ func (e *Engine) adopt(c *Claimed, started bool) *run {
 	r.acceptLocked(c.Messages) // before others can be delivered
 	r.started = true
 	accepting, early := r.enter()
-	if started {
+	if started || e.endsClaim {
+		r.acceptLocked(ahead)
 		r.acceptLocked(early)
 	}
 	if accepting {
@@ -338,9 +368,9 @@ func (r *run) enter() (accepting bool, early []Message) {
 		default:
 		}
 	}
-	early = e.early[r.info.RunID].messages
+	kept := e.early[r.info.RunID]
 	delete(e.early, r.info.RunID)
-	return e.accepting, early
+	return e.accepting, kept.of(r.ref)
 }
 
 // start runs the code of a claimed run.
@@ -397,6 +427,18 @@ func (r *run) follows(c *Claimed) bool {
 	return r.phase != phaseDead && r.ref.Fence >= c.Ref.Fence
 }
 
+// keepAhead keeps messages, where commits end claims, that have come during a claim whose answer this copy has
+// not got yet: the answer has older ones. It reports false for all others.
+func (r *run) keepAhead(a Arrival) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.ends() || a.Ref.Fence <= r.ref.Fence {
+		return false
+	}
+	r.ahead.add(a)
+	return true
+}
+
 // resume goes on with a run that stayed in memory after a commit ended its claim. It reports false
 // when the claim does not follow on that commit.
 func (r *run) resume(c *Claimed) bool {
@@ -412,6 +454,7 @@ func (r *run) resume(c *Claimed) bool {
 	r.e.idle.remove(r)
 	r.mergeLocked(c.Operations)
 	r.acceptLocked(c.Messages)
+	r.acceptLocked(r.ahead.of(c.Ref))
 	r.fireLocked(now())
 	r.moved.Broadcast()
 	if r.phase == phaseLive && r.active == 0 {
@@ -493,6 +536,7 @@ func (w *worker) drain() {
 	e.drained = drained
 	e.tellDrainedLocked()
 	e.mu.Unlock()
+	fault.Point("worker.drain")
 	for _, r := range e.allResidents() {
 		r.stop(ErrStopped)
 	}
@@ -547,6 +591,7 @@ func (w *worker) leave() {
 	e := w.e
 	ctx, cancel := context.WithTimeout(context.Background(), e.config.Lease)
 	defer cancel()
+	fault.Point("worker.leave")
 	if err := e.backend.Leave(ctx, e.worker.Load(), -1); err != nil {
 		e.log.Error("leave", "error", err)
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/lambdabiz/lambdabiz/internal/fault"
 )
 
 // keepAlive renews the worker while it owns runs, and watches the others.
@@ -32,6 +34,7 @@ func (w *worker) keepAlive(stop <-chan struct{}) {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), e.config.Lease)
 		if time.Since(beaten) >= beat-look {
+			fault.Point("worker.renew")
 			if err := e.backend.Renew(ctx, e.worker.Load()); err != nil {
 				e.log.Error("renew the worker's lease", "error", err)
 				e.kick() // if it was declared dead, the next claim says so

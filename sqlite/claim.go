@@ -9,6 +9,7 @@ import (
 	"time"
 
 	lambdabiz "github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/fault"
 )
 
 // watch is a connection that reads for Claim. It stays the same one, because SQLite tells each
@@ -46,6 +47,7 @@ func (b *Backend) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabi
 	if r.Limit <= 0 || found.NextWake.IsZero() || found.NextWake.After(r.Now) {
 		return found, nil
 	}
+	fault.Point("claim.begin")
 	err = b.write(ctx, "claim", func(t *tx) error {
 		found = lambdabiz.Claims{}
 		return t.claim(b, r, &found)
@@ -220,21 +222,25 @@ func (t *tx) claim(b *Backend, r lambdabiz.ClaimRequest, found *lambdabiz.Claims
 	if err := t.news(r, found); err != nil {
 		return err
 	}
+	fault.Point("claim.find")
 	due, err := t.due(r)
 	if err != nil {
 		return err
 	}
 	found.More = len(due) > r.Limit
 	for _, d := range due[:min(len(due), r.Limit)] {
+		fault.Point("claim.take")
 		if err := t.prepare(qClaim).int(r.Worker).int(d.no).exec(); err != nil {
 			return err
 		}
+		fault.Point("claim.read")
 		run, err := t.claimed(d.no)
 		if err != nil {
 			return err
 		}
 		found.Runs = append(found.Runs, run)
 	}
+	fault.Point("claim.taken")
 	found.NextWake, err = t.nextWake(r)
 	return err
 }
@@ -265,10 +271,12 @@ func (b *Backend) claimHand(ctx context.Context, id string) (lambdabiz.Claims, e
 			return fmt.Errorf("claim %s: workers drive it: %w", id, lambdabiz.ErrMode)
 		}
 		if !h.status.Ended() {
+			fault.Point("hand.take")
 			if err := t.prepare(qClaimHand).int(h.no).exec(); err != nil {
 				return err
 			}
 		}
+		fault.Point("hand.read")
 		run, err = t.claimed(h.no)
 		if h.status.Ended() {
 			run.Ref.Fence = 0

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	lambdabiz "github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/fault"
 )
 
 // Commit makes each commit durable in one transaction with one fsync; see [lambdabiz.Backend]. A
@@ -16,6 +17,7 @@ func (b *Backend) Commit(ctx context.Context, batch []*lambdabiz.Commit) ([]lamb
 	if len(batch) == 0 {
 		return nil, nil
 	}
+	fault.Point("commit.begin")
 	if len(batch) == 1 {
 		if verdict, done, err := b.commitSingle(ctx, batch[0]); done || err != nil {
 			return []lambdabiz.Verdict{verdict}, err
@@ -28,8 +30,10 @@ func (b *Backend) Commit(ctx context.Context, batch []*lambdabiz.Commit) ([]lamb
 				return err
 			}
 		}
+		fault.Point("commit.rows")
 		return t.rows.flush(t.conn)
 	})
+	fault.Point("commit.end")
 	if err != nil {
 		return nil, err
 	}
@@ -76,6 +80,7 @@ func (t *tx) guard(c *lambdabiz.Commit, v *lambdabiz.Verdict) (*head, error) {
 		v.Err = lambdabiz.ErrFenced
 		return nil, nil
 	}
+	fault.Point("commit.guarded")
 	if !c.Conditional {
 		return h, nil
 	}
@@ -136,16 +141,19 @@ func (t *tx) refuse(c *lambdabiz.Commit, operation int64, err error) {
 func (t *tx) applyRun(c *lambdabiz.Commit, h *head, v *lambdabiz.Verdict) error {
 	t.rows.add(h.no, c.Operations)
 	for _, number := range c.Consumed {
+		fault.Point("commit.consume")
 		if err := t.prepare(qConsume).int(number).int(h.no).exec(); err != nil {
 			return err
 		}
 	}
 	if c.Started && h.status == lambdabiz.StatusScheduled {
+		fault.Point("commit.started")
 		if err := t.prepare(qSetStarted).int(h.no).int(micros(c.At)).exec(); err != nil {
 			return err
 		}
 	}
 	if c.Progress != nil {
+		fault.Point("commit.progress")
 		if err := t.prepare(qSetProgress).blob(c.Progress).int(h.no).exec(); err != nil {
 			return err
 		}
@@ -189,6 +197,7 @@ func (t *tx) release(c *lambdabiz.Commit, h *head) error {
 			wake = time.UnixMicro(atOnce)
 		}
 	}
+	fault.Point("release.write")
 	t.wake = t.wake || !wake.IsZero()
 	blocked := c.Release.Blocked
 	return t.prepare(qRelease).int(h.no).time(wake).json(blocked, blocked == nil).exec()
@@ -217,6 +226,7 @@ func (r operationRows) flush(c *conn) error {
 		{64, qInsertOperations64}, {16, qInsertOperations16}, {4, qInsertOperations4}, {1, qInsertOperations1},
 	} {
 		for len(r) >= by.rows {
+			fault.Point("commit.insert")
 			s := c.prepare(by.query)
 			for _, row := range r[:by.rows] {
 				s.bindOperation(row.no, row.op)
@@ -224,6 +234,7 @@ func (r operationRows) flush(c *conn) error {
 			if err := s.exec(); err != nil {
 				return err
 			}
+			fault.Point("commit.inserted")
 			r = r[by.rows:]
 		}
 	}

@@ -4,10 +4,11 @@ import (
 	"fmt"
 
 	lambdabiz "github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/fault"
 )
 
 // control does what a person asks of a run. It returns the refusal, if any, and the fault.
-func (t *tx) control(c *lambdabiz.Commit, k *lambdabiz.Control) (refusal, fault error) {
+func (t *tx) control(c *lambdabiz.Commit, k *lambdabiz.Control) (refusal, err error) {
 	h, err := t.findHead(k.ID, k.RunID)
 	if err != nil {
 		return nil, err
@@ -35,9 +36,11 @@ func (t *tx) cancel(c *lambdabiz.Commit, h *head, reason string) error {
 	if h.cancelled {
 		return nil
 	}
+	fault.Point("cancel.set")
 	if err := t.prepare(qSetCancel).int(h.no).exec(); err != nil {
 		return err
 	}
+	fault.Point("cancel.deliver")
 	m := &lambdabiz.Message{Kind: lambdabiz.MessageCancel, ArrivedAt: c.At}
 	if reason != "" {
 		m.Error = &lambdabiz.Failure{Message: reason, Code: "cancelled"}
@@ -50,10 +53,12 @@ func (t *tx) terminate(c *lambdabiz.Commit, h *head, reason string) error {
 	if reason != "" {
 		failure.Message = reason
 	}
+	fault.Point("terminate.write")
 	if err := t.prepare(qTerminate).int(h.no).int(micros(c.At)).json(failure, false).exec(); err != nil {
 		return err
 	}
 	t.wake = true
+	fault.Point("terminate.tell")
 	return t.tellParent(c, h, &lambdabiz.Close{Status: lambdabiz.StatusTerminated, Error: failure})
 }
 
@@ -62,12 +67,14 @@ func (t *tx) pause(c *lambdabiz.Commit, h *head) error {
 	if h.paused {
 		return nil
 	}
+	fault.Point("pause.set")
 	if err := t.prepare(qPause).int(h.no).exec(); err != nil {
 		return err
 	}
 	if h.owner == 0 {
 		return nil
 	}
+	fault.Point("pause.deliver")
 	return t.deliver(c, h.no, &lambdabiz.Message{Kind: lambdabiz.MessagePause, ArrivedAt: c.At})
 }
 
@@ -75,8 +82,10 @@ func (t *tx) pause(c *lambdabiz.Commit, h *head) error {
 // mistake, has the run due at once when it does.
 func (t *tx) resume(_ *lambdabiz.Commit, h *head) error {
 	t.wake = true
+	fault.Point("resume.withdraw")
 	if err := t.prepare(qWithdrawPause).int(h.no).exec(); err != nil {
 		return err
 	}
+	fault.Point("resume.write")
 	return t.prepare(qResume).int(h.no).int(atOnce).exec()
 }

@@ -2,20 +2,24 @@ package sqlite
 
 import (
 	lambdabiz "github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/fault"
 )
 
 // end ends the run that a commit writes, tells its parent, and begins the next run of a chain.
 func (t *tx) end(c *lambdabiz.Commit, h *head, v *lambdabiz.Verdict) error {
 	k := c.Close
+	fault.Point("close.write")
 	err := t.prepare(qClose).int(h.no).int(int64(k.Status)).int(micros(c.At)).blob(k.Result).
 		json(k.Error, k.Error == nil).json(k.Orphans, len(k.Orphans) == 0).exec()
 	if err != nil {
 		return err
 	}
+	fault.Point("close.written")
 	t.witnessEnd(h)
 	if k.Next == nil {
 		return t.tellParent(c, h, k)
 	}
+	fault.Point("continue.start")
 	next := *k.Next
 	next.ID = h.id
 	verdict, err := t.start(c, &next, h)
@@ -25,6 +29,7 @@ func (t *tx) end(c *lambdabiz.Commit, h *head, v *lambdabiz.Verdict) error {
 	if verdict.Run.Fence != 0 {
 		v.Starts = append(v.Starts, verdict)
 	}
+	fault.Point("continue.link")
 	return t.prepare(qContinue).text(next.RunID).int(h.no).exec()
 }
 
@@ -47,6 +52,7 @@ func (t *tx) tellParent(c *lambdabiz.Commit, h *head, k *lambdabiz.Close) error 
 	if err != nil || parent == nil || parent.status.Ended() {
 		return err
 	}
+	fault.Point("close.tell")
 	return t.deliver(c, parent.no, &lambdabiz.Message{
 		Kind: lambdabiz.MessageChild, Operation: h.parent.Operation, Status: k.Status,
 		Payload: k.Result, Error: k.Error, ArrivedAt: c.At, Name: h.id,

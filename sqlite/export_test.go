@@ -7,7 +7,10 @@ import (
 
 // LimitPages gives the disk an end for the connection that writes.
 func (b *Backend) LimitPages(more int) error {
-	w := <-b.writing
+	w, err := b.lockWriter(context.Background())
+	if err != nil {
+		return err
+	}
 	defer func() { b.writing <- w }()
 	pages, err := w.conn.pragma("PRAGMA page_count")
 	if err != nil {
@@ -54,4 +57,16 @@ func (b *Backend) HoldWriter(ctx context.Context, held chan<- struct{}, release 
 		<-release
 		return nil
 	})
+}
+
+// Checkpoint copies the log back, as SQLite does by itself when it has become long; what fails in it fails
+// in silence there, too.
+func (b *Backend) Checkpoint(mode string) error {
+	w := <-b.writing
+	defer func() { b.writing <- w }()
+	if w.conn == nil {
+		return nil // the next one who writes opens a new one
+	}
+	_, err := w.conn.pragma("PRAGMA wal_checkpoint(" + mode + ")")
+	return err
 }

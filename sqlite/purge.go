@@ -6,6 +6,7 @@ import (
 	"math"
 
 	lambdabiz "github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/fault"
 )
 
 const defaultPurge = 1000
@@ -51,6 +52,7 @@ func (b *Backend) Purge(ctx context.Context, p lambdabiz.PurgeRequest) (int, err
 		if err := t.prepare(qExpireKept).int(micros(t.at)).exec(); err != nil {
 			return err
 		}
+		fault.Point("purge.end")
 		return t.prepare(qDropTombstones).int(last).exec()
 	})
 	if err != nil {
@@ -79,10 +81,12 @@ func (t *tx) purgeable(p lambdabiz.PurgeRequest, limit int64) ([]purged, error) 
 // to the old one would fit it: a row without an id keeps the number.
 func (t *tx) purge(r purged, last bool) error {
 	for _, q := range []query{qPurgeOperations, qPurgeMessages, qPurgeRun} {
+		fault.Point("purge.delete")
 		if err := t.prepare(q).int(r.no).exec(); err != nil {
 			return err
 		}
 	}
+	fault.Point("purge.keys")
 	if err := t.prepare(qPurgeKeys).int(r.chain).text(r.id).exec(); err != nil {
 		return err
 	}

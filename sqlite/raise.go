@@ -4,11 +4,12 @@ import (
 	"fmt"
 
 	lambdabiz "github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/fault"
 )
 
 // raise puts an event into the inbox of a run, or keeps it for a start to come. It returns the refusal,
 // if any, and the fault.
-func (t *tx) raise(c *lambdabiz.Commit, r *lambdabiz.Raise) (refusal, fault error) {
+func (t *tx) raise(c *lambdabiz.Commit, r *lambdabiz.Raise) (refusal, err error) {
 	h, err := t.findHead(r.ID, r.RunID)
 	if err != nil {
 		return nil, err
@@ -18,6 +19,7 @@ func (t *tx) raise(c *lambdabiz.Commit, r *lambdabiz.Raise) (refusal, fault erro
 			return nil, err
 		}
 	}
+	fault.Point("raise.found")
 	if h == nil || h.status.Ended() {
 		if r.RunID == "" && r.Until.After(c.At) {
 			return nil, t.keep(c, r)
@@ -32,6 +34,7 @@ func (t *tx) raise(c *lambdabiz.Commit, r *lambdabiz.Raise) (refusal, fault erro
 			return nil, err
 		}
 	}
+	fault.Point("raise.deliver")
 	return nil, t.deliver(c, h.no, &lambdabiz.Message{
 		Kind: lambdabiz.MessageEvent, Name: r.Name, Key: r.Key, Payload: r.Payload, ArrivedAt: c.At,
 	})
@@ -40,9 +43,11 @@ func (t *tx) raise(c *lambdabiz.Commit, r *lambdabiz.Raise) (refusal, fault erro
 // deliver puts a message into an inbox and makes the run due, if a message can.
 func (t *tx) deliver(_ *lambdabiz.Commit, no int64, m *lambdabiz.Message) error {
 	t.wake = true
+	fault.Point("deliver.insert")
 	if err := t.insertMessage(no, m); err != nil {
 		return err
 	}
+	fault.Point("deliver.wake")
 	return t.prepare(qWake).int(no).int(atOnce).exec()
 }
 
@@ -54,9 +59,11 @@ func (t *tx) keep(c *lambdabiz.Commit, r *lambdabiz.Raise) error {
 			return err
 		}
 	}
+	fault.Point("keep.expire")
 	if err := t.prepare(qExpireKept).int(micros(c.At)).exec(); err != nil {
 		return err
 	}
+	fault.Point("keep.insert")
 	return t.prepare(qInsertKept).text(r.ID).int(micros(r.Until)).time(c.At).
 		optionalText(r.Name).optionalText(r.Key).blob(r.Payload).exec()
 }

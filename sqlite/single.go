@@ -9,6 +9,7 @@ import (
 	"github.com/ncruces/go-sqlite3"
 
 	lambdabiz "github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/fault"
 )
 
 // commitSingle commits what is one row by one statement, without a transaction around it: that is half
@@ -47,9 +48,11 @@ func (b *Backend) commitOperation(ctx context.Context, c *lambdabiz.Commit) (lam
 	no, op := c.Run.Handle.(int64), &c.Operations[0] //nolint:forcetypeassert // isOperation has looked
 	var v lambdabiz.Verdict
 	err := b.writeOne(ctx, func(conn *conn) error {
+		fault.Point("single.operation")
 		if err := conn.prepare(qGuardedOperation).bindOperation(no, op).int(c.Run.Fence).exec(); err != nil {
 			return err
 		}
+		fault.Point("single.operation.written")
 		if conn.db.Changes() == 0 {
 			v.Err = lambdabiz.ErrFenced
 		}
@@ -96,9 +99,11 @@ func (b *Backend) commitStart(ctx context.Context, c *lambdabiz.Commit) (lambdab
 	}
 	err := b.writeOne(ctx, func(conn *conn) error {
 		no = 0
+		fault.Point("single.start")
 		if err := conn.prepare(qGuardedStart).bindStart(c, s, nil).exec(); err != nil {
 			return err
 		}
+		fault.Point("single.start.written")
 		if conn.db.Changes() > 0 {
 			no = conn.db.LastInsertRowID()
 		}

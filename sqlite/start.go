@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	lambdabiz "github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/fault"
 )
 
 // claims reports whether the start gives the run to the worker that commits it.
@@ -25,15 +26,18 @@ func (t *tx) start(c *lambdabiz.Commit, s *lambdabiz.RunStart, after *head) (lam
 			}
 		}
 	}
+	fault.Point("start.insert")
 	if err := t.prepare(qInsertRun).bindStart(c, s, after).exec(); err != nil {
 		return lambdabiz.StartVerdict{}, err
 	}
+	fault.Point("start.inserted")
 	no := t.db.LastInsertRowID()
 	t.witnessStart(s)
 	if err := t.deliverKept(c, s.ID, no, after); err != nil {
 		return lambdabiz.StartVerdict{}, err
 	}
 	v := lambdabiz.StartVerdict{Created: true, Run: startedRef(c, s, no)}
+	fault.Point("start.kept")
 	if after != nil {
 		if err := t.inherit(no, after); err != nil {
 			return v, err
@@ -51,6 +55,7 @@ func (t *tx) start(c *lambdabiz.Commit, s *lambdabiz.RunStart, after *head) (lam
 // inherit gives a run what came for the one before: its events, its cancellation and its pause. The
 // outcomes of its children stay, for they belong to operations that the new run does not have.
 func (t *tx) inherit(no int64, before *head) error {
+	fault.Point("start.inherit")
 	if err := t.prepare(qMoveMessages).int(no).int(before.no).exec(); err != nil {
 		return err
 	}
@@ -175,6 +180,7 @@ func (t *tx) deliverKept(c *lambdabiz.Commit, id string, no int64, after *head) 
 		return err
 	}
 	for i := range kept {
+		fault.Point("start.deliver")
 		if err := t.insertMessage(no, &kept[i]); err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/gofrs/flock"
 
 	lambdabiz "github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/fault"
 )
 
 // Join registers a worker. It holds a lock file for the worker, until Leave, Close or the end of the
@@ -19,31 +20,38 @@ import (
 func (b *Backend) Join(ctx context.Context, w lambdabiz.WorkerInfo) (int64, error) {
 	var number int64
 	err := b.write(ctx, "join", func(t *tx) error {
+		fault.Point("join.insert")
 		if err := t.prepare(qInsertWorker).int(micros(t.at)).json(w, false).exec(); err != nil {
 			return err
 		}
+		fault.Point("join.inserted")
 		number = t.db.LastInsertRowID()
 		// The lock is taken before anybody can see the row, or it would look like a dead worker's.
 		if err := b.hold(number); err != nil {
 			return err
 		}
+		fault.Point("join.held")
 		t.undo = append(t.undo, func() { b.letGo(number) })
 		err := t.prepare(qUnblock).json(w.Names, false).text(w.Version).int(atOnce).exec()
+		fault.Point("join.unblocked")
 		t.wake = err == nil && t.db.Changes() > 0
 		return err
 	})
 	if err != nil {
 		return 0, err
 	}
+	fault.Point("join.end")
 	return number, nil
 }
 
 // Renew moves the worker's heartbeat; ErrFenced if the worker has been removed.
 func (b *Backend) Renew(ctx context.Context, worker int64) error {
 	return b.write(ctx, "renew", func(t *tx) error {
+		fault.Point("renew.write")
 		if err := t.prepare(qBeat).int(worker).exec(); err != nil {
 			return err
 		}
+		fault.Point("renew.written")
 		if t.db.Changes() == 0 {
 			return fmt.Errorf("worker %d was removed: %w", worker, lambdabiz.ErrFenced)
 		}
@@ -67,13 +75,16 @@ func (b *Backend) Leave(ctx context.Context, worker int64, beat int64) error {
 		if beat >= 0 && current != beat {
 			return fmt.Errorf("worker %d is alive: %w", worker, lambdabiz.ErrStale)
 		}
+		fault.Point("leave.free")
 		if err := t.prepare(qFree).int(worker).int(atOnce).exec(); err != nil {
 			return err
 		}
 		t.wake = true
+		fault.Point("leave.delete")
 		return t.prepare(qDeleteWorker).int(worker).exec()
 	})
 	if err == nil {
+		fault.Point("leave.unlock")
 		b.letGo(worker)
 	}
 	return err

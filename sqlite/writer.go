@@ -9,6 +9,7 @@ import (
 	"github.com/ncruces/go-sqlite3"
 
 	lambdabiz "github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/fault"
 )
 
 // writer is the only connection of a Backend that writes. Whoever holds it has taken it out of
@@ -108,14 +109,17 @@ func (b *Backend) write(ctx context.Context, verb string, do func(*tx) error) er
 
 func (b *Backend) transact(ctx context.Context, w *writer, do func(*tx) error) (*tx, error) {
 	t := &tx{conn: w.conn, at: time.Now()}
+	fault.Point("tx.begin")
 	if err := begin(ctx, w.conn, b.config.BusyTimeout); err != nil {
 		if !isBusy(err) && !errors.Is(err, sqlite3.INTERRUPT) {
 			w.discard()
 		}
 		return t, err
 	}
+	fault.Point("tx.begun")
 	before := w.conn.db.TotalChanges()
 	err := do(t)
+	fault.Point("tx.written")
 	if err == nil && w.conn.db.TotalChanges() == before && w.conn.rollback() {
 		return t, nil // refusals only: there is nothing to wait for the disk for
 	}
@@ -132,9 +136,11 @@ func (b *Backend) transact(ctx context.Context, w *writer, do func(*tx) error) (
 		}
 		return t, err
 	}
+	fault.Point("tx.commit")
 	if err := w.conn.exec(qCommit); err != nil {
 		return t, b.resolve(ctx, w, t.witness, err)
 	}
+	fault.Point("tx.committed")
 	return t, nil
 }
 
@@ -161,6 +167,7 @@ func (b *Backend) name(w *writer, t *tx) error {
 	t.witness = func(c *conn) (bool, error) {
 		return c.prepare(qFindBatch).int(b.token).int(number).found()
 	}
+	fault.Point("tx.name")
 	return t.prepare(qBatch).int(b.token).int(number).time(t.at).exec()
 }
 

@@ -65,16 +65,28 @@ func (h *Handler) Drive(ctx context.Context, r Request) (*lambdabiz.State, error
 
 // check fills the request in, and returns the backend with its role.
 func (h *Handler) check(r *Request) (*swf.Backend, error) {
+	if err := h.refuse(r); err != nil {
+		return nil, err
+	}
+	backend, err := h.config.Backend.Serving("", r.LambdaRole)
+	if err != nil {
+		return nil, &RunError{r.OrchestrationID, err}
+	}
+	return backend, nil
+}
+
+// refuse fills the request in, or says what is wrong with it.
+func (h *Handler) refuse(r *Request) error {
 	names := h.config.Names
 	switch {
 	case r.OrchestrationID == "":
-		return nil, &RequestError{"orchestrationId", "it is missing"}
+		return &RequestError{"orchestrationId", "it is missing"}
 	case r.Name == "" && len(names) == 0:
-		return nil, &RequestError{"name", "this function starts no orchestrations (see lambdahandler.Config.Names)"}
+		return &RequestError{"name", "this function starts no orchestrations (see lambdahandler.Config.Names)"}
 	case r.Name != "" && !slices.Contains(names, r.Name):
-		return nil, &RequestError{"name", fmt.Sprintf("%q is none of %q", r.Name, names)}
+		return &RequestError{"name", fmt.Sprintf("%q is none of %q", r.Name, names)}
 	case r.LambdaRole != "" && !slices.Contains(h.config.LambdaRoles, r.LambdaRole):
-		return nil, &RequestError{"lambdaRole", fmt.Sprintf(
+		return &RequestError{"lambdaRole", fmt.Sprintf(
 			"%q is not allowed (see lambdahandler.Config.LambdaRoles)", r.LambdaRole)}
 	}
 	if r.Name == "" {
@@ -83,11 +95,7 @@ func (h *Handler) check(r *Request) (*swf.Backend, error) {
 	if len(r.Input) == 0 {
 		r.Input = lambdabiz.Payload("null")
 	}
-	backend, err := h.config.Backend.Serving("", r.LambdaRole)
-	if err != nil {
-		return nil, &RunError{r.OrchestrationID, err}
-	}
-	return backend, nil
+	return nil
 }
 
 // start makes sure that the orchestration is there, and returns what is known of it.

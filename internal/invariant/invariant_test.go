@@ -242,6 +242,20 @@ func TestSkewOfClocks(t *testing.T) {
 	}
 }
 
+// A worker that stops lets a run go for the time at which it heard so, and a timer may have been due just before.
+func TestARunThatIsDueAlreadyIsNotTooLate(t *testing.T) {
+	t.Parallel()
+	r := sound()
+	r.Operations[3].DueAt, r.WakeAt = at(10), at(11)
+	if found := invariant.Record(r, options()); len(found) != 0 {
+		t.Errorf("due since 10, to wake since 11, it is 30: %s", invariant.Text(found))
+	}
+	r.WakeAt = at(31)
+	if found := invariant.Record(r, options()); len(found) != 1 || found[0].Rule != invariant.NoOrphan {
+		t.Errorf("due since 10, to wake at 31, it is 30: found %q", invariant.Text(found))
+	}
+}
+
 func TestViolationSaysWhere(t *testing.T) {
 	t.Parallel()
 	v := invariant.Violation{Rule: "I3", ID: "a", RunID: "r", Operation: "b/job", Problem: "two records"}

@@ -108,7 +108,9 @@ func (p *report) checkWaking(performs []lambdabiz.Kind) {
 		if late := p.options.Now.Sub(r.WakeAt); p.options.Overdue > 0 && late > p.options.Overdue {
 			p.addf(NoOrphan, "", "due at %s, and nobody has taken it for %v", stamp(r.WakeAt), late)
 		}
-		if first := FirstDue(s); !first.IsZero() && r.WakeAt.Sub(first) > p.options.Skew {
+		first := FirstDue(s)
+		// What is due already is taken at once, whichever of its times says so.
+		if r.WakeAt.After(p.options.Now) && !first.IsZero() && r.WakeAt.Sub(first) > p.options.Skew {
 			p.addf(NoOrphan, "", "wakes at %s, but is due at %s", stamp(r.WakeAt), stamp(first))
 		}
 		return

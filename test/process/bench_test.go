@@ -2,6 +2,7 @@ package process_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,6 +31,8 @@ type bench struct {
 	t       *testing.T
 	file    string
 	effects string
+	program string          // of the children; empty for the one that runs
+	backend *sqlite.Backend // the client's
 	client  *lambdabiz.Engine
 }
 
@@ -53,6 +56,7 @@ func (b *bench) open() {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	b.backend = backend
 	b.client, err = lambdabiz.New(backend, lambdabiz.Config{PollInterval: 20 * time.Millisecond})
 	if err != nil {
 		b.t.Fatal(err)
@@ -145,7 +149,7 @@ func (b *bench) spawn(a args) *process {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	cmd := exec.Command(os.Args[0]) //nolint:noctx // a test says itself how its processes end
+	cmd := exec.Command(cmp.Or(b.program, os.Args[0])) //nolint:noctx // a test says itself how its processes end
 	cmd.Env = append(os.Environ(), childVariable+"="+string(text),
 		"GORACE=atexit_sleep_ms=0") // or the race detector keeps every child for a second
 	p := &process{b: b, name: a.Name, cmd: cmd, changed: make(chan struct{}), exited: make(chan struct{})}
@@ -316,6 +320,14 @@ func (p *process) launch(id string, moves ...move) {
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill() // it may have ended by itself
 	<-p.exited
+}
+
+// lastWords is the last line that the process has logged.
+func (p *process) lastWords() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	lines := strings.Split(strings.TrimSpace(p.stderr.String()), "\n")
+	return lines[len(lines)-1]
 }
 
 // awaitExit waits until the process has ended by itself, and returns its exit code.

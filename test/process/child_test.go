@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -45,6 +47,7 @@ func runChild(a args) {
 	c.must("open effects", err)
 	c.effects = effects
 	go c.listen()
+	c.arm()
 	roles[a.Role](c)
 }
 
@@ -54,6 +57,19 @@ func (c *child) must(what string, err error) {
 		fmt.Fprintf(os.Stderr, "child %s: %s: %v\n", c.Name, what, err)
 		os.Exit(4)
 	}
+}
+
+// try is must for a call that ends with the process's own context. Then it ends its goroutine.
+func (c *child) try(what string, err error, but ...error) {
+	if err != nil && c.ctx.Err() != nil {
+		runtime.Goexit()
+	}
+	for _, b := range but {
+		if errors.Is(err, b) {
+			return
+		}
+	}
+	c.must(what, err)
 }
 
 // sayf prints one line for the parent.
@@ -122,7 +138,7 @@ func (c *child) record(what string, info lambdabiz.TaskInfo) {
 
 // engine makes the child's engine on its file, seen through a tracer.
 func (c *child) engine() (*lambdabiz.Engine, *tracer) {
-	backend := openTraced(c)
+	backend := openTraced(c, c.File)
 	config := lambdabiz.Config{
 		Version: c.Version, Lease: c.Lease, DrainTimeout: c.Drain, PollInterval: 20 * time.Millisecond,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
@@ -139,6 +155,23 @@ func (c *child) engine() (*lambdabiz.Engine, *tracer) {
 	return e, backend
 }
 
+// workWhile works until f has returned, in an orderly way.
+func (c *child) workWhile(e *lambdabiz.Engine, backend *tracer, f func()) {
+	err := e.RunWhile(c.ctx, func(ctx context.Context) error {
+		select {
+		case <-backend.works:
+			f()
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	})
+	if c.ctx.Err() == nil { // else it may have been stopped before it worked
+		c.must("run", err)
+	}
+	c.must("close", e.Close())
+}
+
 // workRole is a worker that starts what the parent tells it to.
 func workRole(c *child) {
 	e, backend := c.engine()
@@ -148,7 +181,7 @@ func workRole(c *child) {
 			case "start":
 				go c.startAndWait(e, words[1], words[2])
 			case "quiet":
-				go backend.quiet(c.latch("loud"))
+				go backend.quiet(c.latch(words[1]))
 			default:
 				c.must("obey", fmt.Errorf("unknown command %q", words))
 			}

@@ -4,11 +4,8 @@
 // The test binary runs itself again as a child; TestMain picks the child's role from the environment.
 // Parent and child talk by lines: the child tells on stdout what it does, the parent says on stdin what
 // the child may do. So no test waits for a guess of time, and the state in which a process is killed is
-// one that it has told of, or, in the kill tests, a moment that the printed seed picks.
+// one that it has told of, or, in the kill tests, a moment that the printed seed picks. Where a process is to end at
+// one place of the source, the child is built with the tag "fault"; see package internal/fault.
 //
-// For longer runs:
-//
-//	LAMBDABIZ_KILL_CYCLES=1000   how many workers are killed
-//	LAMBDABIZ_KILL_SEED=...      the seed that a failed run has printed
-//	LAMBDABIZ_FRESH_ROUNDS=100   how many new files eight processes open at once
+// Package test/campaign says how to go more rounds, and how to repeat one.
 package process

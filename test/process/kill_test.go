@@ -1,32 +1,20 @@
 package process_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/test/campaign"
 )
 
-// setting reads a number from the environment, for longer runs than the ordinary one.
-func setting(t *testing.T, name string, ordinary int) int {
-	t.Helper()
-	text, set := os.LookupEnv(name)
-	if !set {
-		return ordinary
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return n
-}
-
-// killing is a test in which workers are killed at random moments. What they have acknowledged, and what
-// the file said after each kill, is in the ledger.
+// killing is a test in which workers end at random moments. What they have acknowledged, and what the file
+// said after each end, is in the ledger.
 type killing struct {
 	*ledger
 	random *rand.Rand
@@ -34,41 +22,19 @@ type killing struct {
 	lives  int
 }
 
-// orderMoves is an orchestration with every kind of operation. Bodies take a few milliseconds, so that
-// many a kill meets one.
-func orderMoves(n int) []move {
-	return []move{
-		{ID: "reserve", Kind: "task", Text: fmt.Sprintf("r%d", n), Millis: 3 + n%7},
-		{ID: "price", Kind: "step", Text: fmt.Sprintf("p%d", n), Millis: 3 + n%5},
-		{ID: "pause", Kind: "timer", Millis: 30},
-		{ID: "ship", Kind: "map", Items: []string{"a", "b", "c"}, Millis: 5 + n%4},
-		{ID: "Approve", Kind: "event"},
-		{ID: "invoice", Kind: "child", Moves: []move{{ID: "print", Kind: "task", Text: "paper", Millis: 6}}},
-		{ID: "close", Kind: "task", Text: "closed", Millis: 3 + n%3},
-	}
-}
-
-func orderResult(n int) string {
-	return fmt.Sprintf("r%d,p%d,pause,a+b+c,yes,paper,closed", n, n)
-}
-
-func orderID(n int) string { return fmt.Sprintf("order-%d", n) }
+// fewOrders is how many orders are open at a time.
+const fewOrders = 12
 
 func newKilling(t *testing.T) *killing {
 	t.Helper()
-	seed := uint64(setting(t, "LAMBDABIZ_KILL_SEED", int(time.Now().UnixNano())))
-	t.Logf("LAMBDABIZ_KILL_SEED=%d", seed)
-	return &killing{
-		ledger: newLedger(setup(t)),
-		random: rand.New(rand.NewPCG(seed, 0)), // it must be repeatable
-	}
+	return &killing{ledger: newLedger(setup(t)), random: campaign.Random(campaign.Seed(t), 0)}
 }
 
-// TestKilledWorkersLoseNothingAndRepeatNothingRecorded: LAMBDABIZ_KILL_CYCLES sets how many are killed.
+// TestKilledWorkersLoseNothingAndRepeatNothingRecorded kills the only worker again and again.
 func TestKilledWorkersLoseNothingAndRepeatNothingRecorded(t *testing.T) {
 	t.Parallel()
 	k := newKilling(t)
-	cycles := setting(t, "LAMBDABIZ_KILL_CYCLES", 25)
+	cycles := campaign.Rounds(t, 12, 1000)
 	for range cycles {
 		p := k.live("")
 		k.liveOn(20 + k.random.IntN(130))
@@ -77,14 +43,14 @@ func TestKilledWorkersLoseNothingAndRepeatNothingRecorded(t *testing.T) {
 		k.check()
 	}
 	k.finish()
-	k.report(cycles)
+	k.report("F1", cycles)
 }
 
 // TestKilledWorkerAmongTwo kills one of two workers in turns: the other one takes over while it works.
 func TestKilledWorkerAmongTwo(t *testing.T) {
 	t.Parallel()
 	k := newKilling(t)
-	cycles := setting(t, "LAMBDABIZ_KILL_CYCLES", 25) / 2
+	cycles := campaign.Rounds(t, 8, 1000)
 	workers := []*process{k.live(""), k.live("")}
 	for cycle := range cycles {
 		k.liveOn(20 + k.random.IntN(130))
@@ -99,46 +65,16 @@ func TestKilledWorkerAmongTwo(t *testing.T) {
 		k.acknowledge(p)
 	}
 	k.check()
-	k.report(cycles)
+	k.report("F1", cycles)
 }
 
-// TestStoppedWorkersCutNothing asks workers to end at random moments: what they have begun they end and
-// record, so that nothing at all is repeated.
-func TestStoppedWorkersCutNothing(t *testing.T) {
+// TestSabotageKilledWorkers: the checks see results that are acknowledged and not written, records that a
+// claim does not bring, and changes that come in parts.
+func TestSabotageKilledWorkers(t *testing.T) {
 	t.Parallel()
-	k := newKilling(t)
-	for range setting(t, "LAMBDABIZ_KILL_CYCLES", 25) / 3 {
-		p := k.live("")
-		k.liveOn(k.random.IntN(100))
-		p.stop()
-		if code := p.awaitExit(); code != 0 {
-			k.faultf("%s ended with exit code %d", p.name, code)
-		}
-		k.acknowledge(p)
-		k.check()
-		for _, crashed := range p.claimsAfterCrash() {
-			k.faultf("the orderly end of a worker counts as a crash: claimed %s", crashed)
-		}
-	}
-	k.finish()
-	if k.cut > 0 {
-		k.faultf("%d bodies began, and their results are not recorded", k.cut)
-	}
-	for _, fault := range k.faults {
-		t.Error(fault)
-	}
-}
-
-// claimsAfterCrash returns the claims of runs whose last worker did not let them go.
-func (p *process) claimsAfterCrash() []string {
-	claims, _ := p.find("claimed")
-	return slices.DeleteFunc(claims, func(claim string) bool { return strings.HasSuffix(claim, " crashes 0") })
-}
-
-// TestKillsWouldShow is the proof that the tests above see what they look for.
-func TestKillsWouldShow(t *testing.T) {
-	t.Parallel()
-	for _, sabotage := range []string{"forgetful", "amnesiac"} {
+	for sabotage, protection := range map[string]string{
+		"forgetful": "writing the results", "amnesiac": "reading the results back",
+	} {
 		t.Run(sabotage, func(t *testing.T) {
 			t.Parallel()
 			k := newKilling(t)
@@ -149,40 +85,59 @@ func TestKillsWouldShow(t *testing.T) {
 				k.acknowledge(p)
 				k.check()
 			}
-			if len(k.faults) == 0 {
-				t.Fatalf("workers were %s, and no check has seen it", sabotage)
-			}
-			t.Logf("seen: %s", k.faults[0])
+			campaign.Red(t, "F1", protection, strings.Join(k.faults, "\n"))
 		})
 	}
 }
 
-// live makes a worker that works on all that is open, and on three new orders.
+// live makes a worker that works on all that is open, and on up to three new orders.
 func (k *killing) live(sabotage string) *process {
 	k.t.Helper()
 	k.lives++
-	p := k.worker(args{Name: fmt.Sprintf("life %d", k.lives), Lease: endless, Sabotage: sabotage})
-	k.orders += 3
-	for n := range k.orders {
-		if k.outcomes[orderID(n)] == "" {
-			p.launch(orderID(n), orderMoves(n)...)
-		}
+	p := k.worker(args{Name: fmt.Sprintf("life %d", k.lives), Lease: endless, Sabotage: sabotage, Parks: k.lives%3 == 0})
+	for n := range k.nextOrders() {
+		p.launch(orderID(n), orderMoves(n)...)
 	}
 	p.await("started")
 	return p
+}
+
+// nextOrders are the orders that have not ended, with up to three new ones, at least one.
+func (k *killing) nextOrders() func(yield func(n int) bool) {
+	var open []int
+	for n := range k.orders {
+		if k.outcomes[orderID(n)] == "" {
+			open = append(open, n)
+		}
+	}
+	for range max(1, min(3, fewOrders-len(open))) {
+		open = append(open, k.orders)
+		k.orders++
+	}
+	return slices.Values(open)
 }
 
 // liveOn raises events in some of what has started, again and again with the same keys, and lets the
 // workers live for some milliseconds more.
 func (k *killing) liveOn(millis int) {
 	k.t.Helper()
-	for id := range k.runIDs {
-		if k.outcomes[id] == "" && k.random.IntN(3) == 0 {
-			k.raise(id, "Approve", "yes")
-			k.approved[id] = true
+	for n := range k.orders {
+		id := orderID(n)
+		if k.runIDs[id] != "" && k.outcomes[id] == "" && k.random.IntN(3) == 0 {
+			k.raiseIfOpen(id)
 		}
 	}
 	<-time.After(time.Duration(millis) * time.Millisecond) // the life of a process that gets no warning
+}
+
+// raiseIfOpen raises the event once more: a sender with a key may.
+func (l *ledger) raiseIfOpen(id string) {
+	l.t.Helper()
+	err := l.client.RaiseEvent(l.t.Context(), id, "Approve", "yes", lambdabiz.Key("the only Approve"))
+	if err != nil && !errors.Is(err, lambdabiz.ErrClosed) {
+		l.t.Fatal(err)
+	}
+	l.approved[id] = true
 }
 
 // finish lets one worker end everything, and checks every outcome.
@@ -193,12 +148,13 @@ func (k *killing) finish() {
 		id := orderID(n)
 		if k.outcomes[id] == "" {
 			p.await("started " + id)
-		}
-		if k.runIDs[id] == "" || !k.settled[id] {
 			k.raiseIfOpen(id)
 		}
 		if got, want := k.result(id), orderResult(n); got != want {
 			k.faultf("%s ended with %q, want %q", id, got, want)
+		}
+		if got := k.result(id + ".note"); got != noteResult {
+			k.faultf("%s.note ended with %q, want %q", id, got, noteResult)
 		}
 	}
 	p.stop()
@@ -206,17 +162,25 @@ func (k *killing) finish() {
 		k.faultf("the last worker ended with exit code %d", code)
 	}
 	k.acknowledge(p)
-	clear(k.settled) // the last check looks at everything
-	k.check()
+	k.checkAll()
 }
 
-func (k *killing) report(cycles int) {
+// report says what happened. Too few bodies cut, or no orchestration ended, proves nothing.
+func (k *killing) report(fault string, cycles int) {
 	k.t.Helper()
-	for _, fault := range k.faults {
-		k.t.Error(fault)
+	k.complain()
+	campaign.Report(k.t, fault,
+		[]campaign.Count{{What: "kills", N: cycles}, {What: "bodies cut", N: len(k.cut)}, {What: "orchestrations ended", N: k.ended()}},
+		campaign.Count{What: "lost", N: k.lost}, campaign.Count{What: "doubled", N: k.doubled})
+	if len(k.cut) < cycles/5 {
+		k.t.Errorf("only %d bodies were cut in %d cycles: the kills came at the wrong times", len(k.cut), cycles)
 	}
-	k.t.Logf("%d cycles cut %d bodies", cycles, k.cut)
-	if k.cut < cycles/5 {
-		k.t.Errorf("only %d bodies were cut in %d cycles: the kills came at the wrong times", k.cut, cycles)
+}
+
+// complain fails the test for what the checks have found.
+func (l *ledger) complain() {
+	l.t.Helper()
+	for _, fault := range l.faults {
+		l.t.Error(fault)
 	}
 }

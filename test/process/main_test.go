@@ -21,7 +21,15 @@ type args struct {
 	Version string        // of the code, as in lambdabiz.Config
 	Lease   time.Duration // as in lambdabiz.Config
 	Drain   time.Duration // as in lambdabiz.Config
+	Busy    time.Duration // as BusyTimeout in sqlite.Config
 	Parks   bool          // what only waits is parked at once
+
+	Files  []string // that the role "fresh" opens, one after the other
+	Orders []int    // what the role "all" works through
+
+	Fault string // the point at which the process ends, in a build with the tag "fault"
+	Hit   int    // which arrival at that point it is, from 1
+	Stops bool   // it does not end there, but hears then that it shall
 
 	Late     bool     // knows the task "Late"
 	Let      []string // latches that are open from the beginning
@@ -32,12 +40,19 @@ var roles = map[string]func(*child){
 	"work":  workRole,
 	"hand":  handRole,
 	"fresh": freshRole,
+	"naive": naiveRole,
+	"all":   allRole,
+	"busy":  busyRole,
 }
 
 func TestMain(m *testing.M) {
 	text, isChild := os.LookupEnv(childVariable)
 	if !isChild {
-		os.Exit(m.Run())
+		code := m.Run()
+		if withPoints.dir != "" {
+			_ = os.RemoveAll(withPoints.dir) // what stays is in the directory for such files
+		}
+		os.Exit(code)
 	}
 	var a args
 	if err := json.Unmarshal([]byte(text), &a); err != nil {

@@ -22,12 +22,18 @@ type move struct {
 	Millis int      // of a timer, a limit, a backoff, or of a body's work
 	Items  []string // of a map
 	Moves  []move   // of a child
+	Event  string   // that is raised
+	To     string   // the orchestration that it is raised in
 }
 
-// script is an orchestration that makes moves one after the other, and returns all their results.
+// script is an orchestration that makes moves one after the other, and returns all their results. The move
+// "again" continues as new with the moves that come after it.
 var script = lambdabiz.Define("Script", func(o lambdabiz.Context, moves []move) (string, error) {
 	var results []string
-	for _, m := range moves {
+	for i, m := range moves {
+		if m.Kind == "again" {
+			return "", lambdabiz.ContinueAsNew(o, moves[i+1:])
+		}
 		out, err := play(o, m)
 		if err != nil {
 			return "", err
@@ -35,6 +41,11 @@ var script = lambdabiz.Define("Script", func(o lambdabiz.Context, moves []move) 
 		results = append(results, out)
 	}
 	return strings.Join(results, ","), nil
+})
+
+// byName stands for script where that would refer to itself: only its name is used.
+var byName = lambdabiz.Define("Script", func(lambdabiz.Context, []move) (string, error) {
+	return "", errors.New("only its name is used")
 })
 
 // work is a task whose body does what its move says. late is known to some processes only.
@@ -65,10 +76,27 @@ func play(o lambdabiz.Context, m move) (string, error) {
 		return lambdabiz.WaitForEvent[string](o, m.ID)
 	case "child":
 		return lambdabiz.CallChildByName[string](o, m.ID, "Script", m.Moves)
+	case "detached":
+		_, err := lambdabiz.StartChild(o, m.ID, byName, m.Moves)
+		return m.ID, err
+	case "raise":
+		return m.ID, lambdabiz.RaiseEvent(o, m.ID, m.To, m.Event, m.Text, lambdabiz.Key(o.ID()))
+	case "progress":
+		return m.ID, lambdabiz.SetProgress(o, m.ID)
 	case "map":
 		return playMap(o, m)
 	case "race":
 		return playRace(o, m)
+	case "sprint":
+		return playSprint(o, m)
+	case "code":
+		self.inCode(o, m)
+		return m.ID, nil
+	case "exit":
+		if !self.isOpen("mended") {
+			os.Exit(3) // in the orchestration's own code
+		}
+		return m.ID, nil
 	case "panic":
 		panic("the script says so")
 	default:
@@ -99,6 +127,27 @@ func playRace(o lambdabiz.Context, m move) (string, error) {
 	return []*lambdabiz.Future[string]{event, hour}[winner].Wait(o)
 }
 
+// playSprint races a task against an hour. The task wins.
+func playSprint(o lambdabiz.Context, m move) (string, error) {
+	run := lambdabiz.Go(o, "run-of-"+m.ID, func(o lambdabiz.Context) (string, error) {
+		return lambdabiz.Call(o, "dash", work, move{Text: m.Text, Millis: m.Millis})
+	})
+	hour := lambdabiz.Go(o, "hour-of-"+m.ID, func(o lambdabiz.Context) (string, error) {
+		return "an hour", lambdabiz.Sleep(o, "hour", time.Hour)
+	})
+	winner, err := lambdabiz.Race(o, m.ID, run, hour)
+	if err != nil {
+		return "", err
+	}
+	return []*lambdabiz.Future[string]{run, hour}[winner].Wait(o)
+}
+
+// inCode is orchestration code that takes its time between operations.
+func (c *child) inCode(o lambdabiz.Context, m move) {
+	c.sayf("code %s %s", o.ID(), m.ID)
+	<-c.latch(m.Hold)
+}
+
 var errOnce = errors.New("the first attempt fails")
 
 // body appends its begin and its end to the effects, and does what the move says in between.
@@ -121,6 +170,9 @@ func body(ctx context.Context, m move) (string, error) {
 		<-time.After(time.Duration(m.Millis) * time.Millisecond) // work that takes its time
 	}
 	switch {
+	case m.Mode == "spin":
+		for !self.isOpen("mended") { //nolint:revive // it burns a core, and hears nothing
+		}
 	case m.Mode == "exit" && !self.isOpen("mended"):
 		os.Exit(3)
 	case m.Mode == "panic":

@@ -1,8 +1,13 @@
 package process_test
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/lambdabiz/lambdabiz/test/campaign"
 )
 
 // stateCase is something in which a run can be when its worker is asked to end.
@@ -102,4 +107,71 @@ func wantContinued(t *testing.T, b *bench, by *process, c stateCase) {
 	if o := b.operation(c.name, c.path); o.Attempts != c.begun[len(c.begun)-1] {
 		t.Errorf("it was charged %d attempts", o.Attempts)
 	}
+}
+
+// grace is how long a worker whose bodies take some milliseconds may take to end, on a machine that is busy.
+const grace = 5 * time.Second
+
+// TestStoppedWorkersCutNothing asks workers to end at random moments: what they have begun they end and
+// record, so that nothing at all is repeated, no attempt is charged and no end is a crash.
+func TestStoppedWorkersCutNothing(t *testing.T) {
+	t.Parallel()
+	k := newKilling(t)
+	stops := campaign.Rounds(t, 6, 1000)
+	claims := 0
+	for range stops {
+		p := k.live("")
+		k.liveOn(k.random.IntN(100))
+		began := time.Now()
+		p.stop()
+		if code := p.awaitExit(); code != 0 {
+			k.faultf("%s ended with exit code %d", p.name, code)
+		}
+		if took := time.Since(began); took > grace {
+			k.faultf("%s took %v to end", p.name, took)
+		}
+		k.acknowledge(p)
+		k.check()
+		claims += p.said("claimed")
+		k.faults = append(k.faults, p.crashesClaimed()...)
+	}
+	k.finish()
+	k.faults = append(k.faults, k.cutBodies()...)
+	k.complain()
+	campaign.Report(t, "F38",
+		[]campaign.Count{{What: "stops", N: stops}, {What: "claims", N: claims}, {What: "orchestrations ended", N: k.ended()}},
+		campaign.Count{What: "bodies cut", N: len(k.cut)}, campaign.Count{What: "lost", N: k.lost},
+		campaign.Count{What: "doubled", N: k.doubled})
+}
+
+// TestSabotageStopWithoutDrain ends the workers without a word.
+func TestSabotageStopWithoutDrain(t *testing.T) {
+	t.Parallel()
+	k := newKilling(t)
+	for cycle := 0; cycle < 20 && len(k.cut) == 0; cycle++ {
+		p := k.live("")
+		k.liveOn(50)
+		p.kill()
+		k.acknowledge(p)
+		k.check()
+	}
+	campaign.Red(t, "F38", "the drain", strings.Join(k.cutBodies(), "\n"))
+}
+
+// cutBodies complains of bodies whose result is not recorded.
+func (l *ledger) cutBodies() []string {
+	if len(l.cut) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("bodies began, and their results are not recorded: %v", l.cut)}
+}
+
+// crashesClaimed complains of claims of runs whose last worker did not let them go.
+func (p *process) crashesClaimed() []string {
+	claims, _ := p.find("claimed")
+	crashed := slices.DeleteFunc(claims, func(claim string) bool { return strings.HasSuffix(claim, " crashes 0") })
+	for i := range crashed {
+		crashed[i] = "the orderly end of a worker counts as a crash: claimed " + crashed[i]
+	}
+	return crashed
 }

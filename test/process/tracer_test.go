@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/sqlite"
@@ -18,6 +19,9 @@ import (
 //	unfenced   a refused commit is repeated with higher fences until it is taken
 //	forgetful  the results of tasks and steps are acknowledged without being written
 //	amnesiac   a claim comes without the tasks and steps that are recorded
+//	hasty      a claim brings timers as if they had been due long ago
+//	careless   a claim does not tell how many workers in a row have died
+//	torn       records are written before what they say was sent, in a transaction of their own
 type tracer struct {
 	*sqlite.Backend
 	c     *child
@@ -25,10 +29,12 @@ type tracer struct {
 	ready atomic.Bool // it has said that it accepts starts, in this life as a worker
 	once  sync.Once
 	works chan struct{} // closed when it accepts starts for the first time
+
+	waited atomic.Int64 // commits that took long
 }
 
-func openTraced(c *child) *tracer {
-	b, err := sqlite.Open(c.File)
+func openTraced(c *child, file string) *tracer {
+	b, err := sqlite.OpenConfig(c.ctx, sqlite.Config{Path: file, BusyTimeout: c.Busy})
 	c.must("open", err)
 	return &tracer{Backend: b, c: c, works: make(chan struct{})}
 }
@@ -86,6 +92,12 @@ func (t *tracer) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabiz
 		if run := &claims.Runs[i]; t.c.Sabotage == "amnesiac" {
 			run.Operations = slices.DeleteFunc(run.Operations, isEndedBody)
 		}
+		switch run := &claims.Runs[i]; t.c.Sabotage {
+		case "hasty":
+			hasten(run.Operations)
+		case "careless":
+			run.Crashes = 0
+		}
 		t.c.sayf("claimed %s crashes %d", claims.Runs[i].ID, claims.Runs[i].Crashes)
 	}
 	return claims, err
@@ -107,8 +119,19 @@ func (t *tracer) Commit(ctx context.Context, batch []*lambdabiz.Commit) ([]lambd
 	if t.c.Sabotage == "forgetful" {
 		written = withoutResults(batch)
 	}
+	if t.c.Sabotage == "torn" {
+		var err error
+		if written, err = t.tear(ctx, batch); err != nil {
+			return nil, err
+		}
+	}
+	began := time.Now()
 	verdicts, err := t.Backend.Commit(ctx, written)
+	if time.Since(began) > slow {
+		t.waited.Add(1)
+	}
 	if err != nil {
+		t.c.sayf("fault commit %v", err)
 		return verdicts, err
 	}
 	for i, c := range batch {
@@ -160,6 +183,25 @@ func (t *tracer) force(ctx context.Context, c *lambdabiz.Commit) lambdabiz.Verdi
 	return lambdabiz.Verdict{Err: lambdabiz.ErrFenced}
 }
 
+// tear commits the records of what is sent, and returns the rest.
+func (t *tracer) tear(ctx context.Context, batch []*lambdabiz.Commit) ([]*lambdabiz.Commit, error) {
+	rest := slices.Clone(batch)
+	for i, c := range batch {
+		if c.Run == nil || len(c.Operations) == 0 || len(c.Starts)+len(c.Raises) == 0 {
+			continue
+		}
+		first := &lambdabiz.Commit{Run: c.Run, Worker: c.Worker, At: c.At, Seen: c.Seen, Operations: c.Operations}
+		if _, err := t.Backend.Commit(ctx, []*lambdabiz.Commit{first}); err != nil {
+			return nil, err
+		}
+		tear()
+		less := *c
+		less.Operations = nil
+		rest[i] = &less
+	}
+	return rest, nil
+}
+
 // withoutResults copies the commits without the ends of tasks and steps.
 func withoutResults(batch []*lambdabiz.Commit) []*lambdabiz.Commit {
 	written := make([]*lambdabiz.Commit, len(batch))
@@ -169,6 +211,17 @@ func withoutResults(batch []*lambdabiz.Commit) []*lambdabiz.Commit {
 		written[i] = &less
 	}
 	return written
+}
+
+// slow is how long a commit takes that has to wait for another process.
+const slow = 40 * time.Millisecond
+
+func hasten(operations []lambdabiz.Operation) {
+	for i := range operations {
+		if o := &operations[i]; o.Kind == lambdabiz.KindTimer && !o.Status.Ended() {
+			o.DueAt = o.ScheduledAt
+		}
+	}
 }
 
 func isEndedBody(o lambdabiz.Operation) bool {

@@ -1,0 +1,41 @@
+package seam
+
+import "context"
+
+// Operation is an operation that the code of an orchestration has come to, before anything is done with it.
+type Operation struct {
+	Orchestration string // its id
+	RunID         string
+	Path          string // the operation's
+	Kind          string // as lambdabiz.Kind names it
+	Name          string
+	Source        string // file:line of the author's code
+
+	Value      any    // the input as the code gives it; nil for kinds without one
+	Input      []byte // the same, encoded
+	Result     any    // a pointer to where the result goes; nil for kinds without one
+	Registered bool   // a task or service that is registered with the engine, or that a resolver knows
+
+	// What is recorded of it, if Recorded.
+	Recorded      bool
+	Ended         bool
+	RecordedInput []byte
+	Cancelled     bool // it ends now: the answer counts for nothing
+}
+
+// Answer says what becomes of the operation. The zero value lets it go on.
+type Answer struct {
+	// Refuse blocks the run with this reason.
+	Refuse string
+	// Hold lets the code wait there for as long as the run is in this process. A new operation is not recorded.
+	Hold bool
+	// Perform is called instead of the body of a task, a step or a service call, with the recorded input.
+	Perform func(ctx context.Context, input []byte) (any, error)
+}
+
+// Interceptor is what a backend must be to be asked.
+type Interceptor interface {
+	// Intercept is called with a lock of the run held: it must be quick, and must not call the engine. A panic in
+	// it ends the process.
+	Intercept(o Operation) Answer
+}
