@@ -354,8 +354,8 @@ type Commit struct {
 	Release *Release // the claim ends, the run stays open
 	Close   *Close   // the run ends
 
-	// Where commits end claims, after one with neither Release nor Close: claim the run again at
-	// once, or at WakeAt if that is not zero. Keep, with Again: the claim need not end, see Verdict.Held.
+	// Where commits end claims, after one with neither Release nor Close, which clears Blocked: claim the run
+	// again at once, or at WakeAt if that is not zero. Keep, with Again: the claim need not end, see Verdict.Held.
 	Again  bool
 	Keep   bool
 	WakeAt time.Time

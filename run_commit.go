@@ -146,7 +146,9 @@ func (r *run) commitLocked() {
 	r.settleLocked(t, v)
 	if arrived := r.arrived; len(arrived) > 0 {
 		r.arrived = nil
-		r.acceptLocked(arrived)
+		if r.claimed { // else they are in the next claim, after what has come before them
+			r.acceptLocked(arrived)
+		}
 	}
 	if r.fireLate {
 		r.fireLate = false

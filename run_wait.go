@@ -154,6 +154,9 @@ func (r *run) deliver(messages []Message) {
 	defer r.mu.Unlock()
 	switch {
 	case r.phase == phaseDead:
+	case r.ends() && !r.claimed:
+		// They came under a claim that is still on its way to this copy, with older messages in it: taken now,
+		// those would count as seen. The commit that answers the claim is stale, and brings them.
 	case r.committing:
 		r.arrived = append(r.arrived, messages...)
 	default:

@@ -91,7 +91,7 @@ func (m *model) write(r *modelRun, c *lambdabiz.Commit) {
 		r.Blocked, r.WakeAt, r.seen = c.Release.Blocked, c.Release.WakeAt, c.Seen
 		r.letGo()
 	case m.endsClaim:
-		r.WakeAt, r.seen = c.WakeAt, c.Seen
+		r.Blocked, r.WakeAt, r.seen = nil, c.WakeAt, c.Seen
 		r.wanted = r.wanted || c.Again
 		r.letGo()
 	}

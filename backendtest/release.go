@@ -108,6 +108,7 @@ var blockChecks = []check{
 	{name: "block/resume wakes it", needs: []lambdabiz.Feature{lambdabiz.FeaturePause}, run: blockResume},
 	{name: "block/another version wakes it", where: leases, run: blockVersion},
 	{name: "block/a release without a reason clears it", run: blockClears},
+	{name: "block/a commit that ends the claim clears it", where: endsClaims, run: blockEndsWithClaim},
 }
 
 func blocked(version string) *lambdabiz.Blocked {
@@ -181,4 +182,16 @@ func blockClears(h *harness) {
 	}
 	h.raise("a", "e")
 	h.due(at(4), "a", "it is not blocked any more")
+}
+
+// blockEndsWithClaim: the run goes on, and a message must wake it.
+func blockEndsWithClaim(h *harness) {
+	h.startBlocked("a", "v1")
+	x := h.holdAt(h.join(), at(500), "a")
+	h.must(x.try(lambdabiz.Commit{Operations: []lambdabiz.Operation{operation(1)}}).Err, "commit")
+	if h.load("a").Blocked != nil {
+		h.Fatalf("Blocked after a commit that ended the claim")
+	}
+	h.raise("a", "e")
+	h.due(at(501), "a", "it is not blocked any more")
 }

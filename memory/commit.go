@@ -102,6 +102,7 @@ func (b *Backend) write(r *run, c *lambdabiz.Commit) {
 		r.info.Blocked = cloneBlocked(c.Release.Blocked)
 		b.letGo(r, c, stamp(c.Release.WakeAt))
 	case b.config.CommitEndsClaim:
+		r.info.Blocked = nil // it goes on
 		r.kick = r.kick || c.Again
 		b.letGo(r, c, c.WakeAt)
 	}

@@ -125,8 +125,9 @@ func read(ctx context.Context, b lambdabiz.Backend) (*runs, error) {
 			all.byID[rec.ID] = append(all.byID[rec.ID], rec)
 		}
 	}
-	for _, list := range all.byID {
+	for id, list := range all.byID {
 		slices.Reverse(list) // lists begin with the newest
+		all.byID[id] = inChains(list)
 	}
 	workers, err := b.Workers(ctx)
 	if err != nil {
@@ -134,6 +135,30 @@ func read(ctx context.Context, b lambdabiz.Backend) (*runs, error) {
 	}
 	all.workers = workers
 	return all, nil
+}
+
+// inChains puts the runs of a chain in their order: clocks may say another one.
+func inChains(list []*lambdabiz.Record) []*lambdabiz.Record {
+	next := map[string]*lambdabiz.Record{} // by the run before
+	known := map[string]bool{}
+	for _, r := range list {
+		known[r.RunID] = true
+	}
+	ordered := make([]*lambdabiz.Record, 0, len(list))
+	for _, r := range list {
+		if r.Previous != "" && known[r.Previous] && next[r.Previous] == nil && r.Previous != r.RunID {
+			next[r.Previous] = r
+		} else {
+			ordered = append(ordered, r)
+		}
+	}
+	for i := 0; i < len(ordered); i++ {
+		if r := next[ordered[i].RunID]; r != nil {
+			delete(next, ordered[i].RunID)
+			ordered = slices.Insert(ordered, i+1, r)
+		}
+	}
+	return ordered
 }
 
 // find returns a run, nil if it is not there.

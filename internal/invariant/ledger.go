@@ -26,6 +26,7 @@ type Ledger struct {
 	sequence int
 	bodies   map[operationKey]*body
 	recorded map[operationKey]outcome
+	dues     map[operationKey]time.Time
 	ended    map[runKey]outcome
 	fences   map[runKey]int64
 	faults   []Violation
@@ -172,8 +173,12 @@ func (l *Ledger) Check(ctx context.Context, b lambdabiz.Backend) ([]Violation, e
 	defer l.mu.Unlock()
 	all.each(func(r *lambdabiz.Record) {
 		for i := range r.Operations {
-			if o := &r.Operations[i]; o.Status.Ended() && o.Tried == nil {
-				l.settle(operationKey{r.ID, r.RunID, o.ID}, outcome{o.Status, string(o.Result), o.EndedAt})
+			o, key := &r.Operations[i], operationKey{r.ID, r.RunID, r.Operations[i].ID}
+			if o.Kind == lambdabiz.KindTimer {
+				l.checkDue(key, o.DueAt)
+			}
+			if o.Status.Ended() && o.Tried == nil {
+				l.settle(key, outcome{o.Status, string(o.Result), o.EndedAt})
 			}
 		}
 		if r.Status.Ended() {
@@ -186,6 +191,17 @@ func (l *Ledger) Check(ctx context.Context, b lambdabiz.Backend) ([]Violation, e
 	found := l.faults
 	l.faults = nil
 	return found, nil
+}
+
+// checkDue: when a timer is due never changes.
+func (l *Ledger) checkDue(k operationKey, due time.Time) {
+	if before, known := l.dues[k]; known && !before.Equal(due) {
+		l.faultf(Timers, k, "it was due at %s, and is at %s", stamp(before), stamp(due))
+	}
+	if l.dues == nil {
+		l.dues = map[operationKey]time.Time{}
+	}
+	l.dues[k] = due
 }
 
 func (l *Ledger) settleRun(r *lambdabiz.Record) {

@@ -85,6 +85,15 @@ func TestLedgerSeesOutcomes(t *testing.T) {
 	}
 }
 
+func TestLedgerSeesTimersMove(t *testing.T) {
+	t.Parallel()
+	s := &shelf{records: []*lambdabiz.Record{sound()}}
+	l := &invariant.Ledger{}
+	check(t, l, s, "", "")
+	s.records[0].Operations[3].DueAt = at(59)
+	check(t, l, s, invariant.Timers, "it was due at 2026-01-02T12:01:00.000000, and is at 2026-01-02T12:00:59")
+}
+
 func TestLedgerSeesBodies(t *testing.T) {
 	t.Parallel()
 	s := &shelf{records: []*lambdabiz.Record{sound()}}
@@ -151,6 +160,24 @@ func TestLedgerSeesEvents(t *testing.T) {
 	check(t, l, &shelf{records: []*lambdabiz.Record{r}}, "", "")
 	r.Messages = append(r.Messages, lambdabiz.Message{Number: 4, Kind: lambdabiz.MessageEvent, Name: "go", Payload: lambdabiz.Payload("4")})
 	check(t, l, &shelf{records: []*lambdabiz.Record{r}}, "", "")
+}
+
+// The clock of who began the next run was slow: the list has it before the first one.
+func TestLedgerFollowsChains(t *testing.T) {
+	t.Parallel()
+	s, first, second, _ := family()
+	wait := lambdabiz.Operation{
+		Number: 1, ID: "x", Kind: lambdabiz.KindEvent, Name: "go", Status: lambdabiz.StatusSucceeded, Attempts: 1,
+		ScheduledAt: at(1), StartedAt: at(1), EndedAt: at(2),
+	}
+	l := &invariant.Ledger{}
+	for i, r := range []*lambdabiz.Record{first, second} {
+		wait.Result = lambdabiz.Payload([]string{"1", "2"}[i])
+		r.Operations = []lambdabiz.Operation{wait}
+		l.Raising("a", "go", "", wait.Result)()
+	}
+	s.records = []*lambdabiz.Record{second, first}
+	check(t, l, s, "", "")
 }
 
 // A commit under fence 1 that began after fence 2 had been given out must not be applied.

@@ -3,6 +3,7 @@ package faults_test
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 
 	"github.com/lambdabiz/lambdabiz"
@@ -41,31 +42,34 @@ func (d *dropper) Commit(ctx context.Context, batch []*lambdabiz.Commit) ([]lamb
 func TestSabotageOfTheStore(t *testing.T) {
 	t.Parallel()
 	seed := campaign.Seed(t)
-	every := func(n int, is func(c *lambdabiz.Commit) bool) func(c *lambdabiz.Commit) bool {
-		seen := 0
-		return func(c *lambdabiz.Commit) bool {
-			if !is(c) {
-				return false
-			}
-			seen++
-			return seen%n == 0
-		}
+	type every struct { // every nth of some commits
+		n  int64
+		is func(c *lambdabiz.Commit) bool
 	}
-	for name, drops := range map[string]func(c *lambdabiz.Commit) bool{
-		"a result that is acknowledged is on disk": every(9, func(c *lambdabiz.Commit) bool {
+	for name, dropped := range map[string]every{
+		"a result that is acknowledged is on disk": {9, func(c *lambdabiz.Commit) bool {
 			return c.Run != nil && len(c.Operations) > 0 && len(c.Starts)+len(c.Raises)+len(c.Controls) == 0 && c.Close == nil
-		}),
-		"an event that is acknowledged is on disk": every(3, func(c *lambdabiz.Commit) bool {
+		}},
+		"an event that is acknowledged is on disk": {3, func(c *lambdabiz.Commit) bool {
 			return c.Run == nil && len(c.Raises) > 0
-		}),
-		"an end that is acknowledged is on disk": every(3, func(c *lambdabiz.Commit) bool {
+		}},
+		"an end that is acknowledged is on disk": {3, func(c *lambdabiz.Commit) bool {
 			return c.Run != nil && c.Close != nil && len(c.Starts)+len(c.Raises)+len(c.Controls) == 0
-		}),
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			complaint := faultyRound(t, inMemory, campaign.Random(seed, 0), 1, &storm{}, func(b lambdabiz.Backend) lambdabiz.Backend {
-				return &dropper{b, drops}
+			complaint := untilRed(func(round int) string {
+				var seen atomic.Int64
+				drops := func(c *lambdabiz.Commit) bool {
+					if !dropped.is(c) {
+						return false
+					}
+					return seen.Add(1)%dropped.n == 0
+				}
+				return faultyRound(t, inMemory, campaign.Random(seed, round), 1, &storm{}, func(b lambdabiz.Backend) lambdabiz.Backend {
+					return &dropper{b, drops}
+				})
 			})
 			campaign.Red(t, "F29", fmt.Sprintf("the promise that %q", name), complaint)
 		})

@@ -112,12 +112,12 @@ func TestFaultyStoreLosesNothing(t *testing.T) {
 		for _, percent := range []int{1, 5, 20, 50} {
 			t.Run(fmt.Sprint(h.name, " ", percent), func(t *testing.T) {
 				t.Parallel()
-				short := 3
+				short, full := 3, 500
 				if h.name == onDisk.name {
-					short = 1
+					short, full = 1, 100
 				}
 				s := &storm{}
-				n := campaign.Rounds(t, short, 1000)
+				n := campaign.Rounds(t, short, full)
 				for round := 0; round < n || s.faults == 0; round++ {
 					complaint := faultyRound(t, h, campaign.Random(seed, round*100+percent), percent, s, nil)
 					if complaint != "" {

@@ -15,6 +15,9 @@ type program struct {
 	items []lambdabiz.Registrable
 	order *lambdabiz.Definition[int, int]
 	sink  *lambdabiz.Definition[int, map[string]int]
+
+	patience time.Duration // how long the timer is that must lose its race
+	pace     time.Duration // between two events
 }
 
 // rounds is how many runs an order has, each continuing the one before.
@@ -22,7 +25,7 @@ const rounds = 2
 
 // newProgram makes the program; its bodies tell the ledger.
 func newProgram(r *rig, orders int) *program {
-	p := &program{r: r}
+	p := &program{r: r, patience: 24 * time.Hour}
 	body := func(ctx context.Context, v int) (int, error) {
 		r.ledger.Body(ctx)
 		rest(ctx, 20*time.Millisecond)
@@ -51,7 +54,7 @@ func newProgram(r *rig, orders int) *program {
 		if err != nil {
 			return 0, err
 		}
-		if err := choose(o, round); err != nil {
+		if err := choose(o, round, p.patience); err != nil {
 			return 0, err
 		}
 		if err := lambdabiz.RaiseEvent(o, "tell", "sink", "done", fmt.Sprint(o.ID(), " ", round)); err != nil {
@@ -100,11 +103,11 @@ func fanOut(
 var errWrong = errors.New("wrong")
 
 // choose waits for the round's event, which wins over a timer, and for one that never comes.
-func choose(o lambdabiz.Context, round int) error {
+func choose(o lambdabiz.Context, round int, patience time.Duration) error {
 	event := lambdabiz.Go(o, "event", func(o lambdabiz.Context) (int, error) {
 		return lambdabiz.WaitForEvent[int](o, "next", lambdabiz.Named("next"))
 	})
-	timer := lambdabiz.Go(o, "timer", func(o lambdabiz.Context) (int, error) { return -1, lambdabiz.Sleep(o, "day", 24*time.Hour) })
+	timer := lambdabiz.Go(o, "timer", func(o lambdabiz.Context) (int, error) { return -1, lambdabiz.Sleep(o, "day", patience) })
 	if i, err := lambdabiz.Race(o, "race", event, timer); i != 0 || err != nil {
 		return fmt.Errorf("%w: race %d, %w", errWrong, i, err)
 	}
@@ -152,6 +155,7 @@ func (p *program) send(ctx context.Context, client *lambdabiz.Engine, ids []stri
 	for round := range rounds {
 		for _, id := range ids {
 			key := fmt.Sprint("next ", round)
+			rest(ctx, p.pace)
 			payload := lambdabiz.Payload(fmt.Sprint(round))
 			started = started && insist(ctx, func(ctx context.Context) error {
 				acknowledged := l.Raising(id, "next", key, payload)
