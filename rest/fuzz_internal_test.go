@@ -34,7 +34,8 @@ func FuzzGuard(f *testing.F) {
 				continue
 			}
 			a := target.Addr().WithZone("").Unmap()
-			bad := a.IsLinkLocalUnicast() || a.IsMulticast() || a.IsUnspecified() || strict && (a.IsLoopback() || a.IsPrivate())
+			bad := a.IsLinkLocalUnicast() || a.IsMulticast() || a.IsUnspecified()
+			bad = bad || strict && (a.IsLoopback() || a.IsPrivate())
 			for _, m := range metadata {
 				bad = bad || a == m
 			}
