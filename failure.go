@@ -165,6 +165,9 @@ func (r *errorRegistry) recordNode(err error, depth int) *Failure {
 	}
 	recordType(f, err)
 	for _, cause := range causesOf(err) {
+		if cause == nil {
+			continue
+		}
 		if c := r.recordNode(cause, depth+1); f.Code != "" || c.recognised() {
 			f.Causes = append(f.Causes, c)
 		}
@@ -249,7 +252,9 @@ func (r *errorRegistry) rebuild(f *Failure) error {
 	}
 	causes := make([]error, 0, len(f.Causes))
 	for _, c := range f.Causes {
-		causes = append(causes, r.rebuild(c))
+		if cause := r.rebuild(c); cause != nil {
+			causes = append(causes, cause)
+		}
 	}
 	// The types' own methods may panic over what is recorded.
 	var err error

@@ -43,7 +43,8 @@ func FuzzPath(f *testing.F) {
 }
 
 func FuzzFailure(f *testing.F) {
-	f.Add([]byte(`{"message":"m","code":"task","data":{"task":"T","operationId":"o","attempt":1},"causes":[{"message":"c","code":"closed"}]}`))
+	f.Add([]byte(`{"message":"m","code":"task","data":{"task":"T","operationId":"o","attempt":1},` +
+		`"causes":[{"message":"c","code":"closed"}]}`))
 	f.Add([]byte(`{"message":"m","code":"orchestration","data":{"id":"x","status":"FAILED"},"causes":[null,{"message":""}]}`))
 	f.Add([]byte(`{"message":"m","code":"eventTimeout","data":[1]}`))
 	f.Add([]byte(`{"code":"nonRetryable"}`))

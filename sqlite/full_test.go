@@ -14,6 +14,7 @@ import (
 	"time"
 
 	lambdabiz "github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/invariant"
 	"github.com/lambdabiz/lambdabiz/sqlite"
 	"github.com/lambdabiz/lambdabiz/test/campaign"
 )
@@ -156,7 +157,11 @@ func (s *shop) finish(ctx context.Context) string {
 			return fmt.Sprintf("%s was acknowledged: result %d, error %v", orderID(n), got, err)
 		}
 	}
-	return ""
+	broken, err := invariant.All(ctx, s.backend, invariant.Options{})
+	if err != nil {
+		return err.Error()
+	}
+	return invariant.Text(broken)
 }
 
 // fillDisk lets orders run while the disk is full for minutes, four times. It returns what is wrong, and how

@@ -47,7 +47,10 @@ func (b *Backend) List(ctx context.Context, f lambdabiz.Filter) (lambdabiz.Page,
 		}
 		return s.done()
 	})
-	return page, err
+	if err != nil {
+		return lambdabiz.Page{}, err
+	}
+	return page, nil
 }
 
 func (c *conn) list(f lambdabiz.Filter, before int64, limit int) *stmt {

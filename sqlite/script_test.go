@@ -165,7 +165,8 @@ var joined = []scriptStep{
 	}},
 	{"keep", func(s *script) error {
 		kept := lambdabiz.Raise{ID: s.id("later"), Name: "G", Payload: s.payload(`"kept"`), Until: epoch.AddDate(50, 0, 0)}
-		return s.apply(&lambdabiz.Commit{Raises: []lambdabiz.Raise{kept}}, &lambdabiz.Commit{Starts: []lambdabiz.RunStart{s.run("mark", false)}})
+		mark := &lambdabiz.Commit{Starts: []lambdabiz.RunStart{s.run("mark", false)}}
+		return s.apply(&lambdabiz.Commit{Raises: []lambdabiz.Raise{kept}}, mark)
 	}, func(s *script) (bool, error) { return s.see("mark", there) }},
 	{"start that gets what was kept", func(s *script) error {
 		return s.apply(&lambdabiz.Commit{Starts: []lambdabiz.RunStart{s.run("later", false)}})

@@ -67,20 +67,21 @@ func FuzzHistory(f *testing.F) {
 		h := newFold()
 		h.home, h.info.ID = "home", "id"
 		started := &types.WorkflowExecutionStartedEventAttributes{
-			Input: aws.String(input), TaskList: &types.TaskList{Name: aws.String(name)}, WorkflowType: &types.WorkflowType{Name: aws.String(name)},
+			Input: aws.String(input), TaskList: &types.TaskList{Name: aws.String(name)},
+			WorkflowType: &types.WorkflowType{Name: aws.String(name)},
 		}
 		signalled := func(input string) types.HistoryEvent {
 			a := &types.WorkflowExecutionSignaledEventAttributes{SignalName: aws.String(name), Input: aws.String(input)}
 			return types.HistoryEvent{EventType: types.EventTypeWorkflowExecutionSignaled, WorkflowExecutionSignaledEventAttributes: a}
 		}
+		scheduled, taken := &types.DecisionTaskScheduledEventAttributes{}, &types.DecisionTaskStartedEventAttributes{}
+		completed := &types.DecisionTaskCompletedEventAttributes{ExecutionContext: aws.String(decision), StartedEventId: 4}
 		events := []types.HistoryEvent{
 			{EventType: types.EventTypeWorkflowExecutionStarted, WorkflowExecutionStartedEventAttributes: started},
 			signalled(signal),
-			{EventType: types.EventTypeDecisionTaskScheduled, DecisionTaskScheduledEventAttributes: &types.DecisionTaskScheduledEventAttributes{}},
-			{EventType: types.EventTypeDecisionTaskStarted, DecisionTaskStartedEventAttributes: &types.DecisionTaskStartedEventAttributes{}},
-			{EventType: types.EventTypeDecisionTaskCompleted, DecisionTaskCompletedEventAttributes: &types.DecisionTaskCompletedEventAttributes{
-				ExecutionContext: aws.String(decision), StartedEventId: 4,
-			}},
+			{EventType: types.EventTypeDecisionTaskScheduled, DecisionTaskScheduledEventAttributes: scheduled},
+			{EventType: types.EventTypeDecisionTaskStarted, DecisionTaskStartedEventAttributes: taken},
+			{EventType: types.EventTypeDecisionTaskCompleted, DecisionTaskCompletedEventAttributes: completed},
 			signalled(decision),
 		}
 		for i := range events {

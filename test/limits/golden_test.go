@@ -88,7 +88,8 @@ func (b *bench) restore(g golden) {
 		}
 		b.commit(c)
 		for _, e := range s.Events {
-			b.commit(&lambdabiz.Commit{At: e.ArrivedAt, Raises: []lambdabiz.Raise{{ID: s.ID, Name: e.Name, Key: e.Key, Payload: e.Payload}}})
+			raise := lambdabiz.Raise{ID: s.ID, Name: e.Name, Key: e.Key, Payload: e.Payload}
+			b.commit(&lambdabiz.Commit{At: e.ArrivedAt, Raises: []lambdabiz.Raise{raise}})
 		}
 	}
 	b.check(b.backend.Leave(b.ctx, worker, -1))

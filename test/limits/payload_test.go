@@ -167,7 +167,8 @@ func (c cutting) Wake() <-chan struct{} { return c.Backend.(lambdabiz.Waker).Wak
 // With a store that cuts payloads, a result is another one after a resume.
 func TestSabotagePayloadsCut(t *testing.T) {
 	t.Parallel()
-	_, _, complaint := payloads(t, homes[0], []string{"step"}, []int{limit}, func(b lambdabiz.Backend) lambdabiz.Backend { return cutting{b} })
+	wrap := func(b lambdabiz.Backend) lambdabiz.Backend { return cutting{b} }
+	_, _, complaint := payloads(t, homes[0], []string{"step"}, []int{limit}, wrap)
 	campaign.Red(t, "F33", "the end of a payload", complaint)
 }
 
@@ -248,7 +249,8 @@ func TestSizesFromOutside(t *testing.T) {
 				before := picture()
 				for _, size := range []int{place.limit + 1, 3 * place.limit} {
 					refused++
-					if err := place.call(b, e, size); !errors.Is(err, lambdabiz.ErrTooLarge) || !strings.Contains(err.Error(), place.names) {
+					err := place.call(b, e, size)
+					if !errors.Is(err, lambdabiz.ErrTooLarge) || !strings.Contains(err.Error(), place.names) {
 						b.complainf("%s of %d bytes gave %v", what, size, err)
 					}
 					if after := picture(); after != before {

@@ -62,9 +62,12 @@ func brew(leak <-chan struct{}) map[string]poison {
 	}
 	failed := lambdabiz.StatusFailed
 	return map[string]poison{
-		"input":          {input: "no number", code: echo, reason: "input"},
-		"panic":          {code: func(lambdabiz.Context, int) (int, error) { panic("out of order") }, reason: "out of order"},
-		"goexit":         {code: func(lambdabiz.Context, int) (int, error) { runtime.Goexit(); return 0, nil }, reason: "ended its goroutine"},
+		"input": {input: "no number", code: echo, reason: "input"},
+		"panic": {code: func(lambdabiz.Context, int) (int, error) { panic("out of order") }, reason: "out of order"},
+		"goexit": {code: func(lambdabiz.Context, int) (int, error) {
+			runtime.Goexit()
+			return 0, nil
+		}, reason: "ended its goroutine"},
 		"nil":            {code: func(_ lambdabiz.Context, in int) (int, error) { return []int{}[in], nil }, reason: "out of range"},
 		"panic of error": {code: func(lambdabiz.Context, int) (int, error) { panic(rude{}) }, reason: "panic"},
 		"history": {code: func(o lambdabiz.Context, _ int) (int, error) {
@@ -80,7 +83,9 @@ func brew(leak <-chan struct{}) map[string]poison {
 		"branch's goexit": {code: func(o lambdabiz.Context, _ int) (int, error) {
 			return lambdabiz.Go(o, "b", func(lambdabiz.Context) (int, error) { runtime.Goexit(); return 0, nil }).Wait(o)
 		}, reason: "ended its goroutine"},
-		"event": {code: func(o lambdabiz.Context, _ int) (int, error) { return lambdabiz.WaitForEvent[int](o, "E") }, reason: "cannot be read"},
+		"event": {code: func(o lambdabiz.Context, _ int) (int, error) {
+			return lambdabiz.WaitForEvent[int](o, "E")
+		}, reason: "cannot be read"},
 		"task": {code: func(o lambdabiz.Context, _ int) (int, error) {
 			return lambdabiz.Step(o, "s", func(context.Context) (int, error) { panic("in a body") })
 		}, status: failed, failure: "in a body"},

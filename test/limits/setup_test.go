@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/invariant"
 	"github.com/lambdabiz/lambdabiz/memory"
 	"github.com/lambdabiz/lambdabiz/sqlite"
 )
@@ -84,6 +85,11 @@ func bubble(
 		f(b)
 		for _, stop := range b.stops {
 			stop()
+		}
+		broken, err := invariant.All(t.Context(), inner, invariant.Options{})
+		b.check(err)
+		if text := invariant.Text(broken); text != "" {
+			b.complainf("%s", text)
 		}
 		b.check(inner.Close())
 		if len(b.wrong) > 0 {
