@@ -82,10 +82,9 @@ package: ## Build the archives of the Lambda functions into bin/package.
 	done
 
 CYCLES ?= 1000
-RACE := $(if $(HAVE_CC),-race)
 
-chaos: ## Run the fault tests for long: CYCLES=1000 is their full length, SEED repeats, RUN selects, and PACKAGES.
-	$(GO) run ./test/chaos $(RACE) -cycles $(CYCLES) $(if $(SEED),-seed $(SEED)) $(if $(RUN),-run '$(RUN)') $(PACKAGES)
+chaos: ## Run the fault tests for long: CYCLES=1000 is their full length, SEED repeats, RUN selects, RACE=1 detects races.
+	$(GO) run ./test/chaos $(if $(RACE),-race) -cycles $(CYCLES) $(if $(SEED),-seed $(SEED)) $(if $(RUN),-run '$(RUN)') $(PACKAGES)
 
 sabotage: ## Run every fault test without its protection: each must be red.
 	$(GO) run ./test/chaos -sabotage $(if $(SEED),-seed $(SEED)) $(if $(RUN),-run '$(RUN)') $(PACKAGES)
