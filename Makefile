@@ -9,7 +9,7 @@ PLATFORMS := linux/amd64 darwin/arm64 windows/amd64
 # The race detector needs cgo and a C compiler.
 HAVE_CC := $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && [ "$$($(GO) env CGO_ENABLED)" = 1 ] && echo yes)
 
-.PHONY: help test race-tools standins lint fmt vet golangci tidy cross package chaos sabotage repro fuzz bench ci clean
+.PHONY: help test race-tools standins lint fmt vet golangci tidy cross package chaos sabotage repro fuzz bench bench-compare ci clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -95,8 +95,11 @@ repro: ## Run the test of a mended bug: NUMBER is its row in the track record of
 	if [ -z "$$command" ]; then echo "docs/reliability.md has no row '$(NUMBER)': say make repro NUMBER=1" >&2; exit 1; fi; \
 	echo "$$command"; eval "$$(echo "$$command" | sed 's|go test|$(GO) test -count=1 -timeout $(TIMEOUT)|')"
 
-bench: ## Run the benchmarks.
+bench: ## Run the Go benchmarks; "go run ./bench -help" has the workloads.
 	$(GO) test -run '^$$' -bench . -benchmem $(PACKAGES)
+
+bench-compare: ## Compare the Go benchmarks of the commit BASE with the working tree's, in turns, by benchstat.
+	@bash bench/compare.sh $(or $(BASE),HEAD) $(or $(ROUNDS),6) '$(or $(BENCH),.)'
 
 FUZZTIME ?= 10s
 

@@ -104,7 +104,7 @@ func burstSize() int {
 func TestBurstOfEvents(t *testing.T) {
 	t.Parallel()
 	var counts tally
-	for round := range campaign.Rounds(t, 2, 40) {
+	for round := range campaign.Rounds(t, 2, 100) {
 		if complaint := sendBurst(t, homes[round%len(homes)], burstSize(), &counts, straight); complaint != "" {
 			t.Fatalf("round %d: %s", round, complaint)
 		}

@@ -197,7 +197,7 @@ func asItIs(b lambdabiz.Backend, _ func() *cut) lambdabiz.Backend { return b }
 // Children end before their parents learn of their start, parents are cancelled, and ids are wanted twice.
 func TestChildrenWhenTheirParentsDie(t *testing.T) {
 	t.Parallel()
-	seed, rounds := campaign.Seed(t), campaign.Rounds(t, 60, 500)
+	seed, rounds := campaign.Seed(t), campaign.Rounds(t, 60, 1_000)
 	var counts tally
 	most := map[string]int{}
 	for round := range rounds {

@@ -276,7 +276,7 @@ func (s *stage) comeAndGo(b lambdabiz.Backend, random *rand.Rand, counts *tally,
 func TestEventsOfAllOrders(t *testing.T) {
 	t.Parallel()
 	const together = 20
-	seed, rounds := campaign.Seed(t), campaign.Rounds(t, 8, 5_000/together)
+	seed, rounds := campaign.Seed(t), campaign.Rounds(t, 8, 10_000/together)
 	var counts tally
 	for round := range rounds {
 		random := campaign.Random(seed, round)

@@ -170,7 +170,7 @@ func fansIn(
 func TestFanInOfAllOrders(t *testing.T) {
 	t.Parallel()
 	const together = 50
-	seed, rounds := campaign.Seed(t), campaign.Rounds(t, 8, 50_000/together)
+	seed, rounds := campaign.Seed(t), campaign.Rounds(t, 8, 100_000/together)
 	var counts tally
 	for round := range rounds {
 		random := campaign.Random(seed, round)

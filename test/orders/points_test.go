@@ -344,7 +344,7 @@ func somePoint(random *rand.Rand, commits int) point {
 // at each of its commits and at every moment.
 func TestDisturbedAtEveryPoint(t *testing.T) {
 	t.Parallel()
-	seed, rounds := campaign.Seed(t), campaign.Rounds(t, 120, 3_000)
+	seed, rounds := campaign.Seed(t), campaign.Rounds(t, 120, 10_000)
 	var counts tally
 	most := map[string]int{}
 	for round := range rounds {

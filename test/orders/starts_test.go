@@ -302,7 +302,7 @@ func TestDuplicateStartsRace(t *testing.T) {
 	t.Parallel()
 	seed := campaign.Seed(t)
 	const operations = 2560
-	rounds := campaign.Rounds(t, 2, 200_000/operations+1)
+	rounds := campaign.Rounds(t, 2, 1_000_000/operations+1)
 	var all tally
 	for round := range rounds {
 		complaint, counts := duplicateStarts(t, homes[round%len(homes)], seed, round, operations, straight)

@@ -199,7 +199,7 @@ func (a *alarmed) check(s *stage, counts *tally) {
 func TestTimersCancelledAsTheyFire(t *testing.T) {
 	t.Parallel()
 	const together = 25
-	seed, rounds := campaign.Seed(t), campaign.Rounds(t, 8, 5_000/together)
+	seed, rounds := campaign.Seed(t), campaign.Rounds(t, 8, 10_000/together)
 	var counts tally
 	for round := range rounds {
 		random := campaign.Random(seed, round)
