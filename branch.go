@@ -73,10 +73,7 @@ func (f *future) run(o Context, id string, code func(o Context) error, begin boo
 		f.ended, f.err = true, err
 		return start
 	}
-	if parent.visited == nil {
-		parent.visited = map[string]callSite{}
-	}
-	parent.visited[id] = site
+	parent.visitedLocked(id, site)
 	if o := r.ops[path]; o != nil {
 		r.blockLocked(Blocked{Operation: path, Source: site.String(), Reason: fmt.Sprintf(
 			"recorded as %s %q, the code has a branch now", o.Kind, o.Name)})
@@ -239,9 +236,6 @@ func Race(o Context, id string, branches ...Awaitable) (int, error) {
 		if futures[i].s == nil && !futures[i].lost {
 			return -1, futures[i].err // it could not begin
 		}
-		if r.hasRead(futures[i]) {
-			return -1, c.fault(fmt.Errorf("branch %q was waited for before the race", futures[i].path))
-		}
 	}
 	op, err := r.begin(c)
 	if err != nil {
@@ -258,20 +252,14 @@ func Race(o Context, id string, branches ...Awaitable) (int, error) {
 	return winnerOf(c, op, futures, result)
 }
 
-func (r *run) hasRead(f *future) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return f.read && !r.ended
-}
-
 // runRace waits for the first branch and records it. An error means that mu is given up.
 func (r *run) runRace(c *call, o *op, futures []*future) error {
+	if i := slices.IndexFunc(futures, func(f *future) bool { return f.read }); i >= 0 {
+		return r.refuseLocked(c, o, fmt.Errorf("branch %q was waited for before the race", futures[i].path))
+	}
 	running := slices.DeleteFunc(slices.Clone(futures), func(f *future) bool { return f.lost })
 	if len(running) == 0 {
-		delete(r.ops, o.ID)
-		c.scope().busy = nil
-		r.mu.Unlock()
-		return c.fault(fmt.Errorf("%w: all its branches have lost an earlier race", ErrCancelled))
+		return r.refuseLocked(c, o, fmt.Errorf("%w: all its branches have lost an earlier race", ErrCancelled))
 	}
 	if left, err := r.waitAnyLocked(c.o, running); left {
 		return err
@@ -320,6 +308,10 @@ func (r *run) firstLocked(running []*future) *future {
 		r.moved.Broadcast()
 	})
 	defer late.Stop()
+	// A branch that it waits for may wait for a commit, and where commits end claims, that waits for all others.
+	r.flushers++
+	defer func() { r.flushers-- }()
+	r.moved.Broadcast()
 	for {
 		if r.claimed && !r.committing {
 			r.fireLocked(now())
