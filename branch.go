@@ -318,15 +318,24 @@ func (r *run) firstLocked(running []*future) *future {
 		}
 		var first *future
 		for _, f := range running {
-			if f.ended && (first == nil || f.at.Before(first.at) || f.at.Equal(first.at) && f.order < first.order) {
+			if f.ended && (first == nil || f.beats(first)) {
 				first = f
 			}
 		}
-		if r.phase != phaseLive || !slices.ContainsFunc(running, func(f *future) bool { return r.onItsWay(f, first.at, patient) }) {
+		if r.phase != phaseLive || first.read || !slices.ContainsFunc(running, func(f *future) bool { return r.onItsWay(f, first.at, patient) }) {
 			return first
 		}
 		r.moved.Wait()
 	}
+}
+
+// beats reports whether a branch that has ended wins over another one. One whose value another branch has got
+// while the race went on wins over all: a resumed run would not give it that value again.
+func (f *future) beats(g *future) bool {
+	if f.read != g.read {
+		return f.read
+	}
+	return f.at.Before(g.at) || f.at.Equal(g.at) && f.order < g.order
 }
 
 // raceGrace is how long a race waits at most for the code of a branch that knows of something earlier, and is

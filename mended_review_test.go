@@ -162,3 +162,40 @@ func TestARecordedRaceOfABranchThatWasWaitedForIsKept(t *testing.T) {
 		}
 	})
 }
+
+// A branch ended while a race waited for another one that had ended earlier, and a third one waited for it: the
+// value that this one got was not there any more when the run was resumed.
+func TestABranchThatIsWaitedForDuringARaceKeepsItsValue(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (string, error) {
+			early := lambdabiz.Go(o, "early", func(o lambdabiz.Context) (string, error) {
+				v, err := lambdabiz.WaitForEvent[string](o, "E")
+				time.Sleep(100 * time.Millisecond) // its code is slow
+				return v, err
+			})
+			late := lambdabiz.Go(o, "late", func(o lambdabiz.Context) (string, error) {
+				return lambdabiz.WaitForEvent[string](o, "L")
+			})
+			other := lambdabiz.Go(o, "other", func(o lambdabiz.Context) (string, error) { return late.Wait(o) })
+			if _, err := lambdabiz.Race(o, "race", early, late); err != nil {
+				return "", err
+			}
+			if err := lambdabiz.Sleep(o, "after", 10*time.Second); err != nil {
+				return "", err
+			}
+			return other.Wait(o)
+		})
+		client := b.engine(lambdabiz.Config{}, d)
+		run := start(b, client, d, "r", 0)
+		raise(b, client, "r", "E", "e")
+		time.Sleep(time.Second)
+		raise(b, client, "r", "L", "l")
+		_, stop := b.worker(d)
+		time.Sleep(5 * time.Second)
+		stop()
+		b.worker(d)
+		if got, err := run.Result(b.ctx); got != "l" || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+	})
+}
