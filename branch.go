@@ -18,6 +18,7 @@ type Future[T any] struct {
 type future struct {
 	s       *scope // nil if it did not begin
 	path    string
+	begun   bool // its code runs, or has run
 	ended   bool
 	order   uint64    // branches of a run in the order of their ends
 	at      time.Time // when what ended it came about
@@ -97,6 +98,7 @@ func (f *future) run(o Context, id string, code func(o Context) error, begin boo
 			f.endLocked(ErrCancelled)
 			return
 		}
+		f.begun = true
 		r.active++
 		go f.main(code)
 	}
@@ -349,7 +351,7 @@ func (r *run) onItsWay(f *future, t time.Time, patient bool) bool {
 		return false
 	}
 	for _, s := range r.scopes {
-		if s.path != f.path && !inScope(s.path, f.path) || s.closed || s.branch.ended {
+		if s.path != f.path && !inScope(s.path, f.path) || s.closed || s.branch.ended || !s.branch.begun {
 			continue
 		}
 		if o := s.current; o != nil {

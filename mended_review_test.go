@@ -199,3 +199,35 @@ func TestABranchThatIsWaitedForDuringARaceKeepsItsValue(t *testing.T) {
 		}
 	})
 }
+
+// A race waited for an item of a Map that has a record and had not begun again, because fewer items are worked on
+// at a time now: it could only begin after an item that waits for an hour.
+func TestARaceDoesNotWaitForAnItemThatHasNotBegun(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		var limit atomic.Int64
+		limit.Store(2)
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
+			items := lambdabiz.Go(o, "all", func(o lambdabiz.Context) ([]int, error) {
+				return lambdabiz.Map(o, "items", []int{1, 2}, func(n int) string { return fmt.Sprint(n) },
+					func(o lambdabiz.Context, n int) (int, error) { return n, lambdabiz.Sleep(o, "s", time.Hour) },
+					lambdabiz.Concurrency(int(limit.Load())))
+			})
+			timer := lambdabiz.Go(o, "timer", func(o lambdabiz.Context) (int, error) {
+				return 0, lambdabiz.Sleep(o, "s", 10*time.Second)
+			})
+			return lambdabiz.Race(o, "race", items, timer)
+		})
+		_, stop := b.worker(d)
+		client := b.engine(lambdabiz.Config{}, d)
+		run := start(b, client, d, "r", 0)
+		time.Sleep(time.Second)
+		stop()
+		limit.Store(1)
+		b.worker(d)
+		ctx, cancel := within(b, time.Minute)
+		defer cancel()
+		if first, err := run.Result(ctx); first != 1 || err != nil {
+			t.Errorf("branch %d won, %v", first, err)
+		}
+	})
+}
