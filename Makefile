@@ -9,7 +9,7 @@ PLATFORMS := linux/amd64 darwin/arm64 windows/amd64
 # The race detector needs cgo and a C compiler.
 HAVE_CC := $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && [ "$$($(GO) env CGO_ENABLED)" = 1 ] && echo yes)
 
-.PHONY: help test race-tools standins lint fmt vet golangci tidy cross package chaos sabotage fuzz bench ci clean
+.PHONY: help test race-tools standins lint fmt vet golangci tidy cross package chaos sabotage fuzz bench bench-compare ci clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,16 +82,18 @@ package: ## Build the archives of the Lambda functions into bin/package.
 	done
 
 CYCLES ?= 1000
-RACE := $(if $(HAVE_CC),-race)
 
-chaos: ## Run the fault tests for long: CYCLES=1000 is their full length, SEED repeats, RUN selects, and PACKAGES.
-	$(GO) run ./test/chaos $(RACE) -cycles $(CYCLES) $(if $(SEED),-seed $(SEED)) $(if $(RUN),-run '$(RUN)') $(PACKAGES)
+chaos: ## Run the fault tests for long: CYCLES=1000 is their full length, SEED repeats, RUN selects, RACE=1 detects races.
+	$(GO) run ./test/chaos $(if $(RACE),-race) -cycles $(CYCLES) $(if $(SEED),-seed $(SEED)) $(if $(RUN),-run '$(RUN)') $(PACKAGES)
 
 sabotage: ## Run every fault test without its protection: each must be red.
 	$(GO) run ./test/chaos -sabotage $(if $(SEED),-seed $(SEED)) $(if $(RUN),-run '$(RUN)') $(PACKAGES)
 
-bench: ## Run the benchmarks.
+bench: ## Run the Go benchmarks; "go run ./bench -help" has the workloads.
 	$(GO) test -run '^$$' -bench . -benchmem $(PACKAGES)
+
+bench-compare: ## Compare the Go benchmarks of the commit BASE with the working tree's, in turns, by benchstat.
+	@bash bench/compare.sh $(or $(BASE),HEAD) $(or $(ROUNDS),6) '$(or $(BENCH),.)'
 
 FUZZTIME ?= 10s
 

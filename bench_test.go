@@ -90,7 +90,7 @@ type lasting struct{ lambdabiz.Backend }
 
 func (lasting) Close() error { return nil }
 
-func (l lasting) Wake() <-chan struct{} { return l.Backend.(lambdabiz.Waker).Wake() } //nolint:forcetypeassert // ours have it
+func (l lasting) Wake() <-chan struct{} { return l.Backend.(lambdabiz.Waker).Wake() }
 
 func benchEngine(b *testing.B, backend lambdabiz.Backend, c lambdabiz.Config) *lambdabiz.Engine {
 	b.Helper()

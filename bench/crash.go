@@ -57,7 +57,7 @@ func (b *bed) spawn(ctx context.Context, role string, stdin io.Reader) (*exec.Cm
 		return nil, nil, fmt.Errorf("find this program: %w", err)
 	}
 	cmd := exec.CommandContext(ctx, self, "-workload", "crash", "-child", role, "-dir", b.folder,
-		"-n", strconv.Itoa(b.n), "-c", strconv.Itoa(b.c)) //nolint:gosec // it is this program
+		"-n", strconv.Itoa(b.n), "-c", strconv.Itoa(b.c))
 	cmd.Stderr, cmd.Stdin = os.Stderr, stdin
 	out, err := cmd.StdoutPipe()
 	if err == nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -32,7 +33,7 @@ func long(ctx context.Context, b *bed) (figures, error) {
 	var p *pace
 	at := make([]time.Duration, b.n+1)
 	definition := chain(func(step int) { at[step] = p.now() })
-	err := b.work(ctx, lambdabiz.Config{}, append(fiveTasks[:len(fiveTasks):len(fiveTasks)], definition),
+	err := b.work(ctx, lambdabiz.Config{}, append(slices.Clip(fiveTasks), definition),
 		func(ctx context.Context, e *lambdabiz.Engine, pc *pace) error {
 			p = pc
 			warm := &crowd{e: e, c: 1, clock: since()}

@@ -181,7 +181,7 @@ func measureApart(ctx context.Context, c *config) (figures, error) {
 	}
 	cmd := exec.CommandContext(ctx, self, "-runs", "1", "-workload", c.workload, "-backend", c.backend, "-dir", c.dir,
 		"-n", strconv.Itoa(c.n), "-c", strconv.Itoa(c.c), "-time", c.duration.String(), "-park", c.park.String(),
-		"-pace="+strconv.FormatBool(c.paced)) //nolint:gosec // it is this program
+		"-pace="+strconv.FormatBool(c.paced))
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	var complaints bytes.Buffer
 	cmd.Stderr = &complaints

@@ -116,7 +116,7 @@ func warmSleepers(ctx context.Context, e *lambdabiz.Engine, sleeper *lambdabiz.D
 func each(ctx context.Context, n int, f func(i int) error) error {
 	var next atomic.Int64
 	var all sync.WaitGroup
-	errs := make([]error, clients)
+	errs := make([]error, clients) // each by its own goroutine
 	for c := range errs {
 		all.Go(func() {
 			for errs[c] == nil && ctx.Err() == nil {
@@ -129,7 +129,7 @@ func each(ctx context.Context, n int, f func(i int) error) error {
 		})
 	}
 	all.Wait()
-	return errors.Join(append(errs, context.Cause(ctx))...)
+	return errors.Join(errors.Join(errs...), context.Cause(ctx))
 }
 
 func await(ctx context.Context, done <-chan struct{}) error {

@@ -22,9 +22,9 @@ import (
 func outages(t *testing.T) int {
 	t.Helper()
 	if underRace {
-		return campaign.Rounds(t, 12, 10_000)
+		return campaign.Rounds(t, 12, 3_000)
 	}
-	return campaign.Rounds(t, 60, 10_000)
+	return campaign.Rounds(t, 60, 3_000)
 }
 
 // outage is a moment at which the power failed.

@@ -75,7 +75,7 @@ func TestAnUnreadableHistoryIsNoUnknownKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		raise := func() error { return p.Engine.RaiseEvent(t.Context(), "T", "go", 7, lambdabiz.Key("k")) }
+		raise := func() error { return p.RaiseEvent(t.Context(), "T", "go", 7, lambdabiz.Key("k")) }
 		if err := raise(); err != nil {
 			t.Fatal(err)
 		}

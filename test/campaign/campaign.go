@@ -31,7 +31,7 @@ const (
 )
 
 // Rounds is how many rounds a fault test goes: short ones in the ordinary run, and full × LAMBDABIZ_CYCLES ÷ 1,000
-// in a campaign, at least one.
+// in a campaign, but never less than short.
 func Rounds(t T, short, full int) int {
 	t.Helper()
 	text, set := os.LookupEnv(CyclesVariable)
@@ -42,7 +42,7 @@ func Rounds(t T, short, full int) int {
 	if err != nil || cycles < 1 {
 		t.Fatalf("%s is %q, it must be a number above 0", CyclesVariable, text)
 	}
-	return max(1, full*cycles/1000)
+	return max(short, full*cycles/1000)
 }
 
 // Seed returns the seed of LAMBDABIZ_SEED, or a new one, and prints how to repeat the run.

@@ -62,7 +62,7 @@ func (o *options) find(ctx context.Context) ([]tested, error) {
 		} else if err != nil {
 			return nil, fmt.Errorf("list packages: %w", err)
 		}
-		if !o.sabotage && !slices.Contains(append(p.TestImports, p.XTestImports...), campaignPath) {
+		if p.ImportPath == campaignPath || !o.sabotage && !slices.Contains(append(p.TestImports, p.XTestImports...), campaignPath) {
 			continue
 		}
 		names, err := p.tests(o.sabotage)

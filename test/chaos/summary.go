@@ -164,9 +164,18 @@ func (s *summary) problemf(format string, a ...any) {
 	s.Problems = append(s.Problems, fmt.Sprintf(format, a...))
 }
 
+// totalled are the counts that mean the same in every test.
+var totalled = []string{
+	"kills", "exits", "stops", "freezes", "cuts", "power losses", "faults", "takeovers", "bodies cut",
+	"orchestrations ended", "lost", "doubled",
+}
+
 // count adds to the totals.
 func (s *summary) count(counts []campaign.Count) {
 	for _, c := range counts {
+		if !slices.Contains(totalled, c.What) {
+			continue
+		}
 		i := slices.IndexFunc(s.Totals, func(total campaign.Count) bool { return total.What == c.What })
 		if i < 0 {
 			s.Totals = append(s.Totals, c)

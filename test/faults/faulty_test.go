@@ -127,10 +127,10 @@ func TestFaultyStoreLosesNothing(t *testing.T) {
 				counts := []campaign.Count{{What: "faults", N: s.faults}, {What: "ended", N: s.ended}}
 				also := []campaign.Count{
 					{What: "rounds", N: n}, {What: "calls", N: s.calls}, {What: "repeated bodies", N: s.repeats},
-					{What: "rounds healed early", N: s.healed}, {What: "lost", N: 0}, {What: "doubled", N: 0},
+					{What: "rounds healed early", N: s.healed},
 				}
 				for k, struck := range s.kinds {
-					also = append(also, campaign.Count{What: faulty.Kind(k).String(), N: struck})
+					also = append(also, campaign.Count{What: "calls " + faulty.Kind(k).String(), N: struck})
 				}
 				campaign.Report(t, "F29", counts, also...)
 			})

@@ -117,9 +117,9 @@ func liveAYear(
 
 // A year of virtual time with 50 restarts of the worker.
 func TestYearWithRestarts(t *testing.T) {
-	rounds := campaign.Rounds(t, 3, 1_000)
+	rounds := campaign.Rounds(t, 3, 100)
 	if underRace {
-		rounds = campaign.Rounds(t, 1, 1_000)
+		rounds = campaign.Rounds(t, 1, 100)
 	}
 	seed := campaign.Seed(t)
 	onHomes(t, func(t *testing.T, h home) {

@@ -145,7 +145,7 @@ func (l *listener) raise(name string, n int, options []lambdabiz.RaiseOption, do
 	if !doubled {
 		return l.clients[0].RaiseEvent(l.s.ctx, l.id, name, n, options...)
 	}
-	l.counts.add("doubled", 1)
+	l.counts.add("sent twice", 1)
 	second := make(chan error, 1)
 	go func() { second <- l.clients[1].RaiseEvent(l.s.ctx, l.id, name, n, options...) }()
 	err := l.clients[0].RaiseEvent(l.s.ctx, l.id, name, n, options...)
@@ -285,7 +285,7 @@ func TestEventsOfAllOrders(t *testing.T) {
 		}
 	}
 	campaign.Report(t, "F11", counts.list("acknowledged", "consumed", "timed out", "left over", "kept", "too early",
-		"too late", "doubled", "repeated", "held", "stops", "kills"), campaign.Count{What: "seeds", N: rounds * together})
+		"too late", "sent twice", "repeated", "held", "stops", "kills"), campaign.Count{What: "seeds", N: rounds * together})
 }
 
 // list makes counts for a report.

@@ -189,7 +189,7 @@ func TestFanInOfAllOrders(t *testing.T) {
 // F18: a thousand branches at once.
 func TestFanOutToAThousandBranches(t *testing.T) {
 	t.Parallel()
-	seed, rounds := campaign.Seed(t), campaign.Rounds(t, 2, 40)
+	seed, rounds := campaign.Seed(t), campaign.Rounds(t, 2, 20)
 	var counts tally
 	for round := range rounds {
 		random := campaign.Random(seed, round)

@@ -82,7 +82,7 @@ func (b *bench) openTogether(role string, files int) []*process {
 // TestManyProcessesOpenNewFileAtOnce: whoever is first makes the schema, and the others wait for it.
 func TestManyProcessesOpenNewFileAtOnce(t *testing.T) {
 	t.Parallel()
-	left := campaign.Rounds(t, 4, 100*freshFiles)
+	left := campaign.Rounds(t, 4, 10*freshFiles)
 	opened, ended := 0, 0
 	for left > 0 {
 		b := setupUnopened(t)

@@ -16,7 +16,7 @@ func TestTimersThatFallDueWhileFrozen(t *testing.T) {
 	b := setup(t)
 	p := b.worker(args{Name: "laptop", Lease: endless})
 	overslept, later := 0, 0
-	rounds := campaign.Rounds(t, 2, 100)
+	rounds := campaign.Rounds(t, 2, 50)
 	for round := range rounds {
 		ids := b.fallAsleep(p, round)
 		p.tell("quiet", fmt.Sprintf("loud-%d", round)) // the test reads the file meanwhile

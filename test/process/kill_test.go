@@ -50,7 +50,7 @@ func TestKilledWorkersLoseNothingAndRepeatNothingRecorded(t *testing.T) {
 func TestKilledWorkerAmongTwo(t *testing.T) {
 	t.Parallel()
 	k := newKilling(t)
-	cycles := campaign.Rounds(t, 8, 1000)
+	cycles := campaign.Rounds(t, 8, 300)
 	workers := []*process{k.live(""), k.live("")}
 	for cycle := range cycles {
 		k.liveOn(20 + k.random.IntN(130))

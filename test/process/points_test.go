@@ -105,7 +105,7 @@ func TestStopAtEveryPoint(t *testing.T) {
 	t.Parallel()
 	random := campaign.Random(campaign.Seed(t), 0)
 	program, all := buildWithPoints(t), points(t)
-	stops := campaign.Rounds(t, 24, 1000)
+	stops := campaign.Rounds(t, 24, 300)
 	planned := slices.Repeat(all, stops/len(all)+1)
 	random.Shuffle(len(planned), func(i, j int) { planned[i], planned[j] = planned[j], planned[i] })
 

@@ -117,7 +117,7 @@ const grace = 5 * time.Second
 func TestStoppedWorkersCutNothing(t *testing.T) {
 	t.Parallel()
 	k := newKilling(t)
-	stops := campaign.Rounds(t, 6, 1000)
+	stops := campaign.Rounds(t, 6, 200)
 	claims := 0
 	for range stops {
 		p := k.live("")

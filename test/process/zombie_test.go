@@ -105,7 +105,7 @@ func (p *pair) overwritten() string {
 func TestZombieRecordsNothingAndWorksOn(t *testing.T) {
 	t.Parallel()
 	p := newPair(t, "")
-	rounds := campaign.Rounds(t, 2, 500)
+	rounds := campaign.Rounds(t, 2, 200)
 	for range rounds {
 		p.wakeInCommit()
 		p.zombie.await("refused " + p.id)
@@ -138,7 +138,7 @@ func TestSabotageZombieWithoutFence(t *testing.T) {
 	t.Parallel()
 	p := newPair(t, "unfenced")
 	complaint := ""
-	for range campaign.Rounds(t, 2, 500) {
+	for range campaign.Rounds(t, 2, 200) {
 		p.wakeInCommit()
 		p.zombie.await("recorded " + p.id + " work SUCCEEDED")
 		if complaint = p.overwritten(); complaint == "" {
@@ -155,7 +155,7 @@ func TestSabotageZombieWithoutFence(t *testing.T) {
 func TestZombieInsideBody(t *testing.T) {
 	t.Parallel()
 	p := newPair(t, "")
-	rounds := campaign.Rounds(t, 2, 500)
+	rounds := campaign.Rounds(t, 2, 200)
 	for range rounds {
 		p.next(move{ID: "work", Kind: "step", Text: "done", Mode: "who", Hold: "work", Deaf: true})
 		p.zombie.await("recorded " + p.id + " work STARTED")
@@ -176,7 +176,7 @@ func TestZombieInsideBody(t *testing.T) {
 func TestZombieInsideCode(t *testing.T) {
 	t.Parallel()
 	p := newPair(t, "")
-	rounds := campaign.Rounds(t, 2, 500)
+	rounds := campaign.Rounds(t, 2, 200)
 	for range rounds {
 		p.next(
 			move{ID: "first", Kind: "task", Text: "1"}, move{ID: "think", Kind: "code", Hold: "think"},
