@@ -18,6 +18,7 @@ type Future[T any] struct {
 type future struct {
 	s       *scope // nil if it did not begin
 	path    string
+	begun   bool // its code runs, or has run
 	ended   bool
 	order   uint64    // branches of a run in the order of their ends
 	at      time.Time // when what ended it came about
@@ -73,10 +74,7 @@ func (f *future) run(o Context, id string, code func(o Context) error, begin boo
 		f.ended, f.err = true, err
 		return start
 	}
-	if parent.visited == nil {
-		parent.visited = map[string]callSite{}
-	}
-	parent.visited[id] = site
+	parent.visitedLocked(id, site)
 	if o := r.ops[path]; o != nil {
 		r.blockLocked(Blocked{Operation: path, Source: site.String(), Reason: fmt.Sprintf(
 			"recorded as %s %q, the code has a branch now", o.Kind, o.Name)})
@@ -100,6 +98,7 @@ func (f *future) run(o Context, id string, code func(o Context) error, begin boo
 			f.endLocked(ErrCancelled)
 			return
 		}
+		f.begun = true
 		r.active++
 		go f.main(code)
 	}
@@ -239,9 +238,6 @@ func Race(o Context, id string, branches ...Awaitable) (int, error) {
 		if futures[i].s == nil && !futures[i].lost {
 			return -1, futures[i].err // it could not begin
 		}
-		if r.hasRead(futures[i]) {
-			return -1, c.fault(fmt.Errorf("branch %q was waited for before the race", futures[i].path))
-		}
 	}
 	op, err := r.begin(c)
 	if err != nil {
@@ -258,20 +254,14 @@ func Race(o Context, id string, branches ...Awaitable) (int, error) {
 	return winnerOf(c, op, futures, result)
 }
 
-func (r *run) hasRead(f *future) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return f.read && !r.ended
-}
-
 // runRace waits for the first branch and records it. An error means that mu is given up.
 func (r *run) runRace(c *call, o *op, futures []*future) error {
+	if i := slices.IndexFunc(futures, func(f *future) bool { return f.read }); i >= 0 {
+		return r.refuseLocked(c, o, fmt.Errorf("branch %q was waited for before the race", futures[i].path))
+	}
 	running := slices.DeleteFunc(slices.Clone(futures), func(f *future) bool { return f.lost })
 	if len(running) == 0 {
-		delete(r.ops, o.ID)
-		c.scope().busy = nil
-		r.mu.Unlock()
-		return c.fault(fmt.Errorf("%w: all its branches have lost an earlier race", ErrCancelled))
+		return r.refuseLocked(c, o, fmt.Errorf("%w: all its branches have lost an earlier race", ErrCancelled))
 	}
 	if left, err := r.waitAnyLocked(c.o, running); left {
 		return err
@@ -320,21 +310,34 @@ func (r *run) firstLocked(running []*future) *future {
 		r.moved.Broadcast()
 	})
 	defer late.Stop()
+	// A branch that it waits for may wait for a commit, and where commits end claims, that waits for all others.
+	r.flushers++
+	defer func() { r.flushers-- }()
+	r.moved.Broadcast()
 	for {
 		if r.claimed && !r.committing {
 			r.fireLocked(now())
 		}
 		var first *future
 		for _, f := range running {
-			if f.ended && (first == nil || f.at.Before(first.at) || f.at.Equal(first.at) && f.order < first.order) {
+			if f.ended && (first == nil || f.beats(first)) {
 				first = f
 			}
 		}
-		if r.phase != phaseLive || !slices.ContainsFunc(running, func(f *future) bool { return r.onItsWay(f, first.at, patient) }) {
+		if r.phase != phaseLive || first.read || !slices.ContainsFunc(running, func(f *future) bool { return r.onItsWay(f, first.at, patient) }) {
 			return first
 		}
 		r.moved.Wait()
 	}
+}
+
+// beats reports whether a branch that has ended wins over another one. One whose value another branch has got
+// while the race went on wins over all: a resumed run would not give it that value again.
+func (f *future) beats(g *future) bool {
+	if f.read != g.read {
+		return f.read
+	}
+	return f.at.Before(g.at) || f.at.Equal(g.at) && f.order < g.order
 }
 
 // raceGrace is how long a race waits at most for the code of a branch that knows of something earlier, and is
@@ -348,7 +351,7 @@ func (r *run) onItsWay(f *future, t time.Time, patient bool) bool {
 		return false
 	}
 	for _, s := range r.scopes {
-		if s.path != f.path && !inScope(s.path, f.path) || s.closed || s.branch.ended {
+		if s.path != f.path && !inScope(s.path, f.path) || s.closed || s.branch.ended || !s.branch.begun {
 			continue
 		}
 		if o := s.current; o != nil {

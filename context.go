@@ -39,7 +39,7 @@ type scope struct {
 	detached bool // a branch that Detached began: cancellation does not end it
 
 	// Guarded by run.mu.
-	visited map[string]callSite // the ids of branches in this pass; operations have their own mark
+	visited map[string]callSite // the ids in this pass of branches and of what was refused; operations have their own mark
 	busy    *callSite           // the operation that goes on
 	branch  *future             // nil for the function itself
 	current *op                 // the operation that goes on; nil while code runs

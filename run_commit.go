@@ -405,6 +405,10 @@ func (r *run) parkLocked() {
 		r.evictLocked(errParked)
 		return
 	}
+	if len(r.pending.timeouts) > 0 { // what their commit wakes has no other time to wake
+		r.idleLocked()
+		return
+	}
 	fault.Point("run.park")
 	r.parking = true
 	r.commitLocked()

@@ -72,6 +72,7 @@ func (r *run) begin(c *call) (*op, error) {
 	case o == nil && r.ended, o != nil && r.ended && !o.Status.Ended():
 		return refuse(ErrClosed)
 	case o == nil && r.stopCause != nil && !c.o.detached():
+		s.visitedLocked(c.id, site)
 		return refuse(r.stopCause)
 	}
 	if err := r.interceptLocked(c, o, path, site); err != nil {
@@ -89,10 +90,13 @@ func (r *run) begin(c *call) (*op, error) {
 	return o, err
 }
 
-// refuseLocked takes back an operation that was begun and is not recorded, and gives mu up.
+// refuseLocked takes back an operation that was begun and is not recorded, and gives mu up. Its id stays used:
+// a resumed run would find here what is recorded under it later.
 func (r *run) refuseLocked(c *call, o *op, err error) error {
 	delete(r.ops, o.ID)
-	c.scope().busy, c.scope().current = nil, nil
+	s := c.scope()
+	s.visitedLocked(c.id, o.site)
+	s.busy, s.current = nil, nil
 	r.mu.Unlock()
 	return c.fault(err)
 }
@@ -116,6 +120,14 @@ func (r *run) visitLocked(s *scope, id, path string, site callSite) error {
 		return r.leaveLocked(s)
 	}
 	return nil
+}
+
+// visitedLocked notes an id of this pass that has no operation.
+func (s *scope) visitedLocked(id string, site callSite) {
+	if s.visited == nil {
+		s.visited = map[string]callSite{}
+	}
+	s.visited[id] = site
 }
 
 // addLocked makes a new operation. It is recorded when its kind says so.

@@ -489,6 +489,9 @@ func (e *Engine) forget(r *run) {
 	defer e.mu.Unlock()
 	if e.residents[r.info.RunID] == r {
 		delete(e.residents, r.info.RunID)
+		if len(e.residents) == e.config.MaxResident-1 {
+			e.kick() // there is room again
+		}
 	}
 	for _, ch := range e.watchers[r.info.ID] {
 		select {

@@ -118,7 +118,7 @@ func (b *Backend) read(ctx context.Context, do func(*conn) error) error {
 	defer func() { <-b.reading }()
 	c, err := b.reader(ctx)
 	if err != nil {
-		return err
+		return faultOf(ctx, "read", err)
 	}
 	err = c.snapshot(ctx, b.config.BusyTimeout, do)
 	if !c.isWhole(err) {
