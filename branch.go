@@ -303,13 +303,13 @@ func (r *run) runRace(c *call, o *op, futures []*future) error {
 // the timer was due. It waits for branches that know of such an earlier end, but have not come to their own.
 func (r *run) firstLocked(running []*future) *future {
 	patient := true
-	late := time.AfterFunc(raceGrace, func() {
+	grace := time.AfterFunc(raceGrace, func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		patient = false
 		r.moved.Broadcast()
 	})
-	defer late.Stop()
+	defer grace.Stop()
 	// A branch that it waits for may wait for a commit, and where commits end claims, that waits for all others.
 	r.flushers++
 	defer func() { r.flushers-- }()
@@ -324,7 +324,8 @@ func (r *run) firstLocked(running []*future) *future {
 				first = f
 			}
 		}
-		if r.phase != phaseLive || first.read || !slices.ContainsFunc(running, func(f *future) bool { return r.onItsWay(f, first.at, patient) }) {
+		late := func(f *future) bool { return r.onItsWay(f, first.at, patient) }
+		if r.phase != phaseLive || first.read || !slices.ContainsFunc(running, late) {
 			return first
 		}
 		r.moved.Wait()

@@ -49,8 +49,8 @@ type Config struct {
 	// recently used are parked first. The default is 64 MiB.
 	MemoryBudget int64
 
-	// MaxResident bounds the orchestrations that this process runs at the same time. The default is
-	// 10,000.
+	// MaxResident bounds the orchestrations that this process runs at the same time, where it holds them
+	// until it releases them: not on a home where a commit ends the claim (Amazon SWF). The default is 10,000.
 	MaxResident int
 
 	// TaskQueues are the queues whose tasks and services this worker performs, on a home that hands them
