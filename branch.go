@@ -324,8 +324,7 @@ func (r *run) firstLocked(running []*future) *future {
 				first = f
 			}
 		}
-		earlier := func(f *future) bool { return r.onItsWay(f, first.at, patient) }
-		if r.phase != phaseLive || first.read || !slices.ContainsFunc(running, earlier) {
+		if r.phase != phaseLive || first.read || !slices.ContainsFunc(running, func(f *future) bool { return r.onItsWay(f, first.at, patient) }) {
 			return first
 		}
 		r.moved.Wait()
