@@ -9,7 +9,7 @@ PLATFORMS := linux/amd64 darwin/arm64 windows/amd64
 # The race detector needs cgo and a C compiler.
 HAVE_CC := $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && [ "$$($(GO) env CGO_ENABLED)" = 1 ] && echo yes)
 
-.PHONY: help test race-tools standins lint fmt vet golangci tidy cross package chaos sabotage fuzz bench bench-compare ci clean
+.PHONY: help test race-tools standins lint fmt vet golangci tidy cross package chaos sabotage repro fuzz bench bench-compare ci clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,6 +88,12 @@ chaos: ## Run the fault tests for long: CYCLES=1000 is their full length, SEED r
 
 sabotage: ## Run every fault test without its protection: each must be red.
 	$(GO) run ./test/chaos -sabotage $(if $(SEED),-seed $(SEED)) $(if $(RUN),-run '$(RUN)') $(PACKAGES)
+
+# The rows are numbered in the first column, and their commands stand between backquotes in the last one.
+repro: ## Run the test of a mended bug: NUMBER is its row in the track record of docs/reliability.md.
+	@command=$$(awk -F '|' -v 'row=$(NUMBER)' '$$2 + 0 > 0 && $$2 + 0 == row { print $$6 }' docs/reliability.md | tr -d '`'); \
+	if [ -z "$$command" ]; then echo "docs/reliability.md has no row '$(NUMBER)': say make repro NUMBER=1" >&2; exit 1; fi; \
+	echo "$$command"; eval "$$(echo "$$command" | sed 's|go test|$(GO) test -count=1 -timeout $(TIMEOUT)|')"
 
 bench: ## Run the Go benchmarks; "go run ./bench -help" has the workloads.
 	$(GO) test -run '^$$' -bench . -benchmem $(PACKAGES)

@@ -2,8 +2,10 @@ package lambdabiz_test
 
 import (
 	"fmt"
+	"go/ast"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -193,5 +195,80 @@ func TestDocsCostsAddUp(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("%s: aws.md does not say %q", what, want)
 		}
+	}
+}
+
+var (
+	trackedBug = regexp.MustCompile(`(?m)^\| (\d+) \|.*\|$`)
+	reproduces = regexp.MustCompile("\\| `go test -run '\\^((?:Test|Fuzz)[A-Za-z0-9]+)\\$' (\\.(?:/[a-z0-9/]+)?)` \\|$")
+)
+
+// TestDocsTrackRecordCanBeRepeated: rows are numbered without a gap, and each command runs a test that is there.
+func TestDocsTrackRecordCanBeRepeated(t *testing.T) {
+	t.Parallel()
+	known := map[string]bool{}
+	for _, f := range goFiles(t) {
+		for name := range testsOf(f) {
+			known[f.dir+" "+name] = true
+		}
+	}
+	rows := trackedBug.FindAllStringSubmatch(page(t, "reliability.md"), -1)
+	if len(rows) < 40 {
+		t.Errorf("there are %d rows only", len(rows))
+	}
+	for i, row := range rows {
+		if row[1] != fmt.Sprint(i+1) {
+			t.Errorf("row %d has the number %s", i+1, row[1])
+		}
+		command := reproduces.FindStringSubmatch(row[0])
+		if command == nil {
+			t.Errorf("row %s does not end with a command that runs one test: %s", row[1], row[0])
+			continue
+		}
+		if !known[path.Clean(command[2])+" "+command[1]] {
+			t.Errorf("row %s: there is no test %s in %s", row[1], command[1], command[2])
+		}
+	}
+}
+
+// testsOf are the tests and fuzz targets of a file, by name.
+func testsOf(f *goFile) map[string]*ast.FuncDecl {
+	tests := map[string]*ast.FuncDecl{}
+	for _, decl := range f.ast.Decls {
+		d, ok := decl.(*ast.FuncDecl)
+		if ok && f.test && d.Recv == nil && (strings.HasPrefix(d.Name.Name, "Test") || strings.HasPrefix(d.Name.Name, "Fuzz")) {
+			tests[d.Name.Name] = d
+		}
+	}
+	return tests
+}
+
+// TestDocsNameEveryFaultTest: what reports a fault, every sabotage twin and every fuzz target has its place in the table.
+func TestDocsNameEveryFaultTest(t *testing.T) {
+	t.Parallel()
+	text, n := page(t, "reliability.md"), 0
+	for _, f := range goFiles(t) {
+		if f.dir == "test/campaign" || f.dir == "test/chaos" {
+			continue
+		}
+		for name, d := range testsOf(f) {
+			reports := false
+			ast.Inspect(d, func(node ast.Node) bool {
+				if call, ok := node.(*ast.SelectorExpr); ok && call.Sel.Name == "Report" {
+					pkg, ok := call.X.(*ast.Ident)
+					reports = reports || ok && pkg.Name == "campaign"
+				}
+				return true
+			})
+			if !reports && !strings.HasPrefix(name, "TestSabotage") && !strings.HasPrefix(name, "Fuzz") {
+				continue
+			}
+			if n++; !strings.Contains(text, "`"+name+"`") {
+				t.Errorf("reliability.md does not name %s of %s", name, f.path)
+			}
+		}
+	}
+	if n < 80 {
+		t.Errorf("there are %d fault tests only", n)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/lambdabiz/lambdabiz"
 )
@@ -320,6 +322,60 @@ func TestBadResultFailsTheRunAndBadHeartbeatDetailsAreRefused(t *testing.T) {
 		}
 		if beats.Load() != 3 {
 			t.Errorf("%d heartbeats", beats.Load())
+		}
+	})
+}
+
+// A worker has no more orchestrations in memory than it may have. The others are rows that wait, and get their turn.
+func TestNoMoreOrchestrationsThanMaxResidentAreInMemory(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
+		const most, all = 3, 12
+		var now, peak atomic.Int64
+		d := lambdabiz.Define("Busy", func(o lambdabiz.Context, n int) (int, error) {
+			peak.Store(max(peak.Load(), now.Add(1)))
+			defer now.Add(-1)
+			return lambdabiz.Step(o, "work", func(context.Context) (int, error) {
+				time.Sleep(time.Second)
+				return n, nil
+			})
+		})
+		e, _ := b.workerWith(lambdabiz.Config{MaxResident: most}, d)
+		client := b.engine(lambdabiz.Config{}, d)
+		var runs []*lambdabiz.Run[int]
+		for i := range all { // it claims what it starts itself at once, and looks for the others
+			starter := []*lambdabiz.Engine{e, client}[i%2]
+			runs = append(runs, start(b, starter, d, fmt.Sprint("r", i), i))
+		}
+		for i, run := range runs {
+			if got := result(b, run); got != i {
+				t.Errorf("result of r%d is %d", i, got)
+			}
+		}
+		if peak.Load() != most {
+			t.Errorf("%d were in memory at a time, want %d", peak.Load(), most)
+		}
+	}, "memory", "sqlite")
+}
+
+// A page has 100 rows unless a limit is given, which is 1,000 at most.
+func TestPagesHaveAHundredRowsUnlessTold(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		const all = 103
+		e := b.engine(lambdabiz.Config{}, ends)
+		for i := range all {
+			start(b, e, ends, fmt.Sprint("r", i), "SUCCEEDED")
+		}
+		synctest.Wait() // where lists are of copies they may lag
+		for limit, want := range map[int]int{0: 100, 1: 1, 100: 100, 1000: all} {
+			page, err := e.List(b.ctx, lambdabiz.Filter{Limit: limit})
+			if err != nil || len(page.Runs) != want || (page.Next == "") != (want == all) {
+				t.Errorf("limit %d gave %d rows, next %q, %v", limit, len(page.Runs), page.Next, err)
+			}
+		}
+		for _, limit := range []int{-1, 1001} {
+			if page, err := e.List(b.ctx, lambdabiz.Filter{Limit: limit}); err == nil {
+				t.Errorf("limit %d gave %d rows", limit, len(page.Runs))
+			}
 		}
 	})
 }

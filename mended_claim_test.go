@@ -272,3 +272,39 @@ func TestCrashLoopBesideATimer(t *testing.T) {
 		}
 	}, "memory")
 }
+
+// The answer to a claim comes twice, and both copies were made: the one that nobody knew of stayed in memory for
+// ever, with its goroutines.
+func TestAClaimThatIsAnsweredTwiceHasOneCopy(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
+		inner := b.backend
+		b.backend = &proxy{Backend: inner, claim: func(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabiz.Claims, error) {
+			c, err := inner.Claim(ctx, r)
+			for range len(c.Runs) {
+				c.Runs = append(c.Runs, c.Runs[0], c.Runs[0], c.Runs[0])
+				c.Runs = c.Runs[1:]
+			}
+			return c, err
+		}}
+		d := lambdabiz.Define("Twice", func(o lambdabiz.Context, n int) (int, error) {
+			if err := lambdabiz.Sleep(o, "hour", time.Hour); err != nil {
+				return 0, err
+			}
+			return lambdabiz.Step(o, "count", func(context.Context) (int, error) { return n, nil })
+		})
+		client := b.engine(lambdabiz.Config{}, d)
+		const orders = 50
+		for i := range orders {
+			start(b, client, d, fmt.Sprint("r", i), i)
+		}
+		e, stop := b.worker(d)
+		time.Sleep(time.Minute)
+		stop() // in between: whoever is not among the residents is not stopped
+		e, _ = b.worker(d)
+		for i := range orders {
+			if got := result(b, lambdabiz.Get(e, d, fmt.Sprint("r", i))); got != i {
+				t.Errorf("r%d ended with %d", i, got)
+			}
+		}
+	}, "memory, a commit ends the claim")
+}
