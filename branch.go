@@ -324,7 +324,8 @@ func (r *run) firstLocked(running []*future) *future {
 				first = f
 			}
 		}
-		if r.phase != phaseLive || first.read || !slices.ContainsFunc(running, func(f *future) bool { return r.onItsWay(f, first.at, patient) }) {
+		earlier := func(f *future) bool { return r.onItsWay(f, first.at, patient) }
+		if r.phase != phaseLive || first.read || !slices.ContainsFunc(running, earlier) {
 			return first
 		}
 		r.moved.Wait()
