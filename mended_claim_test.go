@@ -297,10 +297,10 @@ func TestAClaimThatIsAnsweredTwiceHasOneCopy(t *testing.T) {
 		for i := range orders {
 			start(b, client, d, fmt.Sprint("r", i), i)
 		}
-		e, stop := b.worker(d)
+		_, stop := b.worker(d)
 		time.Sleep(time.Minute)
 		stop() // in between: whoever is not among the residents is not stopped
-		e, _ = b.worker(d)
+		e, _ := b.worker(d)
 		for i := range orders {
 			if got := result(b, lambdabiz.Get(e, d, fmt.Sprint("r", i))); got != i {
 				t.Errorf("r%d ended with %d", i, got)

@@ -211,7 +211,7 @@ func (w *worker) claim(ctx context.Context) bool {
 	w.failed, w.through, w.next = 0, claims.Through, claims.NextWake
 	for i := range claims.Runs {
 		if c := &claims.Runs[i]; e.endsClaim {
-			go e.adopt(c, false) //nolint:gosec // a run outlives the request; it may wait for the commit before
+			go e.adopt(c, false) // it may wait for the commit before
 		} else {
 			e.adopt(c, false)
 		}
