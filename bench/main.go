@@ -80,8 +80,8 @@ func parse(args []string, out io.Writer) (*config, error) {
 	f.StringVar(&c.workload, "workload", "sequence", "what to measure: "+strings.Join(names(), ", "))
 	f.StringVar(&c.backend, "backend", "sqlite", "where: sqlite (WAL, synchronous=FULL) or memory")
 	f.StringVar(&c.dir, "dir", "", "directory for the databases; the disk that it is on is measured (default a temporary one)")
-	f.IntVar(&c.n, "n", 0, "how many orchestrations or steps; 0 for the workload's own number")
-	f.IntVar(&c.c, "c", 0, "how many orchestrations are in flight; 0 for the workload's own number")
+	f.IntVar(&c.n, "n", 0, "how many orchestrations or steps; 0 for the number that the workload has above")
+	f.IntVar(&c.c, "c", 0, "how many orchestrations are in flight; 0 for the workload's own")
 	f.IntVar(&c.runs, "runs", 5, "runs on a fresh database each; what is printed is the median of each metric")
 	f.DurationVar(&c.duration, "time", 3*time.Second, "how long a run of sequence takes when -n is 0")
 	f.DurationVar(&c.park, "park", time.Second, "how long sleepers stay in memory")
@@ -129,7 +129,15 @@ func usage(f *flag.FlagSet) {
 	out := f.Output()
 	fmt.Fprint(out, "Measures LambdaBiz beside the limits of the machine.\n\nWorkloads:\n")
 	for _, name := range names() {
-		fmt.Fprintf(out, "  %-9s %s\n", name, workloads[name].about)
+		w := workloads[name]
+		fmt.Fprintf(out, "  %-9s %s", name, w.about)
+		if w.n > 0 {
+			fmt.Fprintf(out, "; -n %d", w.n)
+		}
+		if w.c > 0 {
+			fmt.Fprintf(out, "; -c %d", w.c)
+		}
+		fmt.Fprintln(out)
 	}
 	fmt.Fprint(out, "\nExamples:\n",
 		"  go run ./bench -workload sequence -c 1\n",

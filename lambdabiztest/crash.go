@@ -81,6 +81,9 @@ func crashEverywhere(
 			ok := life(c.name(), func(t *testing.T, tb testing.TB) {
 				c.run(t, tb, scenario)
 				c.compare(tb, undisturbed)
+				if c.struck == "" {
+					tb.Logf("lambdabiztest: nothing died, for there is no commit %d", c.at)
+				}
 			})
 			if !ok {
 				failed++
