@@ -46,7 +46,7 @@ type Config struct {
 	ParkAfter time.Duration
 
 	// MemoryBudget bounds the memory of orchestrations that only wait, by estimate; the least
-	// recently used are parked first. The default is 64 MiB.
+	// recently used are parked first. The default is 32 MiB.
 	MemoryBudget int64
 
 	// MaxResident bounds the orchestrations that this process runs at the same time, where it holds them
@@ -160,7 +160,7 @@ func (c *Config) fill() error {
 	orDefault(&c.PollInterval, 200*time.Millisecond)
 	orDefault(&c.DrainTimeout, 20*time.Second)
 	orDefault(&c.ParkAfter, time.Minute)
-	orDefault(&c.MemoryBudget, 64<<20)
+	orDefault(&c.MemoryBudget, 32<<20)
 	orDefault(&c.MaxResident, 10_000)
 	orDefault(&c.MaxTasks, 100)
 	orDefault(&c.MaxPayloadBytes, 1<<20)
