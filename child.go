@@ -89,7 +89,7 @@ func (r *run) startChildLocked(c *call, o *op, detached bool, opts []ChildOption
 	if err != nil {
 		return r.refuseLocked(c, o, fmt.Errorf("encode child id: %w", err))
 	}
-	s.Claim = !r.hand && r.e.wants(s.Name)
+	s.Claim = !r.hand && r.e.wants(s.Name, 0)
 	o.Attempts, o.StartedAt, o.Target = 1, now(), s.ID
 	o.Status = StatusStarted
 	r.touchLocked(o)

@@ -92,9 +92,9 @@ func (e *Engine) start(ctx context.Context, name, id string, input any, opts []S
 	if err != nil {
 		return nil, fmt.Errorf("start orchestration %s: %w", id, err)
 	}
-	s.Input, s.Claim = p, e.wants(name)
 	e.countStarts(1)
 	defer e.countStarts(-1)
+	s.Input, s.Claim = p, e.wants(name, 1)
 	c := &Commit{Worker: e.worker.Load(), At: now(), Starts: []RunStart{s}}
 	v, err := e.commitClient(ctx, c)
 	if err != nil {

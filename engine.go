@@ -50,7 +50,8 @@ type Config struct {
 	MemoryBudget int64
 
 	// MaxResident bounds the orchestrations that this process runs at the same time, where it holds them
-	// until it releases them: not on a home where a commit ends the claim (Amazon SWF). The default is 10,000.
+	// until it releases them: not on a home where a commit ends the claim (Amazon SWF). Children that one
+	// commit starts may exceed it for a while. The default is 10,000.
 	MaxResident int
 
 	// TaskQueues are the queues whose tasks and services this worker performs, on a home that hands them
@@ -96,6 +97,7 @@ type Engine struct {
 	early     map[string]earlyMessages // by run id
 	watchers  map[string][]chan<- bool // who waits for an orchestration's end, by its id
 	starting  int                      // starts of clients on their way that may claim
+	claiming  int                      // runs that a claim on its way may bring
 	accepting bool                     // a worker that is not draining
 	running   bool                     // Run has begun
 	drained   chan struct{}            // closed when the last resident has left, while the worker drains
@@ -343,14 +345,15 @@ func (e *Engine) kick() {
 	}
 }
 
-// wants reports whether a new run of the definition may be claimed with its start.
-func (e *Engine) wants(name string) bool {
+// wants reports whether a new run of the definition may be claimed with its start; counted is how many of the
+// starts on their way are this one.
+func (e *Engine) wants(name string, counted int) bool {
 	if e.registry.definition(name) == nil {
 		return false
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.accepting && len(e.residents) < e.config.MaxResident
+	return e.accepting && len(e.residents)+e.starting-counted+e.claiming < e.config.MaxResident
 }
 
 // Close closes the backend. A worker must have stopped before.

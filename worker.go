@@ -188,8 +188,10 @@ func (w *worker) wait() (time.Duration, bool) {
 // claim asks the backend once, and reports whether there is more at once.
 func (w *worker) claim(ctx context.Context) bool {
 	e := w.e
+	room, free := e.reserve()
+	defer free()
 	claims, err := e.backend.Claim(ctx, ClaimRequest{
-		Worker: e.worker.Load(), Names: e.registry.names(), Limit: e.room(), Now: now(),
+		Worker: e.worker.Load(), Names: e.registry.names(), Limit: room, Now: now(),
 		After: w.through, Wait: time.Minute,
 	})
 	switch {
@@ -244,10 +246,29 @@ const maxClaims = 256
 func (e *Engine) room() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	return e.roomLocked()
+}
+
+func (e *Engine) roomLocked() int {
 	if e.endsClaim {
 		return maxClaims // copies without a claim are a cache, and do not count
 	}
-	return max(0, min(maxClaims, e.config.MaxResident-len(e.residents)))
+	return max(0, min(maxClaims, e.config.MaxResident-len(e.residents)-e.starting))
+}
+
+// reserve keeps room for what a claim may bring, until the returned function is called.
+func (e *Engine) reserve() (room int, free func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if room = e.roomLocked(); e.endsClaim {
+		return room, func() {}
+	}
+	e.claiming += room
+	return room, func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.claiming -= room
+	}
 }
 
 func (e *Engine) full() bool { return e.room() == 0 }
