@@ -150,8 +150,11 @@ func TestPowerLossAtAnyCall(t *testing.T) {
 // Without true syncs what was acknowledged is lost with the power.
 func TestSabotageSyncThatDoesNothing(t *testing.T) {
 	t.Parallel()
-	_, complaint := cutPower(t, true, campaign.Seed(t), 6)
-	campaign.Red(t, "F24", "the sync of the disk", complaint)
+	seed := campaign.Seed(t)
+	campaign.Red(t, "F24", "the sync of the disk", campaign.UntilRed(func(round int) string {
+		_, complaint := cutPower(t, true, seed+uint64(round), 6)
+		return complaint
+	}))
 }
 
 // recordOrders lets orders run one after the other, and copies the files while they are open.

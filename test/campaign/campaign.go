@@ -91,6 +91,15 @@ func Report(t T, fault string, must []Count, also ...Count) {
 	}
 }
 
+// UntilRed goes rounds of a twin until its checks complain, and returns their complaint: what is drawn by chance,
+// or left to the scheduler, does not meet the missing protection in every round. After 100 rounds it gives up.
+func UntilRed(round func(round int) string) (complaint string) {
+	for n := 0; complaint == "" && n < 100; n++ {
+		complaint = round(n)
+	}
+	return complaint
+}
+
 // Red says what the checks found after the protection was removed, in one line. An empty complaint fails the
 // test: the checks did not see it.
 func Red(t T, fault, protection, complaint string) {

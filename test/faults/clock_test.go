@@ -119,7 +119,7 @@ func TestClocksOfWorkersDiffer(t *testing.T) {
 func TestSabotageOfTheClock(t *testing.T) {
 	t.Parallel()
 	seed := campaign.Seed(t)
-	complaints := untilRed(func(round int) string {
+	complaints := campaign.UntilRed(func(round int) string {
 		complaint, _ := clocks(t, inMemory, campaign.Random(seed, round), func(by time.Duration) faulty.Clock {
 			return faulty.Clock{In: by}
 		})

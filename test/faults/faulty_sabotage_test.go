@@ -59,7 +59,7 @@ func TestSabotageOfTheStore(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			complaint := untilRed(func(round int) string {
+			complaint := campaign.UntilRed(func(round int) string {
 				var seen atomic.Int64
 				drops := func(c *lambdabiz.Commit) bool {
 					if !dropped.is(c) {

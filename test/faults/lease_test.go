@@ -156,21 +156,25 @@ func TestSabotageOfTheLease(t *testing.T) {
 	seed := campaign.Seed(t)
 	t.Run("renewals", func(t *testing.T) {
 		t.Parallel()
-		inBubble(t, inMemory, func(r *rig) {
-			complaint, _, _ := starve(r, campaign.Random(seed, 0), false, func(b lambdabiz.Backend) lambdabiz.Backend {
-				return &impatient{b}
+		campaign.Red(t, "F6", "the lease", campaign.UntilRed(func(round int) (complaint string) {
+			inBubble(t, inMemory, func(r *rig) {
+				complaint, _, _ = starve(r, campaign.Random(seed, round), false, func(b lambdabiz.Backend) lambdabiz.Backend {
+					return &impatient{b}
+				})
 			})
-			campaign.Red(r.t, "F6", "the lease", complaint)
-		})
+			return complaint
+		}))
 	})
 	t.Run("fence", func(t *testing.T) {
 		t.Parallel()
-		inBubble(t, inMemory, func(r *rig) {
-			complaint, _, _ := starve(r, campaign.Random(seed, 0), true, func(b lambdabiz.Backend) lambdabiz.Backend {
-				return &forging{Backend: b}
+		campaign.Red(t, "F6", "the fence", campaign.UntilRed(func(round int) (complaint string) {
+			inBubble(t, inMemory, func(r *rig) {
+				complaint, _, _ = starve(r, campaign.Random(seed, round), true, func(b lambdabiz.Backend) lambdabiz.Backend {
+					return &forging{Backend: b}
+				})
 			})
-			campaign.Red(r.t, "F6", "the fence", complaint)
-		})
+			return complaint
+		}))
 	})
 }
 
@@ -343,7 +347,7 @@ func TestWorkerRestartsBesideAnother(t *testing.T) {
 func TestSabotageOfTheRecovery(t *testing.T) {
 	t.Parallel()
 	seed := campaign.Seed(t)
-	complaint := untilRed(func(round int) (complaint string) {
+	complaint := campaign.UntilRed(func(round int) (complaint string) {
 		inBubble(t, inMemory, func(r *rig) {
 			complaint, _, _ = restarts(r, campaign.Random(seed, round), func(b lambdabiz.Backend) lambdabiz.Backend {
 				return &impatient{b}

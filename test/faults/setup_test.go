@@ -155,15 +155,6 @@ func (r *rig) judge(o invariant.Options) string {
 	return invariant.Text(append(found, more...))
 }
 
-// untilRed goes rounds of a twin until the checks complain: in some of them the fault does not strike where the
-// protection is missing. After 40 they are silent.
-func untilRed(round func(round int) string) (complaint string) {
-	for n := 0; complaint == "" && n < 40; n++ {
-		complaint = round(n)
-	}
-	return complaint
-}
-
 // open is how many orchestrations have not ended.
 func (r *rig) open() int {
 	r.t.Helper()

@@ -131,7 +131,9 @@ func TestSabotageBurst(t *testing.T) {
 	} {
 		t.Run(protection, func(t *testing.T) {
 			t.Parallel()
-			campaign.Red(t, "F12", protection, sendBurst(t, homes[0], 500, &tally{}, remove))
+			campaign.Red(t, "F12", protection, campaign.UntilRed(func(int) string {
+				return sendBurst(t, homes[0], 500, &tally{}, remove)
+			}))
 		})
 	}
 }

@@ -242,6 +242,9 @@ func inTwo(b lambdabiz.Backend, c func() *cut) lambdabiz.Backend {
 
 func TestSabotageChildren(t *testing.T) {
 	t.Parallel()
-	complaint, _ := children(t, homes[0], campaign.Random(campaign.Seed(t), 0), fate{}, &tally{}, inTwo)
-	campaign.Red(t, "F19", "one commit for a child and its parent's record", complaint)
+	seed := campaign.Seed(t)
+	campaign.Red(t, "F19", "one commit for a child and its parent's record", campaign.UntilRed(func(round int) string {
+		complaint, _ := children(t, homes[0], campaign.Random(seed, round), fate{}, &tally{}, inTwo)
+		return complaint
+	}))
 }

@@ -344,11 +344,9 @@ func TestSabotageEvents(t *testing.T) {
 		t.Run(protection, func(t *testing.T) {
 			t.Parallel()
 			seed := campaign.Seed(t)
-			complaint := ""
-			for round := 0; round < 20 && complaint == ""; round++ {
-				complaint = eventOrders(t, homes[0], campaign.Random(seed, round), 20, &tally{}, remove)
-			}
-			campaign.Red(t, "F11", protection, complaint)
+			campaign.Red(t, "F11", protection, campaign.UntilRed(func(round int) string {
+				return eventOrders(t, homes[0], campaign.Random(seed, round), 20, &tally{}, remove)
+			}))
 		})
 	}
 }

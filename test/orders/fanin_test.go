@@ -261,8 +261,8 @@ func TestSabotageFanIn(t *testing.T) {
 	} {
 		t.Run(protection, func(t *testing.T) {
 			t.Parallel()
-			seed, complaint := campaign.Seed(t), ""
-			for round := 0; round < 20 && complaint == ""; round++ {
+			seed := campaign.Seed(t)
+			campaign.Red(t, "F18", protection, campaign.UntilRed(func(round int) string {
 				random := campaign.Random(seed, round)
 				var fans []fan
 				for range 20 {
@@ -270,9 +270,8 @@ func TestSabotageFanIn(t *testing.T) {
 					f.Kinds[1], f.Kinds[2] = "child", "child"
 					fans = append(fans, f)
 				}
-				complaint = fansIn(t, homes[0], random, fans, &tally{}, remove)
-			}
-			campaign.Red(t, "F18", protection, complaint)
+				return fansIn(t, homes[0], random, fans, &tally{}, remove)
+			}))
 		})
 	}
 }

@@ -278,8 +278,10 @@ func TestSabotageIDs(t *testing.T) {
 	} {
 		t.Run(protection, func(t *testing.T) {
 			t.Parallel()
-			complaint := lives(t, homes[0], campaign.Random(campaign.Seed(t), 0), 25, &tally{}, remove)
-			campaign.Red(t, "F10", protection, complaint)
+			seed := campaign.Seed(t)
+			campaign.Red(t, "F10", protection, campaign.UntilRed(func(round int) string {
+				return lives(t, homes[0], campaign.Random(seed, round), 25, &tally{}, remove)
+			}))
 		})
 	}
 }

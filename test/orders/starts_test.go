@@ -342,8 +342,7 @@ func stale(b lambdabiz.Backend) lambdabiz.Backend {
 
 func TestSabotageDuplicateStartsWithStaleReads(t *testing.T) {
 	t.Parallel()
-	complaint, _ := duplicateStarts(t, homes[0], campaign.Seed(t), 0, 2560, stale)
-	campaign.Red(t, "F9", "reads that are fresh", complaint)
+	startUntilRed(t, "reads that are fresh", stale)
 }
 
 // forgetful takes every fourth start of an id that is used for a new one, as a store would that looks for
@@ -366,6 +365,14 @@ func forgetful(b lambdabiz.Backend) lambdabiz.Backend {
 
 func TestSabotageDuplicateStartsWithoutUniqueIDs(t *testing.T) {
 	t.Parallel()
-	complaint, _ := duplicateStarts(t, homes[0], campaign.Seed(t), 0, 2560, forgetful)
-	campaign.Red(t, "F9", "one run for an id", complaint)
+	startUntilRed(t, "one run for an id", forgetful)
+}
+
+func startUntilRed(t *testing.T, protection string, remove func(lambdabiz.Backend) lambdabiz.Backend) {
+	t.Helper()
+	seed := campaign.Seed(t)
+	campaign.Red(t, "F9", protection, campaign.UntilRed(func(round int) string {
+		complaint, _ := duplicateStarts(t, homes[0], seed, round, 2560, remove)
+		return complaint
+	}))
 }

@@ -248,11 +248,10 @@ func TestSabotageTimers(t *testing.T) {
 	} {
 		t.Run(protection, func(t *testing.T) {
 			t.Parallel()
-			seed, complaint := campaign.Seed(t), ""
-			for round := 0; round < 20 && complaint == ""; round++ {
-				complaint = timersAsTheyFire(t, homes[0], campaign.Random(seed, round), 20, &tally{}, remove)
-			}
-			campaign.Red(t, "F17", protection, complaint)
+			seed := campaign.Seed(t)
+			campaign.Red(t, "F17", protection, campaign.UntilRed(func(round int) string {
+				return timersAsTheyFire(t, homes[0], campaign.Random(seed, round), 20, &tally{}, remove)
+			}))
 		})
 	}
 }
