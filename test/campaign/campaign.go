@@ -2,6 +2,7 @@ package campaign
 
 import (
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -87,6 +88,19 @@ func Report(t T, fault string, must []Count, also ...Count) {
 	for _, c := range must {
 		if c.N == 0 {
 			t.Fatalf("%s: %s never happened: the test proves nothing", fault, c.What)
+		}
+	}
+}
+
+// More yields the numbers of n rounds, and of up to 100 more for as long as one of the counts that must not be 0
+// is: what chance or the scheduler decides may not happen in a few rounds.
+func More(n int, must func() []Count) iter.Seq[int] {
+	return func(yield func(round int) bool) {
+		missing := func(c Count) bool { return c.N == 0 }
+		for round := 0; round < n || round < n+100 && slices.ContainsFunc(must(), missing); round++ {
+			if !yield(round) {
+				return
+			}
 		}
 	}
 }

@@ -69,6 +69,39 @@ func TestReportFailsWhenNothingHappened(t *testing.T) {
 	}
 }
 
+func TestMoreGoesOnUntilItHasHappened(t *testing.T) {
+	t.Parallel()
+	for happens, want := range map[int]int{0: 3, 2: 3, 7: 8, 1000: 103} {
+		rounds := 0
+		must := func() []campaign.Count {
+			return []campaign.Count{{What: "always", N: 1}, {What: "kills", N: max(0, rounds-happens)}}
+		}
+		for range campaign.More(3, must) {
+			rounds++
+		}
+		if rounds != want {
+			t.Errorf("it happens after round %d: %d rounds, want %d", happens, rounds, want)
+		}
+	}
+}
+
+func TestUntilRedStopsAtTheComplaint(t *testing.T) {
+	t.Parallel()
+	last := -1
+	got := campaign.UntilRed(func(round int) string {
+		if last = round; round == 4 {
+			return "two outcomes"
+		}
+		return ""
+	})
+	if got != "two outcomes" || last != 4 {
+		t.Errorf("it says %q after round %d", got, last)
+	}
+	if got := campaign.UntilRed(func(int) string { return "" }); got != "" {
+		t.Errorf("it says %q", got)
+	}
+}
+
 func TestRedFailsWithoutAComplaint(t *testing.T) {
 	t.Parallel()
 	r := &recorder{}

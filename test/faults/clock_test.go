@@ -98,7 +98,13 @@ func TestClocksOfWorkersDiffer(t *testing.T) {
 			}
 			counts := map[string]int{}
 			n := campaign.Rounds(t, short, full)
-			for round := 0; round < n || counts["backwards"] == 0 || counts["deaths"] == 0; round++ {
+			must := func() []campaign.Count {
+				return []campaign.Count{
+					{What: "jumps backwards", N: counts["backwards"]}, {What: "jumps forwards", N: counts["forwards"]},
+					{What: "deaths", N: counts["deaths"]}, {What: "ended", N: counts["ended"]},
+				}
+			}
+			for round := range campaign.More(n, must) {
 				complaint, jumps := clocks(t, h, campaign.Random(seed, round), faulty.Fast)
 				if complaint != "" {
 					t.Fatalf("round %d: %s", round, complaint)
@@ -107,10 +113,7 @@ func TestClocksOfWorkersDiffer(t *testing.T) {
 					counts[what] += k
 				}
 			}
-			campaign.Report(t, "F15", []campaign.Count{
-				{What: "jumps backwards", N: counts["backwards"]}, {What: "jumps forwards", N: counts["forwards"]},
-				{What: "deaths", N: counts["deaths"]}, {What: "ended", N: counts["ended"]},
-			}, campaign.Count{What: "rounds", N: n})
+			campaign.Report(t, "F15", must(), campaign.Count{What: "rounds", N: n})
 		})
 	}
 }

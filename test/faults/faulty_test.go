@@ -118,13 +118,15 @@ func TestFaultyStoreLosesNothing(t *testing.T) {
 				}
 				s := &storm{}
 				n := campaign.Rounds(t, short, full)
-				for round := 0; round < n || s.faults == 0; round++ {
+				must := func() []campaign.Count {
+					return []campaign.Count{{What: "faults", N: s.faults}, {What: "ended", N: s.ended}}
+				}
+				for round := range campaign.More(n, must) {
 					complaint := faultyRound(t, h, campaign.Random(seed, round*100+percent), percent, s, nil)
 					if complaint != "" {
 						t.Fatalf("round %d: %s", round, complaint)
 					}
 				}
-				counts := []campaign.Count{{What: "faults", N: s.faults}, {What: "ended", N: s.ended}}
 				also := []campaign.Count{
 					{What: "rounds", N: n}, {What: "calls", N: s.calls}, {What: "repeated bodies", N: s.repeats},
 					{What: "rounds healed early", N: s.healed},
@@ -132,7 +134,7 @@ func TestFaultyStoreLosesNothing(t *testing.T) {
 				for k, struck := range s.kinds {
 					also = append(also, campaign.Count{What: "calls " + faulty.Kind(k).String(), N: struck})
 				}
-				campaign.Report(t, "F29", counts, also...)
+				campaign.Report(t, "F29", must(), also...)
 			})
 		}
 	}

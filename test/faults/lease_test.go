@@ -117,7 +117,12 @@ func TestStarvedHeartbeat(t *testing.T) {
 			}
 			var renewals, starvations, takeovers int
 			n := campaign.Rounds(t, short, full)
-			for round := range n {
+			must := func() []campaign.Count {
+				return []campaign.Count{
+					{What: "renewals", N: renewals}, {What: "renewals starved", N: starvations}, {What: "takeovers", N: takeovers},
+				}
+			}
+			for round := range campaign.More(n, must) {
 				for _, starved := range []bool{false, true} {
 					inBubble(t, h, func(r *rig) {
 						complaint, s, bodies := starve(r, campaign.Random(seed, round), starved, nil)
@@ -132,9 +137,7 @@ func TestStarvedHeartbeat(t *testing.T) {
 					})
 				}
 			}
-			campaign.Report(t, "F6", []campaign.Count{
-				{What: "renewals", N: renewals}, {What: "renewals starved", N: starvations}, {What: "takeovers", N: takeovers},
-			}, campaign.Count{What: "rounds", N: n})
+			campaign.Report(t, "F6", must(), campaign.Count{What: "rounds", N: n})
 		})
 	}
 }
@@ -328,7 +331,10 @@ func TestWorkerRestartsBesideAnother(t *testing.T) {
 			}
 			deaths, stops := 0, 0
 			n := campaign.Rounds(t, short, full)
-			for round := range n {
+			must := func() []campaign.Count {
+				return []campaign.Count{{What: "deaths", N: deaths}, {What: "stops", N: stops}}
+			}
+			for round := range campaign.More(n, must) {
 				inBubble(t, h, func(r *rig) {
 					complaint, died, stopped := restarts(r, campaign.Random(seed, round), nil)
 					if complaint != "" {
@@ -337,8 +343,7 @@ func TestWorkerRestartsBesideAnother(t *testing.T) {
 					deaths, stops = deaths+died, stops+stopped
 				})
 			}
-			campaign.Report(t, "F7", []campaign.Count{{What: "deaths", N: deaths}, {What: "stops", N: stops}},
-				campaign.Count{What: "rounds", N: n})
+			campaign.Report(t, "F7", must(), campaign.Count{What: "rounds", N: n})
 		})
 	}
 }

@@ -104,12 +104,13 @@ func burstSize() int {
 func TestBurstOfEvents(t *testing.T) {
 	t.Parallel()
 	var counts tally
-	for round := range campaign.Rounds(t, 2, 100) {
+	must := func() []campaign.Count { return counts.list("events", "commits", "overtaken") }
+	for round := range campaign.More(campaign.Rounds(t, 2, 100), must) {
 		if complaint := sendBurst(t, homes[round%len(homes)], burstSize(), &counts, straight); complaint != "" {
 			t.Fatalf("round %d: %s", round, complaint)
 		}
 	}
-	campaign.Report(t, "F12", counts.list("events", "commits", "overtaken"))
+	campaign.Report(t, "F12", must())
 }
 
 // shuffled hands out messages in another order than the one in which they arrived.

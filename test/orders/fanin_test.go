@@ -172,7 +172,10 @@ func TestFanInOfAllOrders(t *testing.T) {
 	const together = 50
 	seed, rounds := campaign.Seed(t), campaign.Rounds(t, 8, 100_000/together)
 	var counts tally
-	for round := range rounds {
+	must := func() []campaign.Count {
+		return counts.list("waits", "nesteds", "maps", "races", "branches", "stops", "kills", "held")
+	}
+	for round := range campaign.More(rounds, must) {
 		random := campaign.Random(seed, round)
 		var fans []fan
 		for range together {
@@ -182,7 +185,7 @@ func TestFanInOfAllOrders(t *testing.T) {
 			t.Fatalf("round %d: %s", round, complaint)
 		}
 	}
-	campaign.Report(t, "F18", counts.list("waits", "nesteds", "maps", "races", "branches", "stops", "kills", "held"),
+	campaign.Report(t, "F18", must(),
 		campaign.Count{What: "cases", N: rounds * together})
 }
 

@@ -219,13 +219,16 @@ func TestIDsAreUsedAgain(t *testing.T) {
 	const together = 25
 	seed, rounds := campaign.Seed(t), campaign.Rounds(t, 8, 10_000/together)
 	var counts tally
-	for round := range rounds {
+	must := func() []campaign.Count {
+		return counts.list("refused", "used again", "purged", "stops", "kills")
+	}
+	for round := range campaign.More(rounds, must) {
 		random := campaign.Random(seed, round)
 		if complaint := lives(t, homes[round%len(homes)], random, together, &counts, straight); complaint != "" {
 			t.Fatalf("round %d: %s", round, complaint)
 		}
 	}
-	campaign.Report(t, "F10", counts.list("refused", "used again", "purged", "stops", "kills"),
+	campaign.Report(t, "F10", must(),
 		campaign.Count{What: "ids", N: rounds * together})
 }
 

@@ -201,13 +201,16 @@ func TestTimersCancelledAsTheyFire(t *testing.T) {
 	const together = 25
 	seed, rounds := campaign.Seed(t), campaign.Rounds(t, 8, 10_000/together)
 	var counts tally
-	for round := range rounds {
+	must := func() []campaign.Count {
+		return counts.list("fired", "cancelled", "races", "continued", "cancellations", "held", "stops")
+	}
+	for round := range campaign.More(rounds, must) {
 		random := campaign.Random(seed, round)
 		if complaint := timersAsTheyFire(t, homes[round%len(homes)], random, together, &counts, straight); complaint != "" {
 			t.Fatalf("round %d: %s", round, complaint)
 		}
 	}
-	campaign.Report(t, "F17", counts.list("fired", "cancelled", "races", "continued", "cancellations", "held", "stops"),
+	campaign.Report(t, "F17", must(),
 		campaign.Count{What: "seeds", N: rounds * together})
 }
 
