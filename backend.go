@@ -312,6 +312,7 @@ const (
 	MessageChild                         // a child has ended
 	MessageCancel                        // the run shall end
 	MessagePause                         // the run shall be released
+	MessageDrop                          // the event whose number is Operation shall be removed
 )
 
 // Message is something that arrived for a run. Cancel messages are never consumed.
@@ -323,7 +324,7 @@ type Message struct {
 	Payload   Payload
 	ArrivedAt time.Time // the sender's clock
 
-	Operation int64    // the child's operation
+	Operation int64    // the child's operation; the number of the event to be dropped
 	Status    Status   // of the child
 	Error     *Failure // of the child, or a cancellation's reason
 }
@@ -402,8 +403,8 @@ type Close struct {
 	Orphans []string
 
 	// Next continues as this run, which is due at once (Claim is not looked at). It gets the id, the keys,
-	// the pause, and of the unconsumed messages the events and cancellations: operation numbers begin
-	// anew, so children's outcomes do not move.
+	// the pause, and of the unconsumed messages the events, the drops of events and the cancellations:
+	// operation numbers begin anew, so children's outcomes do not move.
 	Next *RunStart
 }
 
@@ -470,6 +471,7 @@ const (
 	ControlTerminate                        // ends the run now as TERMINATED and bumps its fence
 	ControlPause                            // Paused is set; a holder gets a MessagePause
 	ControlResume                           // clears Paused and Blocked, makes the run due
+	ControlDrop                             // puts a MessageDrop, clears Blocked
 )
 
 // Control is an instruction from outside. ErrNotFound if the id has no run, ErrClosed if it has ended.
@@ -479,6 +481,7 @@ type Control struct {
 	ID     string
 	RunID  string // the latest run when empty
 	Reason string
+	Number int64 // of the event to be dropped
 
 	Operation int64 // as in RunStart
 }

@@ -29,7 +29,7 @@ func callTask[Out any](o Context, id string, t *taskSpec, in any, opts []CallOpt
 	t = r.e.task(t)
 	c := &call{
 		o: o, id: id, kind: t.kind, name: t.name, input: in, hasInput: true, tested: r.e.tested(&out),
-		take: func(p Payload) error { return takeInto(r.e, p, &out) },
+		take: func(p Payload) error { return takeInto(r.e, "result", p, &out) },
 	}
 	if c.tested != nil {
 		c.tested.registered = r.e.knows(asked, t)
@@ -54,7 +54,8 @@ func callTask[Out any](o Context, id string, t *taskSpec, in any, opts []CallOpt
 func Step[T any](o Context, id string, f func(ctx context.Context) (T, error), opts ...CallOption) (T, error) {
 	var out T
 	r := o.scope().run
-	c := &call{o: o, id: id, kind: KindStep, tested: r.e.tested(&out), take: func(p Payload) error { return takeInto(r.e, p, &out) }}
+	c := &call{o: o, id: id, kind: KindStep, tested: r.e.tested(&out),
+		take: func(p Payload) error { return takeInto(r.e, "result", p, &out) }}
 	run := body(func(ctx context.Context) (any, error) { return f(ctx) })
 	err := r.effect(c, callOptionsOf(opts), func(Payload) body { return run })
 	if err != nil {
@@ -79,9 +80,9 @@ func callOptionsOf(opts []CallOption) *callOptions {
 }
 
 // takeInto decodes into a fresh value, so that nothing of an earlier one stays.
-func takeInto[T any](e *Engine, p Payload, out *T) error {
+func takeInto[T any](e *Engine, what string, p Payload, out *T) error {
 	var v T
-	if err := e.decode("result", p, &v); err != nil {
+	if err := e.decode(what, p, &v); err != nil {
 		return err
 	}
 	*out = v

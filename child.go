@@ -24,7 +24,7 @@ func callChild[Out any](o Context, id, name string, in any, opts []ChildOption) 
 	var out, zero Out
 	r := o.scope().run
 	c := &call{o: o, id: id, kind: KindChild, name: name, input: in, hasInput: true, tested: r.e.tested(&out),
-		take: func(p Payload) error { return takeInto(r.e, p, &out) }}
+		take: func(p Payload) error { return takeInto(r.e, "result", p, &out) }}
 	op, err := r.begin(c)
 	if err != nil {
 		return zero, err

@@ -251,7 +251,34 @@ func (e *Engine) Resume(ctx context.Context, id string) error {
 	return e.control(ctx, ControlResume, "resume", id, "")
 }
 
+// DropEvent removes an event that has arrived in an orchestration and is not consumed: one whose payload its
+// code cannot read, say, which blocks the orchestration. The number is the one in [State].Events. An orchestration
+// that is blocked is tried again at once. The request is durable when DropEvent returns, and idempotent; an event
+// that the code takes meanwhile stays taken. [ErrNotFound] when there is no such event or orchestration,
+// [ErrClosed] when it has ended.
+func (e *Engine) DropEvent(ctx context.Context, id string, number int64) error {
+	wrap := func(err error) error { return fmt.Errorf("drop event %d of orchestration %s: %w", number, id, err) }
+	if err := e.checkOrchestrationID(id); err != nil {
+		return fmt.Errorf("drop event %d: %w", number, err)
+	}
+	s, err := e.State(ctx, id)
+	switch {
+	case err != nil:
+		return wrap(err)
+	case s.Status.Ended():
+		return wrap(ErrClosed)
+	case !slices.ContainsFunc(s.Events, func(b Buffered) bool { return b.Number == number }):
+		return wrap(fmt.Errorf("%w: %d events wait to be consumed, none with this number", ErrNotFound, len(s.Events)))
+	}
+	return e.controlWith(ctx, "drop an event of", Control{Kind: ControlDrop, ID: id, RunID: s.RunID, Number: number})
+}
+
 func (e *Engine) control(ctx context.Context, kind ControlKind, verb, id, reason string) error {
+	return e.controlWith(ctx, verb, Control{Kind: kind, ID: id, Reason: reason})
+}
+
+func (e *Engine) controlWith(ctx context.Context, verb string, c Control) error {
+	id, reason := c.ID, c.Reason
 	if err := e.checkOrchestrationID(id); err != nil {
 		return fmt.Errorf("%s orchestration: %w", verb, err)
 	}
@@ -259,7 +286,7 @@ func (e *Engine) control(ctx context.Context, kind ControlKind, verb, id, reason
 		return fmt.Errorf("%s orchestration %s: reason: %w: %d bytes, the limit is %d",
 			verb, id, ErrTooLarge, len(reason), maxMessageBytes)
 	}
-	v, err := e.commitClient(ctx, &Commit{At: now(), Controls: []Control{{Kind: kind, ID: id, Reason: reason}}})
+	v, err := e.commitClient(ctx, &Commit{At: now(), Controls: []Control{c}})
 	if err == nil {
 		err = v.Controls[0]
 	}
@@ -267,7 +294,7 @@ func (e *Engine) control(ctx context.Context, kind ControlKind, verb, id, reason
 		return fmt.Errorf("%s orchestration %s: %w", verb, id, err)
 	}
 	e.poke(id)
-	if kind == ControlTerminate {
+	if c.Kind == ControlTerminate {
 		for _, r := range e.allResidents() {
 			if r.info.ID == id {
 				go r.refresh() // it finds itself fenced

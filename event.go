@@ -7,7 +7,8 @@ import (
 // WaitForEvent waits for an event and returns its payload. The event's name is the operation's id,
 // without its scope, unless [Named] gives another. Events are buffered: one may come before the wait.
 // Waits of one name are served in the order in which they were recorded, events in the order in which
-// they arrived, each once.
+// they arrived, each once. An event whose payload T cannot take stays where it is, and blocks the run until
+// other code waits for it or [Engine.DropEvent] removes it.
 //
 // With [Timeout] it returns *EventTimeoutError when no event has arrived by then; an event that has
 // arrived in time wins even if it is seen later. ErrCancelled when the orchestration is cancelled.
@@ -19,7 +20,7 @@ func WaitForEvent[T any](o Context, id string, opts ...WaitOption) (T, error) {
 	}
 	r := o.scope().run
 	c := &call{o: o, id: id, kind: KindEvent, name: w.name,
-		take: func(p Payload) error { return takeInto(r.e, p, &out) }}
+		take: func(p Payload) error { return takeInto(r.e, "payload", p, &out) }}
 	if err := checkID("event name", w.name); err != nil && id != "" {
 		return zero, c.fault(err)
 	}
@@ -27,6 +28,7 @@ func WaitForEvent[T any](o Context, id string, opts ...WaitOption) (T, error) {
 	if err != nil {
 		return zero, err
 	}
+	op.fits = c
 	if op.Number == 0 {
 		op.Status, op.Attempts, op.StartedAt = StatusStarted, 1, op.ScheduledAt
 		if w.timeout > 0 {

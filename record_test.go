@@ -210,10 +210,11 @@ func TestCodecHidesEveryPayloadInTheFile(t *testing.T) {
 			return x + y, err
 		})
 		config := lambdabiz.Config{Codec: reversing{}}
-		e, stop := b.workerWith(config, d, task, echo)
+		e := b.engine(config, d, task, echo)
 		run := start(b, e, d, "x", "SECRET-input")
 		raise(b, e, "x", "E", "SECRET-event")
 		raise(b, e, "x", "E", "SECRET-unread")
+		_, stop := b.workerWith(config, d, task, echo)
 		if got := result(b, run); got != "SECRET-input SECRET-resultSECRET-event" {
 			t.Errorf("result is %q", got)
 		}

@@ -104,6 +104,7 @@ type op struct {
 	waiter    *waiter
 	at        time.Time // when its end came about, if that is not EndedAt
 	message   *Message  // the event it has taken, until a commit says so
+	fits      *call     // of an event wait that this pass has come to: what takes the payload
 }
 
 // waiter is a branch that is blocked. ready is closed under run.mu, and active is counted up with it.

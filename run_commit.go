@@ -85,7 +85,7 @@ func (r *run) flushLocked(target uint64) bool {
 // idleLocked is called when a branch has blocked or ended. The last one commits what is pending.
 func (r *run) idleLocked() {
 	for r.phase == phaseLive && r.active == r.flushers && !r.committing && r.closing == nil {
-		if r.active == 0 && r.matchAllLocked(true) {
+		if r.active == 0 && (r.matchAllLocked(true) || r.phase != phaseLive) {
 			return
 		}
 		if !r.claimed || r.active > 0 && (!r.ends() || r.durable >= r.target) {

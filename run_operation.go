@@ -181,12 +181,12 @@ func (r *run) give(c *call, o *op) error {
 	}
 	s.busy, s.current = nil, nil
 	s.knows(o.cameAbout())
-	rec := o.Operation
+	rec, taken := o.Operation, c.taken
 	r.mu.Unlock()
 	if rec.Status != StatusSucceeded {
 		return r.e.registry.rebuild(rec.Error)
 	}
-	if c.taken || c.take == nil {
+	if taken || c.take == nil {
 		return nil
 	}
 	if err := c.take(rec.Result); err != nil {

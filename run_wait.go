@@ -5,6 +5,7 @@ import (
 	"container/heap"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -183,6 +184,8 @@ func (r *run) acceptLocked(messages []Message) {
 		case MessageCancel:
 			r.info.CancelRequested = true
 			r.stopCodeLocked(ErrCancelled)
+		case MessageDrop:
+			r.dropLocked(m)
 		case MessagePause:
 			r.consumeLocked(m.Number)
 			if r.started { // else it was resumed before it was claimed
@@ -191,6 +194,21 @@ func (r *run) acceptLocked(messages []Message) {
 		}
 	}
 	r.matchAllLocked(r.active == 0)
+}
+
+// dropLocked removes an event, unless a wait has taken it.
+func (r *run) dropLocked(m *Message) {
+	r.consumeLocked(m.Number)
+	i := slices.IndexFunc(r.inbox, func(event Message) bool { return event.Number == m.Operation })
+	if i < 0 {
+		return
+	}
+	r.log().Warn("event was dropped", "event", r.inbox[i].Name, "number", m.Operation)
+	r.inbox = slices.Delete(r.inbox, i, i+1)
+	r.consumeLocked(m.Operation)
+	if r.phase == phaseStopping && r.release.Blocked != nil {
+		r.release.WakeAt = now() // it may have been the event that blocks it
+	}
 }
 
 var errPaused = errors.New("orchestration is paused")
@@ -232,6 +250,10 @@ func (r *run) matchAllLocked(idle bool) bool {
 			kept = append(kept, m)
 			continue
 		}
+		if !r.fitLocked(o, &m) {
+			kept = append(kept, r.inbox[i:]...)
+			break
+		}
 		r.consumeLocked(m.Number)
 		fault.Point("event.match")
 		o.at, o.message = m.ArrivedAt, &m
@@ -241,6 +263,22 @@ func (r *run) matchAllLocked(idle bool) bool {
 	clear(r.inbox[len(kept):])
 	r.inbox = kept
 	return woken
+}
+
+// fitLocked decodes an event's payload for the code that waits for it, before anything says that it is taken.
+// What cannot be read stays in the inbox, and blocks the run. The codec is called under mu: it computes only.
+func (r *run) fitLocked(o *op, m *Message) bool {
+	if o.fits == nil {
+		return true
+	}
+	if err := o.fits.take(m.Payload); err != nil {
+		r.blockLocked(Blocked{Operation: o.ID, Source: o.site.String(), Reason: fmt.Sprintf(
+			"event %d (%q) cannot be read by the code that waits for it, drop it or register code that reads it: %v",
+			m.Number, m.Name, err)})
+		return false
+	}
+	o.fits.taken = true
+	return true
 }
 
 // waitForLocked finds the wait that the event belongs to, if it is there to take it.
@@ -310,6 +348,9 @@ func (r *run) giveBackLocked(o *op) bool {
 	})
 	r.inbox = slices.Insert(r.inbox, at, *o.message)
 	o.message, o.at = nil, time.Time{}
+	if o.fits != nil {
+		o.fits.taken = false
+	}
 	return true
 }
 

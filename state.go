@@ -1,6 +1,9 @@
 package lambdabiz
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // RunInfo is what is known of a run without its operations.
 type RunInfo struct {
@@ -103,6 +106,7 @@ type Waiting struct {
 
 // Buffered is an event that has arrived and is not yet consumed.
 type Buffered struct {
+	Number    int64     `json:"number"` // what [Engine.DropEvent] takes
 	Name      string    `json:"name"`
 	Key       string    `json:"key,omitempty"`
 	Payload   Payload   `json:"payload"`
@@ -147,8 +151,11 @@ func stateOf(rec *Record) *State {
 		}
 	}
 	for _, m := range rec.Messages {
-		if m.Kind == MessageEvent {
-			s.Events = append(s.Events, Buffered{m.Name, m.Key, m.Payload, m.ArrivedAt})
+		switch m.Kind {
+		case MessageEvent:
+			s.Events = append(s.Events, Buffered{m.Number, m.Name, m.Key, m.Payload, m.ArrivedAt})
+		case MessageDrop:
+			s.Events = slices.DeleteFunc(s.Events, func(b Buffered) bool { return b.Number == m.Operation })
 		}
 	}
 	return s

@@ -13,12 +13,14 @@ var controlChecks = []check{
 	{name: "control/cancel wakes a parked run", run: cancelWakes},
 	{name: "control/terminate ends the run now", run: terminateNow},
 	{name: "control/terminate takes it from its holder", run: terminateFences},
+	{name: "control/drop puts a message and lets a blocked run go on", run: dropUnblocks},
+	{name: "control/drop lets a paused run be", needs: pauses, run: dropPaused},
 }
 
 func controlRefused(h *harness) {
 	h.startHeld("ended").end()
-	for kind := lambdabiz.ControlCancel; kind <= lambdabiz.ControlResume; kind++ {
-		if h.refuses(lambdabiz.FeaturePause) && kind >= lambdabiz.ControlPause {
+	for kind := lambdabiz.ControlCancel; kind <= lambdabiz.ControlDrop; kind++ {
+		if h.refuses(lambdabiz.FeaturePause) && (kind == lambdabiz.ControlPause || kind == lambdabiz.ControlResume) {
 			continue
 		}
 		h.is(h.tryControl(lambdabiz.Control{Kind: kind, ID: "nobody"}), lambdabiz.ErrNotFound, "control of an unknown id")
@@ -97,6 +99,36 @@ func terminateFences(h *harness) {
 	h.leave(x.worker)
 	want(h, h.load("a").Status, lambdabiz.StatusTerminated, "status after its holder has left")
 	h.notDue(at(1000), "a", "it has ended")
+}
+
+func dropUnblocks(h *harness) {
+	h.startBlocked("a", "v1")
+	h.raise("a", "e")
+	h.notDue(at(499), "a", "it is blocked, though a message has come")
+	h.drop("a", 7)
+	want(h, h.load("a").Blocked == nil, true, "Blocked is nil")
+	x := h.holdAt(h.join(), at(400), "a")
+	h.inbox(x.Messages, "e", "drop 7")
+	x.commit(lambdabiz.Commit{Seen: x.last(), Consumed: []int64{x.Messages[0].Number, x.last()}})
+	h.drop("a", 8)
+	messages := x.arrived()
+	h.inbox(messages, "drop 8")
+	x.unseen("drop 8")
+}
+
+func dropPaused(h *harness) {
+	h.startHeld("a").release(lambdabiz.Release{})
+	h.control(lambdabiz.ControlPause, "a")
+	h.drop("a", 7)
+	want(h, h.load("a").Paused, true, "Paused")
+	h.notDue(at(1000), "a", "it is paused")
+	h.control(lambdabiz.ControlResume, "a")
+	h.inbox(h.due(at(4), "a", "it was resumed").Messages, "drop 7")
+}
+
+func (h *harness) drop(id string, number int64) {
+	h.Helper()
+	h.must(h.tryControl(lambdabiz.Control{Kind: lambdabiz.ControlDrop, ID: id, Number: number}), "drop")
 }
 
 var pauses = []lambdabiz.Feature{lambdabiz.FeaturePause}

@@ -207,6 +207,8 @@ func summarise(messages []lambdabiz.Message) []string {
 			out = append(out, "cancel")
 		case lambdabiz.MessagePause:
 			out = append(out, "pause")
+		case lambdabiz.MessageDrop:
+			out = append(out, fmt.Sprint("drop ", m.Operation))
 		default:
 			out = append(out, fmt.Sprintf("kind %d", m.Kind))
 		}

@@ -215,6 +215,9 @@ func (m *model) control(c lambdabiz.Control, at time.Time) error {
 		r.Paused = true
 	case lambdabiz.ControlResume:
 		r.Paused, r.Blocked, r.wanted = false, nil, true
+	case lambdabiz.ControlDrop:
+		r.Blocked = nil
+		m.deliver(r, lambdabiz.Message{Kind: lambdabiz.MessageDrop, ArrivedAt: at, Operation: c.Number})
 	}
 	return nil
 }

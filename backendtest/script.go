@@ -229,11 +229,11 @@ func (s *script) control(own string) []lambdabiz.Control {
 	}
 	kinds := []lambdabiz.ControlKind{
 		lambdabiz.ControlCancel, lambdabiz.ControlPause, lambdabiz.ControlResume, lambdabiz.ControlResume,
-		lambdabiz.ControlTerminate,
+		lambdabiz.ControlTerminate, lambdabiz.ControlDrop,
 	}
-	c := lambdabiz.Control{Kind: kinds[s.draw(len(kinds), "control")], ID: id, Reason: "r"}
+	c := lambdabiz.Control{Kind: kinds[s.draw(len(kinds), "control")], ID: id, Reason: "r", Number: 7}
 	r := s.model.find(id, "")
-	if c.Kind >= lambdabiz.ControlPause && id == s.hand() {
+	if (c.Kind == lambdabiz.ControlPause || c.Kind == lambdabiz.ControlResume) && id == s.hand() {
 		c.Kind = lambdabiz.ControlCancel
 	}
 	if c.Kind == lambdabiz.ControlResume && r != nil && r.held {

@@ -29,6 +29,9 @@ func (b *Backend) control(c lambdabiz.Control, at time.Time) error {
 		// that overtakes it would be lost.
 		r.info.Paused, r.info.Blocked, r.kick = false, nil, true
 		b.schedule(r)
+	case lambdabiz.ControlDrop:
+		r.info.Blocked = nil
+		b.deliver(r, lambdabiz.Message{Kind: lambdabiz.MessageDrop, ArrivedAt: at, Operation: c.Number})
 	default:
 		return fmt.Errorf("memory: unknown control kind %d", c.Kind)
 	}

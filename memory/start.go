@@ -128,12 +128,14 @@ func (b *Backend) next(r *run, s lambdabiz.RunStart, at time.Time) *run {
 	n.info.CancelRequested, n.info.Paused = r.info.CancelRequested, r.info.Paused
 	n.keys = r.keys
 	for _, m := range r.messages {
-		if m.Kind == lambdabiz.MessageEvent || m.Kind == lambdabiz.MessageCancel {
+		if movesOn(m) {
 			n.messages = append(n.messages, m)
 		}
 	}
-	r.messages = slices.DeleteFunc(r.messages, func(m lambdabiz.Message) bool {
-		return m.Kind == lambdabiz.MessageEvent || m.Kind == lambdabiz.MessageCancel
-	})
+	r.messages = slices.DeleteFunc(r.messages, movesOn)
 	return n
+}
+
+func movesOn(m lambdabiz.Message) bool {
+	return m.Kind == lambdabiz.MessageEvent || m.Kind == lambdabiz.MessageCancel || m.Kind == lambdabiz.MessageDrop
 }

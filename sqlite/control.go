@@ -28,6 +28,8 @@ func (t *tx) control(c *lambdabiz.Commit, k *lambdabiz.Control) (refusal, err er
 		return nil, t.pause(c, h)
 	case lambdabiz.ControlResume:
 		return nil, t.resume(c, h)
+	case lambdabiz.ControlDrop:
+		return nil, t.drop(c, h, k.Number)
 	}
 	return fmt.Errorf("orchestration %s: control %d is unknown", k.ID, k.Kind), nil
 }
@@ -88,4 +90,12 @@ func (t *tx) resume(_ *lambdabiz.Commit, h *head) error {
 	}
 	fault.Point("resume.write")
 	return t.prepare(qResume).int(h.no).int(atOnce).exec()
+}
+
+// drop asks for the removal of an event. Nothing blocks the run any more.
+func (t *tx) drop(c *lambdabiz.Commit, h *head, number int64) error {
+	if err := t.prepare(qForgive).int(h.no).exec(); err != nil {
+		return err
+	}
+	return t.deliver(c, h.no, &lambdabiz.Message{Kind: lambdabiz.MessageDrop, ArrivedAt: c.At, Operation: number})
 }

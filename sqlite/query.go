@@ -38,6 +38,7 @@ const (
 	qSetCancel
 	qPause
 	qResume
+	qForgive
 
 	qInsertMessage
 	qMessages
@@ -174,6 +175,7 @@ var queries = [queryCount]string{
 	qSetCancel: `UPDATE runs SET cancel_requested = 1 WHERE no = ?`,
 	qPause:     `UPDATE runs SET paused = 1, wake_at = NULL WHERE no = ?`,
 	qResume:    `UPDATE runs SET paused = 0, blocked = NULL, wake_at = ?2 WHERE no = ?1`,
+	qForgive:   `UPDATE runs SET blocked = NULL WHERE no = ?`,
 
 	qInsertMessage: `INSERT INTO inbox (run_no, kind, arrived_at, name, key, operation, status, error, payload)
 		VALUES (?,?,?,?,?,?,?,?,?)`,

@@ -48,6 +48,7 @@ const (
 	signalCancel  = "cancel"
 	signalPause   = "pause"
 	signalResume  = "resume"
+	signalDrop    = "drop"
 	signalClaim   = "claim"   // a caller by hand asks for a decision task
 	signalJournal = "journal" // a commit that leaves the decision task open
 )
@@ -70,6 +71,7 @@ type signalEnvelope struct {
 	Reason  string    `json:"reason,omitempty"`
 	At      time.Time `json:"at,omitzero"`
 	Data    payload   `json:"data,omitempty"`
+	Drop    int64     `json:"drop,omitempty"`  // the number of the event to be removed
 	Fence   int64     `json:"fence,omitempty"` // of a journal: the decision task that it belongs to
 	Journal *journal  `json:"journal,omitempty"`
 }

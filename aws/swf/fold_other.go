@@ -69,6 +69,9 @@ func (f *fold) signal(number int64, name string, input *string, at time.Time) {
 		f.messages = slices.DeleteFunc(f.messages, func(m lambdabiz.Message) bool { return m.Kind == lambdabiz.MessagePause })
 		f.info.Paused, f.info.Blocked, f.crashes = false, nil, 0
 		f.wakeDue, f.news = true, f.last
+	case signalDrop:
+		f.info.Blocked = nil
+		f.message(lambdabiz.Message{Number: number, Kind: lambdabiz.MessageDrop, ArrivedAt: at, Operation: s.Drop})
 	case signalClaim:
 		f.news, f.owners = f.last, append(f.owners, s.Key)
 	case signalJournal:

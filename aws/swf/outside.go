@@ -186,6 +186,8 @@ func (b *Backend) control(ctx context.Context, c *lambdabiz.Control) error {
 		err = b.signal(ctx, c.ID, home, &signalEnvelope{Kind: signalPause, Reason: c.Reason})
 	case lambdabiz.ControlResume:
 		err = b.signal(ctx, c.ID, home, &signalEnvelope{Kind: signalResume})
+	case lambdabiz.ControlDrop:
+		err = b.signal(ctx, c.ID, home, &signalEnvelope{Kind: signalDrop, Drop: c.Number})
 	case lambdabiz.ControlCancel:
 		err = b.cancel(ctx, c, home)
 	default:

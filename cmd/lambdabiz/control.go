@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -65,6 +66,41 @@ func resumeCommand(a *app) *cobra.Command {
 		done:    "goes on", noReason: true,
 		act: func(ctx context.Context, s *store, id, _ string) error { return s.Resume(ctx, id) },
 	})
+}
+
+func dropCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "drop ID NUMBER",
+		Short: "Remove an event that an orchestration has not taken",
+		Long: "Remove an event that has arrived in an orchestration and is not taken, one whose payload its\n" +
+			"code cannot read, say: such an event blocks the orchestration. NUMBER is what show prints\n" +
+			"beside the event. An orchestration that is blocked is tried again at once. The request is on\n" +
+			"disk when the command returns.",
+		Example:           "  lambdabiz show order-7\n  lambdabiz drop order-7 12",
+		Args:              takes(2, "ID", "NUMBER"),
+		ValidArgsFunction: completeIDs(a, true),
+		RunE: func(c *cobra.Command, args []string) error {
+			number, err := strconv.ParseInt(args[1], 10, 64)
+			if err != nil || number < 1 {
+				return usagef("NUMBER is %q, it must be the number of an event, as show prints it", args[1])
+			}
+			return a.with(c.Context(), func(s *store) error {
+				if err := s.DropEvent(c.Context(), args[0], number); err != nil {
+					return err
+				}
+				if a.json() {
+					return printJSON(a.out, dropped{args[0], "drop", number})
+				}
+				return write(a.out, fmt.Sprintf("%s: event %d is dropped\n", clean(args[0]), number))
+			})
+		},
+	}
+}
+
+type dropped struct {
+	ID     string `json:"id"`
+	Action string `json:"action"`
+	Event  int64  `json:"event"`
 }
 
 func (a *app) control(k *control) *cobra.Command {

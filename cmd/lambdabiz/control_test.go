@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -79,6 +80,38 @@ func TestAnotherProcessPausesAndResumes(t *testing.T) {
 	c.must("resume", "Sequence3")
 	c.must("resume", "RESTSequence1")
 	p.ends(exitOK)
+}
+
+// An event that the code cannot read blocks it, until somebody drops the event.
+func TestAnotherProcessDropsAnEvent(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	p := c.waiting()
+	c.must("raise", "Sequence3", "Approve", `"perhaps"`)
+	p.waitFor("Sequence3", "is blocked", "cannot be read")
+	c.must("raise", "Sequence3", "Approve", "true")
+	s := c.show("Sequence3")
+	if s.Blocked == nil || len(s.Events) != 2 {
+		t.Fatalf("Sequence3 is %+v", s)
+	}
+	number := fmt.Sprint(s.Events[0].Number)
+	if out := c.must("show", "Sequence3"); !strings.Contains(out, "\n"+number+" ") || countLines(out, "Approve", `"perhaps"`) != 1 {
+		t.Errorf("show prints no number:\n%s", out)
+	}
+	if out := c.call("doctor").out; !strings.Contains(out, "lambdabiz drop Sequence3 "+number) {
+		t.Errorf("doctor does not say how to drop it:\n%s", out)
+	}
+	c.fails(exitUsage, `NUMBER is "x"`, "drop", "Sequence3", "x")
+	c.fails(exitUsage, "argument NUMBER is missing", "drop", "Sequence3")
+	c.fails(exitNotFound, "none with this number", "drop", "Sequence3", "99999999")
+	v := decode[dropped](t, c.must("drop", "Sequence3", number, "-o", "json"))
+	if v.ID != "Sequence3" || v.Action != "drop" || fmt.Sprint(v.Event) != number {
+		t.Errorf("drop printed %+v", v)
+	}
+	p.waitFor("Sequence3", "Approve", "ran now", "true")
+	c.must("resume", "RESTSequence1")
+	p.ends(exitOK)
+	c.fails(exitConflict, "has ended", "drop", "Sequence3", number)
 }
 
 // A rejection ends Sequence3 as FAILED; the demo says so.

@@ -166,7 +166,26 @@ func (e *examination) look(ctx context.Context, id, runID string) (*problem, err
 
 func blockedProblem(s *lambdabiz.State) *problem {
 	p := &problem{ID: s.ID, Name: s.Name, RunID: s.RunID, Since: s.Blocked.Since, Worker: s.Worker}
-	return p.is(problemBlocked, blockedText(s.Blocked), "mend the code and start its worker again, or: lambdabiz resume "+s.ID)
+	hint := "mend the code and start its worker again, or: lambdabiz resume " + s.ID
+	if number := unreadable(s); number != 0 {
+		hint = fmt.Sprintf("start a worker whose code can read the event, or: lambdabiz drop %s %d", s.ID, number)
+	}
+	return p.is(problemBlocked, blockedText(s.Blocked), hint)
+}
+
+// unreadable is the number of the event that blocks a run, 0 for none: its wait would have taken it else.
+func unreadable(s *lambdabiz.State) int64 {
+	for _, w := range s.WaitingFor {
+		if w.Kind != lambdabiz.KindEvent || w.Operation != s.Blocked.Operation {
+			continue
+		}
+		for _, e := range s.Events {
+			if e.Name == w.Name {
+				return e.Number
+			}
+		}
+	}
+	return 0
 }
 
 func (p *problem) is(kind, detail, hint string) *problem {

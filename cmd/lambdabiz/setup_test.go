@@ -126,6 +126,8 @@ type shown struct {
 	Error            *struct{ Message string }
 	Operations       []shownOperation
 	WaitingFor       []struct{ Operation, Kind string }
+	Blocked          *struct{ Reason string }
+	Events           []struct{ Number int64 }
 }
 
 type shownOperation struct {

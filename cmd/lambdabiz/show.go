@@ -49,9 +49,9 @@ func showText(s *lambdabiz.State) string {
 		text += "\nwaits for " + waitingText(s.WaitingFor) + "\n"
 	}
 	if len(s.Events) > 0 {
-		t := newTable("EVENT", "KEY", "ARRIVED", "PAYLOAD")
+		t := newTable("NUMBER", "EVENT", "KEY", "ARRIVED", "PAYLOAD")
 		for _, e := range s.Events {
-			t.row(e.Name, orDash(e.Key), timeCell(e.ArrivedAt), payloadCell(e.Payload))
+			t.row(strconv.FormatInt(e.Number, 10), e.Name, orDash(e.Key), timeCell(e.ArrivedAt), payloadCell(e.Payload))
 		}
 		text += "\n" + t.String()
 	}

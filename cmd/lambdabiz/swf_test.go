@@ -295,7 +295,7 @@ func TestNoCommandShowsCredentials(t *testing.T) {
 		here := &cli{t: t, backend: backend}
 		for _, args := range []string{
 			"start Approval a", "list", "show a", "raise a Approve", "pause a", "resume a", "cancel a", "terminate a",
-			"purge a", "doctor", "version", "rest-worker --orchestration b",
+			"drop a 1", "purge a", "doctor", "version", "rest-worker --orchestration b",
 		} {
 			all := append(strings.Fields(args), "-v", "--store", store)
 			if backend == down {

@@ -197,7 +197,7 @@ func (p *report) checkMessages() {
 			if !p.run.CancelRequested {
 				p.addf(Conservation, "", "a cancellation has arrived that was not asked for")
 			}
-		case lambdabiz.MessagePause:
+		case lambdabiz.MessagePause, lambdabiz.MessageDrop:
 		default:
 			p.addf(Resume, "", "message %d is of no kind: %d", m.Number, m.Kind)
 		}
