@@ -176,6 +176,9 @@ func (r *run) acceptLocked(messages []Message) {
 			continue
 		}
 		r.seen = m.Number
+		if r.phase == phaseStopping && r.release.Blocked == nil {
+			r.release.WakeAt = now() // it may be what the run waits for: it counts as seen
+		}
 		switch m.Kind {
 		case MessageEvent:
 			r.inbox = append(r.inbox, *m)

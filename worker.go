@@ -344,11 +344,15 @@ func (r *run) evict(cause error) {
 	r.evictLocked(cause)
 }
 
-// stop releases a run for other workers.
+// stop releases a run for other workers: at once, or when what it waits for has happened.
 func (r *run) stop(cause error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.stopLocked(Release{WakeAt: now()}, cause)
+	release := Release{WakeAt: now()}
+	if r.active == 0 && r.bodies == 0 && !r.committing && r.closing == nil && r.pending.empty() {
+		release.WakeAt = r.nextDueLocked()
+	}
+	r.stopLocked(release, cause)
 }
 
 // forget is called when a run is dead, with its lock held.
