@@ -70,6 +70,30 @@ func TestAnEventThatTheCodeCannotReadIsDropped(t *testing.T) {
 	})
 }
 
+// The retry of a blocked run comes to a wait that is recorded and an event that is there: it took the event before it
+// was known what reads it.
+func TestAnEventThatTheCodeCannotReadIsNotTakenByTheRetry(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		e, _ := b.worker(approve)
+		run := start(b, e, approve, "a", 0)
+		synctest.Wait()
+		raise(b, e, "a", "Answer", "perhaps")
+		cannotRead(b, e, "a", 1)
+		time.Sleep(time.Minute)
+		number := cannotRead(b, e, "a", 1)
+		if s := b.state(e, "a"); s.Blocked.Times < 3 {
+			t.Errorf("it was tried %d times", s.Blocked.Times)
+		}
+		raise(b, e, "a", "Answer", true)
+		if err := e.DropEvent(b.ctx, "a", number); err != nil {
+			t.Fatal(err)
+		}
+		if got := result(b, run); got != "true" {
+			t.Errorf("the answer is %s", got)
+		}
+	})
+}
+
 // Code that can read it takes it.
 func TestAnEventThatTheCodeCannotReadWaitsForOtherCode(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
