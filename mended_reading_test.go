@@ -217,3 +217,62 @@ func TestAnEventThatIsReadWhileTheRunContinuesAsNew(t *testing.T) {
 		}
 	}, notOnSWF(why), exception{"memory, a commit ends the claim", why}, exception{"memory, and performs timers", why})
 }
+
+// A blocked run that is resumed, or whose event is dropped, while it is being tried again is tried again at once: on SWF
+// the answer that blocks it came after the request, and it waited for its next retry.
+func TestAResumeOfABlockedRunThatIsBeingTriedIsHeard(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		for _, ask := range []string{"resume", "drop"} {
+			var armed atomic.Bool
+			var reads atomic.Int32
+			reading, goOn := make(chan struct{}), make(chan struct{})
+			onReading(b, func(n int) error {
+				if n == 2 {
+					return nil
+				}
+				reads.Add(1)
+				if armed.CompareAndSwap(true, false) {
+					close(reading)
+					<-goOn
+				}
+				return errors.New("no letter")
+			})
+			e, stop := b.worker(readLetter)
+			run := start(b, e, readLetter, ask, 0)
+			synctest.Wait()
+			mail(b, e, ask, "E", 1)
+			mail(b, e, ask, "E", 2)
+			time.Sleep(20 * time.Minute) // its retries are minutes apart
+			s := b.state(e, ask)
+			if s.Blocked == nil || len(s.Events) != 2 {
+				t.Fatalf("%s: it is %+v", ask, s)
+			}
+			armed.Store(true)
+			<-reading
+			var err error
+			if ask == "drop" {
+				err = e.DropEvent(b.ctx, ask, s.Events[0].Number)
+			} else {
+				err = e.Resume(b.ctx, ask)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			asked, before := time.Now(), reads.Load()
+			close(goOn)
+			if ask == "resume" {
+				time.Sleep(10 * time.Second)
+				if reads.Load() == before {
+					t.Errorf("%s: it was not tried again", ask)
+				}
+				if err := e.DropEvent(b.ctx, ask, s.Events[0].Number); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := result(b, run); got != 2 || time.Since(asked) > 20*time.Second {
+				t.Errorf("%s: it read %d, %v later", ask, got, time.Since(asked))
+			}
+			stop()
+		}
+	})
+}
