@@ -105,6 +105,7 @@ type op struct {
 	waiter    *waiter
 	at        time.Time // when its end came about, if that is not EndedAt
 	message   *Message  // the event it has taken, until a commit says so
+	dropped   bool      // that event was dropped since: it is not given back
 	offer     *offer    // of an event wait that this pass has come to
 }
 

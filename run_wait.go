@@ -199,11 +199,14 @@ func (r *run) acceptLocked(messages []Message) {
 	r.matchAllLocked(r.active == 0)
 }
 
-// dropLocked removes an event, unless a wait has taken it.
+// dropLocked removes an event, unless a wait has taken it: then it goes with that.
 func (r *run) dropLocked(m *Message) {
 	r.consumeLocked(m.Number)
 	i := slices.IndexFunc(r.inbox, func(event Message) bool { return event.Number == m.Operation })
 	if i < 0 {
+		for _, o := range r.ops {
+			o.dropped = o.dropped || o.message != nil && o.message.Number == m.Operation
+		}
 		return
 	}
 	r.log().Warn("event was dropped", "event", r.inbox[i].Name, "number", m.Operation)
@@ -370,11 +373,13 @@ func (r *run) giveBackLocked(o *op) bool {
 	if i < 0 || r.handedOutLocked(o) {
 		return false
 	}
-	r.pending.consumed = slices.Delete(r.pending.consumed, i, i+1)
-	at, _ := slices.BinarySearchFunc(r.inbox, o.message.Number, func(m Message, n int64) int {
-		return cmp.Compare(m.Number, n)
-	})
-	r.inbox = slices.Insert(r.inbox, at, *o.message)
+	if !o.dropped {
+		r.pending.consumed = slices.Delete(r.pending.consumed, i, i+1)
+		at, _ := slices.BinarySearchFunc(r.inbox, o.message.Number, func(m Message, n int64) int {
+			return cmp.Compare(m.Number, n)
+		})
+		r.inbox = slices.Insert(r.inbox, at, *o.message)
+	}
 	o.message, o.at = nil, time.Time{}
 	return true
 }
