@@ -27,7 +27,7 @@ func (l *letter) UnmarshalJSON(text []byte) error {
 		return err
 	}
 	if f, ok := readers.Load(l.Test); ok {
-		return f.(func(n int) error)(l.N) //nolint:forcetypeassert // its own
+		return f.(func(n int) error)(l.N)
 	}
 	return nil
 }
