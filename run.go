@@ -398,9 +398,12 @@ func (r *run) blockLocked(b Blocked) {
 		return
 	}
 	b.Since, b.Version, b.Times = now(), r.e.version, 1
-	if last := r.info.Blocked; last != nil && r.durable == 0 {
-		b.Times = last.Times + 1
-		if last.Reason == b.Reason {
+	if last := r.info.Blocked; last != nil {
+		same := last.Reason == b.Reason && last.Operation == b.Operation
+		if same || r.durable == 0 { // a commit on the way there, of its progress say, leads nowhere
+			b.Times = last.Times + 1
+		}
+		if same {
 			b.Since = last.Since
 		}
 	}
