@@ -1,0 +1,49 @@
+package lambdabiztest
+
+import (
+	"flag"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// site is a line of a test, as go test shows it: that of the innermost caller outside of this package.
+func site() string {
+	var callers [32]uintptr
+	frames := runtime.CallersFrames(callers[:runtime.Callers(1, callers[:])])
+	own, more := frames.Next()
+	inside := strings.TrimSuffix(own.Function, "site")
+	for more {
+		var frame runtime.Frame
+		frame, more = frames.Next()
+		if !strings.HasPrefix(frame.Function, inside) || strings.HasSuffix(frame.File, "_test.go") {
+			return lineOf(frame)
+		}
+	}
+	return "unknown"
+}
+
+func lineOf(frame runtime.Frame) string {
+	file := frame.File
+	if full := flag.Lookup("test.fullpath"); full == nil || full.Value.String() != "true" {
+		file = filepath.Base(file)
+	}
+	return fmt.Sprintf("%s:%d", file, frame.Line)
+}
+
+// complain fails a test, with a line of it. Unlike tb.Errorf it does not name the line that calls it, which is one of
+// this package, or of a worker.
+func complain(tb testing.TB, at, format string, args ...any) {
+	tell(tb, at, format, args...)
+	tb.Fail()
+}
+
+// tell is complain without the failure.
+func tell(tb testing.TB, at, format string, args ...any) {
+	text := strings.ReplaceAll(strings.TrimSuffix(fmt.Sprintf(format, args...), "\n"), "\n", "\n    ")
+	if _, err := fmt.Fprintf(tb.Output(), "%s: lambdabiztest: %s\n", at, text); err != nil {
+		tb.Log(text, err)
+	}
+}
