@@ -82,7 +82,7 @@ func crashEverywhere(
 				c.run(t, tb, where, scenario)
 				c.compare(tb, where, undisturbed)
 				if c.struck == "" {
-					tell(tb, where, "nothing died: this life has %d commits, the undisturbed one had %d", c.commits, done.Commits)
+					tellf(tb, where, "nothing died: this life has %d commits, the undisturbed one had %d", c.commits, done.Commits)
 				}
 			})
 			if !ok {
@@ -134,7 +134,7 @@ func (c *cut) run(t *testing.T, tb testing.TB, at string, scenario func(t *testi
 	c.outcome, c.notes = env.outcome, env.notes
 	c.faults, c.repeats = env.journal.repeats()
 	for _, fault := range c.faults {
-		complain(tb, at, "%s%s", c.where(), fault)
+		complainf(tb, at, "%s%s", c.where(), fault)
 	}
 }
 
@@ -152,10 +152,10 @@ func (c *cut) where() string {
 // compare complains of what differs from the run that nothing disturbed.
 func (c *cut) compare(tb testing.TB, at string, undisturbed *cut) {
 	for _, difference := range differences(undisturbed.outcome, c.outcome) {
-		complain(tb, at, "%s%s", c.where(), difference)
+		complainf(tb, at, "%s%s", c.where(), difference)
 	}
 	for _, difference := range c.notes.differences(&undisturbed.notes) {
-		complain(tb, at, "%s%s", c.where(), difference)
+		complainf(tb, at, "%s%s", c.where(), difference)
 	}
 }
 

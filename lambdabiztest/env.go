@@ -246,7 +246,7 @@ func (env *Env) faultLockedf(format string, args ...any) {
 
 // faultAtLockedf is faultLockedf with the line of the test that it is about.
 func (env *Env) faultAtLockedf(at, format string, args ...any) {
-	complain(env.t, at, format, args...)
+	complainf(env.t, at, format, args...)
 	select {
 	case <-env.failed:
 	default:
@@ -315,7 +315,7 @@ func (env *Env) end() {
 		env.checkCallsLocked()
 	}
 	if env.t.Failed() {
-		tell(env.t, env.runAt, "what was called:\n%s", env.journal.text())
+		tellf(env.t, env.runAt, "what was called:\n%s", env.journal.text())
 	}
 }
 

@@ -326,6 +326,21 @@ func TestAnOrchestrationThatMayBeOpenDoesNotFailTheTest(t *testing.T) {
 	}
 }
 
+func TestAPanicOfAStubIsShown(t *testing.T) {
+	t.Parallel()
+	said, failed := lambdabiztest.TryRun(t, func(t *testing.T, env *lambdabiztest.Env) {
+		env.Register(order)
+		lambdabiztest.Stub(env, "charge", func(context.Context, Card) (string, error) { panic("no bank") })
+		_, err := lambdabiztest.Start(env, order, "order-7", Cart{}).Result()
+		if !strings.Contains(fmt.Sprint(err), "panic: no bank") {
+			t.Errorf("got %v", err)
+		}
+	})
+	if failed || !strings.Contains(said, `the stub of "charge" panics: no bank`) || !strings.Contains(said, "mended_test.go:") {
+		t.Errorf("failed: %t, it says\n%s", failed, said)
+	}
+}
+
 func TestAStubThatNeverReturnsIsNamed(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{}, 1)

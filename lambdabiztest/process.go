@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strconv"
 	"sync"
 
 	"github.com/lambdabiz/lambdabiz"
@@ -185,7 +186,7 @@ func (p *process) RunID(orchestration string, from ...string) string {
 	if len(from) == 0 { // it is started from outside: by the test, in the same order in each life
 		p.env.mu.Lock()
 		p.env.starts[orchestration]++
-		from = []string{fmt.Sprint(p.env.starts[orchestration])}
+		from = []string{strconv.Itoa(p.env.starts[orchestration])}
 		p.env.mu.Unlock()
 	}
 	return runID(orchestration, from)

@@ -33,15 +33,15 @@ func lineOf(frame runtime.Frame) string {
 	return fmt.Sprintf("%s:%d", file, frame.Line)
 }
 
-// complain fails a test, with a line of it. Unlike tb.Errorf it does not name the line that calls it, which is one of
+// complainf fails a test, with a line of it. Unlike tb.Errorf it does not name the line that calls it, which is one of
 // this package, or of a worker.
-func complain(tb testing.TB, at, format string, args ...any) {
-	tell(tb, at, format, args...)
+func complainf(tb testing.TB, at, format string, args ...any) {
+	tellf(tb, at, format, args...)
 	tb.Fail()
 }
 
-// tell is complain without the failure.
-func tell(tb testing.TB, at, format string, args ...any) {
+// tellf is complainf without the failure.
+func tellf(tb testing.TB, at, format string, args ...any) {
 	text := strings.ReplaceAll(strings.TrimSuffix(fmt.Sprintf(format, args...), "\n"), "\n", "\n    ")
 	if _, err := fmt.Fprintf(tb.Output(), "%s: lambdabiztest: %s\n", at, text); err != nil {
 		tb.Log(text, err)

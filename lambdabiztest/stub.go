@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -41,7 +42,7 @@ type Call struct {
 // In and Out must be the very types that the code calls it with; [lambdabiz.Payload] fits all, as the codec made it. Of
 // a REST call they are rest.Request and rest.Response. The result takes its way through the codec, errors are recorded
 // and retried as the code says, and lambdabiz.TaskInfoFrom knows the context. A child's stub makes an outcome: its error
-// reaches the parent as *lambdabiz.OrchestrationError.
+// reaches the parent as *lambdabiz.OrchestrationError. Branches call stubs at the same time.
 func Stub[In, Out any](env *Env, path string, f func(ctx context.Context, in In) (Out, error)) *Call {
 	env.t.Helper()
 	c := env.newCall(path)
@@ -161,7 +162,7 @@ type order struct {
 	calls []*Call
 }
 
-// body is the stub's function, counted while it runs.
+// body is the stub's function, counted while it runs. The test's log shows where it panics.
 func (c *Call) body(ctx context.Context, input []byte) (any, error) {
 	c.set(func() { c.env.performing[c]++ })
 	defer c.set(func() {
@@ -170,7 +171,16 @@ func (c *Call) body(ctx context.Context, input []byte) (any, error) {
 		}
 		c.env.moveLocked()
 	})
-	return c.perform(ctx, input)
+	returned := false
+	defer func() {
+		if p := recover(); !returned && p != nil {
+			tellf(c.env.t, c.at, "the %s panics: %v\n%s", c.name(), p, debug.Stack())
+			panic(p) // it fails the attempt, as in production
+		}
+	}()
+	out, err := c.perform(ctx, input)
+	returned = true
+	return out, err
 }
 
 // matches reports whether the call speaks of an operation. A stub with a "*" passes by what it cannot replace.
