@@ -40,8 +40,8 @@ type Crashes struct {
 // operations that are recorded, with their inputs and results; only times in errors may differ. Bodies of operations may
 // run again only where the death came between their beginning and their record.
 //
-// The scenario registers, stubs, starts, lets time pass and raises events, like the function of [Run], and should end
-// when what it has started has ended. It runs many times, each in a bubble and a subtest of its own: all that it uses it
+// The scenario registers, stubs, starts, lets time pass and raises events, like the function of [Run], and ends when what
+// it has started has ended. It runs many times, each in a bubble and a subtest of its own: all that it uses it
 // must make anew. What is left to chance, like a new id from a step, must be stubbed. Use [Env.Effect] and
 // [Env.Same] for what happens outside of orchestrations. Orchestrations that are driven by hand are not cut.
 //

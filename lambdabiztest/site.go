@@ -1,7 +1,6 @@
 package lambdabiztest
 
 import (
-	"flag"
 	"fmt"
 	"path/filepath"
 	"runtime"
@@ -19,18 +18,10 @@ func site() string {
 		var frame runtime.Frame
 		frame, more = frames.Next()
 		if !strings.HasPrefix(frame.Function, inside) || strings.HasSuffix(frame.File, "_test.go") {
-			return lineOf(frame)
+			return fmt.Sprintf("%s:%d", filepath.Base(frame.File), frame.Line)
 		}
 	}
 	return "unknown"
-}
-
-func lineOf(frame runtime.Frame) string {
-	file := frame.File
-	if full := flag.Lookup("test.fullpath"); full == nil || full.Value.String() != "true" {
-		file = filepath.Base(file)
-	}
-	return fmt.Sprintf("%s:%d", file, frame.Line)
 }
 
 // complainf fails a test, with a line of it. Unlike tb.Errorf it does not name the line that calls it, which is one of
