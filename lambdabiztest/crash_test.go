@@ -184,8 +184,8 @@ func TestCallsAreCountedRightAtEachCut(t *testing.T) {
 		}
 		env.Same("effects", effects)
 	})
-	if done.Repeats < 12 {
-		t.Errorf("%+v: each attempt is repeated once at least", done)
+	if done.Repeats < 6 {
+		t.Errorf("%+v: half of the 12 attempts are repeated at least, however commits come together", done)
 	}
 }
 
