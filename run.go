@@ -292,7 +292,7 @@ func (r *run) closeOf(in RunInfo, cause error, out any, err error) *Close {
 		input, fault := r.e.encode("input of the next run", next.input)
 		if fault == nil {
 			return &Close{Status: StatusSucceeded, Next: &RunStart{
-				ID: in.ID, RunID: newRunID(), Name: in.Name, Mode: in.Mode, Input: input,
+				ID: in.ID, RunID: r.e.runID(in.ID, in.RunID), Name: in.Name, Mode: in.Mode, Input: input,
 				Deadline: in.Deadline, Tags: in.Tags, Queue: in.Queue, Parent: in.Parent,
 			}}
 		}
