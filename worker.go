@@ -130,6 +130,10 @@ func (w *worker) join(ctx context.Context) error {
 			return err
 		}
 	}
+	select {
+	case e.busy <- struct{}{}: // it may have seen others
+	default:
+	}
 	e.mu.Lock()
 	e.accepting = true
 	e.mu.Unlock()
