@@ -388,8 +388,11 @@ func (e *Engine) tellDrainedLocked() {
 	}
 }
 
-// adoptStarts runs what a commit has started and claimed.
+// adoptStarts runs what a commit has started and claimed. Where commits end claims, no start claims.
 func (e *Engine) adoptStarts(c *Commit, v Verdict) *run {
+	if e.endsClaim {
+		return nil
+	}
 	var last *run
 	for i := range c.Starts {
 		s := &c.Starts[i]
