@@ -377,5 +377,5 @@ func TestOneContextOneAfterTheOther(t *testing.T) {
 		})
 		e, _ := b.worker(d)
 		result(b, start(b, e, d, "x", 0))
-	})
+	}, bears(0, onePass))
 }
