@@ -70,6 +70,26 @@ func TestAnEventThatTheCodeCannotReadIsDropped(t *testing.T) {
 	})
 }
 
+// A run that was tried again by itself, its wait recorded, took the event that it cannot read.
+func TestAnEventThatTheCodeCannotReadIsNotTakenWhenItsRunIsTriedAgain(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		e, _ := b.worker(approve)
+		start(b, e, approve, "a", 0)
+		b.settle()
+		raise(b, e, "a", "Answer", "perhaps")
+		cannotRead(b, e, "a", 1)
+		time.Sleep(10 * time.Second) // after 1 s, and 2 s later
+		number := cannotRead(b, e, "a", 1)
+		raise(b, e, "a", "Answer", true)
+		if err := e.DropEvent(b.ctx, "a", number); err != nil {
+			t.Fatal(err)
+		}
+		if got := result(b, lambdabiz.Get(e, approve, "a")); got != "true" {
+			t.Errorf("the answer is %s", got)
+		}
+	})
+}
+
 // Code that can read it takes it.
 func TestAnEventThatTheCodeCannotReadWaitsForOtherCode(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {

@@ -163,6 +163,7 @@ func (r *run) meetLocked(c *call, o *op, site callSite) error {
 		r.cancelOpLocked(o, r.stopCause)
 	}
 	if o.Kind == KindEvent {
+		o.fits = c
 		r.matchAllLocked(false)
 	}
 	return nil
