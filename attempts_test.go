@@ -205,7 +205,7 @@ func TestRunAgainAfterACrashUsesUpNoAttempt(t *testing.T) {
 		if o := operation(t, b.state(e, "x"), "s"); o.Attempts != 1 {
 			t.Errorf("recorded are %d attempts", o.Attempts)
 		}
-	}, notOnSWF("a step may take 50 s there"))
+	}, notOnSWF("a step may take 50 s there"), bears(20, countsBodies))
 }
 
 func TestResultThatCannotBeEncodedFailsWithoutRetry(t *testing.T) {

@@ -262,7 +262,7 @@ func TestRaceEndsTheContextOfItsLosersAndDropsTheirResults(t *testing.T) {
 		if after.Load() {
 			t.Error("the losing branch went on after its step")
 		}
-	}, bears(20, countsTime))
+	}, bears(5, countsTime))
 }
 
 func TestRaceAsksTheChildrenOfItsLosersToCancel(t *testing.T) {

@@ -184,7 +184,7 @@ func TestDetachedChildrenGoOnAfterTheEndOfTheirParent(t *testing.T) {
 				t.Errorf("%s ended with %d", id, got)
 			}
 		}
-	})
+	}, bears(20, countsTime))
 }
 
 func TestUnawaitedChildGoesOnAfterTheEndOfItsParent(t *testing.T) {

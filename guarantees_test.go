@@ -103,7 +103,7 @@ func TestG3BodyRunsAtLeastOnceWithOneKeyAndIsRecordedOnce(t *testing.T) {
 		if len(s.Operations) != 1 || string(operation(t, s, "s").Result) != "2" || operation(t, s, "s").Attempts != 1 {
 			t.Errorf("recorded are %+v", s.Operations)
 		}
-	})
+	}, bears(5, countsBodies))
 }
 
 func TestG4AcknowledgedEventsAreConsumedOnceAndInOrder(t *testing.T) {

@@ -392,7 +392,7 @@ func TestNoAttemptAfterTheDeadlineOfTheCall(t *testing.T) {
 		if at := time.Duration(last.Load()); at > time.Minute || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("an attempt began %v after the call; %v", at, err)
 		}
-	}, bears(20, countsTime))
+	}, bears(5, countsTime))
 }
 
 func TestTimerIsNotEarlyByNanoseconds(t *testing.T) {
