@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
@@ -185,7 +186,7 @@ func TestReadingAnEventCallsTheEngineAndPanics(t *testing.T) {
 		if got := result(b, run); got != 2 {
 			t.Errorf("it read %d", got)
 		}
-	})
+	}, bears(0, onePass))
 }
 
 // An event that is read while the function ends was not taken: the next run has it.
@@ -300,7 +301,7 @@ func TestADroppedEventDoesNotComeBackFromALoser(t *testing.T) {
 		mail(b, e, "a", "E", 1)
 		time.Sleep(time.Millisecond)
 		raise(b, e, "a", "F", "dropped")
-		b.settle() // the second branch has it
+		synctest.Wait() // the second branch has it
 		events := b.state(e, "a").Events
 		if len(events) != 2 {
 			t.Fatalf("the events are %+v", events)
@@ -312,7 +313,8 @@ func TestADroppedEventDoesNotComeBackFromALoser(t *testing.T) {
 		if _, late := errors.AsType[*lambdabiz.EventTimeoutError](err); !late {
 			t.Errorf("%q, %v", got, err)
 		}
-	}, notOnSWF(why), exception{"memory, a commit ends the claim", why}, exception{"memory, and performs timers", why})
+	}, notOnSWF(why), exception{"memory, a commit ends the claim", why}, exception{"memory, and performs timers", why},
+		bears(0, countsTime))
 }
 
 // A blocked run that showed its progress on the way to its mistake began its backoff anew each time: it was tried every
