@@ -86,7 +86,7 @@ func (w *crowd) logSize() int64 {
 	return info.Size()
 }
 
-const patient = 30 * time.Second
+const patient = 2 * time.Minute
 
 // complaint ends the processes, and says what one of them had to hear of the others.
 func (w *crowd) complaint() string {
