@@ -19,6 +19,7 @@ type handle struct {
 	e        *Engine
 	id       string
 	runID    string // "" for the latest
+	created  bool   // by this handle's own start
 	resident *run   // where the start was claimed by this process
 }
 
@@ -29,9 +30,13 @@ func (r *Run[Out]) ID() string { return r.h.id }
 // continues as new.
 func (r *Run[Out]) RunID() string { return r.h.runID }
 
+// Created reports whether the call of [Start] that returned the handle has started the run. False: the id was
+// used, and the run is the one that it had; its own input, tags and deadline stay.
+func (r *Run[Out]) Created() bool { return r.h.created }
+
 // Start starts an orchestration and returns when that is durable. It is idempotent by the id: when the
 // id is used, the default policy UseExisting returns a handle to the run that it has, open or ended,
-// whatever its input; see [OnUsedID]. It returns ErrExists by policy, or when the id belongs to an
+// whatever its input; see [OnUsedID], and [Run.Created]. It returns ErrExists by policy, or when the id belongs to an
 // orchestration of another name; ErrInvalidID, ErrTooLarge or ErrInvalidPayload for bad input.
 //
 // The engine need not be a worker, nor know the definition.
@@ -108,7 +113,7 @@ func (e *Engine) start(ctx context.Context, name, id string, input any, opts []S
 	if !started.Created && started.Info.Mode == ModeHand {
 		return nil, fmt.Errorf("start orchestration %s: %w", id, ErrMode)
 	}
-	h := &handle{e: e, id: id, runID: started.Run.RunID}
+	h := &handle{e: e, id: id, runID: started.Run.RunID, created: started.Run.RunID == s.RunID}
 	if h.resident = e.adoptStarts(c, v); h.resident == nil && started.Created {
 		e.kick()
 	}

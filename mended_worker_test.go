@@ -229,6 +229,9 @@ func TestStartWhoseAnswerIsLost(t *testing.T) {
 		d := lambdabiz.Define("D", func(_ lambdabiz.Context, _ int) (int, error) { return 1, nil })
 		e, _ := b.worker(d)
 		run := start(b, e, d, "x", 0)
+		if !run.Created() || lambdabiz.Get(e, d, "x").Created() {
+			t.Error("the start that made the run says that it found it, or a handle that it made it")
+		}
 		ctx, cancel := within(b, time.Hour)
 		defer cancel()
 		if v, err := run.Result(ctx); v != 1 || err != nil {

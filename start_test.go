@@ -95,6 +95,9 @@ func TestEveryStartPolicyInEveryState(t *testing.T) {
 				if want := strings.Fields(test.want)[i]; got != want {
 					t.Errorf("%s gave %s, not %s", id, got, want)
 				}
+				if run != nil && run.Created() != (got == "new") {
+					t.Errorf("%s: it gave %s, and says created: %t", id, got, run.Created())
+				}
 				if got == "new" {
 					result(b, run)
 				} else if s := b.state(e, id); s.RunID != before {
@@ -117,7 +120,7 @@ func TestConcurrentStartersGetTheSameRun(t *testing.T) {
 		e, _ := b.worker(d)
 		client := b.engine(lambdabiz.Config{}, d)
 		var mu sync.Mutex
-		runs, results := map[string]int{}, map[int]int{}
+		runs, results, created := map[string]int{}, map[int]int{}, 0
 		var wg sync.WaitGroup
 		for i := range 32 {
 			wg.Go(func() {
@@ -136,13 +139,15 @@ func TestConcurrentStartersGetTheSameRun(t *testing.T) {
 				}
 				mu.Lock()
 				defer mu.Unlock()
-				runs[run.RunID()]++
+				if runs[run.RunID()]++; run.Created() {
+					created++
+				}
 				results[got]++
 			})
 		}
 		wg.Wait()
-		if len(runs) != 1 || len(results) != 1 || calls.Load() != 1 {
-			t.Errorf("runs %v, results %v, %d calls", runs, results, calls.Load())
+		if len(runs) != 1 || len(results) != 1 || calls.Load() != 1 || created != 1 {
+			t.Errorf("runs %v, results %v, %d calls, %d starters created it", runs, results, calls.Load(), created)
 		}
 	})
 }

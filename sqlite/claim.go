@@ -142,6 +142,7 @@ func (c *conn) news(r lambdabiz.ClaimRequest, found *lambdabiz.Claims) error {
 		return nil
 	}
 	place := map[int64]int{}
+	var rotten []int64 // runs
 	s := c.prepare(qArrivals).int(r.After).int(r.Worker)
 	for s.next() {
 		no, fence := s.getInt(), s.getInt()
@@ -153,8 +154,17 @@ func (c *conn) news(r lambdabiz.ClaimRequest, found *lambdabiz.Claims) error {
 			ref := lambdabiz.RunRef{ID: id, RunID: runID, Fence: fence, Handle: no}
 			found.Arrived = append(found.Arrived, lambdabiz.Arrival{Ref: ref})
 		}
-		found.Arrived[i].Messages = append(found.Arrived[i].Messages, s.message())
+		m := s.message()
+		if s.takeRotten() != nil {
+			rotten = append(rotten, no) // its own commits and reads say why
+			continue
+		}
+		found.Arrived[i].Messages = append(found.Arrived[i].Messages, m)
 	}
+	found.Arrived = slices.DeleteFunc(found.Arrived, func(a lambdabiz.Arrival) bool {
+		no, _ := a.Ref.Handle.(int64)
+		return slices.Contains(rotten, no)
+	})
 	return s.done()
 }
 
@@ -235,6 +245,12 @@ func (t *tx) claim(b *Backend, r lambdabiz.ClaimRequest, found *lambdabiz.Claims
 		}
 		fault.Point("claim.read")
 		run, err := t.claimed(d.no)
+		if isUnreadable(err) { // the others go on
+			if err := t.setAside(d.no, err, r.Now); err != nil {
+				return err
+			}
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -243,6 +259,23 @@ func (t *tx) claim(b *Backend, r lambdabiz.ClaimRequest, found *lambdabiz.Claims
 	fault.Point("claim.taken")
 	found.NextWake, err = t.nextWake(r)
 	return err
+}
+
+// setAside blocks a run that cannot be read. It is tried again later, for the file may be mended, or a worker come
+// that is newer.
+func (t *tx) setAside(no int64, why error, at time.Time) error {
+	b := asideBecause(why, at)
+	return t.prepare(qRelease).int(no).time(b.RetryAt).json(b, false).exec()
+}
+
+const asideRetry = 5 * time.Minute
+
+func asideBecause(why error, at time.Time) *lambdabiz.Blocked {
+	b := &lambdabiz.Blocked{Reason: "its record cannot be read: " + why.Error(), Times: 1, Since: at}
+	if !at.IsZero() {
+		b.RetryAt = at.Add(asideRetry)
+	}
+	return b
 }
 
 // claimed reads a run with all that belongs to it.

@@ -12,7 +12,7 @@ import (
 // Commit makes each commit durable in one transaction with one fsync; see [lambdabiz.Backend]. A
 // commit that is a few operations or one start is a single statement, guarded by its own condition.
 //
-// What a commit may not do gets its verdict; a fault of SQLite's rolls all of the batch back.
+// What a commit may not do, or cannot read, gets its verdict; a fault of SQLite's rolls all of the batch back.
 func (b *Backend) Commit(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
 	if len(batch) == 0 {
 		return nil, nil
@@ -23,21 +23,38 @@ func (b *Backend) Commit(ctx context.Context, batch []*lambdabiz.Commit) ([]lamb
 			return []lambdabiz.Verdict{verdict}, err
 		}
 	}
-	verdicts := make([]lambdabiz.Verdict, len(batch))
-	err := b.write(ctx, "commit", func(t *tx) error {
-		for i, c := range batch {
-			if err := t.apply(c, &verdicts[i]); err != nil {
-				return err
-			}
-		}
-		fault.Point("commit.rows")
-		return t.rows.flush(t.conn)
-	})
+	verdicts, err := b.commitAll(ctx, batch)
 	fault.Point("commit.end")
-	if err != nil {
-		return nil, err
+	return verdicts, err
+}
+
+// commitAll commits a batch. A commit that meets what cannot be read fails alone: the others go without it.
+func (b *Backend) commitAll(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
+	failed := map[int]error{}
+	for {
+		verdicts, at := make([]lambdabiz.Verdict, len(batch)), 0
+		err := b.write(ctx, "commit", func(t *tx) error {
+			for i, c := range batch {
+				if at = i; failed[i] != nil {
+					verdicts[i].Err = failed[i]
+					continue
+				}
+				if err := t.apply(c, &verdicts[i]); err != nil {
+					return err
+				}
+			}
+			fault.Point("commit.rows")
+			return t.rows.flush(t.conn)
+		})
+		switch {
+		case isUnreadable(err) && failed[at] == nil:
+			failed[at] = err
+		case err != nil:
+			return nil, err
+		default:
+			return verdicts, nil
+		}
 	}
-	return verdicts, nil
 }
 
 // apply applies one commit, or says in the verdict why it may not be applied. Rows of operations are

@@ -29,7 +29,7 @@ func (c *conn) prepare(q query) *stmt {
 		s = &stmt{raw: raw}
 		c.stmts[q] = s
 	}
-	s.bound, s.column, s.err = 0, 0, nil
+	s.bound, s.column, s.err, s.rotten = 0, 0, nil, nil
 	return s
 }
 
@@ -84,6 +84,30 @@ type stmt struct {
 	bound  int
 	column int
 	err    error
+	rotten *unreadableError // the first column that could not be read since the last look
+}
+
+// unreadableError is a value in the file that no version of this package has written, or a newer one has. It
+// concerns its own run and nobody else's.
+type unreadableError struct {
+	column string
+	err    error
+}
+
+func (e *unreadableError) Error() string {
+	return fmt.Sprintf("sqlite: column %s in the file cannot be read: %v", e.column, e.err)
+}
+func (e *unreadableError) Unwrap() error { return e.err }
+
+func isUnreadable(err error) bool {
+	_, is := errors.AsType[*unreadableError](err)
+	return is
+}
+
+func (s *stmt) spoil(err error) {
+	if s.rotten == nil {
+		s.rotten = &unreadableError{s.raw.ColumnName(s.column - 1), err}
+	}
 }
 
 func (s *stmt) note(err error) *stmt {
@@ -183,14 +207,24 @@ func (s *stmt) next() bool {
 	return s.err == nil && s.raw.Step()
 }
 
-// done ends the reading of rows and returns the first fault.
+// done ends the reading of rows and returns the first fault, or else what could not be read.
 func (s *stmt) done() error {
 	if s.raw == nil {
 		return s.err
 	}
 	s.note(s.raw.Err())
 	_ = s.raw.Reset() // repeats the same error
+	if s.err == nil && s.rotten != nil {
+		return s.rotten
+	}
 	return s.err
+}
+
+// takeRotten returns what could not be read in this row. It is not the statement's fault then.
+func (s *stmt) takeRotten() *unreadableError {
+	rotten := s.rotten
+	s.rotten = nil
+	return rotten
 }
 
 // found runs the statement and reports whether it has a row.
@@ -208,7 +242,7 @@ func (s *stmt) getInt() int64 {
 func (s *stmt) getByte() uint8 {
 	n := s.getInt()
 	if n < 0 || n > math.MaxUint8 {
-		s.note(fmt.Errorf("decode column %s: %d is no byte", s.raw.ColumnName(s.column-1), n))
+		s.spoil(fmt.Errorf("%d is no byte", n))
 		return 0
 	}
 	return uint8(n)
@@ -247,7 +281,7 @@ func (s *stmt) getJSON(v any) {
 		return
 	}
 	if err := json.Unmarshal(s.raw.ColumnRawText(s.column-1), v); err != nil {
-		s.note(fmt.Errorf("decode column %s: %w", s.raw.ColumnName(s.column-1), err))
+		s.spoil(err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"time"
 
 	lambdabiz "github.com/lambdabiz/lambdabiz"
 )
@@ -43,6 +44,9 @@ func (b *Backend) List(ctx context.Context, f lambdabiz.Filter) (lambdabiz.Page,
 			}
 			run := s.run()
 			last = run.no
+			if rotten := s.takeRotten(); rotten != nil { // the others are to be seen all the same
+				run.record.Blocked = asideBecause(rotten, time.Time{})
+			}
 			page.Runs = append(page.Runs, run.record.RunInfo)
 		}
 		return s.done()

@@ -119,7 +119,8 @@ const (
 		AND (?4 = 0 OR (1 << status) & ?4 != 0)
 		AND (?5 IS NULL OR name = ?5)
 		AND (?6 IS NULL OR NOT EXISTS (SELECT 1 FROM json_each(?6) AS want WHERE NOT EXISTS (
-			SELECT 1 FROM json_each(r.tags) AS has WHERE has.key = want.key AND has.value = want.value)))
+			SELECT 1 FROM json_each(CASE WHEN json_valid(r.tags) THEN r.tags ELSE '{}' END) AS has
+			WHERE has.key = want.key AND has.value = want.value)))
 		AND (?7 = 0 OR (blocked IS NOT NULL AND status < 3))
 		AND (?8 = 0 OR paused = 1)
 		AND (?9 IS NULL OR scheduled_at >= ?9)
@@ -214,7 +215,7 @@ var queries = [queryCount]string{
 		WHERE runs.no = o.run`,
 	qUnblock: `UPDATE runs INDEXED BY runs_blocked SET wake_at = ?3 WHERE blocked IS NOT NULL AND status < 3 AND owner = 0
 		AND mode = 0 AND paused = 0 AND name IN (SELECT value FROM json_each(?1))
-		AND COALESCE(json_extract(blocked, '$.version'), '') != ?2`,
+		AND CASE WHEN json_valid(blocked) THEN COALESCE(json_extract(blocked, '$.version'), '') ELSE '' END != ?2`,
 
 	qDue: `SELECT no, wake_at FROM runs INDEXED BY runs_open
 		WHERE status < 3 AND owner = 0 AND name = ? AND wake_at != 0 AND wake_at <= ? ORDER BY wake_at LIMIT ?`,

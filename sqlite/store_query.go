@@ -95,7 +95,8 @@ CREATE UNIQUE INDEX store_kept_key ON store_kept(id, key);`
 		AND (?5 IS NULL OR id >= ?5)
 		AND (?6 IS NULL OR id < ?6)
 		AND (?7 IS NULL OR NOT EXISTS (SELECT 1 FROM json_each(?7) AS want WHERE NOT EXISTS (
-			SELECT 1 FROM json_each(r.tags) AS has WHERE has.key = want.key AND has.value = want.value)))
+			SELECT 1 FROM json_each(CASE WHEN json_valid(r.tags) THEN r.tags ELSE '{}' END) AS has
+			WHERE has.key = want.key AND has.value = want.value)))
 		AND (?8 = 0 OR (blocked = 1 AND status < 3))
 		AND (?9 = 0 OR (paused = 1 AND status < 3))
 		AND (?10 IS NULL OR scheduled_at >= ?10)

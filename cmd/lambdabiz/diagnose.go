@@ -19,6 +19,7 @@ const (
 	problemOverdue    = "overdue"     // due for long, though a live worker has its definition
 	problemAsleep     = "asleep"      // nothing will ever wake it
 	problemLate       = "late"        // it will wake later than what it waits for
+	problemUnreadable = "unreadable"  // the store has something of it that cannot be read
 )
 
 // problem is an open orchestration that will not go on by itself, or not in time.
@@ -91,6 +92,9 @@ func diagnose(ctx context.Context, r reader, now time.Time, grace time.Duration)
 			}
 			e := &examination{reader: r, workers: workers, now: now, grace: grace}
 			p, err := e.look(ctx, run.ID, run.RunID)
+			if err != nil && ctx.Err() == nil { // the list could be read
+				p, err = unreadableProblem(run, err), nil
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -120,6 +124,10 @@ func confirm(
 	e := &examination{reader: r, workers: workers, now: now, grace: grace}
 	for _, s := range suspects {
 		p, err := e.look(ctx, s.ID, s.RunID)
+		if err != nil && ctx.Err() == nil && s.Kind == problemUnreadable {
+			confirmed = append(confirmed, s)
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -162,6 +170,12 @@ func (e *examination) look(ctx context.Context, id, runID string) (*problem, err
 	default:
 		return e.sleeping(ctx, p, s)
 	}
+}
+
+// unreadableProblem is of a run that the store lists and cannot show.
+func unreadableProblem(run *lambdabiz.RunInfo, err error) *problem {
+	p := &problem{ID: run.ID, Name: run.Name, RunID: run.RunID, Since: run.ScheduledAt, Worker: run.Worker}
+	return p.is(problemUnreadable, err.Error(), "start a worker of the newest version, or mend the file, then: lambdabiz resume "+run.ID)
 }
 
 func blockedProblem(s *lambdabiz.State) *problem {

@@ -19,6 +19,7 @@ func doctorCommand(a *app) *cobra.Command {
 			"  overdue      it is due for long, though a live worker has its definition\n" +
 			"  asleep       it has no time to wake, and no event or child to wait for\n" +
 			"  late         it will wake later than what it waits for\n" +
+			"  unreadable   something of it in the store cannot be read\n" +
 			"Paused ones and those driven by hand are no problem. The exit code is 5 if there are problems.\n\n" +
 			"On Amazon SWF it checks region, credentials, domain and role, and finds what is blocked or\n" +
 			"unserved: decisions, tasks and REST calls that have waited on a task list for a minute.",

@@ -157,6 +157,18 @@ func TestDoctorNamesWhyARunIsBlocked(t *testing.T) {
 	}
 }
 
+// rot changes the file as no version of the program does.
+func (c *cli) rot(statement string) {
+	c.t.Helper()
+	db, err := sqlite3.Open(c.path())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if err := errors.Join(db.Exec(statement), db.Close()); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
 // A store that has lost a time to wake: what the doctor is for.
 func TestDoctorFindsALostWakeUp(t *testing.T) {
 	t.Parallel()
@@ -178,15 +190,13 @@ func TestDoctorFindsALostWakeUp(t *testing.T) {
 	}
 	stop()
 	c.finds(nil) // released until what they wait for happens
-	db, err := sqlite3.Open(c.path())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Exec("UPDATE runs SET wake_at = NULL"); err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
+	c.rot("UPDATE runs SET wake_at = NULL")
 	c.finds(map[string]string{"n-1": problemAsleep})
+	c.rot("UPDATE operations SET error = 'x' WHERE run_no = (SELECT no FROM runs WHERE id = 'w-1')")
+	c.finds(map[string]string{"n-1": problemAsleep, "w-1": problemUnreadable})
+	c.fails(exitError, "column error in the file cannot be read", "show", "w-1")
+	c.rot("UPDATE runs SET tags = 'x' WHERE id = 'w-1'")
+	if out := c.must("list"); !strings.Contains(out, "w-1") || !strings.Contains(out, "n-1") {
+		t.Errorf("list prints\n%s", out)
+	}
 }

@@ -105,10 +105,6 @@ type started struct {
 func (a *app) startOn(
 	ctx context.Context, s *store, name, id string, input lambdabiz.Payload, opts []lambdabiz.StartOption,
 ) error {
-	before, err := s.State(ctx, id)
-	if err != nil && !errors.Is(err, lambdabiz.ErrNotFound) {
-		return err
-	}
 	run, err := s.StartByName(ctx, name, id, input, opts...)
 	if err != nil {
 		return err
@@ -119,7 +115,7 @@ func (a *app) startOn(
 	}
 	v := started{
 		ID: id, Name: state.Name, RunID: state.RunID, Status: state.Status,
-		Created: before == nil || before.RunID != state.RunID,
+		Created: run.Created(),
 	}
 	if s.swf == nil {
 		workers, err := s.Workers(ctx)
