@@ -70,6 +70,33 @@ func TestAnEventThatTheCodeCannotReadIsDropped(t *testing.T) {
 	})
 }
 
+// The next try, after the backoff, comes to a wait that is on record while the event is there already: it took the event
+// unread, and the run was blocked for good by its own record.
+func TestAnEventThatTheCodeCannotReadIsNotTakenByTheNextTry(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		e, stop := b.worker(approve)
+		run := start(b, e, approve, "a", 0)
+		synctest.Wait()
+		raise(b, e, "a", "Answer", "perhaps")
+		raise(b, e, "a", "Answer", true)
+		time.Sleep(10 * time.Second) // it is tried again, three times
+		number := cannotRead(b, e, "a", 2)
+		if times := b.state(e, "a").Blocked.Times; times < 3 {
+			t.Errorf("it was tried %d times", times)
+		}
+		stop()
+		e, _ = b.worker(approve) // as by another worker
+		time.Sleep(time.Minute)
+		cannotRead(b, e, "a", 2)
+		if err := e.DropEvent(b.ctx, "a", number); err != nil {
+			t.Fatal(err)
+		}
+		if got := result(b, lambdabiz.Get(e, approve, run.ID())); got != "true" {
+			t.Errorf("the answer is %s", got)
+		}
+	})
+}
+
 // Code that can read it takes it.
 func TestAnEventThatTheCodeCannotReadWaitsForOtherCode(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {

@@ -28,8 +28,8 @@ func WaitForEvent[T any](o Context, id string, opts ...WaitOption) (T, error) {
 	if err != nil {
 		return zero, err
 	}
-	op.fits = c
 	if op.Number == 0 {
+		op.fits = c
 		op.Status, op.Attempts, op.StartedAt = StatusStarted, 1, op.ScheduledAt
 		if w.timeout > 0 {
 			op.DueAt = roundUp(op.ScheduledAt.Add(w.timeout))

@@ -163,6 +163,7 @@ func (r *run) meetLocked(c *call, o *op, site callSite) error {
 		r.cancelOpLocked(o, r.stopCause)
 	}
 	if o.Kind == KindEvent {
+		o.fits = c // before an event is matched: it is not taken unread
 		r.matchAllLocked(false)
 	}
 	return nil
