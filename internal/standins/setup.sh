@@ -31,9 +31,9 @@ missing() {
 	fi
 }
 
-# fetch COMMAND...: runs what fetches from a network, which may fail for a moment: three times at most.
+# fetch COMMAND...: runs what fetches from a network, which may fail for a moment: in continuous integration three times.
 fetch() {
-	for pause in 5 20; do
+	for pause in $($ci && echo 5 20); do
 		if "$@" >>"$log" 2>&1; then return; fi
 		echo "that failed; again in $pause s: $*" >>"$log"
 		sleep "$pause"
