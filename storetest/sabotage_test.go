@@ -458,11 +458,9 @@ func TestSabotage(t *testing.T) {
 				return b
 			}
 			check := func(int) string { return strings.Join(storetest.Failing(broken, tooLarge, s.check)[s.check], "; ") }
-			complaint := ""
-			if strings.HasPrefix(s.check, "concurrent/") { // who meets whom is up to the scheduler
+			complaint := check(0)
+			if complaint == "" && strings.HasPrefix(s.check, "concurrent/") { // who meets whom is up to the scheduler
 				complaint = campaign.UntilRed(check)
-			} else {
-				complaint = check(0)
 			}
 			campaign.Red(t, "suite", fmt.Sprintf("the rule against %q", s.name), complaint)
 		})
