@@ -151,6 +151,9 @@ func (b *bench) rawConnection() *sqlite3.Conn {
 		b.t.Fatal(err)
 	}
 	b.t.Cleanup(func() { _ = c.Close() })
+	if err := c.BusyTimeout(patient); err != nil { // a worker may be writing
+		b.t.Fatal(err)
+	}
 	return c
 }
 
