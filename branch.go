@@ -356,7 +356,7 @@ func (r *run) onItsWay(f *future, t time.Time, patient bool) bool {
 			continue
 		}
 		if o := s.current; o != nil {
-			if o.Status.Ended() && o.cameAbout().Before(t) {
+			if o.Status.Ended() && o.cameAbout().Before(t) || o.choosing() && o.offer.message.ArrivedAt.Before(t) {
 				return true
 			}
 			continue

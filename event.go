@@ -29,7 +29,7 @@ func WaitForEvent[T any](o Context, id string, opts ...WaitOption) (T, error) {
 		return zero, err
 	}
 	if op.Number == 0 {
-		op.fits = c
+		op.offer = &offer{c: c}
 		op.Status, op.Attempts, op.StartedAt = StatusStarted, 1, op.ScheduledAt
 		if w.timeout > 0 {
 			op.DueAt = roundUp(op.ScheduledAt.Add(w.timeout))

@@ -75,6 +75,7 @@ type run struct {
 	ahead   earlyMessages // of a claim to come, where commits end claims
 	inbox   []Message
 	waits   map[string][]*op // open event waits by name, in the order of their numbers
+	matches uint64           // passes of matchAllLocked
 
 	active   int // branches that are not blocked in an operation; those in flushers are active too
 	flushers int
@@ -104,8 +105,23 @@ type op struct {
 	waiter    *waiter
 	at        time.Time // when its end came about, if that is not EndedAt
 	message   *Message  // the event it has taken, until a commit says so
-	fits      *call     // of an event wait that this pass has come to: what takes the payload
+	dropped   bool      // that event was dropped since: it is not given back
+	offer     *offer    // of an event wait that this pass has come to
 }
+
+// offer is an event that a wait shall take, once its code has read it: that is done without mu, by the branch
+// that waits.
+type offer struct {
+	c       *call
+	message *Message // to be read, or being read; nil for none
+	reading bool
+	read    int64  // the number of the last event that was read
+	misfit  error  // why that one cannot be taken
+	pass    uint64 // of matchAllLocked that gave it its event
+}
+
+// choosing reports whether the branch of an event wait reads an event that it may take.
+func (o *op) choosing() bool { return o.offer != nil && o.offer.message != nil }
 
 // waiter is a branch that is blocked. ready is closed under run.mu, and active is counted up with it.
 type waiter struct {

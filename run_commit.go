@@ -186,16 +186,20 @@ func (r *run) takeLocked() taken {
 		Starts: p.starts, Raises: p.raises, Controls: p.controls, Attempts: p.attempts,
 	}
 	// A run that stops gives events to waits no more: one that has come in time would lose to the time-out.
-	timeOut := r.phase == phaseLive
+	live, timeouts := r.phase == phaseLive, make([]*op, 0, len(p.timeouts))
+	timesOut := func(o *op) bool { return live && o.timingOut && !o.Status.Ended() && !o.choosing() }
 	for _, o := range p.timeouts {
-		if timeOut && !o.Status.Ended() {
+		if timesOut(o) {
 			c.Operations = append(c.Operations, r.timedOut(o, c.At))
 			c.Conditional = true
+		}
+		if !o.choosing() {
+			timeouts = append(timeouts, o)
 		}
 	}
 	for _, o := range p.ops {
 		o.dirty, o.message = false, nil
-		if !timeOut || !o.timingOut || o.Status.Ended() {
+		if !timesOut(o) {
 			c.Operations = append(c.Operations, o.Operation)
 		}
 	}
@@ -225,7 +229,7 @@ func (r *run) takeLocked() taken {
 			len(c.Starts) > 0 && !r.e.performs(KindChild) || len(c.Raises) > 0 && !r.e.performs(KindRaise)
 		c.Keep = !r.renew
 	}
-	t := taken{commit: c, upTo: r.changed, ops: p.ops, timeouts: p.timeouts}
+	t := taken{commit: c, upTo: r.changed, ops: p.ops, timeouts: timeouts}
 	r.pending = pending{timeouts: p.timeouts}
 	r.since, r.fetch = time.Time{}, false
 	return t

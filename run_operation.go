@@ -163,7 +163,7 @@ func (r *run) meetLocked(c *call, o *op, site callSite) error {
 		r.cancelOpLocked(o, r.stopCause)
 	}
 	if o.Kind == KindEvent {
-		o.fits = c // before an event is matched: it is not taken unread
+		o.offer = &offer{c: c}
 		r.matchAllLocked(false)
 	}
 	return nil
@@ -228,6 +228,14 @@ func (s *scope) knows(t time.Time) {
 // that mu is given up and the caller must return it.
 func (r *run) await(c *call, o *op) error {
 	for !o.Status.Ended() && r.liveLocked(c.scope()) {
+		if o.choosing() {
+			r.readLocked(o)
+			continue
+		}
+		if r.stopCause != nil && !c.o.detached() {
+			r.cancelOpLocked(o, r.stopCause) // it came while an event was read
+			break
+		}
 		if o.Kind == KindTimer && !o.DueAt.After(now()) && !r.e.performs(KindTimer) {
 			r.endLocked(o, StatusSucceeded, nil, nil)
 			break
@@ -243,6 +251,7 @@ func (r *run) await(c *call, o *op) error {
 		r.waitLocked(w)
 		o.waiter = nil
 	}
+	o.offer = nil
 	if !r.liveLocked(c.scope()) {
 		return r.leaveLocked(c.scope())
 	}

@@ -199,11 +199,14 @@ func (r *run) acceptLocked(messages []Message) {
 	r.matchAllLocked(r.active == 0)
 }
 
-// dropLocked removes an event, unless a wait has taken it.
+// dropLocked removes an event, unless a wait has taken it: then it goes with that.
 func (r *run) dropLocked(m *Message) {
 	r.consumeLocked(m.Number)
 	i := slices.IndexFunc(r.inbox, func(event Message) bool { return event.Number == m.Operation })
 	if i < 0 {
+		for _, o := range r.ops {
+			o.dropped = o.dropped || o.message != nil && o.message.Number == m.Operation
+		}
 		return
 	}
 	r.log().Warn("event was dropped", "event", r.inbox[i].Name, "number", m.Operation)
@@ -245,6 +248,7 @@ func (r *run) matchAllLocked(idle bool) bool {
 		return false
 	}
 	woken := false
+	r.matches++
 	kept := r.inbox[:0]
 	for i := range r.inbox {
 		m := r.inbox[i]
@@ -253,35 +257,57 @@ func (r *run) matchAllLocked(idle bool) bool {
 			kept = append(kept, m)
 			continue
 		}
+		o.offer.pass, woken = r.matches, true
 		if !r.fitLocked(o, &m) {
-			kept = append(kept, r.inbox[i:]...)
-			break
+			if kept = append(kept, m); r.phase != phaseLive {
+				kept = append(kept, r.inbox[i+1:]...)
+				break
+			}
+			continue
 		}
 		r.consumeLocked(m.Number)
 		fault.Point("event.match")
 		o.at, o.message = m.ArrivedAt, &m
 		r.endLocked(o, StatusSucceeded, m.Payload, nil)
-		woken = true
 	}
 	clear(r.inbox[len(kept):])
 	r.inbox = kept
 	return woken
 }
 
-// fitLocked decodes an event's payload for the code that waits for it, before anything says that it is taken.
-// What cannot be read stays in the inbox, and blocks the run. The codec is called under mu: it computes only.
+// fitLocked reports whether the code that waits for an event has read it: nothing says before that it is taken.
+// What cannot be read stays in the inbox, and blocks the run. What has not been read yet is offered to the branch.
 func (r *run) fitLocked(o *op, m *Message) bool {
-	if o.fits == nil {
-		return true
-	}
-	if err := o.fits.take(m.Payload); err != nil {
+	f := o.offer
+	switch {
+	case f.read != m.Number:
+		if !f.reading {
+			f.message = m
+			r.wakeLocked(o.waiter)
+		}
+		return false
+	case f.misfit != nil:
 		r.blockLocked(Blocked{Operation: o.ID, Source: o.site.String(), Reason: fmt.Sprintf(
 			"event %d (%q) cannot be read by the code that waits for it, drop it or register code that reads it: %v",
-			m.Number, m.Name, err)})
+			m.Number, m.Name, f.misfit)})
 		return false
 	}
-	o.fits.taken = true
+	f.c.taken = true
 	return true
+}
+
+// readLocked decodes the event that is offered to the calling branch, and takes it if it still may. The author's
+// codec is called without mu.
+func (r *run) readLocked(o *op) {
+	f := o.offer
+	m := f.message
+	f.reading = true
+	r.mu.Unlock()
+	err := f.c.take(m.Payload)
+	r.mu.Lock()
+	f.reading, f.message, f.read, f.misfit = false, nil, m.Number, err
+	r.matchAllLocked(false)
+	r.moved.Broadcast() // a race may wait for what the branch has read
 }
 
 // waitForLocked finds the wait that the event belongs to, if it is there to take it.
@@ -293,7 +319,9 @@ func (r *run) waitForLocked(m *Message, idle bool) *op {
 	}
 	for _, o := range queue {
 		switch {
-		case o.Status.Ended():
+		case o.Status.Ended(), o.offer != nil && o.offer.pass == r.matches:
+		case o.timingOut && r.committing:
+			return nil // if the commit says so, another one gets it
 		case !o.DueAt.IsZero() && m.ArrivedAt.After(o.DueAt):
 			if o.visited {
 				r.timeOutLocked(o)
@@ -345,15 +373,14 @@ func (r *run) giveBackLocked(o *op) bool {
 	if i < 0 || r.handedOutLocked(o) {
 		return false
 	}
-	r.pending.consumed = slices.Delete(r.pending.consumed, i, i+1)
-	at, _ := slices.BinarySearchFunc(r.inbox, o.message.Number, func(m Message, n int64) int {
-		return cmp.Compare(m.Number, n)
-	})
-	r.inbox = slices.Insert(r.inbox, at, *o.message)
-	o.message, o.at = nil, time.Time{}
-	if o.fits != nil {
-		o.fits.taken = false
+	if !o.dropped {
+		r.pending.consumed = slices.Delete(r.pending.consumed, i, i+1)
+		at, _ := slices.BinarySearchFunc(r.inbox, o.message.Number, func(m Message, n int64) int {
+			return cmp.Compare(m.Number, n)
+		})
+		r.inbox = slices.Insert(r.inbox, at, *o.message)
 	}
+	o.message, o.at = nil, time.Time{}
 	return true
 }
 

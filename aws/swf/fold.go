@@ -32,7 +32,8 @@ type fold struct {
 	applied int64 // the fence of the last commit that was applied
 	news    int64 // the last event that the engine wants to know of
 	crashes int
-	wakeDue bool // the wake-up timer has fired since the last commit
+	wakeDue bool  // the wake-up timer has fired since the last commit
+	freed   int64 // the last event that asked for a blocked run to be tried again
 
 	wake     *wakeTimer
 	partial  []string // markers of a journal that is not complete
@@ -381,6 +382,9 @@ func (f *fold) take(j *journal, fence int64) {
 	}
 	if !j.Skip {
 		f.info.WakeAt, f.info.Blocked = j.WakeAt, j.Blocked
+		if f.freed > fence {
+			f.info.Blocked = nil // the decision had not seen it yet
+		}
 	}
 }
 

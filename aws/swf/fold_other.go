@@ -68,9 +68,9 @@ func (f *fold) signal(number int64, name string, input *string, at time.Time) {
 	case signalResume: // who has not heard of the pause needs not hear of it any more
 		f.messages = slices.DeleteFunc(f.messages, func(m lambdabiz.Message) bool { return m.Kind == lambdabiz.MessagePause })
 		f.info.Paused, f.info.Blocked, f.crashes = false, nil, 0
-		f.wakeDue, f.news = true, f.last
+		f.wakeDue, f.news, f.freed = true, f.last, f.last
 	case signalDrop:
-		f.info.Blocked = nil
+		f.info.Blocked, f.freed = nil, f.last
 		f.message(lambdabiz.Message{Number: number, Kind: lambdabiz.MessageDrop, ArrivedAt: at, Operation: s.Drop})
 	case signalClaim:
 		f.news, f.owners = f.last, append(f.owners, s.Key)
