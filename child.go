@@ -78,7 +78,10 @@ func StartChild[In, Out any](
 // startChildLocked records the operation with the start. An error means that mu is given up.
 func (r *run) startChildLocked(c *call, o *op, detached bool, opts []ChildOption) error {
 	// The default id may have had a child in an earlier run of this orchestration.
-	s := RunStart{ID: r.info.ID + "." + o.ID, RunID: newRunID(), Name: o.Name, Input: o.Input, Policy: RejectOpen}
+	s := RunStart{
+		ID: r.info.ID + "." + o.ID, RunID: r.e.runID(r.info.ID, r.info.RunID, o.ID), Name: o.Name, Input: o.Input,
+		Policy: RejectOpen,
+	}
 	for _, opt := range opts {
 		opt.applyChild(&s)
 	}

@@ -86,7 +86,7 @@ func (e *Engine) StartByName(
 }
 
 func (e *Engine) start(ctx context.Context, name, id string, input any, opts []StartOption) (*handle, error) {
-	s := RunStart{ID: id, RunID: newRunID(), Name: name}
+	s := RunStart{ID: id, RunID: e.runID(id), Name: name}
 	for _, opt := range opts {
 		opt.applyStart(&s)
 	}

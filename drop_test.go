@@ -94,6 +94,27 @@ func TestAnEventThatTheCodeCannotReadIsNotTakenByTheRetry(t *testing.T) {
 	})
 }
 
+// Nor is it taken by a wait that was recorded by an earlier pass of the code.
+func TestAnEventThatTheCodeCannotReadIsNotTakenByARecordedWait(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		e, stop := b.worker(approve)
+		run := start(b, e, approve, "a", 0)
+		synctest.Wait()
+		stop()
+		raise(b, b.engine(lambdabiz.Config{}), "a", "Answer", "perhaps")
+		e, stop = b.worker(approve)
+		defer stop()
+		number := cannotRead(b, e, "a", 1)
+		raise(b, e, "a", "Answer", true)
+		if err := e.DropEvent(b.ctx, "a", number); err != nil {
+			t.Fatal(err)
+		}
+		if got := result(b, run); got != "true" {
+			t.Errorf("the answer is %s", got)
+		}
+	})
+}
+
 // Code that can read it takes it.
 func TestAnEventThatTheCodeCannotReadWaitsForOtherCode(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {

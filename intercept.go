@@ -57,6 +57,14 @@ func (r *run) interceptLocked(c *call, o *op, path string, site callSite) error 
 	return nil
 }
 
+// runID makes an id that no other run has: at random, or as the test says that stands behind the backend.
+func (e *Engine) runID(orchestration string, from ...string) string {
+	if e.interceptor == nil {
+		return newRunID()
+	}
+	return e.interceptor.RunID(orchestration, from...)
+}
+
 // bodyOf is what performs the operation: what the interceptor gave, or else the author's.
 func (c *call) bodyOf(f func(in Payload) body) func(in Payload) body {
 	if c.tested == nil || c.tested.instead == nil {

@@ -315,3 +315,24 @@ func TestADroppedEventDoesNotComeBackFromALoser(t *testing.T) {
 		}
 	}, notOnSWF(why), exception{"memory, a commit ends the claim", why}, exception{"memory, and performs timers", why})
 }
+
+// A blocked run that showed its progress on the way to its mistake began its backoff anew each time: it was tried every
+// second, for ever.
+func TestABlockedRunThatShowsProgressBacksOff(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		var tries atomic.Int64
+		d := define(func(o lambdabiz.Context) (int, error) {
+			if err := lambdabiz.SetProgress(o, tries.Add(1)); err != nil {
+				return 0, err
+			}
+			time.Sleep(time.Second) // it computes, and its progress is written
+			panic("a mistake")
+		})
+		e, _ := b.worker(d)
+		start(b, e, d, "x", 0)
+		time.Sleep(10 * time.Minute)
+		if s := b.state(e, "x"); s.Blocked == nil || s.Blocked.Times < 5 || tries.Load() > 15 {
+			t.Errorf("it was tried %d times, and is blocked: %+v", tries.Load(), s.Blocked)
+		}
+	})
+}

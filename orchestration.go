@@ -95,7 +95,7 @@ func (o *Orchestration) Start(input any, opts ...StartOption) error {
 		}
 		return nil
 	}
-	s := RunStart{ID: o.id, RunID: newRunID(), Name: o.id, Mode: ModeHand, Claim: true}
+	s := RunStart{ID: o.id, RunID: o.e.runID(o.id), Name: o.id, Mode: ModeHand, Claim: true}
 	for _, opt := range opts {
 		opt.applyStart(&s)
 	}

@@ -292,7 +292,7 @@ func (r *run) closeOf(in RunInfo, cause error, out any, err error) *Close {
 		input, fault := r.e.encode("input of the next run", next.input)
 		if fault == nil {
 			return &Close{Status: StatusSucceeded, Next: &RunStart{
-				ID: in.ID, RunID: newRunID(), Name: in.Name, Mode: in.Mode, Input: input,
+				ID: in.ID, RunID: r.e.runID(in.ID, in.RunID), Name: in.Name, Mode: in.Mode, Input: input,
 				Deadline: in.Deadline, Tags: in.Tags, Queue: in.Queue, Parent: in.Parent,
 			}}
 		}
@@ -398,9 +398,12 @@ func (r *run) blockLocked(b Blocked) {
 		return
 	}
 	b.Since, b.Version, b.Times = now(), r.e.version, 1
-	if last := r.info.Blocked; last != nil && r.durable == 0 {
-		b.Times = last.Times + 1
-		if last.Reason == b.Reason {
+	if last := r.info.Blocked; last != nil {
+		same := last.Reason == b.Reason && last.Operation == b.Operation
+		if same || r.durable == 0 { // a commit on the way there, of its progress say, leads nowhere
+			b.Times = last.Times + 1
+		}
+		if same {
 			b.Since = last.Since
 		}
 	}

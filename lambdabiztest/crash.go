@@ -34,21 +34,21 @@ type Crashes struct {
 	Repeats int // bodies that ran a second time, because their process died before the result was recorded
 }
 
-// CrashEverywhere runs a scenario once undisturbed, and then twice for each commit that its worker makes: the process
+// CrashEverywhere runs a scenario once undisturbed, and then twice for each commit that its worker made there: the process
 // dies before the commit is stored, and after it is stored and before anybody has learned of it. A new process goes on
 // with what is stored. Each time the outcome must be the same: status, result and error of every orchestration, and the
 // operations that are recorded, with their inputs and results; only times in errors may differ. Bodies of operations may
 // run again only where the death came between their beginning and their record.
 //
-// The scenario registers, stubs, starts, lets time pass and raises events, like the function of [Run], and should end
-// when what it has started has ended. It runs many times, each in a bubble and a subtest of its own: all that it uses it
+// The scenario registers, stubs, starts, lets time pass and raises events, like the function of [Run], and ends when what
+// it has started has ended. It runs many times, each in a bubble and a subtest of its own: all that it uses it
 // must make anew. What is left to chance, like a new id from a step, must be stubbed. Use [Env.Effect] and
 // [Env.Same] for what happens outside of orchestrations. Orchestrations that are driven by hand are not cut.
 //
 // A failure names the commit, and what differs. After three cuts that failed no more are tried.
 func CrashEverywhere(t *testing.T, scenario func(t *testing.T, env *Env), opts ...CrashOption) Crashes {
 	t.Helper()
-	return crashEverywhere(t, t, func(name string, f func(t *testing.T, tb testing.TB)) bool {
+	return crashEverywhere(t, t, site(), func(name string, f func(t *testing.T, tb testing.TB)) bool {
 		return t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { f(t, t) })
 		})
@@ -57,7 +57,7 @@ func CrashEverywhere(t *testing.T, scenario func(t *testing.T, env *Env), opts .
 
 // crashEverywhere runs its lives by life, each in a bubble, and complains to tb.
 func crashEverywhere(
-	t *testing.T, tb testing.TB, life func(name string, f func(t *testing.T, tb testing.TB)) bool,
+	t *testing.T, tb testing.TB, where string, life func(name string, f func(t *testing.T, tb testing.TB)) bool,
 	scenario func(t *testing.T, env *Env), opts []CrashOption,
 ) Crashes {
 	t.Helper()
@@ -67,22 +67,22 @@ func crashEverywhere(
 	}
 	var done Crashes
 	undisturbed := &cut{}
-	if !life("undisturbed", func(t *testing.T, tb testing.TB) { undisturbed.run(t, tb, scenario) }) {
+	if !life("undisturbed", func(t *testing.T, tb testing.TB) { undisturbed.run(t, tb, where, scenario) }) {
 		return done
 	}
 	done.Commits = undisturbed.commits
 	if done.Commits == 0 {
 		tb.Fatal("lambdabiztest: the scenario makes no commit: it starts no orchestration")
 	}
-	for at, failed, struck := 1, 0, true; struck; at++ {
-		struck = false
+	failed := 0
+	for at := 1; at <= done.Commits; at++ {
 		for _, after := range []bool{false, true} {
 			c := &cut{at: at, after: after, outage: o.outage}
 			ok := life(c.name(), func(t *testing.T, tb testing.TB) {
-				c.run(t, tb, scenario)
-				c.compare(tb, undisturbed)
+				c.run(t, tb, where, scenario)
+				c.compare(tb, where, undisturbed)
 				if c.struck == "" {
-					tb.Logf("lambdabiztest: nothing died, for there is no commit %d", c.at)
+					tellf(tb, where, "nothing died: this life has %d commits, the undisturbed one had %d", c.commits, done.Commits)
 				}
 			})
 			if !ok {
@@ -92,7 +92,6 @@ func crashEverywhere(
 				tb.Fatalf("lambdabiztest: three cuts have failed, no more are tried (%d commits, %d cuts)", done.Commits, done.Cuts+1)
 			}
 			if c.struck != "" {
-				struck = true
 				done.Cuts++
 				done.Repeats += c.repeats
 			}
@@ -125,17 +124,17 @@ func (c *cut) name() string {
 }
 
 // run is one life of the scenario.
-func (c *cut) run(t *testing.T, tb testing.TB, scenario func(t *testing.T, env *Env)) {
+func (c *cut) run(t *testing.T, tb testing.TB, at string, scenario func(t *testing.T, env *Env)) {
 	t.Helper()
 	var env *Env
-	scene(t, tb, c, func(t *testing.T, e *Env) {
+	scene(t, tb, at, c, func(t *testing.T, e *Env) {
 		env = e
 		scenario(t, e)
 	})
 	c.outcome, c.notes = env.outcome, env.notes
 	c.faults, c.repeats = env.journal.repeats()
 	for _, fault := range c.faults {
-		tb.Errorf("lambdabiztest: %s%s", c.where(), fault)
+		complainf(tb, at, "%s%s", c.where(), fault)
 	}
 }
 
@@ -151,13 +150,12 @@ func (c *cut) where() string {
 }
 
 // compare complains of what differs from the run that nothing disturbed.
-func (c *cut) compare(tb testing.TB, undisturbed *cut) {
-	tb.Helper()
+func (c *cut) compare(tb testing.TB, at string, undisturbed *cut) {
 	for _, difference := range differences(undisturbed.outcome, c.outcome) {
-		tb.Errorf("lambdabiztest: %s%s", c.where(), difference)
+		complainf(tb, at, "%s%s", c.where(), difference)
 	}
 	for _, difference := range c.notes.differences(&undisturbed.notes) {
-		tb.Errorf("lambdabiztest: %s%s", c.where(), difference)
+		complainf(tb, at, "%s%s", c.where(), difference)
 	}
 }
 
@@ -182,9 +180,7 @@ func (env *Env) die(p *process) {
 	env.mu.Lock()
 	defer env.mu.Unlock()
 	p.dead = true
-	for _, o := range env.journal.list {
-		o.loose = !o.recorded && o.begun > 0
-	}
+	env.journal.died()
 	revived := make(chan struct{})
 	env.revived = revived
 	go func() {
@@ -195,7 +191,10 @@ func (env *Env) die(p *process) {
 
 // replace waits until a dead process is gone, and for the outage, and begins a new one.
 func (env *Env) replace(p *process) {
-	if err := env.backend.Leave(context.Background(), p.number, -1); err != nil { // this wakes it, too
+	env.mu.Lock()
+	number := p.number
+	env.mu.Unlock()
+	if err := env.backend.Leave(context.Background(), number, -1); err != nil { // this wakes it, too
 		env.faultf("take over from the dead process: %v", err)
 		return
 	}
@@ -208,7 +207,11 @@ func (env *Env) replace(p *process) {
 		return
 	}
 	time.Sleep(env.strike.outage)
-	if err := env.newProcess().begin(); err != nil {
+	next, err := env.newProcess()
+	if err == nil {
+		err = next.begin()
+	}
+	if err != nil {
 		env.faultf("begin a new process: %v", err)
 	}
 }
@@ -251,7 +254,7 @@ func (j *journal) repeats() (faults []string, repeats int) {
 			if n > 1 {
 				repeats += n - 1
 			}
-			if most := 1 + boolInt(o.loose); n > most {
+			if most := 1 + boolInt(o.loose[attempt]); n > most {
 				faults = append(faults, fmt.Sprintf("attempt %d of operation %q of orchestration %s ran %s, %d at most were right",
 					attempt, o.path, o.orchestration, times(n), most))
 			}

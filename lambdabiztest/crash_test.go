@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -109,6 +110,83 @@ func TestAnOutageOfADayChangesNothing(t *testing.T) {
 			t.Errorf("got %q, %v", got, err)
 		}
 	}, lambdabiztest.Outage(24*time.Hour))
+}
+
+// hectic is cancelled in the middle: it has retries, a race whose loser cleans up, an event that it raises itself, items of
+// a Map that are tried again, and a clean-up that outlives the cancellation.
+var hectic = lambdabiz.Define("Hectic", func(o lambdabiz.Context, items []string) (string, error) {
+	again := lambdabiz.Retry(lambdabiz.Backoff{Attempts: 3, Jitter: -1})
+	quick := lambdabiz.Go(o, "quick", func(o lambdabiz.Context) (string, error) {
+		return lambdabiz.CallTask[string](o, "try", "Try", 1, again)
+	})
+	never := lambdabiz.Go(o, "never", func(o lambdabiz.Context) (string, error) {
+		_, err := lambdabiz.WaitForEvent[bool](o, "Never")
+		return "", err
+	})
+	if _, err := lambdabiz.Race(o, "race", quick, never); err != nil {
+		return "", err
+	}
+	_, err := lambdabiz.Map(o, "items", items, func(s string) string { return s }, func(o lambdabiz.Context, s string) (string, error) {
+		return lambdabiz.CallTask[string](o, "try", "Try", s, again)
+	})
+	if err != nil {
+		return "", err
+	}
+	if err := lambdabiz.RaiseEvent(o, "tell", o.ID(), "Told", 1); err != nil {
+		return "", err
+	}
+	if _, err := lambdabiz.WaitForEvent[int](o, "Told"); err != nil {
+		return "", err
+	}
+	if _, err := lambdabiz.WaitForEvent[int](o, "Asked"); err != nil {
+		return "", err
+	}
+	err = lambdabiz.Sleep(o, "nap", 3*time.Hour)
+	if errors.Is(err, lambdabiz.ErrCancelled) {
+		_, undone := lambdabiz.CallTask[string](lambdabiz.Detached(o), "undo", "Undo", 1, again)
+		err = errors.Join(err, undone)
+	}
+	return "", err
+})
+
+// What the kit counts is the same wherever the process dies: calls, attempts, effects by their keys.
+func TestCallsAreCountedRightAtEachCut(t *testing.T) {
+	done := mustSurvive(t, func(t *testing.T, env *lambdabiztest.Env) {
+		env.Register(hectic)
+		var mu sync.Mutex // branches call stubs at the same time
+		effects := map[string]int{}
+		busy := func(ctx context.Context, _ lambdabiz.Payload) (string, error) {
+			info, _ := lambdabiz.TaskInfoFrom(ctx)
+			env.Effect(ctx, "a call")
+			mu.Lock()
+			effects[info.OperationID] = info.Attempt
+			mu.Unlock()
+			if info.Attempt < 3 {
+				return "", errors.New("busy")
+			}
+			return "done", nil
+		}
+		lambdabiztest.Stub(env, "quick/try", busy).Times(3)
+		lambdabiztest.Stub(env, "items/*/try", busy).Times(6)
+		lambdabiztest.Stub(env, "undo", busy).Times(3)
+		for path, n := range map[string]int{"race": 1, "never/Never": 1, "tell": 1, "Told": 1, "Asked": 1, "nap": 1} {
+			env.Expect(path).Times(n)
+		}
+		run := lambdabiztest.Start(env, hectic, "hectic", []string{"a", "b"})
+		env.Advance(time.Hour)
+		env.Raise("hectic", "Asked", 1)
+		env.Advance(time.Hour)
+		if err := env.Engine().Cancel(env.Context(), "hectic", "enough"); err != nil {
+			t.Error(err)
+		}
+		if _, err := run.Result(); err == nil {
+			t.Error("it has succeeded")
+		}
+		env.Same("effects", effects)
+	})
+	if done.Repeats < 6 {
+		t.Errorf("%+v: half of the 12 attempts are repeated at least, however commits come together", done)
+	}
 }
 
 // broken is an orchestration that breaks a rule between two operations.

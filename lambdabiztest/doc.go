@@ -24,7 +24,7 @@
 //
 //   - [Run] runs a test in a testing/synctest bubble, with an engine in memory. Time passes when all goroutines
 //     wait, so timers of months cost nothing. A run that becomes blocked fails the test at once, with the reason,
-//     the operation and the source line.
+//     the operation and the source line. An orchestration that is left open fails it too, unless [Env.AllowOpen] names it.
 //   - [Stub], [StubStep] and [StubDo] replace what an operation does, found by its id. [Env.Expect] says how an
 //     operation shall be called, and leaves what it does alone. A task or a service that is neither stubbed nor
 //     registered is never performed: it fails the test.

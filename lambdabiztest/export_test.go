@@ -2,6 +2,7 @@ package lambdabiztest
 
 import (
 	"fmt"
+	"io"
 	"runtime"
 	"strings"
 	"sync"
@@ -44,6 +45,7 @@ func (f *failing) text() string {
 func (f *failing) Logf(format string, args ...any)   { f.say(false, fmt.Sprintf(format, args...)) }
 func (f *failing) Errorf(format string, args ...any) { f.say(true, fmt.Sprintf(format, args...)) }
 func (f *failing) Error(args ...any)                 { f.say(true, fmt.Sprint(args...)) }
+func (f *failing) Fail()                             { f.say(true, "") }
 func (f *failing) FailNow()                          { f.say(true, ""); runtime.Goexit() }
 
 func (f *failing) Fatalf(format string, args ...any) {
@@ -54,6 +56,14 @@ func (f *failing) Fatalf(format string, args ...any) {
 func (f *failing) Fatal(args ...any) {
 	f.Error(args...)
 	runtime.Goexit()
+}
+
+// Output keeps what is written.
+func (f *failing) Output() io.Writer { return f }
+
+func (f *failing) Write(p []byte) (int, error) {
+	f.say(false, strings.TrimSuffix(string(p), "\n"))
+	return len(p), nil
 }
 
 // apart runs f to its end, which may be that of its goroutine.
@@ -69,8 +79,8 @@ func apart(f func()) {
 // TryRun is Run whose Env fails a test that is none. It returns what that test said, and whether it failed.
 func TryRun(t *testing.T, f func(t *testing.T, env *Env)) (said string, failed bool) {
 	t.Helper()
-	tb := &failing{TB: t}
-	synctest.Test(t, func(t *testing.T) { apart(func() { scene(t, tb, nil, f) }) })
+	tb, at := &failing{TB: t}, site()
+	synctest.Test(t, func(t *testing.T) { apart(func() { scene(t, tb, at, nil, f) }) })
 	return tb.text(), tb.failed
 }
 
@@ -84,7 +94,7 @@ func TryCrashEverywhere(t *testing.T, scenario func(t *testing.T, env *Env), opt
 		all.say(tb.failed, name+":\n"+tb.text())
 		return !tb.failed
 	}
-	apart(func() { done = crashEverywhere(t, all, life, scenario, opts) })
+	apart(func() { done = crashEverywhere(t, all, site(), life, scenario, opts) })
 	return done, all.text(), all.failed
 }
 
@@ -93,4 +103,15 @@ func TryResume(t *testing.T, r Recording, items ...lambdabiz.Registrable) error 
 	t.Helper()
 	_, err := r.resume(t, items)
 	return err
+}
+
+// Restless sets at how many moments something may be stored while Result waits.
+func Restless(env *Env, moments int) { env.restless = moments }
+
+// Outcomes counts the outcomes that one life of a scenario has.
+func Outcomes(t *testing.T, f func(t *testing.T, env *Env)) int {
+	t.Helper()
+	undisturbed := &cut{}
+	synctest.Test(t, func(t *testing.T) { undisturbed.run(t, t, site(), f) })
+	return len(undisturbed.outcome)
 }

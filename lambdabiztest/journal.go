@@ -28,10 +28,11 @@ type called struct {
 	kind, name    string
 	input         []byte
 	status        lambdabiz.Status
-	begun, ended  int         // by the journal's clock; 0 for not yet
-	bodies        map[int]int // how often a body has begun, by attempt
-	recorded      bool        // its end is stored
-	loose         bool        // it was begun and its end was not stored when the process died
+	begun, ended  int          // by the journal's clock; 0 for not yet
+	bodies        map[int]int  // how often a body has begun, by attempt
+	settled       int          // the last attempt whose end is stored
+	recorded      bool         // its end is stored
+	loose         map[int]bool // the attempts that had begun, and whose ends were not stored, when the process died
 }
 
 // attempts counts calls: what a crash repeats has the same attempt.
@@ -61,26 +62,34 @@ func (j *journal) met(o *seam.Operation) {
 	}
 }
 
-// begun notes that a body begins.
-func (env *Env) begun(info lambdabiz.TaskInfo) {
+// begun notes that a body begins, and reports whether it may: not in a process that is dead.
+func (env *Env) begun(p *process, info lambdabiz.TaskInfo) bool {
 	env.mu.Lock()
 	defer env.mu.Unlock()
+	if p.dead {
+		return false
+	}
 	if _, stub := env.children[info.OrchestrationID]; stub {
-		return
+		return true
 	}
 	j := &env.journal
 	c := j.operations[operationKey{info.RunID, info.OperationID}]
 	if c == nil {
-		return
+		return true
 	}
 	c.bodies[info.Attempt]++
 	if c.begun == 0 {
 		c.begun = j.tick()
 	}
-	if c.recorded {
+	switch {
+	case c.recorded:
 		j.faults = append(j.faults, fmt.Sprintf("operation %q of orchestration %s ran again after its result was recorded",
 			c.path, c.orchestration))
+	case info.Attempt <= c.settled:
+		j.faults = append(j.faults, fmt.Sprintf("attempt %d of operation %q of orchestration %s ran again after its failure was recorded",
+			info.Attempt, c.path, c.orchestration))
 	}
+	return true
 }
 
 // endedOperation notes that an operation has ended.
@@ -99,16 +108,40 @@ func (env *Env) endedOperation(op *lambdabiz.OperationEvent) {
 func (j *journal) recorded(c *lambdabiz.Commit) {
 	for i := range c.Operations {
 		o := &c.Operations[i]
-		if known := j.operations[operationKey{c.Run.RunID, o.ID}]; known != nil && o.Status.Ended() {
-			known.recorded, known.status = true, o.Status
+		known := j.operations[operationKey{c.Run.RunID, o.ID}]
+		switch {
+		case known == nil:
+		case o.Status.Ended():
+			known.recorded, known.status, known.settled = true, o.Status, o.Attempts
+		case o.Status == lambdabiz.StatusScheduled:
+			known.settled = o.Attempts // it waits for the next one
+		default:
+			known.settled = max(known.settled, o.Attempts-1)
 		}
 	}
 }
 
-// text lists what was called.
+// died notes which attempts a dead process leaves without an end: they may run once more.
+func (j *journal) died() {
+	for _, o := range j.list {
+		o.loose = map[int]bool{}
+		for attempt := range o.bodies {
+			o.loose[attempt] = !o.recorded && attempt > o.settled
+		}
+	}
+}
+
+// text lists what was called: of many operations the first and the last.
 func (j *journal) text() string {
 	var b strings.Builder
-	for _, c := range j.list {
+	const first, last = 30, 70
+	for i, c := range j.list {
+		if left := len(j.list) - first - last; left > 1 && i >= first && i < first+left {
+			if i == first {
+				fmt.Fprintf(&b, "\t... %d operations more ...\n", left)
+			}
+			continue
+		}
 		fmt.Fprintf(&b, "\t%s  %s  %s", c.orchestration, c.path, c.kind)
 		if c.name != "" {
 			fmt.Fprintf(&b, " %q", c.name)
@@ -150,16 +183,16 @@ func (env *Env) checkCallsLocked() {
 		}
 		switch {
 		case c.counts && n != c.times:
-			env.faultLockedf("the %s was called %s, expected %s", c.name(), times(n), times(c.times))
+			env.faultAtLockedf(c.at, "the %s was called %s, expected %s", c.name(), times(n), times(c.times))
 		case !c.counts && !c.used && !c.optional:
-			env.faultLockedf("the %s was not used", c.name())
+			env.faultAtLockedf(c.at, "the %s was not used", c.name())
 		}
 	}
 	for _, order := range env.orders {
 		env.checkOrderLocked(order)
 	}
 	for _, fault := range env.journal.faults {
-		env.faultLockedf("%s", fault)
+		env.faultAtLockedf(env.runAt, "%s", fault)
 	}
 }
 
@@ -185,20 +218,20 @@ func (env *Env) metLocked(c *Call) []*called {
 	return met
 }
 
-func (env *Env) checkOrderLocked(order []*Call) {
-	for i, c := range order {
+func (env *Env) checkOrderLocked(order order) {
+	for i, c := range order.calls {
 		if len(env.metLocked(c)) == 0 {
-			env.faultLockedf("the %s has a place in an order, and was never called", c.name())
+			env.faultAtLockedf(order.at, "the %s has a place in an order, and was never called", c.name())
 			return
 		}
 		if i == 0 {
 			continue
 		}
-		for _, before := range env.metLocked(order[i-1]) {
+		for _, before := range env.metLocked(order.calls[i-1]) {
 			later := env.metLocked(c)
 			first := slices.MinFunc(later, func(a, b *called) int { return cmp.Compare(a.begun, b.begun) })
 			if before.ended == 0 || before.ended > first.begun {
-				env.faultLockedf("operation %q of orchestration %s began before operation %q of orchestration %s had ended",
+				env.faultAtLockedf(order.at, "operation %q of orchestration %s began before operation %q of orchestration %s had ended",
 					first.path, first.orchestration, before.path, before.orchestration)
 			}
 		}

@@ -17,20 +17,20 @@ func TestSabotageBodiesAfterTheirRecord(t *testing.T) {
 	env.journal.operations = map[operationKey]*called{}
 	env.journal.met(&seam.Operation{Orchestration: "order-7", RunID: "r", Path: "charge", Kind: "TASK", Name: "Charge"})
 	body := func() {
-		env.begun(lambdabiz.TaskInfo{OrchestrationID: "order-7", RunID: "r", OperationID: "charge", Attempt: 1})
+		env.begun(&process{}, lambdabiz.TaskInfo{OrchestrationID: "order-7", RunID: "r", OperationID: "charge", Attempt: 1})
 	}
 	body()
 	if faults, _ := env.journal.repeats(); len(faults) > 0 {
 		t.Errorf("one body is no fault: %q", faults)
 	}
-	env.journal.list[0].loose = true
+	env.journal.died()
 	body()
 	if faults, n := env.journal.repeats(); len(faults) > 0 || n != 1 {
 		t.Errorf("a second body after a death is no fault: %q, %d repeats", faults, n)
 	}
 	env.journal.recorded(&lambdabiz.Commit{
 		Run: &lambdabiz.RunRef{ID: "order-7", RunID: "r"}, At: time.Now(),
-		Operations: []lambdabiz.Operation{{ID: "charge", Status: lambdabiz.StatusSucceeded}},
+		Operations: []lambdabiz.Operation{{ID: "charge", Status: lambdabiz.StatusSucceeded, Attempts: 1}},
 	})
 	body()
 	faults, _ := env.journal.repeats()
@@ -42,6 +42,46 @@ func TestSabotageBodiesAfterTheirRecord(t *testing.T) {
 		if !slices.Contains(faults, want) {
 			t.Errorf("no fault %q in %q", want, faults)
 		}
+	}
+}
+
+// Attempts are kept apart: a death in the second one gives no right to repeat the first.
+func TestAnAttemptWhoseFailureIsRecordedIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	env := &Env{children: map[string]stubbedChild{}}
+	env.journal.operations = map[operationKey]*called{}
+	env.journal.met(&seam.Operation{Orchestration: "order-7", RunID: "r", Path: "charge", Kind: "TASK", Name: "Charge"})
+	record := func(status lambdabiz.Status, attempts int) {
+		env.journal.recorded(&lambdabiz.Commit{
+			Run:        &lambdabiz.RunRef{ID: "order-7", RunID: "r"},
+			Operations: []lambdabiz.Operation{{ID: "charge", Status: status, Attempts: attempts}},
+		})
+	}
+	worker := &process{}
+	body := func(attempt int) bool {
+		return env.begun(worker, lambdabiz.TaskInfo{OrchestrationID: "order-7", RunID: "r", OperationID: "charge", Attempt: attempt})
+	}
+	body(1)
+	record(lambdabiz.StatusScheduled, 1)
+	body(2)
+	env.journal.died()
+	body(2)
+	if faults, n := env.journal.repeats(); len(faults) > 0 || n != 1 {
+		t.Errorf("the second attempt may run again: %q, %d repeats", faults, n)
+	}
+	body(1)
+	faults, _ := env.journal.repeats()
+	for _, want := range []string{
+		`attempt 1 of operation "charge" of orchestration order-7 ran again after its failure was recorded`,
+		`attempt 1 of operation "charge" of orchestration order-7 ran 2 times, 1 at most were right`,
+	} {
+		if !slices.Contains(faults, want) {
+			t.Errorf("no fault %q in %q", want, faults)
+		}
+	}
+	worker.dead = true
+	if body(3) || len(env.journal.list[0].bodies) != 2 {
+		t.Error("a dead process begins a body")
 	}
 }
 

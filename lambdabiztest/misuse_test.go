@@ -1,7 +1,11 @@
 package lambdabiztest_test
 
 import (
+	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -17,7 +21,7 @@ func TestFailuresAreSaidByGoTest(t *testing.T) {
 	for _, want := range []string{
 		"--- FAIL: TestNoStub",
 		`orchestration code-1 is blocked: the task "Double" is neither stubbed nor registered`,
-		"misuse_test.go:14",
+		"misuse_test.go:17",
 		"--- FAIL: TestCrash",
 		"--- FAIL: TestCrash/commit_1_is_lost",
 		"the process died before commit 1 (code-1: double SUCCEEDED, end SUCCEEDED): ",
@@ -33,5 +37,37 @@ func TestFailuresAreSaidByGoTest(t *testing.T) {
 	}
 	if strings.Contains(text, "the test goes on") {
 		t.Errorf("a test went on after its failure:\n%s", text)
+	}
+	wantLines(t, text)
+}
+
+var (
+	marked  = regexp.MustCompile(`// said here: (.*)`)
+	foreign = regexp.MustCompile(`(?m)^ +(?:\w+\.go:\d+|unknown): .*`)
+)
+
+// wantLines wants each failure at the line of the test that it is about, and none at a line of the library.
+func wantLines(t *testing.T, text string) {
+	t.Helper()
+	code, err := os.ReadFile(filepath.Join("testdata", "misuse", "misuse_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	marks := 0
+	for i, line := range strings.Split(string(code), "\n") {
+		if mark := marked.FindStringSubmatch(line); mark != nil {
+			marks++
+			if want := fmt.Sprintf("misuse_test.go:%d: lambdabiztest: %s", i+1, mark[1]); !strings.Contains(text, want) {
+				t.Errorf("they do not say %q, but\n%s", want, text)
+			}
+		}
+	}
+	if marks < 14 {
+		t.Errorf("%d lines are marked only", marks)
+	}
+	for _, line := range foreign.FindAllString(text, -1) {
+		if !strings.HasPrefix(strings.TrimSpace(line), "misuse_test.go:") {
+			t.Errorf("a failure is at a line of the library: %s", line)
+		}
 	}
 }

@@ -21,25 +21,38 @@ type outcome struct {
 	orphans    string
 }
 
-// outcomes collects all runs that are stored, by their ids and their numbers in the chain of the id.
-func (env *Env) outcomes() map[string]*outcome {
-	all := map[string]*outcome{}
-	page, err := env.backend.List(context.Background(), lambdabiz.Filter{AllRuns: true, Limit: 1000})
-	if err != nil {
-		env.t.Errorf("lambdabiztest: list what is stored: %v", err)
-		return all
-	}
-	count := map[string]int{}
-	for _, info := range slices.Backward(page.Runs) { // the oldest first
-		count[info.ID]++
-		rec, err := env.backend.Load(context.Background(), info.ID, info.RunID)
+// records are all runs that are stored, the oldest first.
+func (env *Env) records() ([]*lambdabiz.Record, error) {
+	var records []*lambdabiz.Record
+	filter := lambdabiz.Filter{AllRuns: true, Limit: 1000}
+	for {
+		page, err := env.backend.List(context.Background(), filter)
 		if err != nil {
-			env.t.Errorf("lambdabiztest: load what is stored: %v", err)
-			return all
+			return nil, err
 		}
-		name := info.ID
-		if n := count[info.ID]; n > 1 {
-			name = fmt.Sprintf("%s (run %d)", info.ID, n)
+		for i := range page.Runs {
+			rec, err := env.backend.Load(context.Background(), page.Runs[i].ID, page.Runs[i].RunID)
+			if err != nil {
+				return nil, err
+			}
+			records = append(records, rec)
+		}
+		if filter.Cursor = page.Next; page.Next == "" {
+			slices.Reverse(records)
+			return records, nil
+		}
+	}
+}
+
+// outcomes are what came of the runs, by their ids and their numbers in the chain of the id.
+func outcomes(records []*lambdabiz.Record) map[string]*outcome {
+	all := map[string]*outcome{}
+	count := map[string]int{}
+	for _, rec := range records {
+		count[rec.ID]++
+		name := rec.ID
+		if n := count[rec.ID]; n > 1 {
+			name = fmt.Sprintf("%s (run %d)", rec.ID, n)
 		}
 		all[name] = outcomeOf(rec)
 	}

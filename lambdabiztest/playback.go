@@ -117,6 +117,11 @@ func endOf(c *lambdabiz.Close) string {
 	}
 }
 
+// RunID makes run ids that are the same at every run of the test.
+func (*playback) RunID(orchestration string, from ...string) string {
+	return runID(orchestration, from)
+}
+
 // Intercept notes what the code comes to, and holds what would be performed.
 func (p *playback) Intercept(o seam.Operation) seam.Answer {
 	p.mu.Lock()

@@ -2,9 +2,13 @@ package lambdabiztest
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
+	"strconv"
 	"sync"
 
 	"github.com/lambdabiz/lambdabiz"
@@ -38,7 +42,7 @@ var (
 )
 
 // newProcess makes an engine; the first one is the test's client.
-func (env *Env) newProcess() *process {
+func (env *Env) newProcess() (*process, error) {
 	p := &process{
 		Backend: env.backend, env: env, wake: env.backend.Wake(), works: env.client != nil,
 		joined: make(chan struct{}), fenced: make(chan struct{}), done: make(chan struct{}),
@@ -50,10 +54,10 @@ func (env *Env) newProcess() *process {
 		err = engine.Register(append(slices.Clone(env.items), stubDefinition(env))...)
 	}
 	if err != nil {
-		env.t.Fatal(err)
+		return nil, fmt.Errorf("make an engine: %w", err)
 	}
 	p.engine = engine
-	return p
+	return p, nil
 }
 
 // begin lets the worker work. It returns when the worker has joined.
@@ -177,12 +181,32 @@ func (env *Env) serves(name string) bool {
 	return slices.Contains(env.worker.names, name)
 }
 
+// RunID makes run ids that are the same in each life of a scenario: with random ones idempotency keys would differ.
+func (p *process) RunID(orchestration string, from ...string) string {
+	if len(from) == 0 { // it is started from outside: by the test, in the same order in each life
+		p.env.mu.Lock()
+		p.env.starts[orchestration]++
+		from = []string{strconv.Itoa(p.env.starts[orchestration])}
+		p.env.mu.Unlock()
+	}
+	return runID(orchestration, from)
+}
+
+func runID(orchestration string, from []string) string {
+	sum := sha256.Sum256([]byte(fmt.Sprintf("%q %q", orchestration, from)))
+	return hex.EncodeToString(sum[:13])
+}
+
 // committed looks at what was stored.
 func (env *Env) committed(p *process, batch []*lambdabiz.Commit, verdicts []lambdabiz.Verdict) {
 	env.mu.Lock()
 	defer env.mu.Unlock()
 	for i, c := range batch {
-		if verdicts[i].Err != nil || c.Run == nil {
+		if verdicts[i].Err != nil {
+			continue
+		}
+		env.storedLocked(c)
+		if c.Run == nil {
 			continue
 		}
 		env.journal.recorded(c)
@@ -228,10 +252,9 @@ func pathOf(c *lambdabiz.Commit, number int64) string {
 func (env *Env) hooks(p *process, own lambdabiz.Hooks) lambdabiz.Hooks {
 	attempt, operation := own.Attempt, own.Operation
 	own.Attempt = func(ctx context.Context, info lambdabiz.TaskInfo) (context.Context, func(error)) {
-		if p.isDead() {
+		if !env.begun(p, info) {
 			runtime.Goexit()
 		}
-		env.begun(info)
 		if attempt != nil {
 			return attempt(context.WithValue(ctx, processKey{}, p), info)
 		}

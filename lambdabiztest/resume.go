@@ -88,15 +88,17 @@ func (r *Recording) read() (*lambdabiz.Record, error) {
 			o.Input = lambdabiz.Payload("null")
 		}
 	}
+	last := int64(0)
 	for i := range s.Events {
 		e := &s.Events[i]
 		r.restore(&e.Payload)
+		last = max(last+1, e.Number) // recordings of older engines have no numbers
 		rec.Messages = append(rec.Messages, lambdabiz.Message{
-			Number: int64(i + 1), Kind: lambdabiz.MessageEvent, Name: e.Name, Key: e.Key, Payload: e.Payload, ArrivedAt: e.ArrivedAt,
+			Number: last, Kind: lambdabiz.MessageEvent, Name: e.Name, Key: e.Key, Payload: e.Payload, ArrivedAt: e.ArrivedAt,
 		})
 	}
 	if rec.CancelRequested {
-		rec.Messages = append(rec.Messages, lambdabiz.Message{Number: int64(len(s.Events) + 1), Kind: lambdabiz.MessageCancel})
+		rec.Messages = append(rec.Messages, lambdabiz.Message{Number: last + 1, Kind: lambdabiz.MessageCancel})
 	}
 	return rec, nil
 }

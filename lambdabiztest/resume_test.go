@@ -22,6 +22,7 @@ func export[In any, Out any](t *testing.T, d *lambdabiz.Definition[In, Out], in 
 	t.Helper()
 	var exported []byte
 	lambdabiztest.Run(t, func(t *testing.T, env *lambdabiztest.Env) {
+		env.AllowOpen("order-7")
 		env.Register(d)
 		lambdabiztest.Stub(env, "*", func(_ context.Context, _ lambdabiz.Payload) (lambdabiz.Payload, error) {
 			return lambdabiz.Payload(`"done"`), nil
@@ -219,6 +220,7 @@ var loud = version(func(o lambdabiz.Context) (string, error) {
 func TestResumeOfAttemptsAndRaces(t *testing.T) {
 	var state []byte
 	lambdabiztest.Run(t, func(t *testing.T, env *lambdabiztest.Env) {
+		env.AllowOpen("order-7")
 		env.Register(loud)
 		lambdabiztest.Stub(env, "child", func(context.Context, int) (int, error) { return 1, nil })
 		lambdabiztest.Stub(env, "busy", func(context.Context, int) (string, error) { return "", errors.New("busy") })
@@ -300,6 +302,7 @@ func (swapping) Decode(p lambdabiz.Payload, v any) error {
 func TestResumeWithAnotherCodec(t *testing.T) {
 	var state []byte
 	lambdabiztest.Run(t, func(t *testing.T, env *lambdabiztest.Env) {
+		env.AllowOpen("order-7")
 		env.Configure(lambdabiz.Config{Codec: swapping{}})
 		env.Register(first)
 		for _, id := range []string{"check", "charge"} {

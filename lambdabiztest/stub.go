@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -16,6 +17,7 @@ import (
 // Times says.
 type Call struct {
 	env   *Env
+	at    string // the line that made it
 	path  string
 	of    string // the orchestration id; "" for any
 	kinds []string
@@ -29,7 +31,8 @@ type Call struct {
 	optional bool
 	compare  bool
 	input    lambdabiz.Payload
-	used     bool // met an operation
+	inputAt  string // the line that says so
+	used     bool   // met an operation
 }
 
 // Stub replaces what the operations with this path do: a task, a service call, or a child, which does not run then. The
@@ -39,7 +42,7 @@ type Call struct {
 // In and Out must be the very types that the code calls it with; [lambdabiz.Payload] fits all, as the codec made it. Of
 // a REST call they are rest.Request and rest.Response. The result takes its way through the codec, errors are recorded
 // and retried as the code says, and lambdabiz.TaskInfoFrom knows the context. A child's stub makes an outcome: its error
-// reaches the parent as *lambdabiz.OrchestrationError.
+// reaches the parent as *lambdabiz.OrchestrationError. Branches call stubs at the same time.
 func Stub[In, Out any](env *Env, path string, f func(ctx context.Context, in In) (Out, error)) *Call {
 	env.t.Helper()
 	c := env.newCall(path)
@@ -99,7 +102,7 @@ func (env *Env) newCall(path string) *Call {
 	if path == "" {
 		env.t.Fatal("lambdabiztest: the path of an operation is empty")
 	}
-	c := &Call{env: env, path: path}
+	c := &Call{env: env, at: site(), path: path}
 	env.mu.Lock()
 	defer env.mu.Unlock()
 	env.calls = append(env.calls, c)
@@ -132,7 +135,8 @@ func (c *Call) Input(want any) *Call {
 	if err != nil {
 		c.env.t.Fatalf("lambdabiztest: encode the expected input of %q: %v", c.path, err)
 	}
-	c.set(func() { c.compare, c.input = true, p })
+	at := site()
+	c.set(func() { c.compare, c.input, c.inputAt = true, p, at })
 	return c
 }
 
@@ -148,7 +152,35 @@ func InOrder(calls ...*Call) {
 	if len(calls) == 0 {
 		return
 	}
-	calls[0].set(func() { calls[0].env.orders = append(calls[0].env.orders, calls) })
+	o := order{site(), calls}
+	calls[0].set(func() { calls[0].env.orders = append(calls[0].env.orders, o) })
+}
+
+// order is what [InOrder] was told, and where.
+type order struct {
+	at    string
+	calls []*Call
+}
+
+// body is the stub's function, counted while it runs. The test's log shows where it panics.
+func (c *Call) body(ctx context.Context, input []byte) (any, error) {
+	c.set(func() { c.env.performing[c]++ })
+	defer c.set(func() {
+		if c.env.performing[c]--; c.env.performing[c] == 0 {
+			delete(c.env.performing, c)
+		}
+		c.env.moveLocked()
+	})
+	returned := false
+	defer func() {
+		if p := recover(); !returned && p != nil {
+			tellf(c.env.t, c.at, "the %s panics: %v\n%s", c.name(), p, debug.Stack())
+			panic(p) // it fails the attempt, as in production
+		}
+	}()
+	out, err := c.perform(ctx, input)
+	returned = true
+	return out, err
 }
 
 // matches reports whether the call speaks of an operation. A stub with a "*" passes by what it cannot replace.
@@ -236,7 +268,7 @@ func (p *process) Intercept(o seam.Operation) seam.Answer {
 			stub = c
 		}
 		if c.compare && !o.Recorded && !bytes.Equal(c.input, o.Input) {
-			env.faultLockedf("orchestration %s calls operation %q with another input than expected\n\tat:       %s\n"+
+			env.faultAtLockedf(c.inputAt, "orchestration %s calls operation %q with another input than expected\n\tat:       %s\n"+
 				"\tgot:      %s\n\texpected: %s", o.Orchestration, o.Path, o.Source, o.Input, c.input)
 		}
 	}
@@ -247,15 +279,15 @@ func (p *process) Intercept(o seam.Operation) seam.Answer {
 	case stub == nil:
 		return seam.Answer{}
 	case !slices.Contains(stub.kinds, o.Kind):
-		return seam.Answer{Refuse: stub.wrongKind(&o)}
+		return seam.Answer{Refuse: fmt.Sprintf("%s (the stub is at %s)", stub.wrongKind(&o), stub.at)}
 	}
 	if why := stub.misfit(&o); why != "" {
-		return seam.Answer{Refuse: fmt.Sprintf("the %s %s", stub.name(), why)}
+		return seam.Answer{Refuse: fmt.Sprintf("the %s %s (the stub is at %s)", stub.name(), why, stub.at)}
 	}
 	if o.Kind == "CHILD" {
 		return seam.Answer{} // when its start is committed
 	}
-	return seam.Answer{Perform: stub.perform}
+	return seam.Answer{Perform: stub.body}
 }
 
 func (c *Call) wrongKind(o *seam.Operation) string {
@@ -288,7 +320,7 @@ func stubDefinition(env *Env) *lambdabiz.Definition[lambdabiz.Payload, lambdabiz
 		child := env.children[o.ID()]
 		env.mu.Unlock()
 		return lambdabiz.Step(o, "stub", func(ctx context.Context) (lambdabiz.Payload, error) {
-			out, err := child.stub.perform(ctx, in)
+			out, err := child.stub.body(ctx, in)
 			if err != nil {
 				return nil, err
 			}

@@ -437,6 +437,7 @@ func TestOrchestrationsDrivenByHandAreStubbedToo(t *testing.T) {
 		if got, err := lambdabiz.Call(o, "charge", charge, Card{1}); err != nil || got != "payment-1" {
 			t.Errorf("got %q, %v", got, err)
 		}
+		env.AllowOpen("by-hand")
 		if _, err := lambdabiz.Call(o, "ship", ship, "tea"); !strings.Contains(fmt.Sprint(err), "neither stubbed nor registered") {
 			t.Errorf("got %v", err)
 		}

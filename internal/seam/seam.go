@@ -38,4 +38,8 @@ type Interceptor interface {
 	// Intercept is called with a lock of the run held: it must be quick, and must not call the engine. A panic in
 	// it ends the process.
 	Intercept(o Operation) Answer
+	// RunID makes the id of a run that shall begin: one that no other run has, and the same when the same start is
+	// made again. From is the run that it follows from and, of a child, the operation's path; empty for a start from
+	// outside.
+	RunID(orchestration string, from ...string) string
 }

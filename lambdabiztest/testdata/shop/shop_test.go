@@ -37,6 +37,18 @@ func TestOrderShipsAfterApproval(t *testing.T) {
 	})
 }
 
+func TestOrderAsksForAnApproval(t *testing.T) {
+	lambdabiztest.Run(t, func(t *testing.T, env *lambdabiztest.Env) {
+		env.Register(shop.Order)
+		env.AllowOpen("order-7") // without ids: all of them
+		lambdabiztest.Stub(env, "charge", func(context.Context, int) (string, error) { return "payment-1", nil })
+		order := lambdabiztest.Start(env, shop.Order, "order-7", shop.Cart{"tea", 450})
+		if waits := order.State().WaitingFor; len(waits) != 1 || waits[0].Name != "Approve" {
+			t.Errorf("it waits for %+v", waits)
+		}
+	})
+}
+
 func TestOrderRefundsAfterFourWeeks(t *testing.T) {
 	lambdabiztest.Run(t, func(t *testing.T, env *lambdabiztest.Env) {
 		env.Register(shop.Order)
