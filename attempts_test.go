@@ -9,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
@@ -41,7 +40,7 @@ func TestTimeoutLimitsOneAttempt(t *testing.T) {
 		if o := operation(t, b.state(e, "x"), "s"); o.Attempts != 2 || o.Status != lambdabiz.StatusSucceeded {
 			t.Errorf("the step is %+v", o)
 		}
-	}, notOnSWF("a step may take 50 s there"))
+	}, notOnSWF("a step may take 50 s there"), bears(0, countsTime))
 }
 
 func TestLateResultOfATimedOutAttemptIsDropped(t *testing.T) {
@@ -69,7 +68,7 @@ func TestLateResultOfATimedOutAttemptIsDropped(t *testing.T) {
 		if o := operation(t, b.state(e, "x"), "s"); string(o.Result) != "2" || o.Attempts != 2 {
 			t.Errorf("recorded is %s in attempt %d", o.Result, o.Attempts)
 		}
-	}, notOnSWF("a step may take 50 s there"))
+	}, notOnSWF("a step may take 50 s there"), keepsClaims(countsTime))
 }
 
 func TestTaskThatHangsIsLeftBehindByItsTimeout(t *testing.T) {
@@ -90,7 +89,7 @@ func TestTaskThatHangsIsLeftBehindByItsTimeout(t *testing.T) {
 			t.Errorf("the task is %+v", o)
 		}
 		stop() // although three bodies never end
-	})
+	}, keepsClaims("a body of a minute does not end where workers begin anew within it"))
 }
 
 func TestDeadlineLimitsAllAttemptsTogether(t *testing.T) {
@@ -115,7 +114,7 @@ func TestDeadlineLimitsAllAttemptsTogether(t *testing.T) {
 		if o := operation(t, b.state(e, "x"), "s"); o.Status != lambdabiz.StatusTimeout || o.ExpiresAt.IsZero() {
 			t.Errorf("the step is %+v", o)
 		}
-	})
+	}, bears(0, countsTime))
 }
 
 func TestDeadlineOfACallCountsFromItsRecordAcrossATakeover(t *testing.T) {
@@ -141,7 +140,7 @@ func TestDeadlineOfACallCountsFromItsRecordAcrossATakeover(t *testing.T) {
 		if err := failure(b, lambdabiz.Get(e, d, "x")); !errors.Is(err, context.DeadlineExceeded) || calls.Load() != 2 {
 			t.Errorf("error is %v after %d attempts", err, calls.Load())
 		}
-	})
+	}, bears(0, countsTime))
 }
 
 func TestBackoffSurvivesAStopAndATakeover(t *testing.T) {
@@ -175,7 +174,7 @@ func TestBackoffSurvivesAStopAndATakeover(t *testing.T) {
 		if got := result(b, lambdabiz.Get(e, d, "x")); got != 7 || seen.String() != "1 at 0, 2 at 60, 3 at 180" {
 			t.Errorf("result is %d, attempts (in seconds): %v", got, &seen)
 		}
-	})
+	}, bears(0, countsTime))
 }
 
 func TestRunAgainAfterACrashUsesUpNoAttempt(t *testing.T) {
@@ -206,7 +205,7 @@ func TestRunAgainAfterACrashUsesUpNoAttempt(t *testing.T) {
 		if o := operation(t, b.state(e, "x"), "s"); o.Attempts != 1 {
 			t.Errorf("recorded are %d attempts", o.Attempts)
 		}
-	}, notOnSWF("a step may take 50 s there"))
+	}, notOnSWF("a step may take 50 s there"), bears(20, countsBodies))
 }
 
 func TestResultThatCannotBeEncodedFailsWithoutRetry(t *testing.T) {
@@ -237,7 +236,7 @@ func TestResultThatCannotBeEncodedFailsWithoutRetry(t *testing.T) {
 			}
 			stop()
 		}
-	})
+	}, keepsClaims(countsBodies))
 }
 
 // finalError says itself that another attempt makes no sense.
@@ -278,7 +277,7 @@ func TestErrorsThatAreNotRetryable(t *testing.T) {
 		if lambdabiz.NonRetryable(nil) != nil || lambdabiz.RetryAfter(nil, time.Second) != nil {
 			t.Error("a nil error that is marked is an error")
 		}
-	})
+	}, keepsClaims(countsBodies))
 }
 
 func TestRetryAfterIsTheLeastWait(t *testing.T) {
@@ -308,7 +307,7 @@ func TestRetryAfterIsTheLeastWait(t *testing.T) {
 				t.Errorf("%+v: the second attempt came after %d s", test.in, second.Load())
 			}
 		}
-	})
+	}, bears(0, countsTime))
 }
 
 func TestBackoffGrowsToItsMostWithJitter(t *testing.T) {
@@ -356,7 +355,7 @@ func TestBackoffGrowsToItsMostWithJitter(t *testing.T) {
 		if len(chance) < 50 {
 			t.Errorf("of 240 waits only %d are different", len(chance))
 		}
-	}, notOnSWF("its timers go by whole seconds"))
+	}, notOnSWF("its timers go by whole seconds"), bears(0, countsTime))
 }
 
 func TestHeartbeatTimeoutEndsASilentAttemptAndDetailsReachTheNext(t *testing.T) {
@@ -387,7 +386,7 @@ func TestHeartbeatTimeoutEndsASilentAttemptAndDetailsReachTheNext(t *testing.T) 
 		if got := result(b, start(b, e, d, "x", 0)); got != 7 || seen.String() != "1 at 0 with , 2 at 76 with 5" {
 			t.Errorf("result is %d, attempts: %v", got, &seen)
 		}
-	}, notOnSWF("a step may take 50 s there"))
+	}, notOnSWF("a step may take 50 s there"), keepsClaims(countsTime))
 }
 
 func TestHeartbeatDetailsReachTheAttemptAfterACrash(t *testing.T) {
@@ -459,7 +458,7 @@ func TestIdempotencyKeyIsOneForAllAttemptsAndAnotherInTheNextRun(t *testing.T) {
 		if len(keys) != 5 || len(distinct) != 5 || !distinct["mine"] {
 			t.Errorf("the keys are %v", keys)
 		}
-	})
+	}, keepsClaims(countsBodies))
 }
 
 func TestTaskThatPanicsFailsItsAttemptWithAClearError(t *testing.T) {
@@ -485,7 +484,7 @@ func TestTaskThatPanicsFailsItsAttemptWithAClearError(t *testing.T) {
 		if !b.logs.has("attempts_test.go") {
 			t.Error("the stack is not logged")
 		}
-	})
+	}, keepsClaims(countsBodies))
 }
 
 func TestTaskInfoSaysWhatRuns(t *testing.T) {
@@ -541,7 +540,7 @@ func TestValuesOfAContextAreNotRecorded(t *testing.T) {
 		})
 		e, stop := b.worker(d)
 		start(b, e, d, "x", 0)
-		synctest.Wait()
+		b.settle()
 		stop()
 		secret = "second secret"
 		e, _ = b.worker(d)
@@ -556,5 +555,5 @@ func TestValuesOfAContextAreNotRecorded(t *testing.T) {
 		if text, err := json.Marshal(rec); err != nil || strings.Contains(string(text), "secret") {
 			t.Errorf("it is recorded: %s, %v", text, err)
 		}
-	})
+	}, keepsClaims(countsBodies))
 }

@@ -425,9 +425,10 @@ const (
 	RestartFailed
 )
 
-// RunStart is a new run. A start with the run id of the run that the id has is that run's own start come
-// twice, and succeeds whatever the policy says; if it claims, and its worker still holds the run, the
-// verdict has the fence again, for the first answer may have been lost.
+// RunStart is a new run. A start with the run id of a run that the id has, or had before that continued, is
+// that run's own start come twice, and succeeds whatever the policy says; if it claims, and its worker still
+// holds the run, the verdict has the fence again, for the first answer may have been lost. Where commits end
+// claims, no start claims.
 type RunStart struct {
 	ID       string
 	RunID    string

@@ -69,7 +69,7 @@ func TestNoEffectBeginsBeforeTheResultsBeforeItAreDurable(t *testing.T) {
 		if got := effectsWhileStuck(b, false); got != 1 {
 			t.Errorf("%d bodies have run although the first one's result is not durable", got)
 		}
-	})
+	}, bears(0, breaksItself))
 }
 
 // The twin of the test above: where the store answers at once and stores nothing, the check must notice.

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
@@ -21,7 +20,7 @@ func blocks[In any](b *bench, d *lambdabiz.Definition[In, int], in In, reason, o
 	b.t.Helper()
 	e, stop := b.worker(d)
 	start(b, e, d, "m", in)
-	synctest.Wait()
+	b.settle()
 	s := b.state(e, "m")
 	if s.Status != lambdabiz.StatusStarted || s.Blocked == nil {
 		b.t.Fatalf("it is not blocked: %+v", s.RunInfo)
@@ -81,7 +80,7 @@ func TestBlockedByAContextThatTwoGoroutinesUse(t *testing.T) {
 		if operation(t, s, "mine").Status != lambdabiz.StatusSucceeded || len(s.Operations) != 1 {
 			t.Errorf("recorded are %+v", s.Operations)
 		}
-	})
+	}, bears(0, "tried again, its code makes no mistake"))
 }
 
 func TestBlockedByAnOperationInsideAStep(t *testing.T) {
@@ -98,11 +97,11 @@ func changed(b *bench, before, after *lambdabiz.Definition[int, int], reason, op
 	b.t.Helper()
 	e, stop := b.worker(before, lambdabiz.Registrables(tasks))
 	start(b, e, before, "m", 0)
-	synctest.Wait()
+	b.settle()
 	stop()
 	e, stop = b.workerWith(lambdabiz.Config{Version: "2"}, after, lambdabiz.Registrables(tasks))
 	raise(b, e, "m", "go", true)
-	synctest.Wait()
+	b.settle()
 	s := b.state(e, "m")
 	if s.Blocked == nil || !strings.Contains(s.Blocked.Reason, reason) || s.Blocked.Operation != op {
 		b.t.Fatalf("blocked is %+v, waiting for %+v", s.Blocked, s.WaitingFor)
@@ -224,7 +223,7 @@ func TestBlockedByCodeThatEndsItsGoroutine(t *testing.T) {
 		})
 		e, _ := b.worker(d)
 		start(b, e, d, "m", 0)
-		synctest.Wait()
+		b.settle()
 		if s := b.state(e, "m"); s.Blocked == nil || !strings.Contains(s.Blocked.Reason, "ended its goroutine") {
 			t.Errorf("blocked is %+v", s.Blocked)
 		}
@@ -266,7 +265,7 @@ func TestBlockedByACrashLoop(t *testing.T) {
 		if got := result(b, lambdabiz.Get(e, d, "m")); got != 1 || time.Since(began) > time.Minute {
 			t.Errorf("it did not go on by itself: %d after %v", got, time.Since(began))
 		}
-	})
+	}, bears(0, "it looks before the run is tried again"))
 }
 
 func TestBlockedRunGoesOnByResume(t *testing.T) {
@@ -293,7 +292,7 @@ func TestBlockedRunGoesOnByResume(t *testing.T) {
 		if got := result(b, run); got != 1 || time.Since(began) > 5*time.Second {
 			t.Errorf("result is %d after %v", got, time.Since(began))
 		}
-	})
+	}, keepsClaims(countsTime))
 }
 
 func TestRunOfAnUnknownDefinitionWaitsForAWorkerThatKnowsIt(t *testing.T) {
@@ -329,7 +328,7 @@ func TestFinishedOperationWithAnotherInputKeepsItsResultAndWarnsOrBlocks(t *test
 		e, stop := b.worker(version(1), double)
 		start(b, e, version(1), "lax", 0)
 		start(b, e, version(1), "strict", 0)
-		synctest.Wait()
+		b.settle()
 		stop()
 		e, stop = b.worker(version(5), double)
 		raise(b, e, "lax", "go", true)
@@ -339,7 +338,7 @@ func TestFinishedOperationWithAnotherInputKeepsItsResultAndWarnsOrBlocks(t *test
 		stop()
 		e, _ = b.worker(version(5, lambdabiz.StrictInputs()), double)
 		raise(b, e, "strict", "go", true)
-		synctest.Wait()
+		b.settle()
 		if s := b.state(e, "strict"); s.Blocked == nil || s.Blocked.Operation != "x" {
 			t.Errorf("blocked is %+v", s.Blocked)
 		}
@@ -363,7 +362,7 @@ func TestStartedOperationRunsAgainWithItsRecordedInput(t *testing.T) {
 		}
 		e, stop := b.worker(version(1), task)
 		start(b, e, version(1), "m", 0)
-		synctest.Wait()
+		b.settle()
 		stop()
 		e, _ = b.worker(version(5), task)
 		if got := result(b, lambdabiz.Get(e, version(5), "m")); got != 1 {
@@ -378,7 +377,7 @@ func TestOrphansAreReportedWithTheState(t *testing.T) {
 		after := withFirst(func(o lambdabiz.Context) error { _, err := step(o, "inserted"); return err })
 		e, stop := b.worker(before)
 		start(b, e, before, "m", 0)
-		synctest.Wait()
+		b.settle()
 		stop()
 		e, _ = b.worker(after)
 		raise(b, e, "m", "go", true)

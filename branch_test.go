@@ -44,7 +44,7 @@ func TestBranchRunsAgainOverItsRecordedOperations(t *testing.T) {
 		_, stop := b.worker(d, task)
 		e := b.engine(lambdabiz.Config{}, d)
 		run := start(b, e, d, "b", 1)
-		synctest.Wait()
+		b.settle()
 		stop()
 		if calls.Load() != 2 {
 			t.Fatalf("the task ran %d times before the stop", calls.Load())
@@ -62,7 +62,7 @@ func TestBranchRunsAgainOverItsRecordedOperations(t *testing.T) {
 		s := b.state(e, "b")
 		operation(t, s, "left/double")
 		operation(t, s, "right/double")
-	})
+	}, bears(0, countsBodies))
 }
 
 func TestMapKeysItemsByKeyNotByPosition(t *testing.T) {
@@ -83,7 +83,7 @@ func TestMapKeysItemsByKeyNotByPosition(t *testing.T) {
 		})
 		e, stop := b.worker(d, task)
 		run := start(b, e, d, "m", 0)
-		synctest.Wait()
+		b.settle()
 		stop()
 		items.Store([]int{3, 2, 1, 4})
 		e, _ = b.worker(d, task)
@@ -96,7 +96,7 @@ func TestMapKeysItemsByKeyNotByPosition(t *testing.T) {
 		if calls.Load() != 4 {
 			t.Errorf("the task ran %d times, not 4", calls.Load())
 		}
-	})
+	}, keepsClaims(countsBodies))
 }
 
 func TestMapWorksOnSoManyItemsAtATime(t *testing.T) {
@@ -119,7 +119,7 @@ func TestMapWorksOnSoManyItemsAtATime(t *testing.T) {
 		if most.Load() != 3 || total.Load() != 20 {
 			t.Errorf("%d items of %d at a time, not 3 of 20", most.Load(), total.Load())
 		}
-	})
+	}, bears(0, countsBodies))
 }
 
 // keys makes a key function that numbers the items.
@@ -262,7 +262,7 @@ func TestRaceEndsTheContextOfItsLosersAndDropsTheirResults(t *testing.T) {
 		if after.Load() {
 			t.Error("the losing branch went on after its step")
 		}
-	})
+	}, bears(5, countsTime))
 }
 
 func TestRaceAsksTheChildrenOfItsLosersToCancel(t *testing.T) {
@@ -321,7 +321,7 @@ func TestResumedRunDoesNotEnterALosingBranch(t *testing.T) {
 		if entered.Load() != 1 {
 			t.Errorf("the losing branch was entered %d times", entered.Load())
 		}
-	})
+	}, bears(0, countsBodies))
 }
 
 func TestUnfinishedBranchesEndWithTheFunction(t *testing.T) {

@@ -108,7 +108,7 @@ func TestCancelEndsWaitsOfEveryKind(t *testing.T) {
 		for _, d := range definitions {
 			endsCancelled(b, e, d, d.Name())
 		}
-	}, notOnSWF("a step may take 50 s there"))
+	}, notOnSWF("a step may take 50 s there"), bears(20, countsTime))
 }
 
 func TestCancelIsDurable(t *testing.T) {
@@ -133,7 +133,7 @@ func TestCancelIsDurable(t *testing.T) {
 		for _, d := range definitions {
 			endsCancelled(b, e, d, d.Name())
 		}
-	}, notOnSWF("a step may take 50 s there"))
+	}, notOnSWF("a step may take 50 s there"), bears(5, countsTime))
 }
 
 func TestCancelReachesTheContextOfCodeAndBodies(t *testing.T) {
@@ -167,7 +167,7 @@ func TestCancelReachesTheContextOfCodeAndBodies(t *testing.T) {
 		if operation(t, s, "s").Status != lambdabiz.StatusSucceeded || len(s.Operations) != 1 {
 			t.Errorf("operations are %+v", s.Operations)
 		}
-	}, notOnSWF("a step may take 50 s there"))
+	}, notOnSWF("a step may take 50 s there"), keepsClaims("a worker that begins anew ends the contexts too"))
 }
 
 // cleans cleans up in two steps after a cancellation, and waits between them.
@@ -216,7 +216,7 @@ func TestCleanUpRunsUnderDetached(t *testing.T) {
 		if err := failure(b, run); !errors.Is(err, lambdabiz.ErrCancelled) || seen.String() != "undo 1, branch/undo 2" {
 			t.Errorf("error is %v, cleaned up: %v", err, &seen)
 		}
-	})
+	}, bears(5, countsBodies))
 }
 
 func TestCleanUpGoesOnAfterARestartInTheMiddleOfIt(t *testing.T) {
@@ -245,7 +245,7 @@ func TestCleanUpGoesOnAfterARestartInTheMiddleOfIt(t *testing.T) {
 				if s := b.state(e, "x"); s.Status != lambdabiz.StatusCancelled {
 					t.Errorf("status is %v", s.Status)
 				}
-			})
+			}, keepsClaims(countsTime))
 		})
 	}
 }
@@ -376,7 +376,7 @@ func TestCancelledParentCancelsItsChildrenButNotTheDetached(t *testing.T) {
 		if got := result(b, lambdabiz.Get(e, free, "x.free")); got != 5 || b.state(e, "x.free").CancelRequested {
 			t.Errorf("the detached child ended with %d", got)
 		}
-	})
+	}, bears(5, countsTime))
 }
 
 func TestTerminateEndsAtOnceAndDropsWhatComesLater(t *testing.T) {
@@ -423,7 +423,7 @@ func TestTerminateEndsAtOnceAndDropsWhatComesLater(t *testing.T) {
 		if err := e.Terminate(b.ctx, "x.child", ""); !errors.Is(err, lambdabiz.ErrClosed) {
 			t.Errorf("a second termination gave %v", err)
 		}
-	})
+	}, bears(5, countsTime))
 }
 
 func TestDeadlineOfARunEndsItsContextAndGivesTimeout(t *testing.T) {
@@ -462,7 +462,7 @@ func TestDeadlineOfARunEndsItsContextAndGivesTimeout(t *testing.T) {
 		if cleaned.Load() != 2 {
 			t.Errorf("%d of 2 cleaned up", cleaned.Load())
 		}
-	})
+	}, bears(5, countsTime))
 }
 
 func TestEvictionClosesTheContextAndRecordsNothing(t *testing.T) {
@@ -484,9 +484,9 @@ func TestEvictionClosesTheContextAndRecordsNothing(t *testing.T) {
 		})
 		e, stop := b.workerWith(lambdabiz.Config{DrainTimeout: time.Second}, d)
 		start(b, e, d, "x", 0)
-		synctest.Wait()
+		b.settle()
 		stop()
-		synctest.Wait()
+		b.settle()
 		if seen.String() != "done" {
 			t.Errorf("in the evicted run: %v", &seen)
 		}
@@ -498,5 +498,5 @@ func TestEvictionClosesTheContextAndRecordsNothing(t *testing.T) {
 		if got := result(b, lambdabiz.Get(e, d, "x")); got != 2 || seen.String() != "done" {
 			t.Errorf("result is %d, seen: %v", got, &seen)
 		}
-	})
+	}, keepsClaims(countsBodies))
 }

@@ -89,7 +89,7 @@ func TestChildWhoseIDIsTakenIsRecordedAsErrExists(t *testing.T) {
 		result(b, start(b, e, echo, "ended", 0))
 		start(b, e, sleeper, "another name", 0)
 		start(b, e, d, "x", 0)
-		synctest.Wait()
+		b.settle()
 		s := b.state(e, "x")
 		if len(s.Operations) != 8 {
 			t.Errorf("%d operations are recorded", len(s.Operations))
@@ -128,14 +128,14 @@ func TestFailureOfAChildIsAnOrchestrationErrorAfterAResumeToo(t *testing.T) {
 		known := lambdabiz.ErrorValue("bad", bad)
 		e, stop := b.worker(d, fails, known)
 		start(b, e, d, "x", 0)
-		synctest.Wait()
+		b.settle()
 		stop()
 		e, _ = b.worker(d, known)
 		raise(b, e, "x", "go", true)
 		if result(b, lambdabiz.Get(e, d, "x")); passes.Load() != 2 {
 			t.Errorf("%d passes", passes.Load())
 		}
-	})
+	}, bears(0, countsBodies))
 }
 
 func TestRecursionByName(t *testing.T) {
@@ -184,7 +184,7 @@ func TestDetachedChildrenGoOnAfterTheEndOfTheirParent(t *testing.T) {
 				t.Errorf("%s ended with %d", id, got)
 			}
 		}
-	})
+	}, bears(20, countsTime))
 }
 
 func TestUnawaitedChildGoesOnAfterTheEndOfItsParent(t *testing.T) {
@@ -211,7 +211,7 @@ func TestUnawaitedChildGoesOnAfterTheEndOfItsParent(t *testing.T) {
 		if got := result(b, lambdabiz.Get(e, child, "x.c")); got != 5 {
 			t.Errorf("the child ended with %d", got)
 		}
-	})
+	}, bears(0, countsTime))
 }
 
 func TestParentGetsTheOutcomeOnceThoughBothRestart(t *testing.T) {
@@ -249,7 +249,7 @@ func TestParentGetsTheOutcomeOnceThoughBothRestart(t *testing.T) {
 		if got := result(b, lambdabiz.Get(e, d, "x")); got != 7 || seen.String() != "0, 1, 2, got 7" {
 			t.Errorf("result is %d, what ran: %v", got, &seen)
 		}
-	})
+	}, keepsClaims(countsBodies))
 }
 
 func TestChildOfAnUnknownDefinitionWaitsForAWorkerThatKnowsIt(t *testing.T) {
@@ -271,7 +271,7 @@ func TestChildOfAnUnknownDefinitionWaitsForAWorkerThatKnowsIt(t *testing.T) {
 		if got := result(b, run); got != 7 {
 			t.Errorf("result is %d", got)
 		}
-	}, notOnSWF("all workers share one task list, and one that does not know the definition says so"))
+	}, notOnSWF("all workers share one task list, and one that does not know the definition says so"), bears(5, countsTime))
 }
 
 func TestDeadlineAndTagsOfAChild(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
@@ -20,7 +19,7 @@ var approve = lambdabiz.Define("Approve", func(o lambdabiz.Context, _ int) (stri
 // cannotRead wants the run to be blocked by an event, which is still there, and returns its number.
 func cannotRead(b *bench, e *lambdabiz.Engine, id string, events int) int64 {
 	b.t.Helper()
-	synctest.Wait()
+	b.settle()
 	s := b.state(e, id)
 	if s.Blocked == nil || s.Blocked.Operation != "Answer" || !strings.Contains(s.Blocked.Source, "drop_test.go:") {
 		b.t.Fatalf("it is not blocked at its wait: %+v", s.Blocked)
@@ -46,7 +45,7 @@ func TestAnEventThatTheCodeCannotReadIsDropped(t *testing.T) {
 			stop := func() {}
 			if id == "late" { // the wait is there first
 				e, stop = b.worker(approve)
-				synctest.Wait()
+				b.settle()
 			}
 			raise(b, e, id, "Answer", "perhaps")
 			if id == "early" {
@@ -76,7 +75,7 @@ func TestAnEventThatTheCodeCannotReadIsNotTakenByTheRetry(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		e, _ := b.worker(approve)
 		run := start(b, e, approve, "a", 0)
-		synctest.Wait()
+		b.settle()
 		raise(b, e, "a", "Answer", "perhaps")
 		cannotRead(b, e, "a", 1)
 		time.Sleep(time.Minute)
@@ -99,7 +98,7 @@ func TestAnEventThatTheCodeCannotReadIsNotTakenByARecordedWait(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		e, stop := b.worker(approve)
 		run := start(b, e, approve, "a", 0)
-		synctest.Wait()
+		b.settle()
 		stop()
 		raise(b, b.engine(lambdabiz.Config{}), "a", "Answer", "perhaps")
 		e, stop = b.worker(approve)
@@ -137,10 +136,10 @@ func TestDropEventOfWhatNobodyWaitsFor(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		e, stop := b.worker(collect)
 		run := start(b, e, collect, "c", 2)
-		synctest.Wait()
+		b.settle()
 		raise(b, e, "c", "other", 1)
 		raise(b, e, "c", "E", "1")
-		synctest.Wait()
+		b.settle()
 		events := b.state(e, "c").Events
 		if len(events) != 1 || events[0].Name != "other" {
 			t.Fatalf("the events are %+v", events)
@@ -153,7 +152,7 @@ func TestDropEventOfWhatNobodyWaitsFor(t *testing.T) {
 		if events := b.state(e, "c").Events; len(events) != 0 {
 			t.Errorf("after the drop the events are %+v", events)
 		}
-		synctest.Wait()
+		b.settle()
 		for _, wrong := range []struct {
 			id     string
 			number int64
@@ -179,11 +178,11 @@ func TestDropEventOfAPausedRun(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		e, _ := b.worker(approve)
 		run := start(b, e, approve, "a", 0)
-		synctest.Wait()
+		b.settle()
 		if err := e.Pause(b.ctx, "a", ""); err != nil {
 			t.Fatal(err)
 		}
-		synctest.Wait()
+		b.settle()
 		raise(b, e, "a", "Answer", "perhaps")
 		raise(b, e, "a", "Answer", false)
 		time.Sleep(10 * time.Second)
@@ -231,5 +230,5 @@ func TestByHandAnEventThatTheCodeCannotReadIsABlockedError(t *testing.T) {
 		if err := o.Complete("done"); err != nil {
 			t.Error(err)
 		}
-	})
+	}, fencedByHand())
 }

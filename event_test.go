@@ -127,7 +127,7 @@ func TestEventThatArrivedByTheDeadlineWinsOverTheTimeout(t *testing.T) {
 		if s := b.state(e, "too late"); len(s.Events) != 1 {
 			t.Errorf("the late event is not there any more: %+v", s.Events)
 		}
-	})
+	}, bears(0, countsTime))
 }
 
 func TestRaiseToOnesOwnId(t *testing.T) {
@@ -259,5 +259,5 @@ func TestParkedRunIsNotInMemory(t *testing.T) {
 		if got := result(b, run); got[0] != "wake up" {
 			t.Errorf("it got %v", got)
 		}
-	})
+	}, bears(0, countsTime))
 }

@@ -36,7 +36,7 @@ func TestG1StartIsIdempotentByID(t *testing.T) {
 		if calls.Load() != 1 {
 			t.Errorf("the step ran %d times", calls.Load())
 		}
-	})
+	}, keepsClaims(countsBodies))
 }
 
 func TestG2RecordedResultNeverChangesAndItsOperationNeverRunsAgain(t *testing.T) {
@@ -68,7 +68,7 @@ func TestG2RecordedResultNeverChangesAndItsOperationNeverRunsAgain(t *testing.T)
 		if got := strings.ReplaceAll(seen.String(), "1 fails, attempt 1: call 2", ""); strings.Trim(got, ", ") != "" || seen.len() < 2 {
 			t.Errorf("the passes saw %v", &seen)
 		}
-	})
+	}, keepsClaims(countsBodies))
 }
 
 func TestG3BodyRunsAtLeastOnceWithOneKeyAndIsRecordedOnce(t *testing.T) {
@@ -103,7 +103,7 @@ func TestG3BodyRunsAtLeastOnceWithOneKeyAndIsRecordedOnce(t *testing.T) {
 		if len(s.Operations) != 1 || string(operation(t, s, "s").Result) != "2" || operation(t, s, "s").Attempts != 1 {
 			t.Errorf("recorded are %+v", s.Operations)
 		}
-	})
+	}, bears(5, countsBodies))
 }
 
 func TestG4AcknowledgedEventsAreConsumedOnceAndInOrder(t *testing.T) {
@@ -161,7 +161,7 @@ func TestG5TimerFiresOnceAndNeverEarly(t *testing.T) {
 		if o := operation(t, b.state(e, "x"), "t"); o.EndedAt.Before(o.DueAt) || o.DueAt.Before(began.Add(20*time.Second)) {
 			t.Errorf("the timer is %+v", o)
 		}
-	})
+	}, keepsClaims(countsBodies))
 }
 
 func TestG6FrozenWorkerThatWasReplacedRecordsNothing(t *testing.T) {
@@ -204,13 +204,13 @@ func TestG6FrozenWorkerThatWasReplacedRecordsNothing(t *testing.T) {
 		}
 		before := records(b, "x")
 		close(thaw)
-		synctest.Wait()
+		b.settle()
 		frozen.Store(false)
 		time.Sleep(10 * time.Second)
 		if now := records(b, "x"); now != before || !strings.Contains(now, `"result":2`) {
 			t.Errorf("the frozen worker has changed %s to %s", before, now)
 		}
-	}, notOnSWF("a step may take 50 s there"))
+	}, notOnSWF("a step may take 50 s there"), bears(0, breaksItself))
 }
 
 // What the disk itself does after an fsync is not tested here: that it is asked for is the backend's test.
@@ -352,7 +352,7 @@ func TestG8MessagesBetweenOrchestrationsCommitWithTheWritersProgress(t *testing.
 				if got := children.Load(); got > 2 || got < 1 {
 					t.Errorf("the child's step ran %d times", got)
 				}
-			}, notOnSWF("messages go there at least once, with a key, not in one commit"))
+			}, notOnSWF("messages go there at least once, with a key, not in one commit"), bears(0, breaksItself))
 		})
 	}
 }

@@ -126,7 +126,7 @@ func TestByHandTheOriginalsProgramIsInterruptedAfterEveryOperation(t *testing.T)
 		if _, err := original(b, e, -1); !errors.Is(err, lambdabiz.ErrClosed) {
 			t.Errorf("called after its end it gave %v", err)
 		}
-	})
+	}, fencedByHand())
 }
 
 // records is what is stored of the operations of a run.
@@ -204,7 +204,7 @@ func TestByHandAWaitReturnsErrWaitingAndRecordsNothing(t *testing.T) {
 				t.Error(err)
 			}
 		}
-	})
+	}, fencedByHand())
 }
 
 func TestByHandAnOlderCallerIsFenced(t *testing.T) {
@@ -231,7 +231,7 @@ func TestByHandAnOlderCallerIsFenced(t *testing.T) {
 		if err := newer.Complete(1); err != nil {
 			t.Error(err)
 		}
-	})
+	}, fencedByHand())
 }
 
 func TestByHandAndByWorkersDoNotMix(t *testing.T) {
@@ -254,7 +254,7 @@ func TestByHandAndByWorkersDoNotMix(t *testing.T) {
 		if err := o.Complete(1); err != nil {
 			t.Error(err)
 		}
-	})
+	}, fencedByHand())
 }
 
 func TestByHandAfterItsEnd(t *testing.T) {
@@ -294,7 +294,7 @@ func TestByHandAfterItsEnd(t *testing.T) {
 		if err != nil || records(b, "x") != before || string(s.Result) != `"the result"` || s.Status != lambdabiz.StatusSucceeded {
 			t.Errorf("state is %+v, %v", s, err)
 		}
-	})
+	}, fencedByHand())
 }
 
 func TestByHandBeforeItsStart(t *testing.T) {
@@ -351,7 +351,7 @@ func TestByHandAMistakeIsABlockedErrorWithItsLine(t *testing.T) {
 				t.Errorf("%s: mended it gave %v", reason, err)
 			}
 		}
-	}, notOnSWF("a name that is not registered is a Lambda function there"))
+	}, notOnSWF("a name that is not registered is a Lambda function there"), fencedByHand())
 }
 
 func TestByHandFailEndsTheRun(t *testing.T) {
@@ -379,7 +379,7 @@ func TestByHandFailEndsTheRun(t *testing.T) {
 		if s := b.state(e, "cancelled"); s.Status != lambdabiz.StatusCancelled {
 			t.Errorf("state is %+v", s.RunInfo)
 		}
-	})
+	}, fencedByHand())
 }
 
 func TestByHandBranchesRacesAndMaps(t *testing.T) {
@@ -420,7 +420,7 @@ func TestByHandBranchesRacesAndMaps(t *testing.T) {
 		if o := operation(t, s, "event/E"); o.Status != lambdabiz.StatusCancelled || s.Status != lambdabiz.StatusSucceeded {
 			t.Errorf("the losing wait is %v, the run %v", o.Status, s.Status)
 		}
-	})
+	}, fencedByHand())
 }
 
 func TestByHandTheCallersGoroutineIsNeverUnwound(t *testing.T) {
@@ -472,5 +472,5 @@ func TestByHandWorksOrIsRefused(t *testing.T) {
 		if err := o.Complete(1); err != nil {
 			t.Error(err)
 		}
-	})
+	}, fencedByHand())
 }

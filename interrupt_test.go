@@ -17,7 +17,22 @@ var errDead = errors.New("this process is dead")
 // mortal is a store as one process sees it: once that is dead, nothing of it reaches the store any more.
 type mortal struct {
 	lambdabiz.Backend
-	dead atomic.Bool
+	dead    atomic.Bool
+	mu      sync.Mutex
+	workers []int64 // all that the process has been
+}
+
+func (m *mortal) Join(ctx context.Context, w lambdabiz.WorkerInfo) (int64, error) {
+	if m.dead.Load() {
+		return 0, errDead
+	}
+	number, err := m.Backend.Join(ctx, w)
+	if err == nil {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.workers = append(m.workers, number)
+	}
+	return number, err
 }
 
 func (m *mortal) Commit(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
@@ -57,17 +72,14 @@ func (b *bench) killable(items ...lambdabiz.Registrable) (e *lambdabiz.Engine, k
 	b.backend = m
 	e, stop := b.workerWith(lambdabiz.Config{DrainTimeout: time.Millisecond}, items...)
 	b.backend = inner
-	workers, err := inner.Workers(b.ctx)
-	if err != nil || len(workers) == 0 {
-		b.t.Fatalf("the workers are %v, %v", workers, err)
-	}
-	number := workers[len(workers)-1].Number
 	return e, func() {
 		b.t.Helper()
 		m.dead.Store(true)
 		stop()
-		if err := inner.Leave(b.ctx, number, -1); err != nil {
-			b.t.Fatal(err)
+		for _, number := range m.workers {
+			if err := inner.Leave(b.ctx, number, -1); err != nil {
+				b.t.Fatal(err)
+			}
 		}
 	}
 }

@@ -254,7 +254,7 @@ func TestBadPayloadsByHandAreRefusedAndEndNothing(t *testing.T) {
 				t.Errorf("%s: the second Complete gave %v", name, err)
 			}
 		}
-	})
+	}, fencedByHand())
 }
 
 func TestBadPayloadsOfOperationsAreErrorsAndRecordNothing(t *testing.T) {
@@ -323,7 +323,7 @@ func TestBadResultFailsTheRunAndBadHeartbeatDetailsAreRefused(t *testing.T) {
 		if beats.Load() != 3 {
 			t.Errorf("%d heartbeats", beats.Load())
 		}
-	})
+	}, keepsClaims(countsBodies))
 }
 
 // A worker has no more orchestrations in memory than it may have. The others are rows that wait, and get their turn.

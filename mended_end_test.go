@@ -442,5 +442,5 @@ func TestPauseAndResume(t *testing.T) {
 		if v, err := run.Result(ctx); v != 11 || err != nil || bodies.Load() != 1 {
 			t.Error(v, err, bodies.Load())
 		}
-	})
+	}, keepsClaims(countsBodies))
 }

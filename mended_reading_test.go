@@ -7,7 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
@@ -63,7 +62,7 @@ func TestAnEventThatTakesLongToReadHoldsNobodyUp(t *testing.T) {
 		onReading(b, func(int) error { time.Sleep(20 * time.Second); return nil })
 		e, _ := b.worker(readLetter, approve)
 		run := start(b, e, readLetter, "a", 0)
-		synctest.Wait()
+		b.settle()
 		mail(b, e, "a", "E", 7)
 		began := time.Now()
 		other := start(b, e, approve, "other", 0)
@@ -105,7 +104,7 @@ func TestAnEventThatIsDroppedWhileItIsRead(t *testing.T) {
 			})
 			e, stop := b.worker(readLetter)
 			run := start(b, e, readLetter, then, 0)
-			synctest.Wait()
+			b.settle()
 			mail(b, e, then, "E", 1)
 			<-reading
 			events := b.state(e, then).Events
@@ -176,9 +175,9 @@ func TestReadingAnEventCallsTheEngineAndPanics(t *testing.T) {
 			panic("no letter")
 		})
 		run := start(b, e, readLetter, "a", 0)
-		synctest.Wait()
+		b.settle()
 		mail(b, e, "a", "E", 1)
-		synctest.Wait()
+		b.settle()
 		time.Sleep(900 * time.Millisecond)
 		if s := b.state(e, "a"); s.Blocked == nil || !strings.Contains(s.Blocked.Reason, "cannot be read") {
 			t.Errorf("blocked is %+v", s.Blocked)
@@ -239,7 +238,7 @@ func TestAResumeOfABlockedRunThatIsBeingTriedIsHeard(t *testing.T) {
 			})
 			e, stop := b.worker(readLetter)
 			run := start(b, e, readLetter, ask, 0)
-			synctest.Wait()
+			b.settle()
 			mail(b, e, ask, "E", 1)
 			mail(b, e, ask, "E", 2)
 			time.Sleep(20 * time.Minute) // its retries are minutes apart
@@ -301,7 +300,7 @@ func TestADroppedEventDoesNotComeBackFromALoser(t *testing.T) {
 		mail(b, e, "a", "E", 1)
 		time.Sleep(time.Millisecond)
 		raise(b, e, "a", "F", "dropped")
-		synctest.Wait() // the second branch has it
+		b.settle() // the second branch has it
 		events := b.state(e, "a").Events
 		if len(events) != 2 {
 			t.Fatalf("the events are %+v", events)

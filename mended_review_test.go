@@ -61,7 +61,7 @@ func TestAnIDWhoseOperationWasRefusedIsUsed(t *testing.T) {
 				t.Errorf("recorded: %+v", o)
 			}
 		}
-	})
+	}, bears(5, countsTime))
 }
 
 // A race waited for a branch whose operation had ended, and that waited for its commit: where commits end claims,
@@ -120,7 +120,7 @@ func TestARaceByHandLetsABranchCommitThatHasEndedEarlier(t *testing.T) {
 			t.Error(err)
 		}
 		time.Sleep(time.Second) // the slow one ends
-	})
+	}, fencedByHand())
 }
 
 // A race that is recorded keeps its winner, also when another branch has waited for one of its branches by the
@@ -160,7 +160,7 @@ func TestARecordedRaceOfABranchThatWasWaitedForIsKept(t *testing.T) {
 		if got := result(b, run); got != "0" {
 			t.Errorf("branch %s won", got)
 		}
-	})
+	}, keepsClaims(countsTime))
 }
 
 // A branch ended while a race waited for another one that had ended earlier, and a third one waited for it: the

@@ -409,7 +409,7 @@ func TestResumeAfterCancelSeesTheBranches(t *testing.T) {
 		if !errors.Is(err, lambdabiz.ErrCancelled) || undone.Load() != 1 {
 			t.Errorf("result: %v, refunded %d times", err, undone.Load())
 		}
-	})
+	}, bears(5, countsTime))
 }
 
 // What was refused because of the deadline must stay refused in a resumed run.

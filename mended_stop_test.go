@@ -66,7 +66,8 @@ func TestEventThatArrivedInTimeWinsOverTheTimeoutOfARunThatStops(t *testing.T) {
 		if got := result(b, lambdabiz.Get(e, d, "x")); got != "in time" {
 			t.Errorf("the wait gave %q", got)
 		}
-	}, notOnSWF(why), exception{"memory, a commit ends the claim", why}, exception{"memory, and performs timers", why})
+	}, notOnSWF(why), exception{"memory, a commit ends the claim", why}, exception{"memory, and performs timers", why},
+		keepsClaims(countsTime))
 }
 
 // Where commits end claims, messages that came during the next claim reached the run before that claim's

@@ -60,7 +60,7 @@ func TestOlderCallersLateVerdictDoesNotTakeTheRunBack(t *testing.T) {
 		if err := newer.Complete(1); err != nil {
 			t.Errorf("the newer caller's Complete gave %v", err)
 		}
-	}, notOnSWF("there a new caller waits for the answer of the older one's decision task"))
+	}, notOnSWF("there a new caller waits for the answer of the older one's decision task"), fencedByHand())
 }
 
 // A verdict that is very late held up other runs, and the end of the worker.

@@ -392,7 +392,7 @@ func TestNoAttemptAfterTheDeadlineOfTheCall(t *testing.T) {
 		if at := time.Duration(last.Load()); at > time.Minute || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("an attempt began %v after the call; %v", at, err)
 		}
-	})
+	}, bears(5, countsTime))
 }
 
 func TestTimerIsNotEarlyByNanoseconds(t *testing.T) {
@@ -406,7 +406,7 @@ func TestTimerIsNotEarlyByNanoseconds(t *testing.T) {
 		if early := result(b, start(b, e, d, "x", 0)); early > 0 {
 			t.Errorf("%v early", early)
 		}
-	})
+	}, bears(0, countsTime))
 }
 
 // Clean-up that a deferred function logs shows up each time that the run parks.
@@ -474,7 +474,7 @@ func TestWaitForABranchInsideALoser(t *testing.T) {
 		if ok, err := start(b, e, d, "x", 0).Result(ctx); !ok || err != nil {
 			t.Errorf("%v, %v", ok, err)
 		}
-	})
+	}, bears(0, onePass))
 }
 
 // A backend that panics takes the lane with it.

@@ -56,7 +56,7 @@ func TestPauseWhileAStepRunsRecordsItAndThenNothingHappens(t *testing.T) {
 		if err := e.Pause(b.ctx, "x", ""); !errors.Is(err, lambdabiz.ErrClosed) {
 			t.Errorf("a pause after the end gave %v", err)
 		}
-	}, notOnSWF("a run learns of a pause at its next decision, and SWF's timers go on"))
+	}, notOnSWF("a run learns of a pause at its next decision, and SWF's timers go on"), keepsClaims(countsBodies))
 }
 
 func TestTimersOfAPausedRunAreLate(t *testing.T) {
@@ -79,7 +79,7 @@ func TestTimersOfAPausedRunAreLate(t *testing.T) {
 		if took := b.state(e, "x").EndedAt.Sub(began); took < 40*time.Second || took > 45*time.Second {
 			t.Errorf("it ended after %v", took)
 		}
-	}, notOnSWF("a run learns of a pause at its next decision, and SWF's timers go on"))
+	}, notOnSWF("a run learns of a pause at its next decision, and SWF's timers go on"), bears(5, countsTime))
 }
 
 func TestPauseBeforeTheFirstClaim(t *testing.T) {
@@ -163,9 +163,9 @@ func TestListFilters(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		start(b, e, mistake, "m%_", 0)
-		synctest.Wait()
+		b.settle()
 		control(b, pause(e), "e3")
-		synctest.Wait()
+		b.settle()
 		for want, f := range map[string]lambdabiz.Filter{
 			"m%_ e3 e2 e1 e0": {},
 			"e1 e0":           {Status: []lambdabiz.Status{lambdabiz.StatusSucceeded, lambdabiz.StatusFailed}},

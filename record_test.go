@@ -59,7 +59,7 @@ func TestFirstRunSeesTheRoundTripThroughTheCodecAsAResumedRunDoes(t *testing.T) 
 		if got := seen.String(); got != "input {to the task }, child's input {to the child }, "+pass+", "+pass {
 			t.Errorf("seen were %s", got)
 		}
-	})
+	}, keepsClaims(countsBodies))
 }
 
 type (
@@ -162,7 +162,7 @@ func TestErrorsKeepTheirIdentityInTheFirstRunAndInAResumedRun(t *testing.T) {
 				t.Errorf("%s: the texts are %q", name, list)
 			}
 		}
-	})
+	}, bears(5, countsTime))
 }
 
 // reversing is a codec whose payloads nobody can read.
@@ -275,7 +275,7 @@ func TestProgressIsInTheState(t *testing.T) {
 		if s := b.state(e, "x"); string(s.Progress) != `"last"` || len(s.Operations) != 3 {
 			t.Errorf("progress is %s after %d operations", s.Progress, len(s.Operations))
 		}
-	})
+	}, keepsClaims(countsTime))
 }
 
 func TestLogLinesHaveTheIDsOfOrchestrationRunAndOperation(t *testing.T) {
@@ -359,5 +359,5 @@ func TestHooksTellWhatRunsAndWhatIsRecorded(t *testing.T) {
 		if seen.String() != want || commits.Load() < 3 {
 			t.Errorf("the hooks saw %v, and %d commits", &seen, commits.Load())
 		}
-	})
+	}, bears(0, "it counts commits, and those that fail are told too"))
 }

@@ -62,7 +62,7 @@ func TestResolversPerformNamesThatAreNotRegistered(t *testing.T) {
 		items := lambdabiz.Registrables{def, own, resolver("far-", calls), resolver("fu", calls), resolver("f", calls)}
 		e, stop := b.worker(items)
 		run := start(b, e, def, "r", 0)
-		synctest.Wait()
+		b.settle()
 		stop()
 		e, _ = b.worker(items)
 		if err := e.RaiseEvent(b.ctx, "r", "go on", 1); err != nil {
@@ -75,7 +75,7 @@ func TestResolversPerformNamesThatAreNotRegistered(t *testing.T) {
 		if want := "map[far-sum:1 further:1]"; fmt.Sprint(calls) != want {
 			t.Errorf("performed %v, want %s", calls, want)
 		}
-	}, notOnSWF("a name that is not registered is a Lambda function there"))
+	}, notOnSWF("a name that is not registered is a Lambda function there"), keepsClaims(countsBodies))
 }
 
 func TestResolversResultMustBeReadable(t *testing.T) {
@@ -96,7 +96,7 @@ func TestResolversResultMustBeReadable(t *testing.T) {
 		if !errors.Is(err, lambdabiz.ErrInvalidPayload) || !errors.As(err, &task) || task.Task != "a" || calls != 1 {
 			t.Errorf("error %v after %d calls", err, calls)
 		}
-	}, notOnSWF("a name that is not registered is a Lambda function there"))
+	}, notOnSWF("a name that is not registered is a Lambda function there"), bears(5, countsBodies))
 }
 
 func TestResolverUnknownNameBlocks(t *testing.T) {
@@ -106,7 +106,7 @@ func TestResolverUnknownNameBlocks(t *testing.T) {
 		})
 		e, _ := b.worker(def, resolver("far-", nil))
 		start(b, e, def, "r", 0)
-		synctest.Wait()
+		b.settle()
 		s := b.state(e, "r")
 		if s.Blocked == nil || !strings.Contains(s.Blocked.Reason, `no TASK with the name "near" is registered`) {
 			t.Errorf("state %+v", s)

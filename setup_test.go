@@ -22,6 +22,7 @@ import (
 	"github.com/lambdabiz/lambdabiz/internal/invariant"
 	"github.com/lambdabiz/lambdabiz/memory"
 	"github.com/lambdabiz/lambdabiz/sqlite"
+	"github.com/lambdabiz/lambdabiz/test/faulty"
 )
 
 // home is a backend that the engine's tests run on.
@@ -91,6 +92,9 @@ type exception struct{ home, why string }
 
 func notOnSWF(why string) exception { return exception{"swf", why} }
 
+// holds reports whether it keeps a test from a home.
+func (x exception) holds(h home) bool { return x.home == h.name || storm.beyond(x) }
+
 // bench is one store with the engines of a test on it. Everything happens in virtual time.
 type bench struct {
 	t       *testing.T
@@ -100,6 +104,10 @@ type bench struct {
 	ctx     context.Context //nolint:containedctx // the test's
 	stops   []func()
 	broken  bool // by a sabotage: what it leaves behind is not whole
+
+	faults *faulty.Faults // nil for none
+	ledger *invariant.Ledger
+	store  lambdabiz.Backend // without the faults
 }
 
 // everywhere runs a test on every home, each in a bubble of virtual time.
@@ -107,7 +115,7 @@ func everywhere(t *testing.T, f func(t *testing.T, b *bench), but ...exception) 
 	t.Helper()
 	t.Parallel()
 	for _, h := range homes {
-		if slices.ContainsFunc(but, func(x exception) bool { return x.home == h.name }) {
+		if slices.ContainsFunc(but, func(x exception) bool { return x.holds(h) }) {
 			continue
 		}
 		t.Run(h.name, func(t *testing.T) {
@@ -116,9 +124,12 @@ func everywhere(t *testing.T, f func(t *testing.T, b *bench), but ...exception) 
 				// Virtual time passes for ever while a worker polls: a test that hangs must end.
 				ctx, cancel := context.WithTimeout(t.Context(), 48*time.Hour)
 				defer cancel()
-				b := &bench{t: t, home: h.name, backend: h.open(t), logs: &logBuffer{}, ctx: ctx}
+				b := &bench{t: t, home: h.name, store: h.open(t), logs: &logBuffer{}, ctx: ctx}
+				b.backend = b.store
+				b.disturb(but)
 				defer func() {
 					b.stop()
+					b.calm()
 					b.wantWhole()
 					if err := b.backend.Close(); err != nil {
 						t.Error(err)
@@ -158,7 +169,12 @@ func (b *bench) workerWith(c lambdabiz.Config, items ...lambdabiz.Registrable) (
 	e := b.engine(c, items...)
 	ctx, cancel := context.WithCancel(b.ctx)
 	done := make(chan error, 1)
-	go func() { done <- e.Run(ctx) }()
+	if b.faults != nil {
+		ctx = faulty.Spare(ctx, false)
+		b.begin(ctx, e, done)
+	} else {
+		go func() { done <- e.Run(ctx) }()
+	}
 	synctest.Wait()
 	var once sync.Once
 	stop := func() {
@@ -183,12 +199,19 @@ func (b *bench) stop() {
 // wantWhole looks for what no test may leave behind.
 func (b *bench) wantWhole() {
 	b.t.Helper()
-	found, err := invariant.All(context.WithoutCancel(b.ctx), b.backend, invariant.Options{Now: time.Now()})
+	found, err := invariant.All(context.WithoutCancel(b.ctx), b.store, invariant.Options{Now: time.Now()})
 	if err != nil {
 		b.t.Errorf("look at the store: %v", err)
 	}
 	if b.broken {
 		return
+	}
+	if b.ledger != nil {
+		old, err := b.ledger.Check(context.WithoutCancel(b.ctx), b.store)
+		if err != nil {
+			b.t.Errorf("look at the fences: %v", err)
+		}
+		found = append(found, old...)
 	}
 	for _, v := range found {
 		b.t.Error(v)

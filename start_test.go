@@ -8,7 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
@@ -38,7 +37,7 @@ func bring(b *bench, e *lambdabiz.Engine, id, state string) (runID string) {
 		opts = append(opts, lambdabiz.Deadline(time.Second))
 	}
 	run := start(b, e, ends, id, state, opts...)
-	synctest.Wait()
+	b.settle()
 	var err error
 	switch state {
 	case "CANCELLED":
@@ -149,7 +148,7 @@ func TestConcurrentStartersGetTheSameRun(t *testing.T) {
 		if len(runs) != 1 || len(results) != 1 || calls.Load() != 1 || created != 1 {
 			t.Errorf("runs %v, results %v, %d calls, %d starters created it", runs, results, calls.Load(), created)
 		}
-	})
+	}, keepsClaims(countsBodies))
 }
 
 func TestDeadlineAndTagsAreInTheState(t *testing.T) {
@@ -217,7 +216,7 @@ func TestResultOfAPausedOrBlockedRunIsWaitedFor(t *testing.T) {
 		})
 		e, _ := b.worker(d)
 		paused, blocked := start(b, e, d, "paused", true), start(b, e, d, "blocked", false)
-		synctest.Wait()
+		b.settle()
 		if err := e.Pause(b.ctx, "paused", ""); err != nil {
 			t.Fatal(err)
 		}

@@ -130,6 +130,10 @@ func (w *worker) join(ctx context.Context) error {
 			return err
 		}
 	}
+	select {
+	case e.busy <- struct{}{}: // it may have seen others
+	default:
+	}
 	e.mu.Lock()
 	e.accepting = true
 	e.mu.Unlock()
@@ -384,8 +388,11 @@ func (e *Engine) tellDrainedLocked() {
 	}
 }
 
-// adoptStarts runs what a commit has started and claimed.
+// adoptStarts runs what a commit has started and claimed. Where commits end claims, no start claims.
 func (e *Engine) adoptStarts(c *Commit, v Verdict) *run {
+	if e.endsClaim {
+		return nil
+	}
 	var last *run
 	for i := range c.Starts {
 		s := &c.Starts[i]

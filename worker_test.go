@@ -26,7 +26,7 @@ func TestRunWhileWorksUntilTheFunctionReturns(t *testing.T) {
 		if err != nil || len(workers) != 0 {
 			t.Errorf("workers are %v, %v", workers, err)
 		}
-	})
+	}, bears(0, "its worker may be kept from joining, which is told to the caller"))
 }
 
 // refusing is a backend that takes no worker.

@@ -13,17 +13,16 @@ import (
 func (w *worker) keepAlive(stop <-chan struct{}) {
 	e := w.e
 	beat := e.config.Lease / 3
-	look := min(beat, time.Second)
-	if e.config.PollInterval < 0 {
-		look = 0 // nobody else uses the store
-	}
 	var beaten time.Time
 	for {
-		wait := beat
-		if look > 0 {
+		wait, look := beat, min(beat, time.Second)
+		switch {
+		case e.config.PollInterval >= 0 || w.others():
 			wait = look
-		} else if !w.owning(stop) {
+		case !w.owning(stop):
 			return
+		default:
+			look = 0 // nobody else uses the store
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -50,9 +49,17 @@ func (w *worker) keepAlive(stop <-chan struct{}) {
 	}
 }
 
-// owning blocks until the worker owns a run. It reports false when the worker stops.
+// others reports whether there are other workers: where nobody else uses the store, what this process has been
+// before, and could not remove.
+func (w *worker) others() bool {
+	w.watching <- struct{}{}
+	defer func() { <-w.watching }()
+	return len(w.peers) > 0
+}
+
+// owning blocks until the worker owns a run, or sees another one. It reports false when the worker stops.
 func (w *worker) owning(stop <-chan struct{}) bool {
-	for len(w.e.allResidents()) == 0 {
+	for len(w.e.allResidents()) == 0 && !w.others() {
 		select {
 		case <-stop:
 			return false

@@ -12,7 +12,9 @@ import (
 func (b *Backend) start(c *lambdabiz.Commit, s lambdabiz.RunStart) lambdabiz.StartVerdict {
 	if existing := b.find(s.ID, s.RunID); s.RunID != "" && existing != nil {
 		v := existingVerdict(existing, nil) // the run's own start, come twice
-		if s.Claim && existing.open() && existing.info.Worker == c.Worker && c.Worker != 0 {
+		// Where a start does not claim, a worker that holds the run has its claim from elsewhere.
+		claims := s.Claim && !b.config.CommitEndsClaim
+		if claims && existing.open() && existing.info.Worker == c.Worker && c.Worker != 0 {
 			v.Run = existing.ref() // the answer to the first one was lost
 		}
 		return v

@@ -20,6 +20,16 @@ func (t *tx) start(c *lambdabiz.Commit, s *lambdabiz.RunStart, after *head) (lam
 		if err != nil {
 			return lambdabiz.StartVerdict{}, err
 		}
+		if existing != nil && existing.record.RunID != s.RunID {
+			// It may be this start come twice, and its run has continued as another one since.
+			earlier, err := t.prepare(qByRunID).text(s.ID).text(s.RunID).stored()
+			if err != nil {
+				return lambdabiz.StartVerdict{}, err
+			}
+			if earlier != nil {
+				existing = earlier
+			}
+		}
 		if existing != nil {
 			if v, create := existingVerdict(existing, c, s); !create {
 				return v, nil

@@ -11,6 +11,8 @@ var (
 	reads  = []Kind{Refused, Late, Deadline}
 	writes = []Kind{Refused, Cut, Lost, Late, Deadline}
 	claims = []Kind{Refused, Cut, Lost, Late, Deadline, Again}
+	known  = []Kind{Refused, Late, Deadline, Again}
+	starts = []Kind{Cut, Lost, Late} // what an engine repeats for its clients
 )
 
 // Wrap returns the backend with these faults. Its optional abilities stay. Close and Describe never fail.
@@ -77,14 +79,15 @@ func (b *backend) Workers(ctx context.Context) ([]lambdabiz.WorkerRecord, error)
 func (b *backend) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabiz.Claims, error) {
 	older := r
 	older.After = 0
-	return call(ctx, b.faults, "Claim", claims,
+	return call(ctx, b.faults, "Claim", b.faults.ofClaims(),
 		func() (lambdabiz.Claims, error) { return b.Backend.Claim(ctx, r) },
 		func() (lambdabiz.Claims, error) { return b.Backend.Claim(ctx, older) })
 }
 
 // Commit may be applied and not say so.
 func (b *backend) Commit(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
-	return call(ctx, b.faults, "Commit", writes, func() ([]lambdabiz.Verdict, error) { return b.Backend.Commit(ctx, batch) }, nil)
+	can := b.faults.ofCommits(batch)
+	return call(ctx, b.faults, "Commit", can, func() ([]lambdabiz.Verdict, error) { return b.Backend.Commit(ctx, batch) }, nil)
 }
 
 // Load may fail, and be late.

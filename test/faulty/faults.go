@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,6 +43,9 @@ type Faults struct {
 	mu     sync.Mutex
 	random *rand.Rand
 	healed bool
+	spare  bool
+	known  bool           // claims have no unknown outcome
+	starts map[string]int // by run id: how often a start has come that spare lets go wrong
 	calls  int
 	struck [kinds]int
 	method map[string]int
@@ -49,14 +53,92 @@ type Faults struct {
 
 // New makes faults that meet one call of a hundred for each percent. A late call takes up to delay longer.
 func New(random *rand.Rand, percent int, delay time.Duration) *Faults {
-	return &Faults{rate: float64(percent) / 100, delay: delay, random: random, method: map[string]int{}}
+	return &Faults{
+		rate: float64(percent) / 100, delay: delay, random: random, method: map[string]int{}, starts: map[string]int{},
+	}
 }
 
-// Heal ends the faults.
+// SpareClients lets only that go wrong which an engine must bear by itself: what a worker does, what is committed
+// for a run, and starts of unknown outcome, up to four times in a row, which the engine repeats. What else comes
+// from outside would have to be repeated by the clients: Load, List and Purge, commits of no run, and what is called
+// with a context of [Spare].
+func (f *Faults) SpareClients() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.spare = true
+}
+
+// KnowClaims lets no claim have an unknown outcome: that makes a worker begin anew, and bodies run again.
+func (f *Faults) KnowClaims() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.known = true
+}
+
+// ofClaims returns what may go wrong with a claim.
+func (f *Faults) ofClaims() []Kind {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.known {
+		return known
+	}
+	return claims
+}
+
+// maxStarts is how often an engine begins a start before it gives an unknown outcome to its caller.
+const maxStarts = 5
+
+// ofCommits returns what may go wrong with a batch; nothing if clients are spared and one of the commits is theirs.
+func (f *Faults) ofCommits(batch []*lambdabiz.Commit) []Kind {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	can := writes
+	if !f.spare {
+		return can
+	}
+	for _, c := range batch {
+		if c.Run != nil {
+			continue
+		}
+		if len(c.Starts) == 0 {
+			return nil
+		}
+		can = starts
+	}
+	for _, c := range batch {
+		if c.Run == nil {
+			id := c.Starts[0].RunID
+			if f.starts[id]++; f.starts[id] >= maxStarts {
+				return nil
+			}
+		}
+	}
+	return can
+}
+
+// ofClients are the methods that no worker calls.
+var ofClients = []string{"Load", "List", "Purge"}
+
+type spareKey struct{}
+
+// Spare returns a context whose calls meet no faults where clients are spared, or, with false, one whose calls meet
+// them again. It is lost where an engine goes on without its caller's context.
+func Spare(ctx context.Context, spare bool) context.Context {
+	return context.WithValue(ctx, spareKey{}, spare)
+}
+
+// Heal ends the faults, until Fail.
 func (f *Faults) Heal() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.healed = true
+}
+
+// Fail lets calls go wrong again after Heal.
+func (f *Faults) Fail() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.healed = false
 }
 
 // Calls is how many calls have come, those that went well included.
@@ -92,23 +174,27 @@ func (f *Faults) Met(method string) int {
 }
 
 // roll decides on a call. delay is how long a late one takes, and before says where.
-func (f *Faults) roll(method string, can ...Kind) (k Kind, struck bool, delay time.Duration, before bool) {
+func (f *Faults) roll(
+	ctx context.Context, method string, can []Kind,
+) (k Kind, struck bool, delay time.Duration, before bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.calls++
-	if f.healed || f.random.Float64() >= f.rate {
+	spared := len(can) == 0 || f.spare && (slices.Contains(ofClients, method) || method != "Commit" && ctx.Value(spareKey{}) == true)
+	if f.healed || spared || f.random.Float64() >= f.rate {
 		return 0, false, 0, false
 	}
 	k = can[f.random.IntN(len(can))]
 	f.struck[k]++
 	f.method[method]++
-	return k, true, time.Duration(f.random.Int64N(int64(max(f.delay, 1)))), f.random.IntN(2) == 0
+	delay = time.Duration(f.random.Int64N(int64(max(f.delay, 1)))).Truncate(time.Microsecond) // as times of stores
+	return k, true, delay, f.random.IntN(2) == 0
 }
 
 // call does a call, or lets it go wrong. again is the call with what was delivered before; nil if there is none.
 func call[T any](ctx context.Context, f *Faults, method string, can []Kind, do, again func() (T, error)) (T, error) {
 	var zero T
-	k, struck, delay, before := f.roll(method, can...)
+	k, struck, delay, before := f.roll(ctx, method, can)
 	if !struck {
 		return do()
 	}
