@@ -1,7 +1,7 @@
 # What a developer types. "make help" lists it.
 
 GO ?= go
-TIMEOUT ?= 10m
+TIMEOUT ?= 20m
 PACKAGES ?= ./...
 LINTER := bin/golangci-lint
 PLATFORMS := linux/amd64 darwin/arm64 windows/amd64

@@ -47,7 +47,7 @@ func ExampleEngine_Create() {
 	}
 
 	// The first call has a little time only, like a Lambda handler.
-	short, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	short, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	fmt.Println("waits:", errors.Is(handle(short), lambdabiz.ErrWaiting))
 

@@ -23,7 +23,7 @@ func Example_resume() {
 			return "", err
 		}
 		begun <- true // code between operations runs again: here it only tells this example
-		if err := lambdabiz.Sleep(o, "cool", 30*time.Millisecond); err != nil {
+		if err := lambdabiz.Sleep(o, "cool", 2*time.Second); err != nil {
 			return "", err
 		}
 		return cup, nil

@@ -18,8 +18,8 @@ func TestSequenceGoesOnAfterAKill(t *testing.T) {
 	for _, mode := range []string{"--by-hand=false", "--by-hand=true"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
-			p := setup(t, "sequence", mode, "--pace", "100ms", "--cool-down", "100ms")
-			first, second := p.killed("Difference works")
+			p := setup(t, "sequence", mode, "--pace", "20ms", "--cool-down", "100ms")
+			first, second := p.killed("Difference works", "--pace", "500ms")
 			continued(t, first, second, " works$", "             Number works", "             Sum works",
 				"             Difference works", "             Product works", "             Quotient works")
 			contains(t, second, "Operation1   had ended before", "Operation2   had ended before", "Sequence3 has succeeded: 15 / 5 = 3")
@@ -58,8 +58,8 @@ func TestBothProgramsOfTheOriginal(t *testing.T) {
 
 func TestRestsequenceGoesOnAfterAKill(t *testing.T) {
 	t.Parallel()
-	p := setup(t, "restsequence", "--pace", "100ms")
-	first, second := p.killed("PUT /employees/22")
+	p := setup(t, "restsequence", "--pace", "20ms")
+	first, second := p.killed("PUT /employees/22", "--pace", "500ms")
 	keys := map[string]map[string]bool{} // of the calls, by request
 	for _, line := range linesWith(first+second, "service: .*, key ") {
 		request, key, _ := strings.Cut(line, ", key ")
@@ -110,8 +110,8 @@ func bookings(t *testing.T, p *program) []booking {
 // TestOrderKilledWhileItPays: the bank has the money, and nobody has recorded it.
 func TestOrderKilledWhileItPays(t *testing.T) {
 	t.Parallel()
-	p := setup(t, "order", "--pace", "1s")
-	first, second := p.killed("bank: charge of")
+	p := setup(t, "order", "--pace", "20ms")
+	first, second := p.killed("bank: charge of", "--pace", "1500ms")
 	if n := len(linesWith(first+second, "warehouse: reserves")); n != 1 {
 		t.Errorf("the item is reserved %d times", n)
 	}
@@ -186,8 +186,8 @@ func TestOrderWaitsForTheBoss(t *testing.T) {
 
 func TestFanoutGoesOnAfterAKill(t *testing.T) {
 	t.Parallel()
-	p := setup(t, "fanout", "--pace", "50ms")
-	first, second := p.killed("photo-10 is done")
+	p := setup(t, "fanout", "--pace", "20ms")
+	first, second := p.killed("photo-10 is done", "--pace", "400ms")
 	var before int
 	if _, err := fmt.Sscanf(linesWith(second, "goes on in process")[0][len("album-1 goes on in process "):],
 		"%d: %d photos", new(int), &before); err != nil {
@@ -219,7 +219,7 @@ func TestFanoutFinishesTheOthers(t *testing.T) {
 
 func TestPollerGoesOnAfterAKill(t *testing.T) {
 	t.Parallel()
-	p := setup(t, "poller", "--every", "50ms", "--rounds", "3")
+	p := setup(t, "poller", "--every", "150ms", "--rounds", "3")
 	first, second := p.killed("run 2, poll 5:")
 	places := []string{"in the warehouse", "on the road", "at the depot", "on the last mile"}
 	var want []string
@@ -232,7 +232,7 @@ func TestPollerGoesOnAfterAKill(t *testing.T) {
 
 func TestApprovalGoesOnAfterAKill(t *testing.T) {
 	t.Parallel()
-	p := setup(t, "approval", "--day", "30ms")
+	p := setup(t, "approval", "--day", "80ms")
 	first, second := p.killed("day  7, mail")
 	continued(t, first, second, "mail to",
 		"  day  0, mail to grace: please decide", "  day  7, mail to grace: a reminder: please decide",
@@ -244,8 +244,8 @@ func TestApprovalGoesOnAfterAKill(t *testing.T) {
 
 func TestAgentGoesOnAfterAKill(t *testing.T) {
 	t.Parallel()
-	p := setup(t, "agent", "--pace", "100ms")
-	first, second := p.killed("tool Subtract")
+	p := setup(t, "agent", "--pace", "20ms")
+	first, second := p.killed("tool Subtract", "--pace", "400ms")
 	continued(t, first, second, "model is asked|tool (Subtract|Note)",
 		"  model is asked; messages so far: 1", "  model is asked; messages so far: 1", // it was overloaded
 		"  model is asked; messages so far: 5", "  tool Subtract(14 11) is called",
@@ -266,22 +266,23 @@ func TestInterrupted(t *testing.T) {
 		t.Skip("Windows has no way to send an interrupt to one process")
 	}
 	for name, c := range map[string]struct {
-		words string
-		args  []string
+		words      string
+		args, next []string // of the first life, and of the second
 	}{
-		"sequence":     {"Sum works", []string{"--pace", "100ms", "--cool-down", "0"}},
-		"restsequence": {"GET", []string{"--pace", "100ms"}},
-		"order":        {"bank: charge", []string{"--pace", "100ms"}},
-		"fanout":       {"photo-04", []string{"--pace", "20ms"}},
-		"poller":       {"poll 2:", []string{"--every", "100ms"}},
-		"approval":     {"day  7", []string{"--day", "50ms"}},
-		"agent":        {"messages so far: 5", []string{"--pace", "50ms"}},
+		"sequence":     {"Sum works", []string{"--pace", "400ms", "--cool-down", "0"}, []string{"--pace", "0"}},
+		"restsequence": {"GET", []string{"--pace", "400ms"}, []string{"--pace", "0"}},
+		"order":        {"bank: charge", []string{"--pace", "400ms"}, []string{"--pace", "0"}},
+		"fanout":       {"photo-04", []string{"--pace", "400ms"}, []string{"--pace", "0"}},
+		"poller":       {"poll 2:", []string{"--every", "150ms"}, nil},
+		"approval":     {"day  7", []string{"--day", "80ms"}, nil},
+		"agent":        {"messages so far: 5", []string{"--pace", "400ms"}, []string{"--pace", "0"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := setup(t, name, c.args...)
-			contains(t, p.until(c.words, os.Interrupt), "interrupted; everything so far is in "+p.db+": run the same command again")
-			contains(t, p.call(0), "goes on in process")
+			p := setup(t, name)
+			contains(t, p.until(c.words, os.Interrupt, c.args...),
+				"interrupted; everything so far is in "+p.db+": run the same command again")
+			contains(t, p.call(0, c.next...), "goes on in process")
 		})
 	}
 }

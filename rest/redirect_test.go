@@ -126,7 +126,7 @@ func TestRedirectToAnotherOriginDropsCredentials(t *testing.T) {
 // send it again.
 func TestPostIsNotRepeatedForWhatItsRedirectMet(t *testing.T) {
 	t.Parallel()
-	closed := closedPort(t)
+	closed := closedPort
 	host := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/busy":

@@ -59,9 +59,9 @@ func TestTransportErrorsThatAreRetried(t *testing.T) {
 		{"PUT", cut, rest.AcceptStatus(), true},
 		{"POST", cut, rest.AcceptStatus(), false},
 		{"POST", cut, rest.Idempotent(), true},
-		{"GET", closedPort(t), rest.AcceptStatus(), true},
-		{"POST", closedPort(t), rest.AcceptStatus(), true},
-		{"PATCH", closedPort(t), rest.AcceptStatus(), true},
+		{"GET", closedPort, rest.AcceptStatus(), true},
+		{"POST", closedPort, rest.AcceptStatus(), true},
+		{"PATCH", closedPort, rest.AcceptStatus(), true},
 	} {
 		_, err := rest.Attempt(context.Background(), client, test.method, test.url, nil, test.opt)
 		if e := failure(t, err, rest.ReasonTransport); e.Retryable() != test.want {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -140,8 +141,9 @@ func drive(t *testing.T, e *lambdabiz.Engine, id string) *lambdabiz.Orchestratio
 func TestAWorkerOfOneOrchestrationFinishesItsCallWhenItStops(t *testing.T) {
 	t.Parallel()
 	arrived, answer := make(chan struct{}), make(chan struct{})
+	arrive := sync.OnceFunc(func() { close(arrived) })
 	host := serve(t, func(w http.ResponseWriter, _ *http.Request) {
-		close(arrived)
+		arrive()
 		<-answer
 		_, _ = w.Write([]byte("21"))
 	})

@@ -281,8 +281,11 @@ func TestLogCutOrGarbledAtAnyByte(t *testing.T) {
 	file, log := recordOrders(t, t.TempDir(), orders)
 	seed := campaign.Seed(t)
 	cuts, changes := 0, 0
+	must := func() []campaign.Count {
+		return []campaign.Count{{What: "cuts", N: cuts}, {What: "garbled bytes", N: changes}}
+	}
 	dir := t.TempDir()
-	for round := range outages(t) {
+	for round := range campaign.More(outages(t), must) {
 		spoilt, how := spoil(campaign.Random(seed, round), log)
 		at := filepath.Join(dir, fmt.Sprint(round))
 		if err := os.Mkdir(at, 0o700); err != nil {
@@ -300,7 +303,7 @@ func TestLogCutOrGarbledAtAnyByte(t *testing.T) {
 			changes++
 		}
 	}
-	campaign.Report(t, "F24", []campaign.Count{{What: "cuts", N: cuts}, {What: "garbled bytes", N: changes}})
+	campaign.Report(t, "F24", must())
 }
 
 // Without the order in which SQLite writes its log, a frame of the middle is lost and what follows is kept:

@@ -353,14 +353,20 @@ func (s *scenario) settled(ctx context.Context, newest map[int64]int64, run int)
 	return nil
 }
 
-// suffer runs scenarios on one table until a rule is broken.
+// suffer runs scenarios on one table until a rule is broken: these, and for so long that each kind of fault has struck.
 func suffer(t *testing.T, scenarios int, sabotage func(f *faulty)) (counts map[string]int, broken error) {
 	t.Helper()
 	c := configFor(localEndpoint(t))
 	clean := open(t, c)
 	seed := rand.Uint64()
 	counts = map[string]int{}
-	for i := range scenarios {
+	must := func() (must []campaign.Count) {
+		for _, kind := range faultKinds {
+			must = append(must, campaign.Count{What: kind, N: counts[kind]})
+		}
+		return must
+	}
+	for i := range campaign.More(scenarios, must) {
 		f := &faulty{random: rand.New(rand.NewPCG(seed, uint64(i))), counts: counts}
 		if sabotage != nil {
 			sabotage(f)
@@ -425,7 +431,7 @@ func TestSabotageOnTheWire(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			said := ""
-			if _, err := suffer(t, 30, sabotage); err != nil {
+			if _, err := suffer(t, 200, sabotage); err != nil { // chance may need so many
 				said = err.Error()
 			}
 			campaign.Red(t, "F40", fmt.Sprintf("the protection against %q", name), said)

@@ -3,11 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,7 +20,11 @@ import (
 // holdApproval starts RESTSequence1 paused, so that Sequence3 waits for its approval.
 func (c *cli) holdApproval() {
 	c.t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(c.t.Context(), "tcp", "127.0.0.1:0")
+	free := "127.0.0.1:0"
+	if runtime.GOOS == "linux" { // all of 127/8 is this machine; the ports of 127.0.0.1 go to whoever comes next
+		free = fmt.Sprintf("127.%d.%d.%d:0", 1+rand.IntN(250), rand.IntN(250), 1+rand.IntN(250))
+	}
+	listener, err := (&net.ListenConfig{}).Listen(c.t.Context(), "tcp", free)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -32,7 +39,7 @@ func (c *cli) holdApproval() {
 func TestDemoInterruptedInTheTimer(t *testing.T) {
 	t.Parallel()
 	c := setup(t)
-	p := c.start("demo", "--timer", "1s")
+	p := c.start("demo", "--timer", "4s") // it must not be over before the interruption
 	p.waitFor("Sequence3: waits for timer 30SecTimer")
 	p.interrupt()
 	text := p.ends(exitInterrupted)
@@ -43,7 +50,7 @@ func TestDemoInterruptedInTheTimer(t *testing.T) {
 	if before.Status != "STARTED" || len(before.WaitingFor) != 1 || before.WaitingFor[0].Operation != timerID {
 		t.Errorf("after the interruption Sequence3 is %+v", before)
 	}
-	c.start("demo", "--timer", "1s").ends(exitOK)
+	c.start("demo", "--timer", "4s").ends(exitOK)
 	after := c.show("Sequence3")
 	sameAsBefore(t, &before, &after)
 	old, now := before.operation(t, timerID), after.operation(t, timerID)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -23,6 +24,9 @@ import (
 var binary string
 
 func TestMain(m *testing.M) {
+	if signal.Ignored(os.Interrupt) { // as in the background of a script: the program would ignore it, too
+		signal.Notify(make(chan os.Signal, 1), os.Interrupt)
+	}
 	dir, err := os.MkdirTemp("", "lambdabiz-cmd")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -178,7 +182,7 @@ type process struct {
 // start runs the program in a process of its own.
 func (c *cli) start(args ...string) *process {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // against hanging
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute) // against hanging
 	c.t.Cleanup(cancel)
 	p := &process{t: c.t, lines: make(chan string, 1000)}
 	p.cmd = command(ctx, append([]string{"--backend", c.backend}, args...)...)

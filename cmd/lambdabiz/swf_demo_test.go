@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -117,17 +118,19 @@ var calls = lambdabiz.Define("Calls", func(o lambdabiz.Context, url string) (int
 
 func TestRESTWorkerOnSWF(t *testing.T) {
 	t.Parallel()
-	arrived, answer := make(chan struct{}), make(chan struct{})
+	arrived, answered := make(chan struct{}), make(chan struct{})
+	arrive, answer := sync.OnceFunc(func() { close(arrived) }), sync.OnceFunc(func() { close(answered) })
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "bearer-of-the-test" {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		close(arrived)
-		<-answer
+		arrive()
+		<-answered
 		_, _ = fmt.Fprint(w, 21)
 	}))
 	t.Cleanup(service.Close)
+	t.Cleanup(answer) // before that
 	c, server := setupSWF(t, fakeswf.Config{})
 	b := homeOf(t, server)
 	e := engineOn(t, b, calls)
@@ -142,7 +145,7 @@ func TestRESTWorkerOnSWF(t *testing.T) {
 	<-arrived
 	p.interrupt()
 	p.waitFor("stops: 1 calls go on")
-	close(answer)
+	answer()
 	if line := decode[called](t, p.waitFor(`"operation"`)); line.ID != "c-1" || line.Method != http.MethodGet || line.Error != "" {
 		t.Errorf("the call is %+v", line)
 	}

@@ -114,7 +114,7 @@ func TestTheOriginalProgramIsCutTwiceAndKilledOnce(t *testing.T) {
 	ready := make(chan struct{})
 	var killed atomic.Int64
 	l, out := begin(t, settings{
-		Timeout: 6 * time.Second, Margin: 4500 * time.Millisecond,
+		Timeout: 13 * time.Second, Margin: 10 * time.Second, // 3 s to work in, and long enough to end on a busy machine
 		BeforeTask: func(name string) {
 			<-ready
 			if name == "Product" {
@@ -123,7 +123,7 @@ func TestTheOriginalProgramIsCutTwiceAndKilledOnce(t *testing.T) {
 		},
 	})
 	close(ready)
-	input := sequence.Input{Numbers: sequence.Numbers{Number1: 15, Number2: 5}, CoolDownSeconds: 6}
+	input := sequence.Input{Numbers: sequence.Numbers{Number1: 15, Number2: 5}, CoolDownSeconds: 9}
 	cuts, deaths := 0, 0
 	var state *lambdabiz.State
 	for state == nil || !state.Status.Ended() {
@@ -233,7 +233,7 @@ func shownByTheProgram(t *testing.T, l *local) {
 // TestTheFunctionAnswersErrorsAsJSON invokes the compiled function with what it cannot do.
 func TestTheFunctionAnswersErrorsAsJSON(t *testing.T) {
 	t.Parallel()
-	l, _ := begin(t, settings{Timeout: 8 * time.Second, Margin: 3 * time.Second})
+	l, _ := begin(t, settings{Timeout: 40 * time.Second, Margin: 10 * time.Second})
 	for payload, want := range map[string]string{
 		`{}`: "RequestError: request: orchestrationId: it is missing",
 		`{"orchestrationId":"x","name":"Secret"}`:     `RequestError: request: name: "Secret" is none of ["Sequence" "RESTSequence"]`,
@@ -261,8 +261,8 @@ func TestTheFunctionAnswersErrorsAsJSON(t *testing.T) {
 // TestTheProgramTellsItsStory runs what "go run ./examples/aws" runs.
 func TestTheProgramTellsItsStory(t *testing.T) {
 	t.Parallel()
-	c, out := forTest(t, settings{Timeout: 9 * time.Second, Margin: 4 * time.Second})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	c, out := forTest(t, settings{Timeout: 15 * time.Second, Margin: 10 * time.Second})
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // against hanging
 	defer cancel()
 	if err := run(ctx, c, 2*time.Second); err != nil {
 		t.Fatal(err, out)

@@ -27,7 +27,7 @@ func approved(t *testing.T, e *lambdabiz.Engine, id string) *lambdabiz.Run[seque
 
 func result(ctx context.Context, t *testing.T, run *lambdabiz.Run[sequence.OperationResult]) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute) // against hanging
 	defer cancel()
 	out, err := run.Result(ctx)
 	if err != nil || out.Result != 3 {
@@ -38,7 +38,7 @@ func result(ctx context.Context, t *testing.T, run *lambdabiz.Run[sequence.Opera
 // TestThePulseServesTheSharedTaskList invokes the compiled function as a schedule does, until all has ended.
 func TestThePulseServesTheSharedTaskList(t *testing.T) {
 	t.Parallel()
-	l, _ := begin(t, settings{Mode: "pulse", Timeout: 6 * time.Second, Margin: 4 * time.Second})
+	l, _ := begin(t, settings{Mode: "pulse", Timeout: 13 * time.Second, Margin: 10 * time.Second})
 	e := client(t, l)
 	first, second := approved(t, e, "First"), approved(t, e, "Second")
 	for pulses := 1; ; pulses++ {
@@ -52,7 +52,7 @@ func TestThePulseServesTheSharedTaskList(t *testing.T) {
 		if len(page.Runs) == 2 {
 			break
 		}
-		if pulses == 10 {
+		if pulses == 50 {
 			t.Fatalf("after %d pulses only %+v", pulses, page.Runs)
 		}
 	}

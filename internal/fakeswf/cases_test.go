@@ -249,13 +249,12 @@ func activityCase(t *testing.T, w *world) {
 }
 
 func decisionTimeoutCase(t *testing.T, w *world) {
-	id := w.start("r", func(in *swf.StartWorkflowExecutionInput) { in.TaskStartToCloseTimeout = aws.String("1") })
+	id := w.start("r", func(in *swf.StartWorkflowExecutionInput) { in.TaskStartToCloseTimeout = aws.String("3") })
 	w.poll()
-	w.pass(1500 * time.Millisecond)
-	fresh := w.poll()
+	w.pass(3500 * time.Millisecond)
+	w.respond(w.poll(), complete("done")) // at once: it has a time-out, too
 	timedOut := last(t, w.history("r", id), types.EventTypeDecisionTaskTimedOut).DecisionTaskTimedOutEventAttributes
 	wantEqual(t, "kind", timedOut.TimeoutType, types.DecisionTaskTimeoutTypeStartToClose)
 	wantEqual(t, "started", timedOut.StartedEventId, 3)
-	w.respond(fresh, complete("done"))
 	wantEqual(t, "status", w.describe("r", id).ExecutionInfo.CloseStatus, types.CloseStatusCompleted)
 }

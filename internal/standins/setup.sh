@@ -31,11 +31,21 @@ missing() {
 	fi
 }
 
+# fetch COMMAND...: runs what fetches from a network, which may fail for a moment: in continuous integration three times.
+fetch() {
+	for pause in $($ci && echo 5 20); do
+		if "$@" >>"$log" 2>&1; then return; fi
+		echo "that failed; again in $pause s: $*" >>"$log"
+		sleep "$pause"
+	done
+	"$@" >>"$log" 2>&1
+}
+
 # install_packages PACKAGE...: in continuous integration fetch what the machine lacks.
 install_packages() {
 	$ci && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 || return 0
 	echo "installing $*"
-	{ apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"; } >>"$log" 2>&1 || true
+	fetch apt-get update -q && DEBIAN_FRONTEND=noninteractive fetch apt-get install -q -y --no-install-recommends "$@" || true
 }
 
 have_python() { command -v python3 && python3 -c 'import ensurepip, venv'; } >>"$log" 2>&1
@@ -54,7 +64,7 @@ setup_python() {
 	echo "installing moto and cfn-lint into .standins/python"
 	rm -rf "$target/python" "$target/python.stamp"
 	if ! python3 -m venv "$target/python" >>"$log" 2>&1 ||
-		! "$target/python/bin/python" -m pip install -q --disable-pip-version-check -r "$here/requirements.txt" >>"$log" 2>&1; then
+		! fetch "$target/python/bin/python" -m pip install -q --disable-pip-version-check -r "$here/requirements.txt"; then
 		missing "moto and cfn-lint" "pip could not fetch them; see .standins/setup.log"
 		return
 	fi
@@ -78,8 +88,8 @@ setup_dynamodb() {
 	echo "installing DynamoDB Local into .standins/dynamodb"
 	rm -rf "$target/dynamodb" "$target/dynamodb.stamp"
 	mkdir -p "$target/dynamodb"
-	if ! mvn -B -q -f "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime \
-		"-DoutputDirectory=$target/dynamodb" >>"$log" 2>&1; then
+	if ! fetch mvn -B -q -f "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime \
+		"-DoutputDirectory=$target/dynamodb"; then
 		missing "DynamoDB Local" "Maven could not fetch it; see .standins/setup.log"
 		return
 	fi

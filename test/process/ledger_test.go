@@ -25,7 +25,7 @@ type ledger struct {
 
 	runs    map[lambdabiz.RunRef]lambdabiz.Status // what is in the file, as found last
 	present map[string]bool                       // the ids in it
-	through time.Time                             // what was scheduled before is in runs, a second aside
+	through time.Time                             // what was scheduled before is in runs, some time aside
 
 	offset int64             // of the effects that have been read
 	begun  map[string]bool   // operations whose body has begun
@@ -144,11 +144,14 @@ func (l *ledger) check() {
 	l.t.Helper()
 	last := l.newEffects()
 	l.checkRepeats(last)
-	l.list()
-	for id := range l.runIDs {
-		if !l.present[id] && !l.purged[id] {
-			l.lostf("the start of %s was acknowledged, and it is not there", id)
-		}
+	now := time.Now()
+	l.list(time.Second)
+	if len(l.missing()) > 0 {
+		l.list(time.Hour) // some may have been on their way to the disk for long
+	}
+	l.through = now
+	for _, id := range l.missing() {
+		l.lostf("the start of %s was acknowledged, and it is not there", id)
 	}
 	done := map[string]bool{}
 	looked := map[string]bool{}
@@ -185,14 +188,24 @@ func (l *ledger) newEffects() []effect {
 	return fresh
 }
 
-// list finds the runs that are new in the file. Those that it has looked at since they ended stay as they are.
-func (l *ledger) list() {
+// missing are the orchestrations whose start was acknowledged, and that no list had.
+func (l *ledger) missing() (ids []string) {
+	for id := range l.runIDs {
+		if !l.present[id] && !l.purged[id] {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// list finds the runs that are new in the file, with those that were scheduled some time aside. Those that it has looked at
+// since they ended stay as they are.
+func (l *ledger) list(aside time.Duration) {
 	l.t.Helper()
 	filter := lambdabiz.Filter{Limit: 1000, AllRuns: true}
 	if !l.through.IsZero() {
-		filter.ScheduledAfter = l.through.Add(-time.Second)
+		filter.ScheduledAfter = l.through.Add(-aside)
 	}
-	l.through = time.Now()
 	for {
 		page, err := l.client.List(l.t.Context(), filter)
 		if err != nil {

@@ -9,10 +9,14 @@ import (
 // orderMoves is an orchestration with every kind of operation. Bodies take a few milliseconds, so that
 // many a kill meets one.
 func orderMoves(n int) []move {
+	pause := 30
+	if n%4 == 1 {
+		pause = 400 // a disk that is slow has written the timer before it is due
+	}
 	return []move{
 		{ID: "reserve", Kind: "task", Text: fmt.Sprintf("r%d", n), Millis: 3 + n%7},
 		{ID: "price", Kind: "step", Text: fmt.Sprintf("p%d", n), Millis: 3 + n%5},
-		{ID: "pause", Kind: "timer", Millis: 30},
+		{ID: "pause", Kind: "timer", Millis: pause},
 		{ID: "ship", Kind: "map", Items: []string{"a", "b", "c"}, Millis: 5 + n%4},
 		{ID: "note", Kind: "detached", Moves: noteMoves()},
 		{ID: "tell", Kind: "raise", To: orderID(n) + ".note", Event: "Told", Text: "told"},

@@ -180,8 +180,10 @@ func TestSabotageExitBetweenTwoTransactions(t *testing.T) {
 // this time, at the first of a later life.
 func (x *exits) exitAt(point string) {
 	x.t.Helper()
-	for _, hit := range []int{1 + x.random.IntN(max(1, x.most[point])), 1, 1, 1, 1, 1} {
+	hit := 1 + x.random.IntN(max(1, x.most[point]))
+	for range 12 { // some need a timer that is longer than a commit, and the other kind of life; see orderMoves
 		p := x.life(point, hit)
+		hit = 1
 		code := p.awaitExit()
 		x.acknowledge(p)
 		x.check()

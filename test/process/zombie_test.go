@@ -8,8 +8,9 @@ import (
 	"github.com/lambdabiz/lambdabiz/test/campaign"
 )
 
-// shortLease is a lease that a test can wait for.
-const shortLease = 600 * time.Millisecond
+// shortLease is a lease that a test can wait for. It is long enough for a process that is alive, and gets little of a busy
+// machine, not to be taken for dead.
+const shortLease = 2 * time.Second
 
 // pair is two workers on one file. In each round one of them is frozen past its lease, the other one does its
 // work, and the first one wakes.
