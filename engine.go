@@ -99,6 +99,7 @@ type Engine struct {
 	starting  int                      // starts of clients on their way that may claim
 	claiming  int                      // runs that a claim on its way may bring
 	accepting bool                     // a worker that is not draining
+	claimer   int64                    // the worker whose claims may enter residents; 0 for none
 	running   bool                     // Run has begun
 	drained   chan struct{}            // closed when the last resident has left, while the worker drains
 }

@@ -3,6 +3,7 @@ package lambdabiz
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -40,7 +41,7 @@ func TestMessagesThatOvertakeTheStart(t *testing.T) {
 	c := &Claimed{Ref: RunRef{ID: "x", RunID: "r", Fence: 1}, Record: Record{
 		RunInfo: RunInfo{ID: "x", RunID: "r", Name: "D", Input: Payload("1")}, Messages: []Message{event(1, "1")},
 	}}
-	r := e.adopt(c, false)
+	r := e.adopt(c, 0, false)
 	r.deliver([]Message{event(2, "2")}) // the worker's next claim was quicker than the goroutine
 	select {
 	case v := <-got:
@@ -70,7 +71,7 @@ func TestParkingAfterATimeOutThatIsNotCommitted(t *testing.T) {
 	go func() {
 		r := e.adopt(&Claimed{Ref: RunRef{ID: "x", RunID: "r", Fence: 1}, Record: Record{
 			RunInfo: RunInfo{ID: "x", RunID: "r", Name: "D", Input: Payload("1")},
-		}}, false)
+		}}, 0, false)
 		r.mu.Lock()
 		for r.committing || r.active > 0 || r.durable == 0 {
 			r.moved.Wait()
@@ -87,5 +88,36 @@ func TestParkingAfterATimeOutThatIsNotCommitted(t *testing.T) {
 	}
 	if r.outcome == nil {
 		t.Errorf("it has left with %v, and does not end", r.cause)
+	}
+}
+
+// An answer to a claim of what this process was before came so late that the run had gone on, and ended, under a later
+// claim: it was taken in, and bodies ran again whose results were recorded.
+func TestAClaimOfAnEarlierWorkerIsNotTakenIn(t *testing.T) {
+	t.Parallel()
+	e, err := New(noBackend{}, Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.accepting = true
+	var ran atomic.Bool
+	d := Define("D", func(Context, int) (int, error) { ran.Store(true); return 1, nil })
+	if err := e.Register(d); err != nil {
+		t.Fatal(err)
+	}
+	c := &Claimed{Ref: RunRef{ID: "x", RunID: "r", Fence: 1}, Record: Record{
+		RunInfo: RunInfo{ID: "x", RunID: "r", Name: "D", Input: Payload("1")},
+	}}
+	e.claimsOf(8)
+	if r := e.adopt(c, 7, false); r != nil || e.resident("r") != nil {
+		t.Fatalf("worker 8 runs what was claimed for worker 7: %+v", r)
+	}
+	if r := e.admit(c, 7, false, nil); r != nil || ran.Load() { // it has begun anew after the look
+		t.Fatalf("worker 8 runs what was claimed for worker 7: %+v", r)
+	}
+	r := e.adopt(c, 8, false)
+	<-r.done
+	if !ran.Load() {
+		t.Error("worker 8 does not run its own claim")
 	}
 }

@@ -41,5 +41,5 @@ func TestARecordOfABranchThatNobodyWaitsForWasAnOrphan(t *testing.T) {
 		}) {
 			t.Errorf("orphans are %q in %+v", s.Orphans, s.Operations)
 		}
-	})
+	}, bears(20, "its branch is held before the timer is recorded"))
 }

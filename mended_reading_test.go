@@ -74,7 +74,7 @@ func TestAnEventThatTakesLongToReadHoldsNobodyUp(t *testing.T) {
 		if got := result(b, run); got != 7 || time.Since(began) < 20*time.Second {
 			t.Errorf("it read %d after %v", got, time.Since(began))
 		}
-	})
+	}, bears(20, countsTime))
 }
 
 // What arrived in time wins, however long it takes to be read.
@@ -88,7 +88,7 @@ func TestAnEventThatIsReadBeyondTheDeadlineWinsOverTheTimeout(t *testing.T) {
 		if got := result(b, run); got != 7 {
 			t.Errorf("it read %d", got)
 		}
-	})
+	}, bears(20, countsTime))
 }
 
 // While an event is read it is dropped, and its run cancelled, timed out or stopped.
@@ -151,7 +151,7 @@ func TestAnEventThatIsDroppedWhileItIsRead(t *testing.T) {
 			stop()
 			time.Sleep(time.Minute) // the reader ends
 		}
-	}, notOnSWF("its copy does not show an event while it is read"))
+	}, notOnSWF("its copy does not show an event while it is read"), bears(20, countsTime))
 }
 
 // Reading may call the engine, and panic.
@@ -215,7 +215,7 @@ func TestAnEventThatIsReadWhileTheRunContinuesAsNew(t *testing.T) {
 		if got := result(b, run); got != 7 || reads.Load() != 2 {
 			t.Errorf("it is %d, read %d times", got, reads.Load())
 		}
-	}, notOnSWF(why), exception{"memory, a commit ends the claim", why}, exception{"memory, and performs timers", why})
+	}, notOnSWF(why), exception{"memory, a commit ends the claim", why}, exception{"memory, and performs timers", why}, bears(0, countsBodies))
 }
 
 // A blocked run that is resumed, or whose event is dropped, while it is being tried again is tried again at once: on SWF
@@ -274,7 +274,7 @@ func TestAResumeOfABlockedRunThatIsBeingTriedIsHeard(t *testing.T) {
 			}
 			stop()
 		}
-	})
+	}, bears(20, countsTime))
 }
 
 // An event is dropped after a branch has taken it, and before that is recorded: then the branch loses its race. The
@@ -335,5 +335,5 @@ func TestABlockedRunThatShowsProgressBacksOff(t *testing.T) {
 		if s := b.state(e, "x"); s.Blocked == nil || s.Blocked.Times < 5 || tries.Load() > 15 {
 			t.Errorf("it was tried %d times, and is blocked: %+v", tries.Load(), s.Blocked)
 		}
-	})
+	}, bears(20, countsTime))
 }

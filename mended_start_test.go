@@ -43,7 +43,7 @@ func TestAStartThatComesTwiceAfterAClaimMakesNoSecondCopy(t *testing.T) {
 		if got := result(b, run); got != 1 {
 			t.Errorf("result is %d", got)
 		}
-	}, notOnSWF("its starts have names of their own"))
+	}, notOnSWF("its starts have names of their own"), bears(20, countsTime))
 }
 
 // A start of unknown outcome was refused when it came again, if its run had continued as another one meanwhile.

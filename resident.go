@@ -10,8 +10,11 @@ import (
 
 // adopt makes a claimed run resident, or goes on with the copy that is. What has come early is for a run that
 // its start has claimed, or where commits end claims: else nothing comes between a claim and its answer.
-func (e *Engine) adopt(c *Claimed, started bool) *run {
-	for {
+//
+// A claim of another worker than the one that this process is by now is not taken: its worker has left, or was declared
+// dead, and others may have gone on with the run. It is nil then.
+func (e *Engine) adopt(c *Claimed, worker int64, started bool) *run {
+	for e.takesClaimsOf(worker) {
 		var ahead []Message
 		if old := e.resident(c.RunID); old != nil {
 			if old.follows(c) {
@@ -26,15 +29,22 @@ func (e *Engine) adopt(c *Claimed, started bool) *run {
 			old.mu.Unlock()
 		}
 		fault.Point("worker.adopt")
-		if r := e.admit(c, started, ahead); r != nil {
+		if r := e.admit(c, worker, started, ahead); r != nil {
 			return r
 		}
 	}
+	return nil
+}
+
+func (e *Engine) takesClaimsOf(worker int64) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return worker == e.claimer
 }
 
 // admit makes a claimed run resident. It returns nil when another claim of the run was quicker: where commits end
 // claims several answers may be on their way at once, and a copy that nobody knows would never end.
-func (e *Engine) admit(c *Claimed, started bool, ahead []Message) *run {
+func (e *Engine) admit(c *Claimed, worker int64, started bool, ahead []Message) *run {
 	r := newRun(context.Background(), e, c)
 	r.def = e.registry.definition(c.Name)
 	r.mu.Lock()
@@ -42,7 +52,7 @@ func (e *Engine) admit(c *Claimed, started bool, ahead []Message) *run {
 	r.pending.started = c.StartedAt.IsZero()
 	r.acceptLocked(c.Messages) // before others can be delivered
 	r.started = true
-	entered, accepting, early := r.enter()
+	entered, accepting, early := r.enter(worker)
 	if !entered {
 		r.evictLocked(ErrFenced)
 		return nil
@@ -63,11 +73,11 @@ func (e *Engine) admit(c *Claimed, started bool, ahead []Message) *run {
 
 // enter puts a run among the residents, if there is no other copy of it, and returns what has come for it. The
 // worker may drain: then it is not accepted.
-func (r *run) enter() (entered, accepting bool, early []Message) {
+func (r *run) enter(worker int64) (entered, accepting bool, early []Message) {
 	e := r.e
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.residents[r.info.RunID] != nil {
+	if worker != e.claimer || e.residents[r.info.RunID] != nil {
 		return false, false, nil
 	}
 	e.residents[r.info.RunID] = r

@@ -122,6 +122,7 @@ func (w *worker) join(ctx context.Context) error {
 		return fmt.Errorf("join as a worker: %w", err)
 	}
 	fault.Point("worker.joined")
+	e.claimsOf(number) // before anybody claims in its name
 	e.worker.Store(number)
 	w.through = 0
 	if !e.desc.Supervised {
@@ -194,8 +195,9 @@ func (w *worker) claim(ctx context.Context) bool {
 	e := w.e
 	room, free := e.reserve()
 	defer free()
+	number := e.worker.Load()
 	claims, err := e.backend.Claim(ctx, ClaimRequest{
-		Worker: e.worker.Load(), Names: e.registry.names(), Limit: room, Now: now(),
+		Worker: number, Names: e.registry.names(), Limit: room, Now: now(),
 		After: w.through, Wait: time.Minute,
 	})
 	switch {
@@ -217,9 +219,9 @@ func (w *worker) claim(ctx context.Context) bool {
 	w.failed, w.through, w.next = 0, claims.Through, claims.NextWake
 	for i := range claims.Runs {
 		if c := &claims.Runs[i]; e.endsClaim {
-			go e.adopt(c, false) // it may wait for the commit before
+			go e.adopt(c, number, false) // it may wait for the commit before
 		} else {
-			e.adopt(c, false)
+			e.adopt(c, number, false)
 		}
 	}
 	for _, a := range claims.Arrived {
@@ -234,6 +236,7 @@ func (w *worker) claim(ctx context.Context) bool {
 func (w *worker) rejoin(ctx context.Context) {
 	e := w.e
 	e.log.Warn("this worker has lost its orchestrations and begins anew", "worker", e.worker.Load())
+	e.claimsOf(0) // before those that are in memory leave: what is on its way comes too late
 	for _, r := range e.allResidents() {
 		r.evict(ErrFenced)
 	}
@@ -406,7 +409,7 @@ func (e *Engine) adoptStarts(c *Commit, v Verdict) *run {
 				Queue: s.Queue, Parent: s.Parent, Input: s.Input,
 				ScheduledAt: c.At, StartedAt: c.At, Deadline: s.Deadline,
 			}},
-		}, true)
+		}, c.Worker, true)
 	}
 	return last
 }
@@ -479,5 +482,13 @@ func (w *worker) leave() {
 	if err := e.backend.Leave(ctx, e.worker.Load(), -1); err != nil {
 		e.log.Error("leave", "error", err)
 	}
+	e.claimsOf(0)
 	e.worker.Store(0)
+}
+
+// claimsOf says whose claims may enter from now on.
+func (e *Engine) claimsOf(worker int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.claimer = worker
 }
