@@ -215,7 +215,8 @@ func TestAnEventThatIsReadWhileTheRunContinuesAsNew(t *testing.T) {
 		if got := result(b, run); got != 7 || reads.Load() != 2 {
 			t.Errorf("it is %d, read %d times", got, reads.Load())
 		}
-	}, notOnSWF(why), exception{"memory, a commit ends the claim", why}, exception{"memory, and performs timers", why}, bears(0, countsBodies))
+	}, notOnSWF(why), exception{"memory, a commit ends the claim", why}, exception{"memory, and performs timers", why},
+		bears(0, countsBodies))
 }
 
 // A blocked run that is resumed, or whose event is dropped, while it is being tried again is tried again at once: on SWF

@@ -99,7 +99,7 @@ func (b *bench) disturb(but []exception) {
 	}
 	name := fnv.New64a()
 	_, _ = name.Write([]byte(b.t.Name()))                     // a hash never fails
-	random := rand.New(rand.NewPCG(storm.seed, name.Sum64())) //nolint:gosec // it must be repeatable
+	random := rand.New(rand.NewPCG(storm.seed, name.Sum64()))
 	b.faults, b.ledger = faulty.New(random, storm.percent, 100*time.Millisecond), &invariant.Ledger{}
 	b.faults.SpareClients()
 	if slices.ContainsFunc(but, func(x exception) bool { return x.home == noUnknownClaims }) {
@@ -248,7 +248,7 @@ func (o *suiteOutcome) add(other suiteOutcome) {
 func runSuite(t *testing.T, names []string, s stormy) suiteOutcome {
 	t.Helper()
 	pattern := "^(" + strings.Join(names, "|") + ")$"
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+pattern, "-test.timeout=5m") //nolint:gosec // this program
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+pattern, "-test.timeout=5m") // this program
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, campaign.CyclesVariable+"=") })
 	cmd.Env = append(cmd.Env, "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"), faultsVariable+"="+strconv.Itoa(s.percent),
 		campaign.SeedVariable+"="+strconv.FormatUint(s.seed, 10), sabotageVariable+"="+s.sabotage)

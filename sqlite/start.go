@@ -12,23 +12,26 @@ func claims(s *lambdabiz.RunStart, c *lambdabiz.Commit) bool {
 	return s.Claim && s.Mode == lambdabiz.ModeWorker && c.Worker > 0
 }
 
+// runOf is the run that a start finds: its own if it comes twice, also when that has continued as another one since,
+// or else the latest of its id.
+func (t *tx) runOf(s *lambdabiz.RunStart) (*stored, error) {
+	latest, err := t.prepare(qLatest).text(s.ID).stored()
+	if err != nil || latest == nil || latest.record.RunID == s.RunID {
+		return latest, err
+	}
+	if own, err := t.prepare(qByRunID).text(s.ID).text(s.RunID).stored(); err != nil || own != nil {
+		return own, err
+	}
+	return latest, nil
+}
+
 // start creates a run, unless its id is used and the policy says otherwise. A run that continues
 // another one comes after it, whatever the policy.
 func (t *tx) start(c *lambdabiz.Commit, s *lambdabiz.RunStart, after *head) (lambdabiz.StartVerdict, error) {
 	if after == nil {
-		existing, err := t.prepare(qLatest).text(s.ID).stored()
+		existing, err := t.runOf(s)
 		if err != nil {
 			return lambdabiz.StartVerdict{}, err
-		}
-		if existing != nil && existing.record.RunID != s.RunID {
-			// It may be this start come twice, and its run has continued as another one since.
-			earlier, err := t.prepare(qByRunID).text(s.ID).text(s.RunID).stored()
-			if err != nil {
-				return lambdabiz.StartVerdict{}, err
-			}
-			if earlier != nil {
-				existing = earlier
-			}
 		}
 		if existing != nil {
 			if v, create := existingVerdict(existing, c, s); !create {
