@@ -98,7 +98,7 @@ func (b *bench) disturb(but []exception) {
 		return
 	}
 	name := fnv.New64a()
-	_, _ = name.Write([]byte(b.t.Name()))                     // a hash never fails
+	_, _ = name.Write([]byte(b.t.Name())) // a hash never fails
 	random := rand.New(rand.NewPCG(storm.seed, name.Sum64()))
 	b.faults, b.ledger = faulty.New(random, storm.percent, 100*time.Millisecond), &invariant.Ledger{}
 	b.faults.SpareClients()
