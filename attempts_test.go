@@ -386,7 +386,7 @@ func TestHeartbeatTimeoutEndsASilentAttemptAndDetailsReachTheNext(t *testing.T) 
 		if got := result(b, start(b, e, d, "x", 0)); got != 7 || seen.String() != "1 at 0 with , 2 at 76 with 5" {
 			t.Errorf("result is %d, attempts: %v", got, &seen)
 		}
-	}, notOnSWF("a step may take 50 s there"), keepsClaims(countsTime))
+	}, notOnSWF("a step may take 50 s there"), keepsClaims(countsTime), bears(20, countsTime))
 }
 
 func TestHeartbeatDetailsReachTheAttemptAfterACrash(t *testing.T) {

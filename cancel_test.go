@@ -337,7 +337,7 @@ func TestCancelBeforeTheFirstClaimRunsCleanUpOnly(t *testing.T) {
 		if err := e.Cancel(b.ctx, "nobody", ""); !errors.Is(err, lambdabiz.ErrNotFound) {
 			t.Errorf("a cancellation of nobody gave %v", err)
 		}
-	})
+	}, bears(20, countsBodies))
 }
 
 func TestCancelledParentCancelsItsChildrenButNotTheDetached(t *testing.T) {

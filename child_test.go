@@ -249,7 +249,7 @@ func TestParentGetsTheOutcomeOnceThoughBothRestart(t *testing.T) {
 		if got := result(b, lambdabiz.Get(e, d, "x")); got != 7 || seen.String() != "0, 1, 2, got 7" {
 			t.Errorf("result is %d, what ran: %v", got, &seen)
 		}
-	}, keepsClaims(countsBodies))
+	}, keepsClaims(countsBodies), bears(20, countsBodies))
 }
 
 func TestChildOfAnUnknownDefinitionWaitsForAWorkerThatKnowsIt(t *testing.T) {

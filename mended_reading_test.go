@@ -74,7 +74,7 @@ func TestAnEventThatTakesLongToReadHoldsNobodyUp(t *testing.T) {
 		if got := result(b, run); got != 7 || time.Since(began) < 20*time.Second {
 			t.Errorf("it read %d after %v", got, time.Since(began))
 		}
-	}, bears(20, countsTime))
+	}, bears(5, countsTime))
 }
 
 // What arrived in time wins, however long it takes to be read.
@@ -275,7 +275,7 @@ func TestAResumeOfABlockedRunThatIsBeingTriedIsHeard(t *testing.T) {
 			}
 			stop()
 		}
-	}, bears(20, countsTime))
+	}, bears(5, countsTime))
 }
 
 // An event is dropped after a branch has taken it, and before that is recorded: then the branch loses its race. The

@@ -160,7 +160,7 @@ func TestARecordedRaceOfABranchThatWasWaitedForIsKept(t *testing.T) {
 		if got := result(b, run); got != "0" {
 			t.Errorf("branch %s won", got)
 		}
-	}, keepsClaims(countsTime))
+	}, keepsClaims(countsTime), bears(20, "the race is not recorded when its worker stops"))
 }
 
 // A branch ended while a race waited for another one that had ended earlier, and a third one waited for it: the
@@ -197,7 +197,7 @@ func TestABranchThatIsWaitedForDuringARaceKeepsItsValue(t *testing.T) {
 		if got, err := run.Result(b.ctx); got != "l" || err != nil {
 			t.Errorf("%q, %v", got, err)
 		}
-	})
+	}, bears(20, "the race is not recorded when its worker stops"))
 }
 
 // A race waited for an item of a Map that has a record and had not begun again, because fewer items are worked on

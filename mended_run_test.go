@@ -326,7 +326,7 @@ func TestRaceWithALostBranch(t *testing.T) {
 		if err != nil {
 			t.Errorf("result: %v, %v; %+v", got, err, b.state(e, "x").Blocked)
 		}
-	})
+	}, bears(20, countsTime))
 }
 
 // The same the other way round: an unfinished branch is declared the winner because the other had lost.
