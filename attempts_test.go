@@ -416,7 +416,7 @@ func TestHeartbeatDetailsReachTheAttemptAfterACrash(t *testing.T) {
 		if got := result(b, lambdabiz.Get(e, d, "x")); got != 7 || seen.String() != `, {"row":41}` {
 			t.Errorf("result is %d, details were %v", got, &seen)
 		}
-	})
+	}, bears(20, countsTime))
 }
 
 func TestIdempotencyKeyIsOneForAllAttemptsAndAnotherInTheNextRun(t *testing.T) {

@@ -309,7 +309,7 @@ func TestRunOfAnUnknownDefinitionWaitsForAWorkerThatKnowsIt(t *testing.T) {
 		if got := result(b, run); got != 1 {
 			t.Errorf("result is %d", got)
 		}
-	}, notOnSWF("all workers share one task list, and one that does not know the definition says so"))
+	}, notOnSWF("all workers share one task list, and one that does not know the definition says so"), bears(20, countsTime))
 }
 
 func TestFinishedOperationWithAnotherInputKeepsItsResultAndWarnsOrBlocks(t *testing.T) {

@@ -226,7 +226,7 @@ func TestRaceWithdrawsTheWaitsOfItsLosers(t *testing.T) {
 		if o := operation(t, b.state(e, "r"), "second"); !strings.Contains(string(o.Result), "for the second") {
 			t.Errorf("the second wait got %s", o.Result)
 		}
-	})
+	}, bears(20, countsTime))
 }
 
 func TestRaceEndsTheContextOfItsLosersAndDropsTheirResults(t *testing.T) {

@@ -67,7 +67,7 @@ func TestEventThatArrivedInTimeWinsOverTheTimeoutOfARunThatStops(t *testing.T) {
 			t.Errorf("the wait gave %q", got)
 		}
 	}, notOnSWF(why), exception{"memory, a commit ends the claim", why}, exception{"memory, and performs timers", why},
-		keepsClaims(countsTime))
+		keepsClaims(countsTime), bears(20, breaksItself))
 }
 
 // Where commits end claims, messages that came during the next claim reached the run before that claim's

@@ -214,9 +214,12 @@ func (b *bench) wantWhole() {
 		found = append(found, old...)
 	}
 	for _, v := range found {
-		b.t.Error(v)
+		b.t.Error(brokenWord, v)
 	}
 }
+
+// brokenWord begins what is said of a store that breaks a promise.
+const brokenWord = "broken:"
 
 // state loads a state that must be there.
 func (b *bench) state(e *lambdabiz.Engine, id string) *lambdabiz.State {
