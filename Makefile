@@ -3,6 +3,9 @@
 GO ?= go
 TIMEOUT ?= 20m
 PACKAGES ?= ./...
+# A module of its own: the analyzer of users' code.
+VET := lambdabizvet
+VET_PACKAGES := $(if $(filter ./...,$(PACKAGES)),./...,.)
 LINTER := bin/golangci-lint
 PLATFORMS := linux/amd64 darwin/arm64 windows/amd64
 
@@ -17,10 +20,12 @@ help: ## List the targets.
 test: race-tools standins ## Run all tests, with the race detector where there is a C compiler.
 	@if [ -n "$(HAVE_CC)" ] || [ -n "$(CI)" ]; then \
 		echo "$(GO) test -race $(PACKAGES)"; \
-		CGO_ENABLED=1 $(GO) test -race -timeout $(TIMEOUT) $(PACKAGES); \
+		CGO_ENABLED=1 $(GO) test -race -timeout $(TIMEOUT) $(PACKAGES) && \
+		CGO_ENABLED=1 $(GO) test -C $(VET) -race -timeout $(TIMEOUT) $(VET_PACKAGES); \
 	else \
 		echo "no C compiler found: the tests run without the race detector"; \
-		$(GO) test -timeout $(TIMEOUT) $(PACKAGES); \
+		$(GO) test -timeout $(TIMEOUT) $(PACKAGES) && \
+		$(GO) test -C $(VET) -timeout $(TIMEOUT) $(VET_PACKAGES); \
 	fi
 
 # In continuous integration the race detector is not optional: fetch a compiler, or fail.
@@ -45,9 +50,11 @@ fmt:
 
 vet:
 	$(GO) vet ./...
+	$(GO) vet -C $(VET) ./...
 
 golangci: $(LINTER)
 	$(LINTER) run ./...
+	cd $(VET) && ../$(LINTER) run ./...
 
 $(LINTER): tools/go.mod tools/go.sum
 	@echo "building golangci-lint"
@@ -55,6 +62,7 @@ $(LINTER): tools/go.mod tools/go.sum
 
 tidy:
 	$(GO) mod tidy -diff
+	$(GO) mod -C $(VET) tidy -diff
 
 cross:
 	@set -e; for platform in $(PLATFORMS); do \
