@@ -120,7 +120,7 @@ func (e *Engine) start(ctx context.Context, name, id string, input any, opts []S
 	return h, nil
 }
 
-// countStarts makes a worker that drains wait for starts that claim.
+// countStarts makes a worker that drains wait for starts that claim, and for claims that are being taken in.
 func (e *Engine) countStarts(n int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -96,7 +96,7 @@ type Engine struct {
 	hands     map[string][]*run        // driven by hand, by id
 	early     map[string]earlyMessages // by run id
 	watchers  map[string][]chan<- bool // who waits for an orchestration's end, by its id
-	starting  int                      // starts of clients on their way that may claim
+	starting  int                      // starts of clients on their way that may claim, and claims being taken in
 	claiming  int                      // runs that a claim on its way may bring
 	accepting bool                     // a worker that is not draining
 	claimer   int64                    // the worker whose claims may enter residents; 0 for none

@@ -219,7 +219,11 @@ func (w *worker) claim(ctx context.Context) bool {
 	w.failed, w.through, w.next = 0, claims.Through, claims.NextWake
 	for i := range claims.Runs {
 		if c := &claims.Runs[i]; e.endsClaim {
-			go e.adopt(c, number, false) // it may wait for the commit before
+			e.countStarts(1) // a worker that drains waits for it: a claim that nobody takes in is lost
+			go func() {
+				defer e.countStarts(-1)
+				e.adopt(c, number, false) // it may wait for the commit before
+			}()
 		} else {
 			e.adopt(c, number, false)
 		}

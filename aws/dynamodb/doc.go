@@ -46,5 +46,5 @@
 //
 // # Imports
 //
-// The package may import the root package, the AWS SDK for Go and the standard library.
+// The package may import the root package, internal/awscall, the AWS SDK for Go and the standard library.
 package dynamodb

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/awscall"
 )
 
 const (
@@ -101,6 +102,8 @@ func newStore(c Config) *Store {
 		if c.Endpoint != "" {
 			o.BaseEndpoint = &c.Endpoint
 		}
+		o.HTTPClient = awscall.Client(o.HTTPClient)
+		o.APIOptions = append(o.APIOptions, awscall.CleanErrors)
 		if c.AWS.Retryer == nil && c.AWS.RetryMaxAttempts == 0 && c.AWS.RetryMode != aws.RetryModeAdaptive {
 			// The context is the limit, not a quota that is shared by all calls.
 			o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) {

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/awscall"
 )
 
 // Config sets up a [Client]. AWS is needed, the rest has defaults.
@@ -59,6 +60,8 @@ func New(c Config) (*Client, error) {
 	return &Client{patience: c.Patience, lambda: lambda.NewFromConfig(c.AWS, func(o *lambda.Options) {
 		o.Retryer, o.RetryMaxAttempts = aws.NopRetryer{}, 0
 		o.ClientLogMode = 0
+		o.HTTPClient = awscall.Client(o.HTTPClient)
+		o.APIOptions = append(o.APIOptions, awscall.CleanErrors)
 		if c.Endpoint != "" {
 			o.BaseEndpoint = aws.String(c.Endpoint)
 		}

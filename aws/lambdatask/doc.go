@@ -25,5 +25,5 @@
 // lost answer is not tried again within the attempt. The SDK's own retries are off: they would repeat lost
 // answers in silence.
 //
-// The package imports the root package, the AWS SDK for Go, and lambdacontext of aws-lambda-go.
+// The package imports the root package, internal/awscall, the AWS SDK for Go, and lambdacontext of aws-lambda-go.
 package lambdatask

@@ -10,10 +10,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/lambdabiz/lambdabiz/internal/awscall"
 )
 
 // class is what follows from an answer of Lambda that is no outcome of a function.
@@ -52,6 +55,9 @@ var classes = map[string]class{
 
 // faultOf makes an *InvokeError of an error of the SDK.
 func faultOf(function string, err error) *InvokeError {
+	if content, ok := errors.AsType[*types.InvalidRequestContentException](err); ok { // it quotes the payload
+		content.Message = aws.String(awscall.Clean(content.ErrorMessage()))
+	}
 	e := &InvokeError{Function: function, Message: cut(plainText(err), maxMessageBytes), err: err}
 	if response, ok := errors.AsType[*awshttp.ResponseError](err); ok {
 		e.Status, e.RequestID = response.HTTPStatusCode(), response.ServiceRequestID()

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/swf"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/awscall"
 )
 
 // Config sets up a [Backend]. AWS is required; the zero value of everything else works.
@@ -109,7 +110,7 @@ func Open(ctx context.Context, c Config) (*Backend, error) {
 	}
 	b := &Backend{config: c, shared: &shared{
 		log: c.Logger, client: swf.NewFromConfig(c.AWS, c.options),
-		poller: swf.NewFromConfig(c.AWS, c.options, longPolls),
+		poller: swf.NewFromConfig(c.AWS, longPolls, c.options),
 		types:  map[string]bool{}, workers: map[int64]*lambdabiz.WorkerRecord{}, cache: map[string]*fold{},
 		homes: map[string]string{}, lists: map[string]*polls[task]{}, activity: map[string]*polls[lambdabiz.TaskClaim]{},
 		loaded: map[string]time.Time{}, seenOpen: map[string]time.Time{},
@@ -132,6 +133,22 @@ func (c *Config) options(o *swf.Options) {
 	if c.Endpoint != "" {
 		o.BaseEndpoint = &c.Endpoint
 	}
+	o.HTTPClient = awscall.Client(o.HTTPClient)
+	o.APIOptions = append(o.APIOptions, awscall.CleanErrors)
+}
+
+// pollOnce is for polls: one whose answer was lost may have taken a task, and another one would get none of it, for a
+// minute, without a word. Only a poll that SWF had no room for is sent again.
+func pollOnce(o *swf.Options) {
+	o.Retryer = throttled{o.Retryer}
+}
+
+// throttled is a Retryer for throttles alone.
+type throttled struct{ aws.Retryer }
+
+// IsErrorRetryable implements aws.Retryer.
+func (r throttled) IsErrorRetryable(err error) bool {
+	return isThrottle(err) && r.Retryer.IsErrorRetryable(err)
 }
 
 // longPolls gives polls an HTTP client that waits longer than SWF holds them, which is 60 s.

@@ -12,5 +12,5 @@
 // run that closes while something has arrived is refused by SWF itself (UNHANDLED_DECISION); a journal that
 // came with such a closing is void for every reader.
 //
-// The package imports the root package, the AWS SDK, and nothing else of this module.
+// The package imports the root package, the AWS SDK, and of this module internal/awscall besides.
 package swf

@@ -5,6 +5,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/swf/types"
 	"github.com/aws/smithy-go"
+
+	"github.com/lambdabiz/lambdabiz/internal/awscall"
 )
 
 // isUnknown reports that SWF does not know an execution, a task token or a type: it does not exist, or it
@@ -14,13 +16,11 @@ func isUnknown(err error) bool {
 	return errors.As(err, &unknown)
 }
 
-// isAnswered reports that SWF has taken or refused the request for good: asking again would not help.
-func isAnswered(err error) bool {
-	var api smithy.APIError
-	return errors.As(err, &api) && api.ErrorFault() == smithy.FaultClient && !isThrottle(err)
-}
+// isAnswered reports that SWF has refused the request for good, and done nothing: asking again would not help. The
+// status says so, for not all that SWF can answer is in its model (wrong credentials, say).
+func isAnswered(err error) bool { return awscall.IsRefused(err) && !isThrottle(err) }
 
-func isThrottle(err error) bool { return hasCode(err, "ThrottlingException", "LimitExceededFault") }
+func isThrottle(err error) bool { return awscall.IsThrottle(err) || hasCode(err, "LimitExceededFault") }
 
 func isDenied(err error) bool {
 	return hasCode(err, "AccessDeniedException", "OperationNotPermittedFault")

@@ -250,3 +250,8 @@ func (p *process) stop() {
 		}
 	})
 }
+
+// terminate is the request to end the open run of an id.
+func terminate(id string) *awsswf.TerminateWorkflowExecutionInput {
+	return &awsswf.TerminateWorkflowExecutionInput{Domain: aws.String("LambdaBiz"), WorkflowId: &id}
+}

@@ -176,7 +176,7 @@ func (b *Backend) pollDecision(ctx context.Context, name string) (*task, error) 
 	out, err := b.poller.PollForDecisionTask(ctx, &swf.PollForDecisionTaskInput{
 		Domain: &b.config.Domain, TaskList: &types.TaskList{Name: &name}, Identity: identity(),
 		MaximumPageSize: pageSize,
-	})
+	}, pollOnce)
 	if err != nil {
 		return nil, fmt.Errorf("poll task list %s: %w", name, err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/swf/types"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/awscall"
 )
 
 func newKey() string { return rand.Text() }
@@ -145,9 +146,10 @@ func (b *Backend) startExecution(ctx context.Context, id, name string, e *startE
 	if b.config.LambdaRole != "" {
 		in.LambdaRole = &b.config.LambdaRole
 	}
+	ctx, sent := awscall.Watch(ctx)
 	out, err := b.client.StartWorkflowExecution(ctx, in)
 	if err != nil {
-		if !isAnswered(err) {
+		if sent.Open() {
 			err = errors.Join(lambdabiz.ErrOutcomeUnknown, err)
 		}
 		return "", fmt.Errorf("start workflow execution: %w", err)

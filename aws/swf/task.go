@@ -55,7 +55,7 @@ func (b *Backend) giveUp(ctx context.Context, claims []*lambdabiz.TaskClaim) {
 func (b *Backend) pollActivity(ctx context.Context, name string) (*lambdabiz.TaskClaim, error) {
 	out, err := b.poller.PollForActivityTask(ctx, &swf.PollForActivityTaskInput{
 		Domain: &b.config.Domain, TaskList: &types.TaskList{Name: &name}, Identity: identity(),
-	})
+	}, pollOnce)
 	if err != nil {
 		return nil, fmt.Errorf("poll activity task list %s: %w", name, err)
 	}
