@@ -55,6 +55,19 @@ func Get[In, Out any](e *Engine, _ *Definition[In, Out], id string) *Run[Out] {
 	return &Run[Out]{&handle{e: e, id: id}}
 }
 
+// Raise sends an event to the orchestration, as [Engine.RaiseEvent] does.
+func (r *Run[Out]) Raise(ctx context.Context, event string, payload any, opts ...RaiseOption) error {
+	return r.h.e.RaiseEvent(ctx, r.h.id, event, payload, opts...)
+}
+
+// Cancel asks the orchestration to end, as [Engine.Cancel] does.
+func (r *Run[Out]) Cancel(ctx context.Context, reason string) error {
+	return r.h.e.Cancel(ctx, r.h.id, reason)
+}
+
+// State returns the latest run of the orchestration with its operations, as [Engine.State] does.
+func (r *Run[Out]) State(ctx context.Context) (*State, error) { return r.h.e.State(ctx, r.h.id) }
+
 // Result waits until the orchestration has ended, and follows it where it continued as new. It returns
 // *OrchestrationError when it ended without success, ErrNotFound when there is none, and ctx's error
 // when that ends first. A run that is paused or blocked is waited for; its State says why.

@@ -64,6 +64,16 @@ func ContinueAsNew(o Context, in any) error {
 	return &continueError{in}
 }
 
+// EndCancelled returns an error for the orchestration's function to return: the orchestration ends as CANCELLED, by its own
+// decision, with the reason as its error. It is [ErrCancelled] too, children that it waits for are cancelled with it, and a
+// [Saga] that returns it takes back what it has done. The error is of no use elsewhere.
+func EndCancelled(reason string) error { return &endCancelledError{reason} }
+
+type endCancelledError struct{ reason string }
+
+func (e *endCancelledError) Error() string { return e.reason }
+func (*endCancelledError) Unwrap() error   { return ErrCancelled }
+
 func asContinue(err error) (*continueError, bool) {
 	var c *continueError
 	ok := errors.As(err, &c)

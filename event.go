@@ -1,7 +1,11 @@
 package lambdabiz
 
 import (
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
+	"time"
 )
 
 // WaitForEvent waits for an event and returns its payload. The event's name is the operation's id,
@@ -31,8 +35,7 @@ func WaitForEvent[T any](o Context, id string, opts ...WaitOption) (T, error) {
 	if op.Number == 0 {
 		op.offer = &offer{c: c}
 		op.Status, op.Attempts, op.StartedAt = StatusStarted, 1, op.ScheduledAt
-		if w.timeout > 0 {
-			op.DueAt = roundUp(op.ScheduledAt.Add(w.timeout))
+		if op.DueAt = w.due(op.ScheduledAt); !op.DueAt.IsZero() {
 			if err := r.checkWait(op.DueAt); err != nil {
 				return zero, r.refuseLocked(c, op, err)
 			}
@@ -48,6 +51,67 @@ func WaitForEvent[T any](o Context, id string, opts ...WaitOption) (T, error) {
 		return zero, err
 	}
 	return out, nil
+}
+
+// due is when the wait is over that begins at a time; zero for never.
+func (w *waitOptions) due(begun time.Time) time.Time {
+	due := w.until
+	if w.timeout > 0 {
+		if by := begun.Add(w.timeout); due.IsZero() || by.Before(due) {
+			due = by
+		}
+	}
+	if due.IsZero() {
+		return due
+	}
+	return roundUp(due)
+}
+
+// WaitForAnyEvent waits for the first of several events, and returns its name and its payload. Of those that have arrived
+// already it is the one that arrived first. The others stay where they are, for waits to come. It is a [Race] with the
+// id, between waits in branches that are called id, ":", and the event's name: both together may have 256 bytes. Where the
+// events have different payloads, T is [Payload], and [Engine.Decode] reads it.
+//
+// [Timeout] and [Until] hold for all of them together: the *EventTimeoutError names all. [Named] makes no sense here, and is
+// an error, as are no events at all and one twice.
+func WaitForAnyEvent[T any](o Context, id string, events []string, opts ...WaitOption) (event string, payload T, err error) {
+	var w waitOptions
+	for _, opt := range opts {
+		opt.applyWait(&w)
+	}
+	fault := func(text string) error {
+		return fmt.Errorf("orchestration %s, operation %q: %s", o.ID(), id, text)
+	}
+	switch distinct := slices.Compact(slices.Sorted(slices.Values(events))); {
+	case w.name != "":
+		return "", payload, fault("Named is for a wait for one event")
+	case len(events) == 0:
+		return "", payload, fault("no event is named to wait for")
+	case len(distinct) != len(events):
+		return "", payload, fault("an event is named twice")
+	}
+	futures, racing := make([]*Future[T], len(events)), make([]Awaitable, len(events))
+	for i, name := range events {
+		futures[i] = Go(o, id+":"+name, func(o Context) (T, error) {
+			return WaitForEvent[T](o, "event", append(slices.Clone(opts), Named(name))...)
+		})
+		racing[i] = futures[i]
+	}
+	first, err := Race(o, id, racing...)
+	if err != nil {
+		return "", payload, err
+	}
+	payload, err = futures[first].Wait(o)
+	var late *EventTimeoutError
+	switch {
+	case errors.As(err, &late):
+		all := *late
+		all.Event = strings.Join(events, ", ")
+		return "", payload, &all
+	case err != nil:
+		return "", payload, err
+	}
+	return events[first], payload, nil
 }
 
 // RaiseEvent raises an event in another orchestration, or in its own. It returns after the commit that
@@ -88,17 +152,18 @@ func RaiseEvent(o Context, id, orchestrationID, event string, payload any, opts 
 
 // raise checks the parts of an event at the door.
 func (e *Engine) raise(id, event string, payload any, opts []RaiseOption) (Raise, error) {
-	raise := Raise{ID: id, Name: event}
+	var o raiseOptions
 	for _, opt := range opts {
-		opt.applyRaise(&raise)
+		opt.applyRaise(&o)
 	}
+	raise := Raise{ID: id, Name: event, Key: o.key, Until: o.until}
 	if err := e.checkOrchestrationID(id); err != nil {
 		return raise, err
 	}
 	if err := checkID("event name", event); err != nil {
 		return raise, err
 	}
-	if raise.Key != "" {
+	if o.keyed {
 		if err := checkID("event key", raise.Key); err != nil {
 			return raise, err
 		}

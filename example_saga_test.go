@@ -4,15 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
 )
 
-// A saga: when a part fails, the parts before it are taken back, the latest first. Under Detached that
-// holds after a cancellation too.
-func Example_saga() {
+// When a part of a saga fails, the parts before it are taken back, the latest first. That holds after a cancellation too,
+// and over a crash at any moment.
+func ExampleSaga() {
 	book := lambdabiz.NewTask("Book", func(_ context.Context, part string) (string, error) {
 		if part == "car" {
 			return "", errors.New("no cars left")
@@ -25,23 +24,22 @@ func Example_saga() {
 		return "", nil
 	})
 	trip := lambdabiz.Define("Trip", func(o lambdabiz.Context, parts []string) ([]string, error) {
-		var bookings []string
-		for _, part := range parts {
-			booking, err := lambdabiz.Call(o, "book-"+part, book, part)
-			if err == nil {
-				bookings = append(bookings, booking)
-				continue
-			}
-			cleanUp := lambdabiz.Detached(o)
-			forever := lambdabiz.Retry(lambdabiz.Backoff{Attempts: -1, Max: time.Hour})
-			for _, done := range slices.Backward(bookings) {
-				if _, undoErr := lambdabiz.Call(cleanUp, "undo-"+done, takeBack, done, forever); undoErr != nil {
-					err = errors.Join(err, undoErr)
+		return lambdabiz.Saga(o, func(undo *lambdabiz.Compensations) ([]string, error) {
+			var bookings []string
+			for _, part := range parts {
+				booking, err := lambdabiz.Call(o, "book-"+part, book, part)
+				if err != nil {
+					return nil, err
 				}
+				bookings = append(bookings, booking)
+				undo.Add("undo-"+part, func(o lambdabiz.Context) error {
+					forever := lambdabiz.Retry(lambdabiz.Backoff{Attempts: -1, Max: time.Hour})
+					_, err := lambdabiz.Call(o, "take-back", takeBack, booking, forever)
+					return err
+				})
 			}
-			return nil, err
-		}
-		return bookings, nil
+			return bookings, nil
+		})
 	})
 
 	ctx := context.Background()

@@ -209,6 +209,8 @@ func recordType(f *Failure, err error) {
 		f.Code, data = "eventTimeout", e
 	case *OrchestrationError:
 		f.Code, data = "orchestration", orchestrationErrorData{e.ID, e.Name, e.Status}
+	case *CompensationError:
+		f.Code, data = "compensation", compensationErrorData{e.ID}
 	case *nonRetryableError:
 		f.Code = "nonRetryable"
 	default:
@@ -229,6 +231,10 @@ type orchestrationErrorData struct {
 	ID     string `json:"id"`
 	Name   string `json:"name"`
 	Status Status `json:"status"`
+}
+
+type compensationErrorData struct {
+	ID string `json:"id"`
 }
 
 func causesOf(err error) []error {
@@ -300,6 +306,11 @@ func (r *errorRegistry) rebuildTyped(f *Failure, causes []error) error {
 		var d orchestrationErrorData
 		if json.Unmarshal(f.Data, &d) == nil {
 			return &OrchestrationError{ID: d.ID, Name: d.Name, Status: d.Status, Err: cause}
+		}
+	case "compensation":
+		var d compensationErrorData
+		if json.Unmarshal(f.Data, &d) == nil {
+			return &CompensationError{ID: d.ID, Err: cause}
 		}
 	case "eventTimeout":
 		var d EventTimeoutError

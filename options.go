@@ -14,7 +14,7 @@ type (
 	// WaitOption is an option of [WaitForEvent].
 	WaitOption interface{ applyWait(w *waitOptions) }
 	// RaiseOption is an option of [RaiseEvent] and [Engine.RaiseEvent].
-	RaiseOption interface{ applyRaise(r *Raise) }
+	RaiseOption interface{ applyRaise(r *raiseOptions) }
 	// ChildOption is an option of [CallChild] and [StartChild].
 	ChildOption interface{ applyChild(s *RunStart) }
 	// StartOption is an option of [Start].
@@ -37,6 +37,13 @@ type contextValue struct{ key, value any }
 type waitOptions struct {
 	name    string
 	timeout time.Duration
+	until   time.Time
+}
+
+type raiseOptions struct {
+	key   string
+	keyed bool
+	until time.Time
 }
 
 type mapOptions struct{ concurrency int }
@@ -102,13 +109,22 @@ type namedOption string
 
 func (n namedOption) applyWait(w *waitOptions) { w.name = string(n) }
 
+// Until limits the time that an event is waited for by a point in time. The first recorded one counts: a resumed run keeps
+// it. With [Timeout] beside it the earlier one counts. A wait that is over by then returns *EventTimeoutError; one that
+// is in the past is over at once, unless the event had arrived by then.
+func Until(t time.Time) WaitOption { return untilOption(t) }
+
+type untilOption time.Time
+
+func (u untilOption) applyWait(w *waitOptions) { w.until = time.Time(u).UTC() }
+
 // Key gives an event a key: a second event with the key is acknowledged and does nothing, until the
-// orchestration is purged.
+// orchestration is purged. An empty key is [ErrInvalidID]: a caller that has none leaves the option out.
 func Key(key string) RaiseOption { return eventKey(key) }
 
 type eventKey string
 
-func (k eventKey) applyRaise(r *Raise) { r.Key = string(k) }
+func (k eventKey) applyRaise(r *raiseOptions) { r.key, r.keyed = string(k), true }
 
 // BeforeStart keeps the event for a start to come, for that long, when the orchestration does not
 // exist or has ended. With 0 or less nothing is kept.
@@ -116,7 +132,7 @@ func BeforeStart(keep time.Duration) RaiseOption { return beforeStart(keep) }
 
 type beforeStart time.Duration
 
-func (b beforeStart) applyRaise(r *Raise) { r.Until = roundUp(now().Add(time.Duration(b))) }
+func (b beforeStart) applyRaise(r *raiseOptions) { r.until = roundUp(now().Add(time.Duration(b))) }
 
 // OnUsedID sets what a start does when the id is used. The default is UseExisting.
 func OnUsedID(p StartPolicy) StartOption { return policyOption(p) }

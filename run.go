@@ -306,7 +306,10 @@ func (r *run) closeOf(in RunInfo, cause error, out any, err error) *Close {
 		err = fault
 	}
 	status := StatusFailed
+	var own *endCancelledError
 	switch {
+	case errors.As(err, &own):
+		status = StatusCancelled
 	case errors.Is(err, ErrCancelled) && in.CancelRequested:
 		status = StatusCancelled
 	case errors.Is(err, context.DeadlineExceeded) && errors.Is(cause, context.DeadlineExceeded):

@@ -7,24 +7,34 @@ import "time"
 // the orchestration is cancelled meanwhile. A duration of 0 or less ends at once; the end of the year
 // 9999 is the last time there is.
 func Sleep(o Context, id string, d time.Duration) error {
-	return sleep(o, id, func(at time.Time) time.Time { return at.Add(d) })
+	_, err := sleep(o, id, func(at time.Time) time.Time { return at.Add(d) })
+	return err
 }
 
 // SleepUntil waits until a point in time. The first recorded time counts: a resumed run keeps it.
 func SleepUntil(o Context, id string, t time.Time) error {
-	return sleep(o, id, func(time.Time) time.Time { return t })
+	_, err := sleep(o, id, func(time.Time) time.Time { return t })
+	return err
 }
 
-func sleep(o Context, id string, due func(at time.Time) time.Time) error {
+// Now returns the time at which the operation was first recorded, by the clock of the worker that ran it then: the same in
+// every resumed run, so that code may decide on it. It is recorded as a timer that is due at once, and costs no commit of
+// its own. It returns ErrCancelled when the orchestration was cancelled before.
+func Now(o Context, id string) (time.Time, error) {
+	return sleep(o, id, func(at time.Time) time.Time { return at })
+}
+
+// sleep returns when the timer was due.
+func sleep(o Context, id string, due func(at time.Time) time.Time) (time.Time, error) {
 	r := o.scope().run
 	c := &call{o: o, id: id, kind: KindTimer}
 	op, err := r.begin(c)
 	if err != nil {
-		return err
+		return time.Time{}, err
 	}
 	if op.Number == 0 {
 		if err := r.checkWait(due(op.ScheduledAt)); err != nil {
-			return r.refuseLocked(c, op, err)
+			return time.Time{}, r.refuseLocked(c, op, err)
 		}
 		op.Status, op.Attempts, op.StartedAt = StatusStarted, 1, op.ScheduledAt
 		op.DueAt = roundUp(due(op.ScheduledAt))
@@ -35,7 +45,8 @@ func sleep(o Context, id string, due func(at time.Time) time.Time) error {
 		r.touchLocked(op)
 	}
 	if err := r.await(c, op); err != nil {
-		return err
+		return time.Time{}, err
 	}
-	return r.give(c, op)
+	at := op.DueAt
+	return at, r.give(c, op)
 }

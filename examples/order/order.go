@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
@@ -34,25 +33,20 @@ var (
 	stubbornly = lambdabiz.Retry(lambdabiz.Backoff{Attempts: -1, Initial: 200 * time.Millisecond, Max: time.Hour})
 )
 
-// define makes the orchestration: everything goes forward, or what was done is taken back, the latest first.
+// define makes the orchestration: everything goes forward, or what was done is taken back, the latest first, also if the
+// order was cancelled meanwhile.
 func define(w outside) *lambdabiz.Definition[Order, Receipt] {
 	return lambdabiz.Define("Order", func(o lambdabiz.Context, in Order) (Receipt, error) {
-		var undo compensations
-		receipt, err := w.fulfil(o, in, &undo)
-		if err != nil {
-			// Detached: the money goes back even if the order was cancelled meanwhile.
-			return Receipt{}, errors.Join(err, undo.run(lambdabiz.Detached(o)))
-		}
-		return receipt, nil
+		return lambdabiz.Saga(o, func(undo *lambdabiz.Compensations) (Receipt, error) { return w.fulfil(o, in, undo) })
 	})
 }
 
 // fulfil is the way forward. Each part is followed by how to take it back.
-func (w outside) fulfil(o lambdabiz.Context, in Order, undo *compensations) (Receipt, error) {
+func (w outside) fulfil(o lambdabiz.Context, in Order, undo *lambdabiz.Compensations) (Receipt, error) {
 	if _, err := lambdabiz.Call(o, "reserve", w.reserve, in.Item, patiently); err != nil {
 		return Receipt{}, err
 	}
-	undo.add(func(o lambdabiz.Context) error {
+	undo.Add("put-back", func(o lambdabiz.Context) error {
 		_, err := lambdabiz.Call(o, "release", w.release, in.Item, stubbornly)
 		return err
 	})
@@ -61,7 +55,7 @@ func (w outside) fulfil(o lambdabiz.Context, in Order, undo *compensations) (Rec
 	if err != nil {
 		return Receipt{}, err
 	}
-	undo.add(func(o lambdabiz.Context) error {
+	undo.Add("pay-back", func(o lambdabiz.Context) error {
 		_, err := lambdabiz.Call(o, "refund", w.refund, Payment{ID: payment, Cents: in.Cents}, stubbornly)
 		return err
 	})
@@ -79,18 +73,4 @@ func (w outside) fulfil(o lambdabiz.Context, in Order, undo *compensations) (Rec
 
 	parcel, err := lambdabiz.Call(o, "ship", w.ship, in.Item, patiently)
 	return Receipt{payment, parcel}, err
-}
-
-// compensations take back what was done.
-type compensations []func(o lambdabiz.Context) error
-
-func (c *compensations) add(undo func(o lambdabiz.Context) error) { *c = append(*c, undo) }
-
-// run takes everything back, the latest first, and goes on when a part cannot be taken back.
-func (c *compensations) run(o lambdabiz.Context) error {
-	var all error
-	for _, undo := range slices.Backward(*c) {
-		all = errors.Join(all, undo(o))
-	}
-	return all
 }
