@@ -475,14 +475,19 @@ const (
 	ControlDrop                             // puts a MessageDrop, clears Blocked
 )
 
-// Control is an instruction from outside. ErrNotFound if the id has no run, ErrClosed if it has ended.
-// Each is idempotent.
+// Control is an instruction from outside, or from a parent to its child. ErrNotFound if the id has no such run,
+// ErrClosed if it has ended. Each is idempotent.
 type Control struct {
 	Kind   ControlKind
 	ID     string
 	RunID  string // the latest run when empty
 	Reason string
 	Number int64 // of the event to be dropped
+
+	// Parent, if not nil, is the run's: the control is meant for the child that this operation of this run has
+	// started, or for the run that continues it. Ids come to others: a latest run with another parent, or none, has
+	// nothing to do with it, and the answer is ErrNotFound.
+	Parent *Parent
 
 	Operation int64 // as in RunStart
 }

@@ -396,6 +396,11 @@ func (r *run) putBackLocked(t taken) {
 	p.raises = append(c.Raises, p.raises...)
 	p.controls = append(c.Controls, p.controls...)
 	p.attempts = append(c.Attempts, p.attempts...)
+	for _, o := range t.ops {
+		if o.Kind == KindChild && o.Status == StatusCancelled {
+			r.withdrawStartLocked(o) // it was cancelled while its start was on its way
+		}
+	}
 	r.fetch = r.fetch || c.Fetch
 	r.changedLocked()
 }

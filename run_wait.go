@@ -352,14 +352,32 @@ func (r *run) stopCodeLocked(cause error) {
 	}
 }
 
-// cancelOpLocked ends an open operation as cancelled.
+// cancelOpLocked ends an open operation as cancelled. A child whose start no commit has taken yet never begins; any
+// other is asked to cancel, if it is this operation's: its start may have been refused, because the id is somebody
+// else's, and the child may have ended and left its id to somebody else.
 func (r *run) cancelOpLocked(o *op, cause error) {
-	if o.Kind == KindChild && o.Target != "" {
+	if o.Kind == KindChild && o.Target != "" && !r.withdrawStartLocked(o) {
 		r.pending.controls = append(r.pending.controls, Control{
 			Kind: ControlCancel, ID: o.Target, Reason: "its parent was cancelled",
+			Parent: &Parent{ID: r.info.ID, RunID: r.info.RunID, Operation: o.Number},
 		})
 	}
 	r.endLocked(o, StatusCancelled, nil, r.e.registry.record(cause))
+}
+
+// withdrawStartLocked takes a child's start out of the pending changes, and reports whether it was there.
+func (r *run) withdrawStartLocked(o *op) bool {
+	p := &r.pending
+	before := len(p.starts)
+	p.starts = slices.DeleteFunc(p.starts, func(s RunStart) bool { return s.Operation == o.Number })
+	if len(p.starts) == before {
+		return false
+	}
+	p.controls = slices.DeleteFunc(p.controls, func(c Control) bool {
+		return c.Parent != nil && c.Parent.Operation == o.Number
+	})
+	o.Target = "" // there is no such child
+	return true
 }
 
 // giveBackLocked returns an event to the inbox that a wait has taken, if that is not on its way to the

@@ -192,7 +192,7 @@ func (m *model) raise(e lambdabiz.Raise, at time.Time) error {
 
 func (m *model) control(c lambdabiz.Control, at time.Time) error {
 	r := m.find(c.ID, c.RunID)
-	if r == nil {
+	if r == nil || c.Parent != nil && (r.Parent == nil || *r.Parent != *c.Parent) {
 		return lambdabiz.ErrNotFound
 	}
 	if !r.open() {

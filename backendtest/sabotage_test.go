@@ -38,6 +38,7 @@ func (s *sabotaged) Commit(ctx context.Context, batch []*lambdabiz.Commit) ([]la
 		own := *c
 		own.Operations, own.Consumed = slices.Clone(c.Operations), slices.Clone(c.Consumed)
 		own.Starts, own.Raises = slices.Clone(c.Starts), slices.Clone(c.Raises)
+		own.Controls = slices.Clone(c.Controls)
 		if s.swallows != nil && s.swallows(&own) {
 			own = lambdabiz.Commit{At: c.At, Run: c.Run, Worker: c.Worker}
 		}
@@ -264,6 +265,13 @@ var sabotages = []struct {
 		s.commit = func(_ *sabotaged, c *lambdabiz.Commit) {
 			for i := range c.Raises {
 				c.Raises[i].Operation = 0
+			}
+		}
+	}},
+	{"a control goes by the id alone", "identity/a parent's control does not reach a stranger", false, func(s *sabotaged) {
+		s.commit = func(_ *sabotaged, c *lambdabiz.Commit) {
+			for i := range c.Controls {
+				c.Controls[i].Parent = nil
 			}
 		}
 	}},

@@ -242,5 +242,21 @@ func (s *script) control(own string) []lambdabiz.Control {
 	if c.Kind < lambdabiz.ControlPause && s.draw.one(3, "of a run") {
 		c.RunID = s.anyRun(id)
 	}
+	if c.RunID == "" && s.draw.one(3, "of a child") {
+		c.Parent = s.anyParent()
+	}
 	return []lambdabiz.Control{c}
+}
+
+// anyParent is that of some child, or one that nobody has.
+func (s *script) anyParent() *lambdabiz.Parent {
+	parents := []*lambdabiz.Parent{{ID: s.ids()[0], RunID: "nobody", Operation: 1}}
+	for _, r := range s.model.runs {
+		if r.Parent != nil {
+			parents = append(parents, r.Parent)
+		}
+	}
+	slices.Reverse(parents)
+	p := *parents[s.draw(len(parents), "parent")]
+	return &p
 }

@@ -11,8 +11,8 @@ import (
 func (b *Backend) control(c lambdabiz.Control, at time.Time) error {
 	r := b.find(c.ID, c.RunID)
 	switch {
-	case r == nil:
-		return lambdabiz.ErrNotFound
+	case r == nil, c.Parent != nil && (r.info.Parent == nil || *r.info.Parent != *c.Parent):
+		return lambdabiz.ErrNotFound // or the id is somebody else's
 	case !r.open():
 		return lambdabiz.ErrClosed
 	}

@@ -13,7 +13,7 @@ func (t *tx) control(c *lambdabiz.Commit, k *lambdabiz.Control) (refusal, err er
 	if err != nil {
 		return nil, err
 	}
-	if h == nil {
+	if h == nil || k.Parent != nil && (h.parent == nil || *h.parent != *k.Parent) { // the id may be somebody else's
 		return fmt.Errorf("orchestration %s: %w", k.ID, lambdabiz.ErrNotFound), nil
 	}
 	if h.status.Ended() {

@@ -60,7 +60,7 @@ func (b *Backend) commitRun(ctx context.Context, c *lambdabiz.Commit) (lambdabiz
 	if h.fold.last >= stopEvents && c.Close == nil {
 		return b.stopLong(ctx, h)
 	}
-	if c.Close != nil && h.signals { // SWF would refuse: the signals are news to it
+	if c.Close != nil && (h.signals || leavesChildren(h.fold, c)) { // with signals SWF would refuse: they are news to it
 		return b.closeLater(ctx, h, c)
 	}
 	d, v, err := b.decide(ctx, h, c)
@@ -86,7 +86,8 @@ func (b *Backend) commitRun(ctx context.Context, c *lambdabiz.Commit) (lambdabiz
 }
 
 // closeLater answers a decision task that cannot close the run, and asks for the next one. What has ended is
-// recorded all the same: the process may not live to see that.
+// recorded all the same: the process may not live to see that. Children that were cancelled are asked to end first:
+// a run that has closed could not ask again.
 func (b *Backend) closeLater(ctx context.Context, h *handle, c *lambdabiz.Commit) (lambdabiz.Verdict, error) {
 	d := &decision{after: h.fold.clone(), journal: journal{At: c.At, Started: c.Started, Skip: true, Again: true}}
 	ended := *c
@@ -94,8 +95,15 @@ func (b *Backend) closeLater(ctx context.Context, h *handle, c *lambdabiz.Commit
 		return !o.Status.Ended() || o.Kind == lambdabiz.KindEvent
 	})
 	b.journalOps(d, &ended)
+	if err := b.cancelChildren(ctx, d, d.after); err != nil {
+		return lambdabiz.Verdict{Err: err, Held: true}, nil //nolint:nilerr // nothing was sent, the verdict has it
+	}
 	if !h.signalled {
-		d.add(wakeTimerOf(h.fence, c.At, 0))
+		wait := time.Duration(0)
+		if len(d.decisions) == 0 && leavesChildren(h.fold, c) {
+			wait = time.Second // SWF has yet to start the child, or to hand on what it was told
+		}
+		d.add(wakeTimerOf(h.fence, c.At, wait))
 	}
 	if err := b.respond(ctx, h, d); err != nil {
 		return b.settle(ctx, h, err)

@@ -58,7 +58,7 @@ func (b *Backend) decide(ctx context.Context, h *handle, c *lambdabiz.Commit) (*
 		again = again || done
 	}
 	for i := range c.Controls {
-		if err := b.controlFrom(ctx, d, &c.Controls[i]); err != nil {
+		if err := b.controlFrom(ctx, &c.Controls[i]); err != nil {
 			return nil, v, err
 		}
 	}
@@ -157,6 +157,9 @@ func cancelTimer(id string) types.Decision {
 // timers. The rest waits for the next decision. What SWF cannot take fails its operation, which goes into the
 // journal; the engine has to hear of it.
 func (b *Backend) begin(ctx context.Context, d *decision, f *fold, list string) (refused bool, err error) {
+	if err := b.cancelChildren(ctx, d, f); err != nil {
+		return false, err
+	}
 	for _, o := range f.ops {
 		if o.Status.Ended() || o.open != 0 || o.Tried != nil {
 			continue

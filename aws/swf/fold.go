@@ -41,9 +41,10 @@ type fold struct {
 	pending  *journal // of a decision that closes the run, until it is known whether it did
 	fence    int64    // of the decision that the journal in pending or partial belongs to
 	byEvent  map[int64]*foldedOp
-	openWork int            // open activities and Lambda functions
-	timers   int            // open timers, wake-up included
-	changed  map[int64]bool // operations that the store does not have as they are
+	cancels  map[int64]int64 // operations of children by the event that began to cancel them
+	openWork int             // open activities and Lambda functions
+	timers   int             // open timers, wake-up included
+	changed  map[int64]bool  // operations that the store does not have as they are
 	closed   bool
 }
 
@@ -54,6 +55,8 @@ type foldedOp struct {
 	open     int64  // the event that scheduled what is open; 0 for nothing
 	homeID   string // the id under which it is open
 	stopping bool   // a cancellation was asked for
+	told     bool   // the child has got it, or nobody will ever get it
+	child    string // SWF's run id of the child that was started
 	deaths   int    // workers that have died with an attempt
 	detached bool
 	key      string // of a raised event, as its control says
@@ -68,7 +71,9 @@ type wakeTimer struct {
 }
 
 func newFold() *fold {
-	return &fold{keys: map[string]bool{}, byEvent: map[int64]*foldedOp{}, changed: map[int64]bool{}}
+	return &fold{
+		keys: map[string]bool{}, byEvent: map[int64]*foldedOp{}, cancels: map[int64]int64{}, changed: map[int64]bool{},
+	}
 }
 
 // clone copies a fold, so that a later claim does not change what an earlier one has handed out.
@@ -86,7 +91,7 @@ func (f *fold) clone() *fold {
 	}
 	c.messages, c.keyOrder, c.partial = slices.Clone(f.messages), slices.Clone(f.keyOrder), slices.Clone(f.partial)
 	c.owners = slices.Clone(f.owners)
-	c.keys, c.changed = maps.Clone(f.keys), maps.Clone(f.changed)
+	c.keys, c.changed, c.cancels = maps.Clone(f.keys), maps.Clone(f.changed), maps.Clone(f.cancels)
 	return &c
 }
 

@@ -133,7 +133,8 @@ func (f *fold) applyChild(e *types.HistoryEvent, at time.Time) bool {
 		a := e.StartChildWorkflowExecutionFailedEventAttributes
 		f.childRefused(a, at)
 	case types.EventTypeChildWorkflowExecutionStarted:
-		f.childStarted(e.ChildWorkflowExecutionStartedEventAttributes.InitiatedEventId, at)
+		a := e.ChildWorkflowExecutionStartedEventAttributes
+		f.childStarted(a.InitiatedEventId, a.WorkflowExecution, at)
 	case types.EventTypeChildWorkflowExecutionCompleted:
 		a := e.ChildWorkflowExecutionCompletedEventAttributes
 		f.childEnded(a.InitiatedEventId, at, activityOutcome(lambdabiz.StatusSucceeded, a.Result))
@@ -149,6 +150,18 @@ func (f *fold) applyChild(e *types.HistoryEvent, at time.Time) bool {
 		})
 	case types.EventTypeChildWorkflowExecutionTimedOut:
 		f.childEnded(e.ChildWorkflowExecutionTimedOutEventAttributes.InitiatedEventId, at, timedOut("the child's time was over"))
+	case types.EventTypeRequestCancelExternalWorkflowExecutionInitiated:
+		f.cancelling(e.EventId, e.RequestCancelExternalWorkflowExecutionInitiatedEventAttributes.Control)
+	case types.EventTypeExternalWorkflowExecutionCancelRequested:
+		f.childTold(e.ExternalWorkflowExecutionCancelRequestedEventAttributes.InitiatedEventId, "")
+	case types.EventTypeRequestCancelExternalWorkflowExecutionFailed:
+		a := e.RequestCancelExternalWorkflowExecutionFailedEventAttributes
+		begun := a.InitiatedEventId
+		if begun == 0 { // it was not even initiated
+			begun = e.EventId
+			f.cancelling(begun, a.Control)
+		}
+		f.childTold(begun, a.Cause)
 	default:
 		return false
 	}
@@ -163,11 +176,14 @@ func (f *fold) childRefused(a *types.StartChildWorkflowExecutionFailedEventAttri
 	if o == nil && open(aws.ToString(a.Control), &c) == nil {
 		o = f.op(c.Op)
 	}
-	if o == nil || o.Status.Ended() || o.open != 0 && o.open != a.InitiatedEventId {
+	if o == nil || o.open != 0 && o.open != a.InitiatedEventId {
 		return
 	}
 	delete(f.byEvent, o.open)
 	o.open = 0
+	if o.Status.Ended() {
+		return
+	}
 	f.news = f.last
 	f.changed[o.Number] = true
 	o.Status, o.EndedAt = lambdabiz.StatusFailed, at
@@ -178,9 +194,15 @@ func (f *fold) childRefused(a *types.StartChildWorkflowExecutionFailedEventAttri
 	}
 }
 
-func (f *fold) childStarted(event int64, at time.Time) {
+func (f *fold) childStarted(event int64, x *types.WorkflowExecution, at time.Time) {
 	o := f.byEvent[event]
-	if o == nil || o.Status.Ended() {
+	if o == nil {
+		return
+	}
+	if x != nil {
+		o.child = aws.ToString(x.RunId)
+	}
+	if o.Status.Ended() {
 		return
 	}
 	f.changed[o.Number] = true

@@ -142,18 +142,13 @@ func signalOther(d *decision, r *lambdabiz.Raise, at time.Time) error {
 	return nil
 }
 
-// controlFrom adds what a run asks of another one: a cancellation of a child.
-func (b *Backend) controlFrom(ctx context.Context, d *decision, c *lambdabiz.Control) error {
-	if c.Kind != lambdabiz.ControlCancel {
-		return b.control(ctx, c)
+// controlFrom does what a run asks of another one. The cancellation of a child follows from its operation, which has
+// ended as CANCELLED; see cancelChildren.
+func (b *Backend) controlFrom(ctx context.Context, c *lambdabiz.Control) error {
+	if c.Kind == lambdabiz.ControlCancel && c.Parent != nil {
+		return nil
 	}
-	d.add(types.Decision{
-		DecisionType: types.DecisionTypeRequestCancelExternalWorkflowExecution,
-		RequestCancelExternalWorkflowExecutionDecisionAttributes: &types.RequestCancelExternalWorkflowExecutionDecisionAttributes{
-			WorkflowId: aws.String(encodeID(c.ID)),
-		},
-	})
-	return nil
+	return b.control(ctx, c)
 }
 
 func eventOf(r *lambdabiz.Raise, at time.Time) *signalEnvelope {

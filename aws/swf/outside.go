@@ -170,15 +170,10 @@ func (b *Backend) control(ctx context.Context, c *lambdabiz.Control) error {
 	if err := checkLength("orchestration id", c.ID); err != nil {
 		return err
 	}
-	home := ""
-	if c.RunID != "" {
-		x, err := b.find(ctx, c.ID, c.RunID)
-		if err != nil {
-			return err
-		}
-		home = x.home
+	home, err := b.controlled(ctx, c)
+	if err != nil {
+		return err
 	}
-	var err error
 	switch c.Kind {
 	case lambdabiz.ControlTerminate:
 		err = b.terminate(ctx, c, home)
@@ -200,6 +195,25 @@ func (b *Backend) control(ctx context.Context, c *lambdabiz.Control) error {
 		return missing
 	}
 	return lambdabiz.ErrClosed
+}
+
+// controlled is SWF's run id of the run that a control names; "" for the latest one, whichever that is.
+func (b *Backend) controlled(ctx context.Context, c *lambdabiz.Control) (string, error) {
+	if c.RunID == "" && c.Parent == nil {
+		return "", nil
+	}
+	x, err := b.find(ctx, c.ID, c.RunID)
+	if err != nil || c.Parent == nil {
+		return x.home, err
+	}
+	f, err := b.readAll(ctx, c.ID, x.home)
+	if err != nil {
+		return "", err
+	}
+	if p := f.info.Parent; p == nil || *p != *c.Parent {
+		return "", lambdabiz.ErrNotFound // the id is somebody else's
+	}
+	return x.home, nil
 }
 
 // cancel uses SWF's own request; one with a reason is a signal, for the request cannot carry it.
