@@ -40,10 +40,12 @@ type Config struct {
 }
 
 // Client performs the calls of the engines that it is registered with. It keeps connections open for
-// the next call. It is safe for concurrent use.
+// the next call; a request that must not arrive twice (POST and PATCH without [Idempotent]) takes one
+// that has been idle for less than a second, or a new one. It is safe for concurrent use.
 type Client struct {
 	config    Config
 	transport *http.Transport
+	once      onceConns // of requests that must not arrive twice
 	services  map[string]*lambdabiz.Task[Request, Response]
 }
 
@@ -128,4 +130,7 @@ func init() { //nolint:gochecknoinits // as the documentation of RegisterErrors 
 }
 
 // CloseIdleConnections closes the connections that no call uses. The client can be used further.
-func (c *Client) CloseIdleConnections() { c.transport.CloseIdleConnections() }
+func (c *Client) CloseIdleConnections() {
+	c.transport.CloseIdleConnections()
+	c.once.closeIdle()
+}

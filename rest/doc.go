@@ -18,9 +18,10 @@
 // At least once. A crash between the service's answer and its record, and every further attempt, calls
 // it again; all of them carry the same Idempotency-Key header. GET, HEAD, PUT and DELETE are attempted
 // up to 4 times after a transport error or the statuses 408, 425, 429, 500, 502, 503 and 504. POST and
-// PATCH are attempted again only after 429 and 503, and when the request was never sent; say
-// [Idempotent] when the service honours the key, and they are treated like PUT. A Retry-After header
-// is respected. [lambdabiz.Retry] replaces the number and the waits, not what is worth an attempt.
+// PATCH are attempted again only after 429 and 503, and when the request was never sent or the
+// connection says that it was not processed (HTTP/2's REFUSED_STREAM, and GOAWAY for those that came
+// after the last one); say [Idempotent] when the service honours the key, and they are treated like
+// PUT. A Retry-After header is respected. [lambdabiz.Retry] replaces the number and the waits, not what is worth an attempt.
 //
 // # What is recorded
 //

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"github.com/lambdabiz/lambdabiz"
 )
@@ -30,8 +29,8 @@ type attempt struct {
 	guarded []string // headers that must not reach another origin
 
 	hops  int
-	sent  atomic.Bool // a connection was there: the service may have acted
-	acted bool        // the service answered an unsafe request with a redirect that drops it
+	sent  bool // the service may have acted
+	acted bool // the service answered an unsafe request with a redirect that drops it
 }
 
 // perform makes one attempt. It is the body of all services.
@@ -239,11 +238,11 @@ func (a *attempt) transportError(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		limit := either(a.req.Timeout, a.client.config.Timeout)
 		e := a.fail(ReasonTimeout, fmt.Sprintf("no whole answer within %v", limit), context.DeadlineExceeded)
-		e.retry = a.mayRepeat() && (a.req.repeatable() || !a.sent.Load())
+		e.retry = a.mayRepeat() && (a.req.repeatable() || !a.sent)
 		return e
 	}
 	e := a.fail(ReasonTransport, err.Error(), err)
-	e.retry = a.mayRepeat() && (a.req.repeatable() || !a.sent.Load())
+	e.retry = a.mayRepeat() && (a.req.repeatable() || !a.sent)
 	return e
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"slices"
 	"strings"
@@ -14,19 +13,24 @@ import (
 
 // roundTrip sends the request once, without following redirects.
 func (a *attempt) roundTrip(ctx context.Context) (*http.Response, error) {
-	a.sent.Store(false)
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { a.sent.Store(true) },
-	})
+	a.sent = false
 	req := (&http.Request{
 		Method: a.method, URL: a.url, Host: a.url.Host, Header: a.header.Clone(),
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(ctx)
 	if len(a.body) > 0 {
-		req.Body = io.NopCloser(bytes.NewReader(a.body))
-		req.ContentLength = int64(len(a.body))
+		open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(a.body)), nil }
+		req.Body, _ = open()
+		req.GetBody, req.ContentLength = open, int64(len(a.body))
 	}
-	return a.client.transport.RoundTrip(req)
+	if a.req.repeatable() || a.method == http.MethodGet {
+		// The transport may send it again by itself, with GetBody, and whether it was sent does not matter.
+		a.sent = true
+		return a.client.transport.RoundTrip(req)
+	}
+	resp, sent, err := a.client.once.roundTrip(a.client.transport, req)
+	a.sent = sent
+	return resp, err
 }
 
 // redirect prepares the next request if the response is a redirect to follow (RFC 9110, section 15.4).

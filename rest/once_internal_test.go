@@ -1,0 +1,153 @@
+package rest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// pipes is a listener whose connections are in memory, so that its service lives in a bubble.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	conn, open := <-p
+	if !open {
+		return nil, net.ErrClosed
+	}
+	return conn, nil
+}
+
+func (p pipes) Close() error   { return nil }
+func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+// pipeService serves a client in memory and counts the connections.
+func pipeService(t *testing.T, idle time.Duration, handler http.HandlerFunc) (client *Client, dialled *int) {
+	t.Helper()
+	client, err := NewClient(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener := make(pipes)
+	dialled = new(int)
+	client.transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		*dialled++
+		here, there := net.Pipe()
+		listener <- there
+		return here, nil
+	}
+	server := &http.Server{Handler: handler, IdleTimeout: idle, ReadHeaderTimeout: time.Minute}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() {
+		client.CloseIdleConnections()
+		close(listener)
+		_ = server.Close()
+	})
+	return client, dialled
+}
+
+// A service closes a connection that has been idle, in the moment in which the next POST comes: it is
+// not known whether it was processed. So such a request takes no connection that has been idle long.
+func TestPostTakesNoConnectionThatHasBeenIdle(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		method     string
+		idempotent bool
+		pause      time.Duration
+		want       int
+	}{
+		{"POST", false, 0, 1},
+		{"POST", false, keepFresh - time.Millisecond, 1},
+		{"POST", false, keepFresh, 2},
+		{"PATCH", false, 5 * time.Second, 2},
+		{"POST", true, 5 * time.Second, 1},
+		{"PUT", false, 5 * time.Second, 1},
+	} {
+		t.Run(fmt.Sprint(test), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, dialled := pipeService(t, time.Hour, func(http.ResponseWriter, *http.Request) {})
+				r := Request{Method: test.method, URL: "http://service.example/", Body: []byte("{}"), Idempotent: test.idempotent}
+				for range 2 {
+					if _, err := client.perform(t.Context(), r); err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(test.pause)
+				}
+				if *dialled != test.want {
+					t.Errorf("%d connections for 2 requests, want %d", *dialled, test.want)
+				}
+			})
+		})
+	}
+}
+
+// The same seen from the service, at every moment around that in which it gives connections up.
+func TestPostAroundTheMomentInWhichAConnectionIsClosed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const idle = 5 * time.Second
+		posts := 0
+		client, _ := pipeService(t, idle, func(_ http.ResponseWriter, r *http.Request) { posts++ })
+		r := Request{Method: "POST", URL: "http://service.example/", Body: []byte("{}")}
+		rounds := 0
+		for early := time.Microsecond; early > -2*time.Microsecond; early -= time.Microsecond {
+			for range 2 {
+				if _, err := client.perform(t.Context(), r); err != nil {
+					t.Fatalf("%v before the end: %v", early, err)
+				}
+				rounds++
+				time.Sleep(idle - early)
+			}
+		}
+		if posts != rounds {
+			t.Errorf("the service got %d requests of %d", posts, rounds)
+		}
+	})
+}
+
+// A hundred at once have a connection each, and none is left over a second later.
+func TestConnectionsOfManyPostsAreClosed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		together := make(chan struct{})
+		client, dialled := pipeService(t, time.Hour, func(http.ResponseWriter, *http.Request) { <-together })
+		r := Request{Method: "POST", URL: "http://service.example/", Body: []byte("{}")}
+		ended := make(chan error)
+		for range 100 {
+			go func() {
+				_, err := client.perform(t.Context(), r)
+				ended <- err
+			}()
+		}
+		synctest.Wait()
+		close(together)
+		for range 100 {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
+		if *dialled != 100 || len(client.once.idle["http://service.example:80"]) != 100 {
+			t.Errorf("%d connections, %d kept, want 100", *dialled, len(client.once.idle))
+		}
+		time.Sleep(keepFresh)
+		synctest.Wait()
+		if len(client.once.idle) != 0 {
+			t.Error("connections are kept for longer than a request may use them")
+		}
+	})
+}
+
+func TestHostIsLookedUpInASCII(t *testing.T) {
+	t.Parallel()
+	for host, want := range map[string]string{
+		"a.example": "a.example", "bücher.example": "xn--bcher-kva.example", "::1": "::1", "fe80::1%lo": "fe80::1%lo",
+	} {
+		if got := asciiHost(host); got != want {
+			t.Errorf("%s: got %s, want %s", host, got, want)
+		}
+	}
+}
