@@ -1,6 +1,7 @@
 package lambdabiz
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 )
@@ -16,8 +17,50 @@ type Codec interface {
 // JSONCodec is the default codec: encoding/json.
 type JSONCodec struct{}
 
-// Encode writes v as JSON.
-func (JSONCodec) Encode(v any) (Payload, error) { return json.Marshal(v) }
+// Encode writes v as JSON, without the escapes that encoding/json makes for HTML: each of <, > and &
+// would be six bytes of a record.
+func (JSONCodec) Encode(v any) (Payload, error) {
+	p, err := json.Marshal(v)
+	return withoutHTMLEscapes(p), err
+}
+
+// withoutHTMLEscapes replaces them in JSON, in place. A json.Encoder that makes none costs two
+// allocations more, and does not keep the json.Marshal of a value's own method from making them.
+func withoutHTMLEscapes(p []byte) []byte {
+	at := bytes.Index(p, []byte(`\u`))
+	if at < 0 {
+		return p
+	}
+	at = bytes.IndexByte(p, '\\') // a backslash before it may be one that escapes this one
+	kept := p[:at]
+	for at < len(p) {
+		if p[at] != '\\' || at+1 == len(p) {
+			kept, at = append(kept, p[at]), at+1
+			continue
+		}
+		size := 2
+		if p[at+1] == 'u' && at+6 <= len(p) {
+			size = 6
+		}
+		escape := p[at : at+size]
+		at += size
+		switch string(escape) {
+		case `\u003c`:
+			kept = append(kept, '<')
+		case `\u003e`:
+			kept = append(kept, '>')
+		case `\u0026`:
+			kept = append(kept, '&')
+		case `\u2028`:
+			kept = append(kept, "\u2028"...)
+		case `\u2029`:
+			kept = append(kept, "\u2029"...)
+		default:
+			kept = append(kept, escape...)
+		}
+	}
+	return kept
+}
 
 // Decode reads JSON into v.
 func (JSONCodec) Decode(p Payload, v any) error { return json.Unmarshal(p, v) }
@@ -25,6 +68,23 @@ func (JSONCodec) Decode(p Payload, v any) error { return json.Unmarshal(p, v) }
 // encode makes a payload and checks its size. A Payload is taken as it is, if the codec can read it. A
 // panic of the value's own methods is an error.
 func (e *Engine) encode(what string, v any) (Payload, error) {
+	return e.encodeWithin(what, v, e.maxPayload)
+}
+
+// encodeOf is encode for the input or the result of an operation. A service's has room for half as much
+// again, since a body that is no text is recorded in base64, and the headers stand beside it.
+func (e *Engine) encodeOf(kind Kind, what string, v any) (Payload, error) {
+	if kind != KindService {
+		return e.encodeWithin(what, v, e.maxPayload)
+	}
+	limit := e.maxPayload + e.maxPayload/2
+	if e.desc.MaxPayloadBytes > 0 {
+		limit = min(limit, e.desc.MaxPayloadBytes)
+	}
+	return e.encodeWithin(what, v, limit)
+}
+
+func (e *Engine) encodeWithin(what string, v any, limit int) (Payload, error) {
 	encoded, err := guard(func() (any, error) {
 		if p, raw := v.(Payload); raw {
 			var value any
@@ -36,8 +96,8 @@ func (e *Engine) encode(what string, v any) (Payload, error) {
 		return nil, fmt.Errorf("encode %s: %w: %w", what, ErrInvalidPayload, err)
 	}
 	p, _ := encoded.(Payload)
-	if len(p) > e.maxPayload {
-		return nil, fmt.Errorf("encode %s: %w: %d bytes, the limit is %d", what, ErrTooLarge, len(p), e.maxPayload)
+	if len(p) > limit {
+		return nil, fmt.Errorf("encode %s: %w: %d bytes, the limit is %d", what, ErrTooLarge, len(p), limit)
 	}
 	return p, nil
 }

@@ -63,7 +63,8 @@ type Config struct {
 	MaxTasks int
 
 	// MaxPayloadBytes limits each input, result, event and progress value. The default is 1 MiB, or
-	// the backend's limit when that is lower.
+	// the backend's limit when that is lower. The request and the response of a service call may have
+	// half as much again, up to the backend's limit: a body of this size then fits in any encoding.
 	MaxPayloadBytes int
 }
 

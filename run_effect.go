@@ -280,7 +280,7 @@ func (a *attempt) call(ctx context.Context, f body) (Payload, error) {
 	if err != nil {
 		return nil, err
 	}
-	result, err := a.r.e.encode("result", v)
+	result, err := a.r.e.encodeOf(a.rec.Kind, "result", v)
 	return result, NonRetryable(err)
 }
 

@@ -38,7 +38,7 @@ func (r *run) begin(c *call) (*op, error) {
 		return nil, c.fault(err)
 	}
 	if c.hasInput {
-		input, err := r.e.encode("input", c.input)
+		input, err := r.e.encodeOf(c.kind, "input", c.input)
 		if err != nil {
 			return nil, c.fault(err)
 		}

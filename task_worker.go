@@ -156,7 +156,7 @@ func (r *remote) run(ctx context.Context, spec *taskSpec) TaskOutcome {
 		defer func() { results <- out }()
 		var v any
 		if v, out.err = guard(func() (any, error) { return spec.run(ctx, e, c.Operation.Input) }); out.err == nil {
-			out.result, out.err = e.encode("result", v)
+			out.result, out.err = e.encodeOf(c.Operation.Kind, "result", v)
 			out.err = NonRetryable(out.err)
 		}
 	}()

@@ -16,11 +16,13 @@ type Config struct {
 	// Timeout limits one attempt, from name resolution to the last byte of the body, redirects
 	// included. The default is 30 s. A lambdabiz.Timeout at a call replaces it for that call.
 	Timeout time.Duration
-	// MaxRequestBytes limits the body of a request. The default is 1 MiB.
+	// MaxRequestBytes limits the body of a request. The default is 1 MiB. See MaxResponseBytes for what
+	// can be recorded.
 	MaxRequestBytes int64
 	// MaxResponseBytes limits the body of a response, after decompression. The default is 1 MiB. What
-	// is larger fails the call with lambdabiz.ErrTooLarge, without retry. The engine's own limit for a
-	// recorded result applies too.
+	// is larger fails the call with lambdabiz.ErrTooLarge, without retry. Whatever is in it, a body of
+	// that size can be recorded where lambdabiz.Config.MaxPayloadBytes is as large: raise both. A home
+	// with a lower limit, as Amazon SWF, refuses what is above that, after the call.
 	MaxResponseBytes int64
 	// MaxRedirects is how many redirects of one attempt are followed. The default is 3; a negative
 	// number means none: the redirect itself is then the response.

@@ -32,13 +32,15 @@
 // gives them again by running the same code. Better are references, [Secret], which any process can
 // resolve. Where other processes make the calls, see [Worker], references are the only way: a literal
 // credential is refused with *[lambdabiz.UnsupportedError], and nothing is recorded.
+// The texts of headers, Link say, are recorded without the credentials in them.
 // Bodies in JSON, those of requests and of successful responses, and the path of a URL are recorded as
 // they are.
 //
 // # Where calls may go
 //
 // Every address is checked when it is dialled, after name resolution, so that redirects and names that
-// change their address are covered: see [Guard]. Environment variables that name a proxy are ignored.
+// change their address are covered: see [Guard]. A redirect to another origin loses the headers that are
+// credentials, and is refused when it would take a body with one along. Environment variables that name a proxy are ignored.
 //
 // A [Client] that is registered with the engine performs all calls; without one, a client with the
 // defaults of [Config] does. On Amazon SWF calls are activities: a [Worker] makes them, or any engine that

@@ -14,8 +14,8 @@ import (
 )
 
 // ErrRefused is in the [*Error] of a call that the [Guard] did not let through, or whose redirect is
-// not followed: to another scheme than http and https, from https to http, with a user in the URL, or
-// after too many others. It is not retried.
+// not followed: to another scheme than http and https, from https to http, with a user in the URL, to
+// another origin with a credential in the body, or after too many others. It is not retried.
 var ErrRefused = errors.New("refused")
 
 // Reason says why a call failed.

@@ -19,7 +19,9 @@ import (
 // The zero value refuses link-local, multicast and unspecified addresses and those of the metadata
 // services of the clouds, also in their forms inside IPv6 (IPv4-mapped, NAT64, 6to4, Teredo, ISATAP).
 // Loopback and private networks are let through, as they are where services usually are; set Strict
-// when URLs come from people outside.
+// when URLs come from people outside. What the platform serves to the process alone is refused always,
+// also with Allow: the addresses in AWS_LAMBDA_RUNTIME_API, AWS_CONTAINER_CREDENTIALS_FULL_URI,
+// IDENTITY_ENDPOINT and their like.
 type Guard struct {
 	// Strict refuses everything that is not a public unicast address, by the special-purpose
 	// registries of IANA (RFC 6890), apart from Allow.
@@ -81,6 +83,9 @@ func (p policy) check(host, address string) error {
 		return &refusal{"the port " + strconv.Itoa(int(target.Port())) + " is not in the guard's Ports"}
 	}
 	a := plain(target.Addr())
+	if variable := machineEndpoint(host, a, target.Port()); variable != "" {
+		return &refusal{"the address " + address + " is that of " + variable + ", which hands out credentials"}
+	}
 	if inAny(p.networks, a) {
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,16 +26,16 @@ func (p pipes) Close() error   { return nil }
 func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
 // pipeService serves a client in memory and counts the connections.
-func pipeService(t *testing.T, idle time.Duration, handler http.HandlerFunc) (client *Client, dialled *int) {
+func pipeService(t *testing.T, idle time.Duration, handler http.HandlerFunc) (client *Client, dialled *atomic.Int32) {
 	t.Helper()
 	client, err := NewClient(Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	listener := make(pipes)
-	dialled = new(int)
+	dialled = new(atomic.Int32)
 	client.transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
-		*dialled++
+		dialled.Add(1)
 		here, there := net.Pipe()
 		listener <- there
 		return here, nil
@@ -57,7 +58,7 @@ func TestPostTakesNoConnectionThatHasBeenIdle(t *testing.T) {
 		method     string
 		idempotent bool
 		pause      time.Duration
-		want       int
+		want       int32
 	}{
 		{"POST", false, 0, 1},
 		{"POST", false, keepFresh - time.Millisecond, 1},
@@ -77,8 +78,8 @@ func TestPostTakesNoConnectionThatHasBeenIdle(t *testing.T) {
 					}
 					time.Sleep(test.pause)
 				}
-				if *dialled != test.want {
-					t.Errorf("%d connections for 2 requests, want %d", *dialled, test.want)
+				if n := dialled.Load(); n != test.want {
+					t.Errorf("%d connections for 2 requests, want %d", n, test.want)
 				}
 			})
 		})
@@ -90,10 +91,10 @@ func TestPostAroundTheMomentInWhichAConnectionIsClosed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const idle = 5 * time.Second
-		posts := 0
-		client, _ := pipeService(t, idle, func(_ http.ResponseWriter, r *http.Request) { posts++ })
+		var posts atomic.Int32
+		client, _ := pipeService(t, idle, func(http.ResponseWriter, *http.Request) { posts.Add(1) })
 		r := Request{Method: "POST", URL: "http://service.example/", Body: []byte("{}")}
-		rounds := 0
+		rounds := int32(0)
 		for early := time.Microsecond; early > -2*time.Microsecond; early -= time.Microsecond {
 			for range 2 {
 				if _, err := client.perform(t.Context(), r); err != nil {
@@ -103,8 +104,8 @@ func TestPostAroundTheMomentInWhichAConnectionIsClosed(t *testing.T) {
 				time.Sleep(idle - early)
 			}
 		}
-		if posts != rounds {
-			t.Errorf("the service got %d requests of %d", posts, rounds)
+		if n := posts.Load(); n != rounds {
+			t.Errorf("the service got %d requests of %d", n, rounds)
 		}
 	})
 }
@@ -130,8 +131,9 @@ func TestConnectionsOfManyPostsAreClosed(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if *dialled != 100 || len(client.once.idle["http://service.example:80"]) != 100 {
-			t.Errorf("%d connections, %d kept, want 100", *dialled, len(client.once.idle))
+		kept := len(client.once.idle["http://service.example:80"])
+		if n := dialled.Load(); n != 100 || kept != 100 {
+			t.Errorf("%d connections, %d kept, want 100", n, kept)
 		}
 		time.Sleep(keepFresh)
 		synctest.Wait()

@@ -189,7 +189,10 @@ func (a *attempt) setHeader(params []Param) error {
 	if len(key) == 0 && a.key != "" {
 		key = []string{a.key}
 	}
-	if len(key) > 0 {
+	for _, k := range key {
+		if err := checkHeaderValue("Idempotency-Key", k); err != nil {
+			return a.fail(ReasonRequest, err.Error(), nil)
+		}
 		a.header["idempotency-key"] = key
 	}
 	return nil

@@ -3,8 +3,10 @@ package rest
 import (
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // redacted stands for a credential in texts.
@@ -14,14 +16,25 @@ const redacted = "REDACTED"
 // without separators. Too many is better than too few: what is redacted still works.
 var credentialParts = []string{
 	"authorization", "cookie", "token", "secret", "password", "passwd", "passphrase", "passcode",
-	"signature", "credential", "apikey", "accesskey", "sessionid", "jwt", "codeverifier",
+	"signature", "credential", "apikey", "accesskey", "sessionid", "sessid", "jwt", "codeverifier",
+	"assertion", "devicecode", "authcode", "accesscode", "verificationcode", "securitycode", "recoverycode",
+	"backupcode", "onetimecode", "samlresponse", "samlrequest", "samlart", "connectionstring", "connstr",
+	"mnemonic",
 }
 
 // credentialSuffix ends the names of many more: X-Functions-Key, Ocp-Apim-Subscription-Key.
 const credentialSuffix = "key"
 
 // credentialNames are whole names of credentials.
-var credentialNames = []string{"code", "sig", "sas", "pwd", "pass", "auth", "assertion", "xauth"}
+var credentialNames = []string{
+	"code", "sig", "sas", "pass", "auth", "xauth", "sid", "connectsid", "bearer", "dsn", "hmac",
+}
+
+// credentialWords are words in the names of credentials that are too short to be looked for anywhere:
+// card_cvc, userPin, X-OTP, otp_code.
+var credentialWords = []string{
+	"otp", "totp", "hotp", "pin", "tan", "mfa", "cvv", "cvv2", "cvc", "cvc2", "csc", "pwd",
+}
 
 // plainSuffixes end the names of what is no credential: places in a list, and keys of data.
 var plainSuffixes = []string{
@@ -44,7 +57,26 @@ func isCredential(name string, further []string) bool {
 		return false
 	}
 	return slices.Contains(credentialNames, plain) || ends(credentialSuffix) ||
-		slices.ContainsFunc(credentialParts, has)
+		slices.ContainsFunc(credentialParts, has) ||
+		slices.ContainsFunc(words(name), func(word string) bool { return slices.Contains(credentialWords, word) })
+}
+
+// words splits a name at what is no letter or digit, and before a capital letter that follows a small
+// one, and returns the words in lower case.
+func words(name string) []string {
+	var b strings.Builder
+	small := false
+	for _, r := range name {
+		if small && unicode.IsUpper(r) {
+			b.WriteByte(' ')
+		}
+		small = unicode.IsLower(r) || unicode.IsDigit(r)
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+			r = ' '
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return strings.Fields(b.String())
 }
 
 type credentialsKey struct{}
@@ -109,8 +141,11 @@ func redactURL(u *url.URL) string {
 	if shown.RawQuery != "" {
 		parts := strings.Split(shown.RawQuery, "&")
 		for i, part := range parts {
-			rawName, _, _ := strings.Cut(part, "=")
-			if name, err := url.QueryUnescape(rawName); err != nil || isCredential(name, nil) {
+			rawName, rawValue, _ := strings.Cut(part, "=")
+			name, err := url.QueryUnescape(rawName)
+			value, err2 := url.QueryUnescape(rawValue)
+			// A value may be a URL itself, with credentials of its own.
+			if err != nil || isCredential(name, nil) || err2 == nil && redactText(value) != value {
 				parts[i] = rawName + "=" + redacted
 			}
 		}
@@ -128,6 +163,26 @@ func redactLocation(location string) string {
 		return redacted
 	}
 	return redactURL(u)
+}
+
+var (
+	userInText = regexp.MustCompile(`//[^/?#@\s<>"',;]*@`)
+	pairInText = regexp.MustCompile(`([?&#;,\s<>"'({]|^)([^?&#;,\s<>"'(){}=/:]+)=("[^"]*"|[^&#;,\s<>"']*)`)
+)
+
+// redactText takes credentials out of a text with URLs or pairs in it, as in the headers Link and
+// Refresh: users before a host, and the values of pairs whose name speaks of a credential.
+func redactText(text string) string {
+	text = userInText.ReplaceAllString(text, "//"+redacted+"@")
+	return pairInText.ReplaceAllStringFunc(text, func(pair string) string {
+		m := pairInText.FindStringSubmatch(pair)
+		name, err := url.QueryUnescape(m[2])
+		value, err2 := url.QueryUnescape(m[3])
+		if err != nil || isCredential(name, nil) || err2 == nil && value != m[3] && redactText(value) != value {
+			return m[1] + m[2] + "=" + redacted
+		}
+		return pair
+	})
 }
 
 // shownURL is the request's URL with all of its query, for messages.
@@ -175,11 +230,14 @@ func escape(text, space string) string {
 	return strings.ReplaceAll(url.QueryEscape(text), "+", space)
 }
 
+// leastSecret is the length of a value that is looked for in texts.
+const leastSecret = 4
+
 // scrub takes the given values out of a text. Short ones are left: they say nothing, and would
 // garble it.
 func scrub(text string, values []string) string {
 	for _, v := range values {
-		if len(v) >= 4 {
+		if len(v) >= leastSecret {
 			text = strings.ReplaceAll(text, v, redacted)
 		}
 	}

@@ -22,6 +22,9 @@ func TestNamesOfCredentials(t *testing.T) {
 		"X-Functions-Key", "Ocp-Apim-Subscription-Key", "X-Auth-Token", "X-Auth-Key", "PRIVATE-TOKEN", "token",
 		"accessToken", "access_token", "key", "code", "sig", "signature", "X-Amz-Signature", "X-Amz-Credential",
 		"X-Amz-Security-Token", "client_secret", "password", "code_verifier", "DD-APPLICATION-KEY", "user[password]",
+		"client_assertion", "device_code", "auth_code", "otp", "totp", "pin", "sid", "SAMLResponse", "connection_string",
+		"cvv", "cvc", "card[cvc]", "X-OTP", "otp_code", "userPin", "user_pin", "PHPSESSID", "connect.sid", "pwd", "user.pwd",
+		"connectionString", "securityCode", "verification-code", "mfa_code",
 	} {
 		if !rest.IsCredential(name) {
 			t.Errorf("%s is a credential", name)
@@ -29,7 +32,8 @@ func TestNamesOfCredentials(t *testing.T) {
 	}
 	for _, name := range []string{
 		"Idempotency-Key", "Content-Type", "X-Country-Code", "page", "pageToken", "next_token", "sort_key", "design",
-		"X-Request-Id", "author", "encode",
+		"X-Request-Id", "author", "encode", "shopping", "spin", "pinned", "accountSid", "side", "options", "distance", "postcode",
+		"status_code", "zip_code",
 	} {
 		if rest.IsCredential(name) {
 			t.Errorf("%s is no credential", name)
@@ -110,6 +114,38 @@ func TestCredentialsAreSentAndNotRecorded(t *testing.T) {
 			_, err = rest.Perform(context.Background(), newClient(t, rest.Config{}), []byte(recorded))
 			wantError(t, err, "it is redacted in the record")
 		})
+	}
+}
+
+// A service's next page often stands in a header, with the token that it was asked with.
+func TestCredentialsInHeadersOfTheResponse(t *testing.T) {
+	t.Parallel()
+	for sent, want := range map[string]string{
+		`<https://a.example/x?page=2&access_token=canary>; rel="next", <https://b.example/?sig=canary#a>; rel="last"`://
+		`<https://a.example/x?page=2&access_token=REDACTED>; rel="next", <https://b.example/?sig=REDACTED#a>; rel="last"`,
+		`<//user:canary@a.example/>; rel="next"`:               `<//REDACTED@a.example/>; rel="next"`,
+		`0; url=https://a.example/#access_token=canary`:        `0; url=https://a.example/#access_token=REDACTED`,
+		`https://a.example/?next=%2Fb%3Ftoken%3Dcanary&page=1`: `https://a.example/?next=REDACTED&page=1`,
+		`Digest realm="a", password="canary canary", page="1"`: `Digest realm="a", password=REDACTED, page="1"`,
+		`otp=canary`:                             `otp=REDACTED`,
+		`text/plain; charset=utf-8; q="a b"`:     `text/plain; charset=utf-8; q="a b"`,
+		`<https://a.example/x?page=2>; rel=next`: `<https://a.example/x?page=2>; rel=next`,
+	} {
+		host := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			for _, name := range []string{"Link", "Refresh", "X-Next", "Content-Language"} {
+				w.Header().Set(name, sent)
+			}
+		})
+		resp, err := rest.Attempt(t.Context(), newClient(t, rest.Config{}), "GET", host, nil,
+			rest.RecordHeader("Link", "Refresh", "X-Next"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"Link", "Refresh", "X-Next", "Content-Language"} {
+			if got := resp.Header.Get(name); got != want {
+				t.Errorf("%s: got %s, want %s", name, got, want)
+			}
+		}
 	}
 }
 

@@ -3,11 +3,16 @@ package rest
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"mime"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -53,12 +58,15 @@ func (a *attempt) redirect(resp *http.Response) (bool, error) {
 		return false, a.fail(ReasonRefused, "redirect "+why, ErrRefused)
 	}
 	target.Fragment, target.RawFragment = "", ""
+	a.changeMethod(resp.StatusCode)
 	if !sameOrigin(a.url, target) {
+		if field := a.bodyCredential(); field != "" {
+			return false, a.fail(ReasonRefused, "redirect to another origin, with a credential in the body: "+field, ErrRefused)
+		}
 		for _, name := range a.guarded {
 			a.header.Del(name)
 		}
 	}
-	a.changeMethod(resp.StatusCode)
 	a.url = target
 	return true, nil
 }
@@ -105,6 +113,87 @@ func (a *attempt) changeMethod(status int) {
 	for name := range a.header {
 		if strings.HasPrefix(name, "Content-") {
 			a.header.Del(name)
+		}
+	}
+}
+
+// bodyCredential names a field of the body, as it would go out next, that carries a credential. "" is
+// none.
+func (a *attempt) bodyCredential() string {
+	if len(a.body) == 0 {
+		return ""
+	}
+	for _, p := range a.req.Form {
+		if p.Secret != "" || p.Redacted || isCredential(p.Name, nil) {
+			return strconv.Quote(p.Name)
+		}
+	}
+	if len(a.req.Form) > 0 {
+		return ""
+	}
+	for _, secret := range a.secrets { // the caller may have put the same into both
+		if len(secret) >= leastSecret && bytes.Contains(a.body, []byte(secret)) {
+			return "the value of a credential"
+		}
+	}
+	media, params, err := mime.ParseMediaType(a.header.Get("Content-Type"))
+	switch {
+	case err != nil:
+		return ""
+	case media == "application/x-www-form-urlencoded":
+		return formCredential(string(a.body))
+	case isJSON(media):
+		var value any
+		if err := json.Unmarshal(withoutMark(a.body), &value); err != nil {
+			return ""
+		}
+		return valueCredential(value)
+	case strings.HasPrefix(media, "multipart/"):
+		return partCredential(multipart.NewReader(bytes.NewReader(a.body), params["boundary"]))
+	}
+	return ""
+}
+
+func formCredential(form string) string {
+	for part := range strings.SplitSeq(form, "&") {
+		name, _, _ := strings.Cut(part, "=")
+		if name, err := url.QueryUnescape(name); err != nil || isCredential(name, nil) {
+			return strconv.Quote(name)
+		}
+	}
+	return ""
+}
+
+// valueCredential looks for names of credentials in objects, as deep as they are.
+func valueCredential(value any) string {
+	switch value := value.(type) {
+	case map[string]any:
+		for _, name := range slices.Sorted(maps.Keys(value)) {
+			if isCredential(name, nil) && value[name] != nil {
+				return strconv.Quote(name)
+			}
+			if field := valueCredential(value[name]); field != "" {
+				return field
+			}
+		}
+	case []any:
+		for _, element := range value {
+			if field := valueCredential(element); field != "" {
+				return field
+			}
+		}
+	}
+	return ""
+}
+
+func partCredential(parts *multipart.Reader) string {
+	for {
+		part, err := parts.NextRawPart()
+		if err != nil {
+			return ""
+		}
+		if name := part.FormName(); name != "" && isCredential(name, nil) {
+			return strconv.Quote(name)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -118,6 +119,68 @@ func TestRedirectToAnotherOriginDropsCredentials(t *testing.T) {
 		resp, err := rest.Attempt(context.Background(), client, "GET", host+path, nil, opts...)
 		if err != nil || string(resp.Body) != want {
 			t.Errorf("%s: got %q (%v), want %q", path, resp.Body, err, want)
+		}
+	}
+}
+
+// Dropping headers is not enough where a redirect keeps the body.
+func TestRedirectToAnotherOriginIsRefusedWithCredentialsInTheBody(t *testing.T) {
+	t.Parallel()
+	var reached atomic.Int32
+	other := serve(t, func(http.ResponseWriter, *http.Request) { reached.Add(1) })
+	host := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		to, status, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+		if status == "" {
+			return
+		}
+		target := other
+		if to == "same" {
+			target = "/end"
+		}
+		w.Header().Set("Location", target)
+		code, _ := strconv.Atoi(status)
+		w.WriteHeader(code)
+	})
+	client := newClient(t, rest.Config{Secrets: func(context.Context, string) (string, error) { return "hunter22", nil }})
+	secret := rest.Header("X-App", rest.Secret("S"))
+	multipart := "--b\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\nx\r\n--b--\r\n"
+	for name, test := range map[string]struct {
+		body any
+		opts []lambdabiz.CallOption
+	}{
+		"a form's credential":         {body: url.Values{"client_secret": {"x"}, "a": {"b"}}},
+		"one named by the caller":     {body: url.Values{"mine": {"x"}}, opts: []lambdabiz.CallOption{rest.Redact("mine")}},
+		"one in a form of one's own":  {body: rest.Raw("application/x-www-form-urlencoded", []byte("a=b&pass%77ord=x"))},
+		"a field of JSON":             {body: map[string]any{"login": []any{map[string]any{"password": "x"}}}},
+		"a field of other JSON":       {body: rest.Raw("application/vnd.a+json", []byte(`{"apiKey": "x"}`))},
+		"a part of several":           {body: rest.Raw("multipart/form-data; boundary=b", []byte(multipart))},
+		"the value of a secret":       {body: rest.Raw("text/plain", []byte("it is hunter22")), opts: []lambdabiz.CallOption{secret}},
+		"the value of another secret": {body: "hunter22", opts: []lambdabiz.CallOption{secret}},
+	} {
+		for _, method := range []string{"POST", "PUT", "PATCH"} {
+			for _, status := range []int{301, 302, 307, 308} {
+				reached.Store(0)
+				_, err := rest.Attempt(t.Context(), client, method, fmt.Sprint(host, "/other/", status), test.body, test.opts...)
+				if method == "POST" && status < 303 { // the body does not go there
+					if err != nil || reached.Load() != 1 {
+						t.Errorf("%s: %s %d: reached %d times (%v)", name, method, status, reached.Load(), err)
+					}
+					continue
+				}
+				e := failure(t, err, rest.ReasonRefused)
+				if reached.Load() != 0 || e.Retryable() || !errors.Is(err, rest.ErrRefused) {
+					t.Errorf("%s: %s %d: reached %d times, %v", name, method, status, reached.Load(), err)
+				}
+				if _, err := rest.Attempt(t.Context(), client, method, fmt.Sprint(host, "/same/", status), test.body,
+					test.opts...); err != nil {
+					t.Errorf("%s: %s %d to the same origin: %v", name, method, status, err)
+				}
+			}
+		}
+	}
+	for _, body := range []any{url.Values{"a": {"b"}}, map[string]any{"token": nil, "a": []string{"b"}}, "text", nil} {
+		if _, err := rest.Attempt(t.Context(), client, "POST", host+"/other/307", body, secret); err != nil {
+			t.Errorf("%v: %v", body, err)
 		}
 	}
 }

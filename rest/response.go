@@ -1,6 +1,8 @@
 package rest
 
 import (
+	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"mime"
 	"net/http"
@@ -21,8 +23,12 @@ type Response struct {
 	Body []byte
 }
 
-// Decode reads the body as JSON into v.
-func (r Response) Decode(v any) error { return json.Unmarshal(r.Body, v) }
+// Decode reads the body as JSON into v. A byte order mark before it is passed over.
+func (r Response) Decode(v any) error { return json.Unmarshal(withoutMark(r.Body), v) }
+
+// withoutMark drops the byte order mark that some services put before their JSON, as RFC 8259, section
+// 8.1, allows.
+func withoutMark(body []byte) []byte { return bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")) }
 
 type responseRecord struct {
 	Status int         `json:"status"`
@@ -56,13 +62,30 @@ func recordBody(body []byte, contentType string) bodyRecord {
 	switch {
 	case len(body) == 0:
 		return bodyRecord{}
-	case !utf8.Valid(body):
+	case isJSON(contentType) && utf8.Valid(body) && json.Valid(withoutMark(body)):
+		return bodyRecord{JSON: withoutMark(body)}
+	case !utf8.Valid(body), textSize(body) > base64.StdEncoding.EncodedLen(max(len(body), readable)):
 		return bodyRecord{Base64: body}
-	case isJSON(contentType) && json.Valid(body):
-		return bodyRecord{JSON: body}
 	default:
 		return bodyRecord{Text: string(body)}
 	}
+}
+
+// readable is the size up to which text is recorded as text whatever its escapes take.
+const readable = 4 << 10
+
+// textSize is how many bytes a text has in JSON, without escapes for HTML.
+func textSize(body []byte) int {
+	size := len(body)
+	for _, b := range body {
+		switch {
+		case b == '"', b == '\\', b == '\n', b == '\r', b == '\t', b == '\b', b == '\f':
+			size++
+		case b < ' ':
+			size += 5
+		}
+	}
+	return size
 }
 
 func (b bodyRecord) bytes() []byte {
@@ -127,6 +150,8 @@ func recordHeader(received http.Header, further, values []string) http.Header {
 			for _, text := range received.Values(name) {
 				if name == "Location" || name == "Content-Location" {
 					text = redactLocation(text)
+				} else {
+					text = redactText(text)
 				}
 				texts = append(texts, scrub(text, values))
 			}
