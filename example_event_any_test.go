@@ -30,17 +30,18 @@ func ExampleWaitForAnyEvent() {
 	engine, stop := exampleWorker(request)
 	defer stop()
 	month := time.Now().AddDate(0, 1, 0)
-	for id, event := range map[string]string{"request-1": "Approve", "request-2": "Withdraw"} {
-		run, err := lambdabiz.Start(ctx, engine, request, id, month)
+	for _, event := range []string{"Approve", "Withdraw"} {
+		run, err := lambdabiz.Start(ctx, engine, request, "request-"+event, month)
 		if err != nil {
 			panic(err)
 		}
 		if err := run.Raise(ctx, event, "Ann"); err != nil {
 			panic(err)
 		}
-		fmt.Println(run.Result(ctx))
+		result, err := run.Result(ctx)
+		fmt.Println(result, err)
 	}
-	// Unordered output:
+	// Output:
 	// approved by Ann <nil>
-	//  orchestration request-2 (Request) CANCELLED: withdrawn by Ann
+	//  orchestration request-Withdraw (Request) CANCELLED: withdrawn by Ann
 }
