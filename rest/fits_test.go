@@ -2,6 +2,8 @@ package rest_test
 
 import (
 	"bytes"
+	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -15,7 +17,7 @@ import (
 // refused after the call has been made is a call that nobody knows of.
 func TestBodiesUpToTheLimitAreRecorded(t *testing.T) {
 	t.Parallel()
-	const limit = 1 << 20
+	const limit = 1 << 16
 	fill := func(of string) []byte { return bytes.Repeat([]byte(of), limit/len(of)+1)[:limit] }
 	inJSON := func(of string) []byte {
 		return append(append([]byte(`"`), bytes.Repeat([]byte(of), (limit-2)/len(of))...), '"')
@@ -39,13 +41,24 @@ func TestBodiesUpToTheLimitAreRecorded(t *testing.T) {
 	host := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		b := bodies[strings.TrimPrefix(r.URL.Path, "/")]
 		w.Header().Set("Content-Type", b.kind)
-		w.Header().Set("X-Large", strings.Repeat(`"`, 32<<10))
+		w.Header().Set("X-Large", strings.Repeat(`"`, 4<<10))
 		_, _ = w.Write(b.data)
 	})
+	client := newClient(t, rest.Config{MaxRequestBytes: limit, MaxResponseBytes: limit})
+	engine := func(backend lambdabiz.Backend) *lambdabiz.Engine {
+		e, err := lambdabiz.New(backend, lambdabiz.Config{MaxPayloadBytes: limit, Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Register(client.Services()); err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
 	for name, b := range bodies {
 		backend := newMemory(t)
 		for range 2 { // the second one gets it from the record
-			o := create(t, newEngine(t, backend))
+			o := create(t, engine(backend))
 			resp, err := rest.Post[rest.Response](o, "call", host+"/"+name, rest.Raw(b.kind, b.data), rest.RecordHeader("X-Large"))
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
@@ -57,9 +70,21 @@ func TestBodiesUpToTheLimitAreRecorded(t *testing.T) {
 			}
 		}
 	}
+	o := create(t, engine(newMemory(t)))
+	if err := lambdabiz.SetProgress(o, strings.Repeat("a", limit)); !errors.Is(err, lambdabiz.ErrTooLarge) {
+		t.Errorf("more than the limit of what is no call: %v", err)
+	}
+}
+
+// The defaults of a client and of an engine fit each other.
+func TestBodiesUpToTheDefaultLimitAreRecorded(t *testing.T) {
+	t.Parallel()
+	body := bytes.Repeat([]byte{0xff, '<'}, 1<<19)
+	host := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) })
 	o := create(t, newEngine(t, newMemory(t)))
-	if err := lambdabiz.SetProgress(o, strings.Repeat("a", limit)); err == nil {
-		t.Error("more than the limit was taken for what is no call")
+	resp, err := rest.Post[rest.Response](o, "call", host, rest.Raw("image/png", body))
+	if err != nil || !bytes.Equal(resp.Body, body) {
+		t.Errorf("got %d bytes, %v", len(resp.Body), err)
 	}
 }
 

@@ -131,13 +131,17 @@ func TestConnectionsOfManyPostsAreClosed(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		kept := len(client.once.idle["http://service.example:80"])
-		if n := dialled.Load(); n != 100 || kept != 100 {
-			t.Errorf("%d connections, %d kept, want 100", n, kept)
+		kept := func() int {
+			client.once.mu.Lock()
+			defer client.once.mu.Unlock()
+			return len(client.once.idle["http://service.example:80"])
+		}
+		if n := dialled.Load(); n != 100 || kept() != 100 {
+			t.Errorf("%d connections, %d kept, want 100", n, kept())
 		}
 		time.Sleep(keepFresh)
 		synctest.Wait()
-		if len(client.once.idle) != 0 {
+		if kept() != 0 {
 			t.Error("connections are kept for longer than a request may use them")
 		}
 	})
