@@ -97,8 +97,8 @@ func (b *Backend) close() error {
 	for _, c := range b.idle {
 		errs = append(errs, c.close())
 	}
-	w.forget(b.token)
-	errs = append(errs, w.close()) // the last one, so that SQLite checkpoints and removes the log
+	_ = caught(func() error { w.forget(b.token); return nil }) // a day later somebody else removes it
+	errs = append(errs, w.close())                             // the last one, so that SQLite checkpoints and removes the log
 	for _, l := range b.locks {
 		errs = append(errs, l.Close())
 	}
@@ -120,14 +120,18 @@ func (b *Backend) read(ctx context.Context, do func(*conn) error) error {
 	if err != nil {
 		return faultOf(ctx, "read", err)
 	}
+	whole := false
+	defer func() {
+		if !whole {
+			c.discard()
+			return
+		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.idle = append(b.idle, c)
+	}()
 	err = c.snapshot(ctx, b.config.BusyTimeout, do)
-	if !c.isWhole(err) {
-		_ = c.close() // the fault is the answer
-		return faultOf(ctx, "read", err)
-	}
-	b.mu.Lock()
-	b.idle = append(b.idle, c)
-	b.mu.Unlock()
+	whole = c.isWhole(err)
 	if isFault(err) {
 		return faultOf(ctx, "read", err)
 	}
@@ -146,8 +150,10 @@ func (b *Backend) reader(ctx context.Context) (*conn, error) {
 	return b.connect(ctx, true)
 }
 
-// snapshot runs do in a read transaction, again while other connections are in the way.
-func (c *conn) snapshot(ctx context.Context, patience time.Duration, do func(*conn) error) error {
+// snapshot runs do in a read transaction, again while other connections are in the way. A panic is an error, and
+// leaves the connection in a state that isWhole does not accept.
+func (c *conn) snapshot(ctx context.Context, patience time.Duration, do func(*conn) error) (err error) {
+	defer recovered(&err)
 	defer c.under(ctx)()
 	return retryBusy(ctx, patience, func() error {
 		if err := c.exec(qBegin); err != nil {
@@ -165,5 +171,5 @@ func (c *conn) snapshot(ctx context.Context, patience time.Duration, do func(*co
 // wait too long, do not harm it.
 func (c *conn) isWhole(err error) bool {
 	harmless := !isFault(err) || isBusy(err) || errors.Is(err, sqlite3.INTERRUPT)
-	return harmless && c.db.GetAutocommit()
+	return harmless && c.isIdle()
 }

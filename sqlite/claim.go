@@ -71,7 +71,13 @@ func (b *Backend) look(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabiz
 		return lambdabiz.Claims{}, ctx.Err()
 	case w = <-b.watches:
 	}
-	defer func() { b.watches <- w }()
+	defer func() {
+		if w.conn != nil && !w.conn.isIdle() { // it has not returned
+			w.conn.discard()
+			w.conn = nil
+		}
+		b.watches <- w
+	}()
 	if w.conn == nil {
 		c, err := b.connect(ctx, true)
 		if err != nil {
@@ -85,7 +91,7 @@ func (b *Backend) look(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabiz
 		return w.look(c, r, &found)
 	})
 	if !w.conn.isWhole(err) {
-		_ = w.conn.close() // the fault is the answer
+		w.conn.discard()
 		w.conn = nil
 	}
 	if isFault(err) {

@@ -14,8 +14,9 @@ import (
 
 // conn is a connection with its prepared statements. One goroutine uses it at a time.
 type conn struct {
-	db    *sqlite3.Conn
-	stmts [queryCount]*stmt
+	db     *sqlite3.Conn
+	volume *volume
+	stmts  [queryCount]*stmt
 }
 
 // prepare returns a statement that is ready to be bound. A fault comes out of its exec or done.
@@ -64,12 +65,32 @@ func (c *conn) rollback() bool {
 	return c.exec(qRollback) == nil && c.db.GetAutocommit()
 }
 
-// close gives up the connection; an open transaction is rolled back.
+// close gives up the connection; an open transaction is rolled back. Whatever state SQLite is in, no lock stays.
 func (c *conn) close() error {
-	for _, s := range slices.Collect(c.db.Stmts()) {
-		_ = s.Close() // repeats the last error of the statement
-	}
-	return c.db.Close()
+	err := caught(func() error {
+		if c.db == nil { // a panic came while it was opened
+			return nil
+		}
+		for _, s := range slices.Collect(c.db.Stmts()) {
+			_ = s.Close() // repeats the last error of the statement
+		}
+		return c.db.Close()
+	})
+	return errors.Join(err, c.volume.release())
+}
+
+// discard gives up a connection of which nobody knows what state it is in. Nothing that SQLite still believes of
+// it reaches the disk any more.
+func (c *conn) discard() {
+	c.volume.cut = true
+	_ = c.close() // it is given up because of an error that is reported
+}
+
+// isIdle reports whether no transaction is open on the connection.
+func (c *conn) isIdle() bool {
+	idle := false
+	err := caught(func() error { idle = c.db.GetAutocommit(); return nil })
+	return idle && err == nil
 }
 
 // under lets ctx interrupt what the connection does until the returned function is called.

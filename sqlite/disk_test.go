@@ -51,8 +51,11 @@ type disk struct {
 	left     int  // calls of the kind until one fails; 0 for never
 	sticky   bool // every one after it fails too
 	struck   int
-	liar     bool // a sync says that it worked, and does nothing
-	quiet    bool // a failed sync is not told of
+	panics   bool         // a call that fails panics
+	hook     func() error // lets arm meet also what the driver calls inside of SQLite
+	other    func() error // writes to the file on another connection
+	liar     bool         // a sync says that it worked, and does nothing
+	quiet    bool         // a failed sync is not told of
 	calls    int
 	at       int // the call at which the power fails; 0 for never
 	outage   func()
@@ -89,6 +92,11 @@ func (d *disk) open(t testing.TB) (*bundle, error) {
 
 // arm makes the nth call of the kind fail, and with sticky all that follow.
 func (d *disk) arm(kind trouble, n int, sticky bool) {
+	if d.hook != nil {
+		if err := d.hook(); err != nil {
+			panic(err)
+		}
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.kind, d.left, d.sticky, d.struck = kind, n, sticky, 0
@@ -127,6 +135,9 @@ func (d *disk) hit(kind trouble) error {
 		d.left = 1
 	}
 	d.struck++
+	if d.panics {
+		panic(fmt.Sprintf("%s: out of memory", kind))
+	}
 	return codes[d.kind]
 }
 

@@ -2,7 +2,10 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"strconv"
+
+	"github.com/ncruces/go-sqlite3"
 )
 
 // LimitPages gives the disk an end for the connection that writes.
@@ -67,6 +70,57 @@ func (b *Backend) Checkpoint(mode string) error {
 	if w.conn == nil {
 		return nil // the next one who writes opens a new one
 	}
-	_, err := w.conn.pragma("PRAGMA wal_checkpoint(" + mode + ")")
+	err := caught(func() error {
+		_, err := w.conn.pragma("PRAGMA wal_checkpoint(" + mode + ")")
+		return err
+	})
+	if errors.As(err, new(*panicError)) {
+		w.discard()
+	}
 	return err
+}
+
+// HandOn lets connections be handed on whatever has befallen them.
+func (b *Backend) HandOn() {
+	w := <-b.writing
+	w.handOn = true
+	b.writing <- w
+}
+
+// DropWriter closes the connection that writes, so that the next write opens one.
+func (b *Backend) DropWriter() {
+	w := <-b.writing
+	w.discard()
+	b.writing <- w
+}
+
+// Hook lets f be called in the middle of what the open connections do, with the name of the place.
+func (b *Backend) Hook(f func(place string)) error {
+	w, v := <-b.writing, <-b.watches
+	defer func() { b.writing <- w; b.watches <- v }()
+	for _, c := range append([]*conn{w.conn, v.conn}, b.idle...) {
+		if c == nil {
+			continue
+		}
+		err := c.db.Trace(sqlite3.TRACE_STMT, func(sqlite3.TraceEvent, any, any) error { f("statement"); return nil })
+		if err != nil {
+			return err
+		}
+		c.db.UpdateHook(func(sqlite3.AuthorizerActionCode, string, string, int64) { f("row") })
+		c.db.CommitHook(func() bool { f("commit"); return true })
+		c.db.RollbackHook(func() { f("rollback") })
+		c.db.WALHook(func(*sqlite3.Conn, string, int) error { f("logged"); return nil })
+	}
+	return nil
+}
+
+// LimitMemory lets the driver of the connection that writes find no more memory than that; 0 for no limit.
+func (b *Backend) LimitMemory(bytes int64) error {
+	w, err := b.lockWriter(context.Background())
+	if err != nil {
+		return err
+	}
+	defer func() { b.writing <- w }()
+	w.conn.db.HardHeapLimit(bytes)
+	return nil
 }

@@ -28,6 +28,11 @@ func (d *disk) strike(s *script, kind trouble, n int, sticky bool, want string) 
 		if err != nil && now == 0 {
 			return struck, wrong(step, err, "it failed without a fault")
 		}
+		if now > 0 && d.other != nil {
+			if _, err := d.calmly(func() (bool, error) { return true, d.other() }); err != nil {
+				return struck, wrong(step, err, "nobody else can write afterwards")
+			}
+		}
 		unknown := errors.Is(err, lambdabiz.ErrOutcomeUnknown)
 		if unknown && !sticky {
 			return struck, wrong(step, err, "nobody knows the outcome, and the fault is over")
@@ -135,6 +140,12 @@ func strikeAll(t *testing.T, d *disk, kind trouble, sticky bool, first, stride i
 	if err != nil {
 		t.Fatal(err)
 	}
+	return d.strikeOn(t, b, kind, sticky, first, stride)
+}
+
+// strikeOn is strikeAll on a backend that is open.
+func (d *disk) strikeOn(t *testing.T, b *bundle, kind trouble, sticky bool, first, stride int) (struck int, complaint string) {
+	t.Helper()
 	want := b.whole(t, "whole-")
 	for n := first; ; n += stride {
 		if n > 3000 {

@@ -15,6 +15,8 @@ import (
 
 	"github.com/gofrs/flock"
 	"github.com/ncruces/go-sqlite3"
+
+	lambdabiz "github.com/lambdabiz/lambdabiz"
 )
 
 // Config is for what [Open] decides by itself. The zero value works.
@@ -64,9 +66,13 @@ func OpenConfig(ctx context.Context, c Config) (*Backend, error) {
 		if err != nil {
 			return err
 		}
-		if err := b.setUp(ctx, conn); err != nil {
-			_ = conn.close() // the fault is the answer
+		if err := caught(func() error { return b.setUp(ctx, conn) }); err != nil {
+			conn.discard()
 			return err
+		}
+		if !conn.isIdle() {
+			conn.discard()
+			return errOpenTransaction
 		}
 		w.conn = conn
 		return b.protect()
@@ -123,22 +129,41 @@ func (b *Backend) protect() error {
 
 // connect opens a connection whose settings are verified.
 func (b *Backend) connect(ctx context.Context, reader bool) (*conn, error) {
-	uri := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(b.path)}
-	query := url.Values{"modeof": {b.path}} // the log has the rights of the database
-	if b.config.VFS != "" {
-		query.Set("vfs", b.config.VFS)
-	}
-	uri.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20") // SQLite reads a plus as a plus
-	db, err := sqlite3.OpenFlags(uri.String(), sqlite3.OPEN_READWRITE|sqlite3.OPEN_URI)
+	v, err := newVolume(b.config.VFS)
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{db: db}
-	if err := b.configure(ctx, c, reader); err != nil {
-		_ = c.close() // the fault is the answer
+	c := &conn{volume: v}
+	err = caught(func() error {
+		if c.db, err = b.openConn(ctx, v); err != nil {
+			return err
+		}
+		return b.configure(ctx, c, reader)
+	})
+	if err != nil {
+		c.discard()
 		return nil, err
 	}
 	return c, nil
+}
+
+// maxMemory is how much memory the driver may use for one connection: a row is in it twice while it is written. It
+// is address space, and memory only as far as it is needed. A machine of 32 bits has no such space.
+const maxMemory = 1 << 30
+
+func (b *Backend) openConn(ctx context.Context, v *volume) (*sqlite3.Conn, error) {
+	ctx = context.WithoutCancel(ctx) // nothing here waits
+	if strconv.IntSize >= 64 {
+		ctx = sqlite3.WithMaxMemory(ctx, maxMemory)
+	}
+	uri := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(b.path)}
+	query := url.Values{
+		"vfs":    {v.name},
+		"mode":   {"rw"},
+		"modeof": {b.path}, // the log has the rights of the database
+	}
+	uri.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20") // SQLite reads a plus as a plus
+	return sqlite3.OpenContext(ctx, uri.String())
 }
 
 // The settings of every connection. The write-ahead log is copied back after 16 MB, which is a second
@@ -190,23 +215,25 @@ func (c *conn) verify(pragma, want string) error {
 // explain says in words what the common faults of opening mean.
 func explain(err error) error {
 	switch {
+	case errors.Is(err, sqlite3.FULL), isNoRoom(err):
+		return fmt.Errorf("the disk is full: %w", err)
 	case errors.Is(err, sqlite3.NOTADB):
 		return fmt.Errorf("it is not a SQLite database: %w", err)
 	case errors.Is(err, sqlite3.READONLY), errors.Is(err, sqlite3.CANTOPEN):
 		return fmt.Errorf("the file and its directory must be writable: %w", err)
-	case errors.Is(err, sqlite3.FULL):
-		return fmt.Errorf("the disk is full: %w", err)
 	case errors.Is(err, sqlite3.CORRUPT):
 		return fmt.Errorf("the database is damaged: %w", err)
 	}
 	return err
 }
 
-// isFault reports whether an error came from SQLite, and not from a rule of ours.
+// isFault reports whether an error came from SQLite or its driver, and not from a rule of ours.
 func isFault(err error) bool {
 	var code sqlite3.ErrorCode
 	var fault *sqlite3.Error
-	return errors.As(err, &fault) || errors.As(err, &code)
+	var panicked *panicError
+	return errors.As(err, &fault) || errors.As(err, &code) || errors.As(err, &panicked) ||
+		errors.Is(err, errOpenTransaction)
 }
 
 // faultOf maps an error of SQLite's at the edge: an interruption is the context's.
@@ -214,7 +241,11 @@ func faultOf(ctx context.Context, verb string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if ctx.Err() != nil && (errors.Is(err, sqlite3.INTERRUPT) || isBusy(err)) {
+	switch {
+	case ctx.Err() == nil:
+	case errors.Is(err, lambdabiz.ErrOutcomeUnknown):
+		return fmt.Errorf("sqlite: %s: %w (%w)", verb, explain(err), ctx.Err())
+	case errors.Is(err, sqlite3.INTERRUPT), isBusy(err):
 		return fmt.Errorf("sqlite: %s: %w", verb, ctx.Err())
 	}
 	return fmt.Errorf("sqlite: %s: %w", verb, explain(err))

@@ -120,35 +120,54 @@ func (b *Backend) commitStart(ctx context.Context, c *lambdabiz.Commit) (lambdab
 }
 
 // writeOne runs a statement that is a transaction by itself, and then what is to be read after it.
-func (b *Backend) writeOne(ctx context.Context, do func(*conn) error, applied witness, after func(*conn) error) error {
+func (b *Backend) writeOne(
+	ctx context.Context, do func(*conn) error, applied witness, after func(*conn) error,
+) (err error) {
 	w, err := b.lockWriter(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { b.writing <- w }()
-	if err := w.once(ctx, b, do); err != nil {
-		if isRefusal(err) {
-			w.discardUnless(isBusy(err) || errors.Is(err, sqlite3.INTERRUPT))
-			return faultOf(ctx, "commit", err)
+	returned := false
+	defer b.giveBack(w, &returned, &err)
+	err = b.single(ctx, w, do, applied)
+	if err == nil && after != nil {
+		// The write is done: only a fault of the connection can still come between.
+		if err = w.readAfter(after); err != nil {
+			w.discard()
+			err = errors.Join(lambdabiz.ErrOutcomeUnknown, err)
 		}
-		if err := b.resolve(ctx, w, applied, err); err != nil {
-			return faultOf(ctx, "commit", err)
-		}
 	}
-	if after == nil {
-		return nil
-	}
-	// The write is done: only a fault of the connection can still come between.
-	if err := after(w.conn); err != nil {
-		w.discard()
-		return faultOf(ctx, "commit", errors.Join(lambdabiz.ErrOutcomeUnknown, err))
-	}
-	return nil
+	returned = true
+	return faultOf(ctx, "commit", err)
 }
 
-func (w *writer) once(ctx context.Context, b *Backend, do func(*conn) error) error {
+func (b *Backend) single(ctx context.Context, w *writer, do func(*conn) error, applied witness) error {
+	err := w.once(ctx, b, do)
+	if err == nil {
+		return nil
+	}
+	if isRefusal(err) {
+		w.discardUnless(isBusy(err) || errors.Is(err, sqlite3.INTERRUPT))
+		return err
+	}
+	return b.resolve(ctx, w, applied, err)
+}
+
+// once runs the statement. It would be part of a transaction that is open: then it is not run.
+func (w *writer) once(ctx context.Context, b *Backend, do func(*conn) error) (err error) {
+	defer recovered(&err)
 	defer w.conn.under(ctx)()
-	return retryBusy(ctx, b.config.BusyTimeout, func() error { return do(w.conn) })
+	return retryBusy(ctx, b.config.BusyTimeout, func() error {
+		if !w.conn.db.GetAutocommit() && !w.handOn {
+			return errOpenTransaction
+		}
+		return do(w.conn)
+	})
+}
+
+func (w *writer) readAfter(after func(*conn) error) (err error) {
+	defer recovered(&err)
+	return after(w.conn)
 }
 
 func (w *writer) discardUnless(whole bool) {
@@ -159,7 +178,7 @@ func (w *writer) discardUnless(whole bool) {
 
 // isRefusal reports whether an error came before anything was written.
 func isRefusal(err error) bool {
-	if !isFault(err) {
+	if !isFault(err) || errors.Is(err, errOpenTransaction) {
 		return true
 	}
 	for _, code := range []sqlite3.ErrorCode{

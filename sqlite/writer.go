@@ -17,12 +17,20 @@ import (
 type writer struct {
 	conn  *conn // nil after a fault: the next one who writes opens it anew
 	batch int64 // the last transaction that named itself in the table of writers
+
+	handOn bool // a test wants to see what comes of connections that are handed on whatever befell them
 }
+
+// errOpenTransaction: nothing may be written on a connection that has a transaction open, for it would be part of
+// that one, and be acknowledged before it is on disk.
+var errOpenTransaction = errors.New("a transaction is open on the connection, it is given up")
 
 // tx is a transaction that writes.
 type tx struct {
 	*conn
 	at time.Time // for what has no time of its own
+
+	ending bool // COMMIT may have been reached
 
 	wake    bool    // somebody may have something to claim
 	witness witness // tells afterwards whether the transaction was applied; nil for its number
@@ -43,14 +51,14 @@ func (w *writer) close() error {
 // forget removes the row that names the writer's transactions, if it comes to that.
 func (w *writer) forget(token int64) {
 	if w.conn != nil && w.batch > 0 && w.conn.db.BusyTimeout(0) == nil {
-		_ = w.conn.prepare(qForgetWriter).int(token).exec() // a day later somebody else removes it
+		_ = w.conn.prepare(qForgetWriter).int(token).exec()
 	}
 }
 
 // discard gives up the connection: what state it is in is not known any more.
 func (w *writer) discard() {
-	if w.conn != nil {
-		_ = w.conn.close() // it is given up because of an error that is reported
+	if w.conn != nil && !w.handOn {
+		w.conn.discard()
 		w.conn = nil
 	}
 }
@@ -70,9 +78,10 @@ func (b *Backend) lockWriter(ctx context.Context) (*writer, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case w := <-b.writing:
-		if w.conn != nil {
+		if w.conn != nil && (w.handOn || w.conn.isIdle()) {
 			return w, nil
 		}
+		w.discard()
 		c, err := b.connect(ctx, false)
 		if err != nil {
 			b.writing <- w
@@ -83,45 +92,79 @@ func (b *Backend) lockWriter(ctx context.Context) (*writer, error) {
 	}
 }
 
+// giveBack, deferred by who has locked the writer, hands it on. Only a normal return leaves the connection as it
+// is: after a panic nobody knows what it still believes, nor, here, what was done.
+func (b *Backend) giveBack(w *writer, returned *bool, err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("sqlite: %w: %w", lambdabiz.ErrOutcomeUnknown, newPanicError(p))
+	}
+	if !*returned || w.conn != nil && !w.conn.isIdle() {
+		w.discard()
+	}
+	b.writing <- w
+}
+
 // write runs do in one transaction. When it returns nil, what was written is on disk. Any error means
 // that nothing was applied, except one that wraps ErrOutcomeUnknown.
-func (b *Backend) write(ctx context.Context, verb string, do func(*tx) error) error {
+func (b *Backend) write(ctx context.Context, verb string, do func(*tx) error) (err error) {
 	w, err := b.lockWriter(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { b.writing <- w }()
+	returned := false
+	defer b.giveBack(w, &returned, &err)
 	t, err := b.transact(ctx, w, do)
+	if err == nil && t.wake {
+		b.wakeAll()
+	}
 	if err != nil {
 		for _, undo := range t.undo {
 			undo()
 		}
-		if isFault(err) {
-			return faultOf(ctx, verb, err)
+		if isFault(err) || isNoRoom(err) {
+			err = faultOf(ctx, verb, err)
 		}
-		return err
 	}
-	if t.wake {
-		b.wakeAll()
-	}
-	return nil
+	returned = true
+	return err
 }
 
 func (b *Backend) transact(ctx context.Context, w *writer, do func(*tx) error) (*tx, error) {
 	t := &tx{conn: w.conn, at: time.Now()}
-	fault.Point("tx.begin")
-	if err := begin(ctx, w.conn, b.config.BusyTimeout); err != nil {
-		if !isBusy(err) && !errors.Is(err, sqlite3.INTERRUPT) {
+	err := b.perform(ctx, w, t, do)
+	switch {
+	case err == nil:
+		return t, nil
+	case t.ending:
+		return t, b.resolve(ctx, w, t.witness, err)
+	case !isFault(err):
+		// Our own refusals leave the connection whole.
+		if usable := false; caught(func() error { usable = w.conn.rollback(); return nil }) != nil || !usable {
 			w.discard()
 		}
-		return t, err
+	case !isBusy(err) && !errors.Is(err, sqlite3.INTERRUPT) || !w.conn.isIdle():
+		w.discard()
+	}
+	return t, err
+}
+
+// perform goes through a transaction. What it returns before t.ending is set was not applied, and never will be:
+// nothing that was written is kept.
+func (b *Backend) perform(ctx context.Context, w *writer, t *tx, do func(*tx) error) (err error) {
+	defer recovered(&err)
+	if !w.conn.db.GetAutocommit() && !w.handOn {
+		return errOpenTransaction
+	}
+	fault.Point("tx.begin")
+	if err := begin(ctx, w.conn, b.config.BusyTimeout); err != nil {
+		return err
 	}
 	fault.Point("tx.begun")
 	before := w.conn.db.TotalChanges()
-	err := do(t)
+	err = do(t)
 	fault.Point("tx.written")
 	if err == nil && w.conn.db.TotalChanges() == before && w.conn.rollback() {
-		return t, nil // refusals only: there is nothing to wait for the disk for
+		return nil // refusals only: there is nothing to wait for the disk for
 	}
 	if err == nil {
 		err = b.name(w, t)
@@ -130,18 +173,18 @@ func (b *Backend) transact(ctx context.Context, w *writer, do func(*tx) error) (
 		err = fmt.Errorf("commit: SQLite has rolled the transaction back: %w", sqlite3.ABORT)
 	}
 	if err != nil {
-		// After a fault nobody knows what the connection still believes; our own refusals leave it whole.
-		if usable := w.conn.rollback(); !usable || isFault(err) {
-			w.discard()
-		}
-		return t, err
+		return err
 	}
 	fault.Point("tx.commit")
+	t.ending = true
 	if err := w.conn.exec(qCommit); err != nil {
-		return t, b.resolve(ctx, w, t.witness, err)
+		return err
+	}
+	if !w.conn.db.GetAutocommit() {
+		return errOpenTransaction
 	}
 	fault.Point("tx.committed")
-	return t, nil
+	return nil
 }
 
 // begin takes the write lock first, so that no statement within finds out later that it has to wait.
@@ -178,8 +221,14 @@ func (b *Backend) name(w *writer, t *tx) error {
 // A new connection looks for the witness. Then it writes: if the frames of the failed commit are still
 // in the log, beyond its valid end, this overwrites them. Without that they could come back to life
 // when the log is recovered after a crash.
-func (b *Backend) resolve(ctx context.Context, w *writer, applied witness, cause error) error {
+func (b *Backend) resolve(ctx context.Context, w *writer, applied witness, cause error) (result error) {
 	w.discard()
+	defer func() {
+		if p := recover(); p != nil {
+			w.discard()
+			result = fmt.Errorf("%w: %w (read back: %w)", lambdabiz.ErrOutcomeUnknown, cause, newPanicError(p))
+		}
+	}()
 	unknown := func(err error) error {
 		w.discard()
 		return fmt.Errorf("%w: %w (read back: %w)", lambdabiz.ErrOutcomeUnknown, cause, err)
