@@ -186,8 +186,11 @@ func TestNoMemoryAtEveryAllocation(t *testing.T) {
 	s.filler = bytes.Repeat([]byte{' '}, 100_000)
 	met := map[string]int{}
 	step, others := int64(32<<10), openImpatient(t, b.path)
-	if campaign.Rounds(t, 1, 1000) > 1 {
+	switch {
+	case campaign.Rounds(t, 1, 1000) > 1:
 		step = 1 << 10
+	case underRace:
+		step = 256 << 10
 	}
 	limited := func(bytes int64, do func(*script) error) error {
 		if err := b.LimitMemory(bytes); err != nil {
