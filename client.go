@@ -129,8 +129,37 @@ func (e *Engine) start(ctx context.Context, name, id string, input any, opts []S
 	h := &handle{e: e, id: id, runID: started.Run.RunID, created: started.Run.RunID == s.RunID}
 	if h.resident = e.adoptStarts(c, v); h.resident == nil && started.Created {
 		e.kick()
+		e.warnUnserved(ctx, name)
 	}
 	return h, nil
+}
+
+// warnUnserved logs, once for each name, that something was started which no worker that runs can do: a client need not know
+// the definition, but a name that nobody knows is mostly misspelt, or not registered.
+func (e *Engine) warnUnserved(ctx context.Context, name string) {
+	if e.desc.Supervised || e.registry.definition(name) != nil {
+		return
+	}
+	e.mu.Lock()
+	asked := e.unserved[name]
+	e.unserved[name] = true
+	e.mu.Unlock()
+	if asked {
+		return
+	}
+	workers, err := e.Workers(ctx)
+	switch {
+	case err != nil:
+		e.log.Warn("whether a worker serves a definition could not be asked", "definition", name, "error", err)
+	case len(workers) > 0 && !serves(workers, name):
+		e.log.Warn("no worker that runs knows the definition of an orchestration that was started: register it",
+			"definition", name)
+	}
+}
+
+// serves reports whether a worker that runs knows the definition.
+func serves(workers []WorkerRecord, name string) bool {
+	return slices.ContainsFunc(workers, func(w WorkerRecord) bool { return !w.Gone && slices.Contains(w.Names, name) })
 }
 
 // countStarts makes a worker that drains wait for starts that claim, and for claims that are being taken in.
@@ -393,13 +422,8 @@ func (e *Engine) StateOf(ctx context.Context, id, runID string) (*State, error) 
 // workers, not recorded.
 func (e *Engine) explainScheduled(ctx context.Context, s *State) error {
 	workers, err := e.Workers(ctx)
-	if err != nil || len(workers) == 0 {
+	if err != nil || len(workers) == 0 || serves(workers, s.Name) {
 		return err
-	}
-	for _, w := range workers {
-		if !w.Gone && slices.Contains(w.Names, s.Name) {
-			return nil
-		}
 	}
 	s.Blocked = &Blocked{Since: s.ScheduledAt, Reason: fmt.Sprintf(
 		"no worker that runs knows a definition with the name %q", s.Name)}

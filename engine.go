@@ -97,6 +97,7 @@ type Engine struct {
 	hands     map[string][]*run        // driven by hand, by id
 	early     map[string]earlyMessages // by run id
 	watchers  map[string][]chan<- bool // who waits for an orchestration's end, by its id
+	unserved  map[string]bool          // definitions that were started and are not registered here
 	starting  int                      // starts of clients on their way that may claim, and claims being taken in
 	claiming  int                      // runs that a claim on its way may bring
 	accepting bool                     // a worker that is not draining
@@ -119,6 +120,7 @@ func New(b Backend, c Config) (*Engine, error) {
 		hooks: &hookCaller{c.Hooks}, maxPayload: c.MaxPayloadBytes, endsClaim: desc.CommitEndsClaim,
 		registry: newRegistry(desc.MaxFailureBytes), kicks: make(chan struct{}, 1), busy: make(chan struct{}, 1),
 		residents: map[string]*run{}, early: map[string]earlyMessages{}, hands: map[string][]*run{}, watchers: map[string][]chan<- bool{},
+		unserved: map[string]bool{},
 	}
 	if e.version == "" {
 		e.version = codeVersion()

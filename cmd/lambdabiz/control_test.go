@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -22,7 +23,15 @@ func TestAnotherProcessApproves(t *testing.T) {
 	if s := c.show("Sequence3"); s.Status != "STARTED" || len(s.WaitingFor) != 1 || s.WaitingFor[0].Kind != "EVENT" {
 		t.Errorf("Sequence3 is %+v", s)
 	}
-	c.must("raise", "Sequence3", "Approve", "true", "--key", "k1")
+	if out := c.must("raise", "Sequence3", "Aprove", "true"); !strings.Contains(out, "waits for Approve") {
+		t.Errorf("raise of a misspelt event prints %s", out)
+	}
+	if v := decode[raised](t, c.must("raise", "Sequence3", "Aprove", "true", "-o", "json")); !slices.Equal(v.Waits, []string{"Approve"}) {
+		t.Errorf("raise of a misspelt event prints %+v", v)
+	}
+	if out := c.must("raise", "Sequence3", "Approve", "true", "--key", "k1"); strings.Contains(out, "waits for") {
+		t.Errorf("raise prints %s", out)
+	}
 	c.must("raise", "Sequence3", "Approve", "true", "--key", "k1")
 	p.waitFor("Sequence3", "Approve", "ran now", "true")
 	c.must("resume", "RESTSequence1")

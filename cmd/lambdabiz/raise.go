@@ -1,7 +1,11 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,10 +49,19 @@ func raiseCommand(a *app) *cobra.Command {
 				if err := s.RaiseEvent(c.Context(), args[0], args[1], payload, opts...); err != nil {
 					return err
 				}
-				if a.json() {
-					return printJSON(a.out, raised{args[0], args[1], key})
+				waits, err := otherWaits(c.Context(), s, args[0], args[1])
+				if err != nil {
+					return err
 				}
-				return write(a.out, fmt.Sprintf("%s: event %s is recorded\n", clean(args[0]), clean(args[1])))
+				if a.json() {
+					return printJSON(a.out, raised{args[0], args[1], key, waits})
+				}
+				text := fmt.Sprintf("%s: event %s is recorded\n", clean(args[0]), clean(args[1]))
+				if len(waits) > 0 {
+					text += fmt.Sprintf("it stays until the orchestration waits for it: now that waits for %s\n",
+						clean(strings.Join(waits, ", ")))
+				}
+				return write(a.out, text)
 			})
 		},
 	}
@@ -62,4 +75,30 @@ type raised struct {
 	ID    string `json:"id"`
 	Event string `json:"event"`
 	Key   string `json:"key,omitempty"`
+	// Waits are the events that the orchestration waits for instead, if it does not wait for this one: a misspelt
+	// name shows here.
+	Waits []string `json:"waitsFor,omitempty"`
+}
+
+// otherWaits are the events that an open orchestration waits for now, if it waits for some, has this one in its inbox, and waits
+// for others only.
+func otherWaits(ctx context.Context, s *store, id, event string) ([]string, error) {
+	state, err := s.State(ctx, id)
+	if errors.Is(err, lambdabiz.ErrNotFound) {
+		return nil, nil // kept for a start to come
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the event is recorded; look whether it is waited for: %w", err)
+	}
+	var names []string
+	for _, w := range state.WaitingFor {
+		if w.Kind == lambdabiz.KindEvent {
+			names = append(names, w.Name)
+		}
+	}
+	arrived := slices.ContainsFunc(state.Events, func(b lambdabiz.Buffered) bool { return b.Name == event })
+	if !arrived || slices.Contains(names, event) {
+		return nil, nil
+	}
+	return names, nil
 }
