@@ -50,7 +50,7 @@ var homes = []home{
 // openSWF is Amazon SWF's stand-in, with a store in memory.
 func openSWF(t *testing.T) lambdabiz.Backend {
 	t.Helper()
-	server := fakeswf.New(fakeswf.Config{})
+	server := fakeswf.New(fakeswf.Config{ListLag: 2 * time.Second})
 	b, err := swf.Open(t.Context(), swf.Config{
 		AWS: aws.Config{
 			Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""),

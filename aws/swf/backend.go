@@ -94,6 +94,7 @@ type shared struct {
 	cache    map[string]*fold                       // of runs that this process has held, by SWF's run id
 	order    []string                               // of cache, the oldest first
 	homes    map[string]string                      // SWF's run ids by homeKey
+	latest   map[string]execution                   // the last run of an id that this process has started, found or claimed
 	lists    map[string]*polls[task]                // decision tasks by task list
 	activity map[string]*polls[lambdabiz.TaskClaim] // activity tasks by task list
 	loaded   map[string]time.Time                   // runs whose first claim has looked at the store
@@ -112,7 +113,8 @@ func Open(ctx context.Context, c Config) (*Backend, error) {
 		log: c.Logger, client: swf.NewFromConfig(c.AWS, c.options),
 		poller: swf.NewFromConfig(c.AWS, longPolls, c.options),
 		types:  map[string]bool{}, workers: map[int64]*lambdabiz.WorkerRecord{}, cache: map[string]*fold{},
-		homes: map[string]string{}, lists: map[string]*polls[task]{}, activity: map[string]*polls[lambdabiz.TaskClaim]{},
+		homes: map[string]string{}, latest: map[string]execution{},
+		lists: map[string]*polls[task]{}, activity: map[string]*polls[lambdabiz.TaskClaim]{},
 		loaded: map[string]time.Time{}, seenOpen: map[string]time.Time{},
 	}}
 	b.life, b.stop = context.WithCancel(context.Background())

@@ -48,11 +48,11 @@ func (b *Backend) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabi
 	if err != nil || t == nil {
 		return lambdabiz.Claims{}, err
 	}
+	claims := lambdabiz.Claims{More: true}
 	claimed, err := b.look(ctx, t, w.Version)
 	if err != nil {
-		return lambdabiz.Claims{}, err
+		return claims, b.notTaken(ctx, t, err)
 	}
-	claims := lambdabiz.Claims{More: true}
 	if claimed != nil {
 		claims.Runs = []lambdabiz.Claimed{*claimed}
 	}
@@ -64,7 +64,7 @@ func (b *Backend) look(ctx context.Context, t *task, version string) (*lambdabiz
 	f := t.fold
 	if f.info.Mode == lambdabiz.ModeHand {
 		b.log.Warn("a run driven by hand is on a worker's task list", "orchestration", f.info.ID, "list", t.list)
-		return nil, b.giveBack(ctx, t)
+		return nil, b.giveBack(ctx, t, giveBackWait)
 	}
 	duplicate, err := b.first(ctx, t)
 	if err != nil || duplicate {
@@ -98,30 +98,28 @@ func (b *Backend) claimed(ctx context.Context, t *task) (*lambdabiz.Claimed, err
 	}, nil
 }
 
-// explainRaise tells an orchestration that has ended from one that does not exist: SWF has one cause for both.
+// explainRaise tells an orchestration that has ended from one that does not exist: SWF has one cause for both. One that
+// is open has begun after the raise had failed, and did not exist then.
 func (b *Backend) explainRaise(ctx context.Context, o *lambdabiz.Operation) error {
 	if o.Kind != lambdabiz.KindRaise || o.Tried == nil || o.Error == nil || o.Error.Code != "notFound" {
 		return nil
 	}
-	switch _, err := b.find(ctx, o.Target, ""); {
-	case errors.Is(err, lambdabiz.ErrNotFound):
+	x, err := b.find(ctx, o.Target, "")
+	if errors.Is(err, lambdabiz.ErrNotFound) {
 		return nil
-	case err != nil:
+	}
+	if err != nil {
 		return err
 	}
-	o.Error = lambdabiz.FailureOf(lambdabiz.ErrClosed)
-	return nil
+	open, err := b.isOpen(ctx, x)
+	if err == nil && !open {
+		o.Error = lambdabiz.FailureOf(lambdabiz.ErrClosed)
+	}
+	return err
 }
 
-// remember notes SWF's run id of a run.
-func (b *Backend) remember(f *fold) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.homes[homeKey(f.info.ID, f.info.RunID)] = f.home
-	if len(b.homes) > 10*cacheSize {
-		clear(b.homes)
-	}
-}
+// remember notes a run that this process has read.
+func (b *Backend) remember(f *fold) { b.know(execution{home: f.home, info: f.info}) }
 
 // claimByHand claims one run for its caller: at once by asking SWF for a decision task, or, after the caller's
 // own commit, when there is one.
@@ -133,7 +131,7 @@ func (b *Backend) claimByHand(ctx context.Context, r lambdabiz.ClaimRequest) (la
 	if err != nil {
 		return lambdabiz.Claims{}, err
 	}
-	f, err := b.readAll(ctx, r.Hand, x.home)
+	f, err := b.readLatest(ctx, r.Hand, x.home)
 	if err != nil {
 		return lambdabiz.Claims{}, err
 	}
@@ -163,25 +161,33 @@ func (b *Backend) claimByHand(ctx context.Context, r lambdabiz.ClaimRequest) (la
 		case err != nil:
 			return lambdabiz.Claims{}, err
 		case t == nil:
-			if now, err := b.readAll(ctx, r.Hand, x.home); err == nil && now.closed {
+			if now, err := b.readAll(ctx, r.Hand, f.home); err == nil && now.closed {
 				return b.claimByHand(ctx, r)
 			}
 		case t.fold.info.ID != r.Hand || !slices.Contains(t.fold.owners, owner): // brought by an earlier caller's poll
-			if err := b.pass(ctx, t); err != nil {
+			if err := b.orPutBack(t, b.pass(ctx, t)); err != nil {
 				return lambdabiz.Claims{}, err
 			}
 		case t.fold.owner() != owner: // somebody has called Create after us
-			return lambdabiz.Claims{}, errors.Join(lambdabiz.ErrFenced, b.giveBack(ctx, t))
+			return lambdabiz.Claims{}, errors.Join(lambdabiz.ErrFenced, b.orPutBack(t, b.giveBack(ctx, t, 0)))
 		default:
 			return b.handed(ctx, t, owner)
 		}
 	}
 }
 
+// orPutBack keeps a task of a run driven by hand for the next caller when this one could not deal with it.
+func (b *Backend) orPutBack(t *task, err error) error {
+	if err != nil {
+		b.list(t.list).putBack(t, 0)
+	}
+	return err
+}
+
 func (b *Backend) handed(ctx context.Context, t *task, owner string) (lambdabiz.Claims, error) {
 	c, err := b.claimed(ctx, t)
 	if err != nil {
-		return lambdabiz.Claims{}, err
+		return lambdabiz.Claims{}, b.orPutBack(t, err)
 	}
 	if h, ok := c.Ref.Handle.(*handle); ok {
 		h.owner = owner
@@ -202,11 +208,11 @@ func (b *Backend) claimNext(ctx context.Context, r lambdabiz.ClaimRequest) (lamb
 	case t == nil:
 		return lambdabiz.Claims{}, b.checkOpen(ctx, h)
 	case t.fold.info.ID == r.Hand && !slices.Contains(t.fold.owners, h.owner): // brought by an earlier caller's poll
-		return lambdabiz.Claims{}, b.pass(ctx, t)
+		return lambdabiz.Claims{}, b.orPutBack(t, b.pass(ctx, t))
 	case t.fold.info.ID != r.Hand || t.fold.owner() != h.owner || t.fold.info.RunID != r.Follows.RunID:
-		return lambdabiz.Claims{}, errors.Join(lambdabiz.ErrFenced, b.giveBack(ctx, t))
+		return lambdabiz.Claims{}, errors.Join(lambdabiz.ErrFenced, b.orPutBack(t, b.giveBack(ctx, t, 0)))
 	case t.fold.news <= t.fold.applied:
-		return lambdabiz.Claims{}, b.pass(ctx, t)
+		return lambdabiz.Claims{}, b.orPutBack(t, b.pass(ctx, t))
 	default:
 		return b.handed(ctx, t, h.owner)
 	}

@@ -260,9 +260,9 @@ func (b *Backend) pass(ctx context.Context, t *task) error {
 	return nil
 }
 
-// giveBack answers a decision task so that the next one comes at once.
-func (b *Backend) giveBack(ctx context.Context, t *task) error {
-	d := &decision{journal: journal{Skip: true}, decisions: []types.Decision{wakeTimerOf(t.fence, now(), 0)}}
+// giveBack answers a decision task so that the next one comes after a while.
+func (b *Backend) giveBack(ctx context.Context, t *task, wait time.Duration) error {
+	d := &decision{journal: journal{Skip: true}, decisions: []types.Decision{wakeTimerOf(t.fence, now(), wait)}}
 	return b.quietly(b.respond(ctx, &handle{task: t}, d))
 }
 

@@ -15,8 +15,6 @@ import (
 	"github.com/lambdabiz/lambdabiz/internal/fakeswf"
 )
 
-var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // where the clock of a bubble begins
-
 // bodies counts how often what ran, in all processes of a test.
 type bodies struct {
 	mu   sync.Mutex

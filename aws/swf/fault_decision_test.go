@@ -180,7 +180,7 @@ func whileClosing(t *testing.T, c fakeswf.Config, how string, do func(p *process
 	if err != nil {
 		t.Fatal(err)
 	}
-	home := latestRun(t, sdk(server), "C")
+	home := server.LatestRun("LambdaBiz", "C")
 	if how == "cancelled" {
 		if err := other.Cancel(t.Context(), "C", ""); err != nil {
 			t.Fatal(err)

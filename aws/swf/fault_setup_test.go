@@ -113,7 +113,7 @@ func historyOfRun(t *testing.T, server *fakeswf.Server, id, home string) []types
 	t.Helper()
 	client := sdk(server)
 	if home == "" {
-		home = latestRun(t, client, id)
+		home = server.LatestRun("LambdaBiz", id)
 	}
 	var events []types.HistoryEvent
 	pages := awsswf.NewGetWorkflowExecutionHistoryPaginator(client, &awsswf.GetWorkflowExecutionHistoryInput{
@@ -127,29 +127,6 @@ func historyOfRun(t *testing.T, server *fakeswf.Server, id, home string) []types
 		events = append(events, page.Events...)
 	}
 	return events
-}
-
-func latestRun(t *testing.T, client *awsswf.Client, id string) string {
-	t.Helper()
-	since := &types.ExecutionTimeFilter{OldestDate: aws.Time(epoch)}
-	filter := &types.WorkflowExecutionFilter{WorkflowId: &id}
-	open, err := client.ListOpenWorkflowExecutions(t.Context(), &awsswf.ListOpenWorkflowExecutionsInput{
-		Domain: aws.String("LambdaBiz"), StartTimeFilter: since, ExecutionFilter: filter,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed, err := client.ListClosedWorkflowExecutions(t.Context(), &awsswf.ListClosedWorkflowExecutionsInput{
-		Domain: aws.String("LambdaBiz"), StartTimeFilter: since, ExecutionFilter: filter,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, x := range append(open.ExecutionInfos, closed.ExecutionInfos...) {
-		return *x.Execution.RunId
-	}
-	t.Fatalf("no run of %s", id)
-	return ""
 }
 
 // wantSound fails the test if the history of an id breaks a rule that holds whatever goes wrong.

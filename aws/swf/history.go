@@ -10,6 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/swf"
 	"github.com/aws/aws-sdk-go-v2/service/swf/types"
+
+	"github.com/lambdabiz/lambdabiz"
 )
 
 // cacheSize is how many folds of runs a process keeps, so that a claim reads new events only.
@@ -109,6 +111,11 @@ func (b *Backend) readAll(ctx context.Context, id, home string) (*fold, error) {
 			return nil, err
 		}
 		if in.NextPageToken = out.NextPageToken; in.NextPageToken == nil {
+			if f.nextHome != "" { // lists may not have it yet
+				b.know(execution{home: f.nextHome, info: lambdabiz.RunInfo{
+					ID: id, RunID: f.info.ContinuedAs, Name: f.info.Name, Mode: f.info.Mode, ScheduledAt: f.info.EndedAt,
+				}})
+			}
 			return f, nil
 		}
 	}

@@ -63,12 +63,24 @@ func (b *Backend) raise(ctx context.Context, r *lambdabiz.Raise, at time.Time) e
 		return err
 	}
 	x, found := b.find(ctx, r.ID, r.RunID)
-	if found == nil && r.Key != "" {
-		if known, err := b.knowsKey(ctx, r.ID, x.home, r.Key); known || err != nil {
+	if found == nil {
+		open, err := b.isOpen(ctx, x)
+		if open && err == nil { // it has begun meanwhile
+			err = b.sendEvent(ctx, r, at)
+			open = !isUnknown(err)
+		}
+		if open || err != nil && !isUnknown(err) {
 			return err
+		}
+		if r.Key != "" {
+			if known, err := b.knowsKey(ctx, r.ID, x.home, r.Key); known || err != nil {
+				return err
+			}
 		}
 	}
 	switch {
+	case found != nil && !errors.Is(found, lambdabiz.ErrNotFound):
+		return found // whether the run that has ended had seen the key is not known
 	case !r.Until.IsZero() && r.RunID == "" && b.config.Store != nil:
 		return b.keepEvent(ctx, r, at)
 	case found == nil:
@@ -76,6 +88,23 @@ func (b *Backend) raise(ctx context.Context, r *lambdabiz.Raise, at time.Time) e
 	default:
 		return found
 	}
+}
+
+// isOpen asks SWF whether a run is open: lists and the store may be behind.
+func (b *Backend) isOpen(ctx context.Context, x execution) (bool, error) {
+	if x.info.Status.Ended() {
+		return false, nil
+	}
+	out, err := b.client.DescribeWorkflowExecution(ctx, &swf.DescribeWorkflowExecutionInput{
+		Domain: &b.config.Domain, Execution: &types.WorkflowExecution{WorkflowId: aws.String(encodeID(x.info.ID)), RunId: &x.home},
+	})
+	switch {
+	case isUnknown(err):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("check orchestration %s: %w", x.info.ID, err)
+	}
+	return out.ExecutionInfo.ExecutionStatus == types.ExecutionStatusOpen, nil
 }
 
 func (b *Backend) sendEvent(ctx context.Context, r *lambdabiz.Raise, at time.Time) error {
@@ -103,7 +132,7 @@ func (b *Backend) sendEvent(ctx context.Context, r *lambdabiz.Raise, at time.Tim
 
 // knowsKey reports whether a run that has ended had seen the key of an event.
 func (b *Backend) knowsKey(ctx context.Context, id, home, key string) (bool, error) {
-	f, err := b.readAll(ctx, id, home)
+	f, err := b.readLatest(ctx, id, home)
 	if isUnknown(err) {
 		return false, nil // its history is gone
 	}
@@ -174,25 +203,20 @@ func (b *Backend) control(ctx context.Context, c *lambdabiz.Control) error {
 	if err != nil {
 		return err
 	}
-	switch c.Kind {
-	case lambdabiz.ControlTerminate:
-		err = b.terminate(ctx, c, home)
-	case lambdabiz.ControlPause:
-		err = b.signal(ctx, c.ID, home, &signalEnvelope{Kind: signalPause, Reason: c.Reason})
-	case lambdabiz.ControlResume:
-		err = b.signal(ctx, c.ID, home, &signalEnvelope{Kind: signalResume})
-	case lambdabiz.ControlDrop:
-		err = b.signal(ctx, c.ID, home, &signalEnvelope{Kind: signalDrop, Drop: c.Number})
-	case lambdabiz.ControlCancel:
-		err = b.cancel(ctx, c, home)
-	default:
-		return fmt.Errorf("control %d is none", c.Kind)
-	}
+	err = b.controlOnce(ctx, c, home)
 	if !isUnknown(err) {
 		return err
 	}
-	if _, missing := b.find(ctx, c.ID, c.RunID); missing != nil {
+	x, missing := b.find(ctx, c.ID, c.RunID)
+	if missing != nil {
 		return missing
+	}
+	if open, err := b.isOpen(ctx, x); err != nil {
+		return err
+	} else if open { // it has begun meanwhile
+		if err := b.controlOnce(ctx, c, home); !isUnknown(err) {
+			return err
+		}
 	}
 	return lambdabiz.ErrClosed
 }
@@ -214,6 +238,23 @@ func (b *Backend) controlled(ctx context.Context, c *lambdabiz.Control) (string,
 		return "", lambdabiz.ErrNotFound // the id is somebody else's
 	}
 	return x.home, nil
+}
+
+func (b *Backend) controlOnce(ctx context.Context, c *lambdabiz.Control, home string) error {
+	switch c.Kind {
+	case lambdabiz.ControlTerminate:
+		return b.terminate(ctx, c, home)
+	case lambdabiz.ControlPause:
+		return b.signal(ctx, c.ID, home, &signalEnvelope{Kind: signalPause, Reason: c.Reason})
+	case lambdabiz.ControlResume:
+		return b.signal(ctx, c.ID, home, &signalEnvelope{Kind: signalResume})
+	case lambdabiz.ControlDrop:
+		return b.signal(ctx, c.ID, home, &signalEnvelope{Kind: signalDrop, Drop: c.Number})
+	case lambdabiz.ControlCancel:
+		return b.cancel(ctx, c, home)
+	default:
+		return fmt.Errorf("control %d is none", c.Kind)
+	}
 }
 
 // cancel uses SWF's own request; one with a reason is a signal, for the request cannot carry it.

@@ -26,7 +26,8 @@ type polls[T any] struct {
 
 	mu      sync.Mutex
 	polling int
-	ready   []*T               // brought by polls whose askers had gone
+	ready   []*T               // brought by polls whose askers had gone, or put back
+	later   map[*T]*time.Timer // put back, and not to be tried again yet
 	askers  []chan<- polled[T] // in the order in which they came; each gets one answer
 }
 
@@ -44,6 +45,7 @@ type task struct {
 	exec  *types.WorkflowExecution
 	list  string
 	until time.Time // when SWF takes the task back
+	tries int       // that have failed
 }
 
 // answerTime is kept of a decision's time for the way of its task here and of the answer back.
@@ -140,12 +142,38 @@ func (l *polls[T]) poll() {
 	}
 }
 
-// takeReady takes what polls have brought and nobody has asked for.
+// putBack gives a task back that could not be dealt with, for another try after a while.
+func (l *polls[T]) putBack(t *T, wait time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if wait <= 0 {
+		l.giveLocked(polled[T]{task: t})
+		return
+	}
+	if l.later == nil {
+		l.later = map[*T]*time.Timer{}
+	}
+	l.later[t] = time.AfterFunc(wait, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if _, waits := l.later[t]; waits {
+			delete(l.later, t)
+			l.giveLocked(polled[T]{task: t})
+		}
+	})
+}
+
+// takeReady takes what polls have brought and nobody has asked for, and what was put back.
 func (l *polls[T]) takeReady() []*T {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	ready := l.ready
 	l.ready = nil
+	for t, timer := range l.later {
+		timer.Stop()
+		ready = append(ready, t)
+	}
+	clear(l.later)
 	return ready
 }
 
@@ -184,15 +212,49 @@ func (b *Backend) pollDecision(ctx context.Context, name string) (*task, error) 
 		return nil, nil //nolint:nilnil // an empty answer is no error
 	}
 	until := time.Now().Add(b.config.DecisionTimeout - answerTime)
-	f, err := b.foldTask(ctx, out, name)
-	if err != nil {
-		return nil, err // the task comes again after its time-out
+	t := &task{
+		token: *out.TaskToken, fence: out.StartedEventId, exec: out.WorkflowExecution, list: name, until: until,
 	}
-	b.keep(f)
-	return &task{
-		token: *out.TaskToken, fence: out.StartedEventId, fold: f, exec: out.WorkflowExecution, list: name,
-		until: until,
-	}, nil
+	for {
+		if t.fold, err = b.foldTask(ctx, out, name); err == nil {
+			b.keep(t.fold)
+			return t, nil
+		}
+		t.tries++
+		if t.tries == foldTries || sleep(ctx, retryBackoff(t.tries)) != nil {
+			return nil, errors.Join(err, b.giveBack(context.WithoutCancel(ctx), t, giveBackWait))
+		}
+	}
+}
+
+const (
+	foldTries    = 4                // to read a history, while no other poll of the process may begin
+	giveBackWait = 30 * time.Second // until a task comes again that cannot be dealt with here
+)
+
+// retryBackoff is the wait before a task is tried again, after so many tries: 0.1 s, doubled up to 10 s.
+func retryBackoff(tries int) time.Duration {
+	return min(100*time.Millisecond<<min(tries-1, 10), 10*time.Second)
+}
+
+// notTaken deals with a decision task that this process could not look at, because the store or SWF has failed: else
+// its run would stand still until the task's time-out, which counts as a crash. It is tried again here, while other
+// tasks go on, and given back before its time is over. When the asker is gone it waits for the next one.
+func (b *Backend) notTaken(ctx context.Context, t *task, cause error) error {
+	l := b.list(t.list)
+	if ctx.Err() != nil {
+		l.putBack(t, 0)
+		return cause
+	}
+	t.tries++
+	wait := retryBackoff(t.tries)
+	b.log.Warn("a decision task could not be taken, it is tried again", "orchestration", t.fold.info.ID,
+		"try", t.tries, "error", cause)
+	if time.Now().Add(wait + answerTime).Before(t.until) {
+		l.putBack(t, wait)
+		return nil
+	}
+	return b.giveBack(ctx, t, giveBackWait)
 }
 
 // identity names this process in the history.
@@ -226,7 +288,7 @@ func (b *Backend) Quiesce(ctx context.Context) {
 	}
 	for _, l := range lists {
 		for _, t := range l.takeReady() {
-			if err := b.giveBack(ctx, t); err != nil && !errors.Is(err, context.Canceled) {
+			if err := b.giveBack(ctx, t, 0); err != nil && !errors.Is(err, context.Canceled) {
 				b.log.Warn("a decision task was not given back, it comes again after its time-out",
 					"orchestration", t.fold.info.ID, "error", err)
 			}

@@ -23,21 +23,75 @@ type execution struct {
 // homeKey is a run in Backend.homes: ids have no control characters.
 func homeKey(id, runID string) string { return id + "\x00" + runID }
 
-// find looks a run up: the one with our run id, or the latest of the id. ErrNotFound if SWF has none (any
-// more). SWF's lists lag behind by seconds, so what this process has started itself it remembers.
+// find looks a run up: the one with our run id, or the latest of the id. ErrNotFound if there is none (any more).
+// SWF's lists lag behind by seconds, and may be asked a few times a second alone: what this process has started or
+// claimed it remembers, and the store is asked first. Its copy may be older than the run's end.
 func (b *Backend) find(ctx context.Context, id, runID string) (execution, error) {
-	if runID != "" {
-		b.mu.Lock()
-		home := b.homes[homeKey(id, runID)]
-		b.mu.Unlock()
-		if home != "" {
-			return execution{home: home, info: lambdabiz.RunInfo{ID: id, RunID: runID}}, nil
+	if x, ok := b.known(id, runID); ok && runID != "" {
+		return x, nil
+	}
+	if b.config.Store != nil {
+		snap, err := b.config.Store.Get(ctx, id)
+		switch {
+		case err == nil && snap.Home != "" && (runID == "" || snap.RunID == runID):
+			return execution{home: snap.Home, info: snap.RunInfo}, nil
+		case err != nil && !errors.Is(err, lambdabiz.ErrNotFound):
+			return execution{}, fmt.Errorf("read the store: %w", err)
 		}
 	}
-	open, err := b.findOpen(ctx, id)
-	if err == nil && (runID == "" || open.info.RunID == runID) || err != nil && !errors.Is(err, lambdabiz.ErrNotFound) {
-		return open, err
+	return b.findListed(ctx, id, runID)
+}
+
+// known is a run that this process has started, found or claimed: the one with our run id, or the last such one.
+func (b *Backend) known(id, runID string) (execution, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if runID != "" {
+		home := b.homes[homeKey(id, runID)]
+		return execution{home: home, info: lambdabiz.RunInfo{ID: id, RunID: runID}}, home != ""
 	}
+	x, ok := b.latest[id]
+	return x, ok
+}
+
+// know notes a run for known.
+func (b *Backend) know(x execution) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.homes) >= 10*cacheSize {
+		clear(b.homes)
+	}
+	if len(b.latest) >= 10*cacheSize {
+		clear(b.latest)
+	}
+	i := x.info // without its payloads
+	x.info = lambdabiz.RunInfo{ID: i.ID, Name: i.Name, RunID: i.RunID, Mode: i.Mode, Status: i.Status, ScheduledAt: i.ScheduledAt}
+	b.homes[homeKey(i.ID, i.RunID)] = x.home
+	if old, ok := b.latest[x.info.ID]; !ok || !x.info.ScheduledAt.Before(old.info.ScheduledAt) {
+		b.latest[x.info.ID] = x
+	}
+}
+
+// findListed is find in SWF's lists, and in what this process knows.
+func (b *Backend) findListed(ctx context.Context, id, runID string) (execution, error) {
+	x, err := b.findOpen(ctx, id)
+	if err == nil && runID != "" && x.info.RunID != runID {
+		err = lambdabiz.ErrNotFound
+	}
+	if errors.Is(err, lambdabiz.ErrNotFound) {
+		x, err = b.findClosed(ctx, id, runID)
+	}
+	if err != nil && !errors.Is(err, lambdabiz.ErrNotFound) {
+		return x, err
+	}
+	own, ok := b.known(id, runID)
+	if ok && (err != nil || own.home != x.home && own.info.ScheduledAt.After(x.info.ScheduledAt)) {
+		return own, nil //nolint:nilerr // the lists do not have it yet
+	}
+	return x, err
+}
+
+func (b *Backend) findClosed(ctx context.Context, id, runID string) (execution, error) {
 	in := &swf.ListClosedWorkflowExecutionsInput{
 		Domain:          &b.config.Domain,
 		StartTimeFilter: &types.ExecutionTimeFilter{OldestDate: aws.Time(oldest())},
@@ -150,12 +204,28 @@ func (b *Backend) Load(ctx context.Context, id, runID string) (*lambdabiz.Record
 	if err != nil {
 		return nil, err
 	}
+	if runID == "" {
+		return recordOrNot(b.readLatest(ctx, id, x.home))
+	}
 	return b.loadHome(ctx, id, x.home)
+}
+
+// readLatest folds the history of a run, or of the last one that continues it.
+func (b *Backend) readLatest(ctx context.Context, id, home string) (*fold, error) {
+	f, err := b.readAll(ctx, id, home)
+	for err == nil && f.nextHome != "" {
+		f, err = b.readAll(ctx, id, f.nextHome)
+	}
+	return f, err
 }
 
 // loadHome reads a run from its history.
 func (b *Backend) loadHome(ctx context.Context, id, home string) (*lambdabiz.Record, error) {
-	f, err := b.readAll(ctx, id, home)
+	return recordOrNot(b.readAll(ctx, id, home))
+}
+
+// recordOrNot is the record of a run that was read.
+func recordOrNot(f *fold, err error) (*lambdabiz.Record, error) {
 	if err != nil {
 		if isUnknown(err) {
 			return nil, lambdabiz.ErrNotFound
@@ -183,7 +253,7 @@ func (b *Backend) refreshed(ctx context.Context, id string, age time.Duration) (
 		return snap, nil
 	}
 	if snap.Home == "" { // nobody has claimed it yet
-		x, err := b.find(ctx, id, snap.RunID)
+		x, err := b.findListed(ctx, id, snap.RunID)
 		if errors.Is(err, lambdabiz.ErrNotFound) {
 			return snap, nil
 		}

@@ -227,6 +227,7 @@ func TestAListWithAStoreHasTheLatestRunOfAnID(t *testing.T) {
 				for range 3 {
 					result(t, server, p.Engine, begin(t, p.Engine, d, "R", 0), "R")
 				}
+				<-time.After(time.Minute) // SWF's lists lag
 				page, err := p.List(t.Context(), lambdabiz.Filter{})
 				if err != nil {
 					t.Fatal(err)

@@ -1,6 +1,7 @@
 package swf_test
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -20,6 +21,7 @@ const role = "arn:aws:iam::123456789012:role/lambdabiz-invoker"
 // newServer makes a fake of SWF that ends with the test.
 func newServer(t *testing.T, c fakeswf.Config) *fakeswf.Server {
 	t.Helper()
+	c.ListLag = cmp.Or(c.ListLag, 2*time.Second)
 	s := fakeswf.New(c)
 	t.Cleanup(s.Close)
 	return s

@@ -106,6 +106,8 @@ func (b *Backend) startOpen(
 		x = execution{info: lambdabiz.RunInfo{ID: s.ID, Name: s.Name, Status: lambdabiz.StatusStarted}}
 	case err != nil:
 		return lambdabiz.StartVerdict{}, err
+	default:
+		b.know(x)
 	}
 	v := lambdabiz.StartVerdict{Info: x.info, Run: lambdabiz.RunRef{ID: s.ID, RunID: x.info.RunID}}
 	if x.info.RunID == s.RunID {
@@ -118,15 +120,13 @@ func (b *Backend) startOpen(
 }
 
 func (b *Backend) created(s *lambdabiz.RunStart, e *startEnvelope, home string) lambdabiz.StartVerdict {
-	b.mu.Lock()
-	b.homes[homeKey(s.ID, s.RunID)] = home
-	b.mu.Unlock()
-	return lambdabiz.StartVerdict{
-		Created: true, Run: lambdabiz.RunRef{ID: s.ID, RunID: s.RunID},
-		Info: lambdabiz.RunInfo{
-			ID: s.ID, Name: s.Name, RunID: s.RunID, Mode: s.Mode, Status: lambdabiz.StatusScheduled, ScheduledAt: e.At,
-		},
+	info := lambdabiz.RunInfo{
+		ID: s.ID, Name: s.Name, RunID: s.RunID, Mode: s.Mode, Status: lambdabiz.StatusScheduled, ScheduledAt: e.At,
 	}
+	if home != "" {
+		b.know(execution{home: home, info: info})
+	}
+	return lambdabiz.StartVerdict{Created: true, Run: lambdabiz.RunRef{ID: s.ID, RunID: s.RunID}, Info: info}
 }
 
 func (b *Backend) startExecution(ctx context.Context, id, name string, e *startEnvelope, list string) (string, error) {
@@ -180,7 +180,20 @@ func (b *Backend) startReserved(
 	if err != nil {
 		return lambdabiz.StartVerdict{}, err
 	}
+	if s.Mode == lambdabiz.ModeHand && home != "" {
+		b.copyStarted(ctx, reserved, home)
+	}
 	return b.created(s, startOf(s, at), home), nil
+}
+
+// copyStarted notes in the store SWF's run id of a run that is driven by hand: its next caller may be another process, and
+// comes before SWF's lists have the run.
+func (b *Backend) copyStarted(ctx context.Context, reserved *lambdabiz.Snapshot, home string) {
+	snap := *reserved
+	snap.Home, snap.Version.Event = home, 1
+	if err := b.config.Store.Put(ctx, &snap); err != nil {
+		b.log.Warn("the store does not know yet that a run has begun", "orchestration", snap.ID, "error", err)
+	}
 }
 
 // reservation is the start as the store keeps it until the run has begun. Its start lies after that of the run

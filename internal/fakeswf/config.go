@@ -13,6 +13,9 @@ type Config struct {
 	// PollWait is how long a poll waits for a task, 60 s by default, as on AWS: "The maximum time the service holds on to the
 	// request before responding is 60 seconds." It is counted by Clock and, if Clock is not nil, also in real time.
 	PollWait time.Duration
+	// ListLag is how far lists and counts of executions are behind: they show what was so long ago, by Clock. AWS says of them
+	// "This operation is eventually consistent", and not by how much.
+	ListLag time.Duration
 	// Limits are the service's quotas; a zero field has AWS's value.
 	Limits Limits
 	// Lambda runs a Lambda function, in a goroutine of its own. Its context ends at the task's START_TO_CLOSE timeout and at

@@ -190,3 +190,37 @@ func TestListAndCountExecutions(t *testing.T) {
 	})
 	wantFault(t, err, "ValidationException")
 }
+
+// TestListsAreBehind: an execution is in the open ones only some time after its start, and stays there after its end.
+func TestListsAreBehind(t *testing.T) {
+	t.Parallel()
+	w := setup(t, fakeswf.Config{ListLag: 2 * time.Second})
+	since := &types.ExecutionTimeFilter{OldestDate: aws.Time(epoch)}
+	counts := func() [2]int32 {
+		open, err := w.client.CountOpenWorkflowExecutions(w.ctx(), &swf.CountOpenWorkflowExecutionsInput{
+			Domain: &w.domain, StartTimeFilter: since,
+		})
+		ok(t)(open, err)
+		closed, err := w.client.CountClosedWorkflowExecutions(w.ctx(), &swf.CountClosedWorkflowExecutionsInput{
+			Domain: &w.domain, StartTimeFilter: since,
+		})
+		ok(t)(closed, err)
+		return [2]int32{open.Count, closed.Count}
+	}
+	w.start("R")
+	if got := counts(); got != [2]int32{0, 0} {
+		t.Error("at its start the lists have", got)
+	}
+	w.clock.Advance(2 * time.Second)
+	if got := counts(); got != [2]int32{1, 0} {
+		t.Error("2 s later the lists have", got)
+	}
+	ok(t)(nil, w.terminate("R"))
+	if got := counts(); got != [2]int32{1, 0} {
+		t.Error("at its end the lists have", got)
+	}
+	w.clock.Advance(3 * time.Second)
+	if got := counts(); got != [2]int32{0, 1} {
+		t.Error("3 s later the lists have", got)
+	}
+}

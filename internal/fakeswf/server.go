@@ -105,6 +105,21 @@ func (s *Server) Events(domain, workflowID, runID string) []Event {
 	return events
 }
 
+// LatestRun is the run id of the latest run of an id, which lists may not show yet; "" if there is none.
+func (s *Server) LatestRun(domain, workflowID string) string {
+	s.lock()
+	defer s.unlock()
+	latest := ""
+	if d := s.domains[domain]; d != nil {
+		for _, ex := range d.runs {
+			if ex.workflowID == workflowID {
+				latest = ex.runID
+			}
+		}
+	}
+	return latest
+}
+
 func (s *Server) lock() {
 	s.mu.Lock()
 }

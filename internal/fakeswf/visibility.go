@@ -10,7 +10,7 @@ import (
 var executionFilters = []string{"executionFilter", "typeFilter", "tagFilter", "closeStatusFilter"}
 
 // filter finds the executions of a List or Count request, newest first: "By default the results are returned in descending order of
-// the start or the close time of the executions." AWS's lists are eventually consistent; these are not.
+// the start or the close time of the executions." AWS's lists are eventually consistent; these are Config.ListLag behind.
 func (s *Server) filter(in object, open bool) ([]*execution, error) {
 	d, err := s.domain(in.text("domain"))
 	if err != nil {
@@ -36,8 +36,10 @@ func (s *Server) filter(in object, open bool) ([]*execution, error) {
 	oldest, _ := in.sub(member).time("oldestDate")
 	latest, bounded := in.sub(member).time("latestDate")
 	var found []*execution
+	seen := s.clock.Now().Add(-s.cfg.ListLag)
 	for _, ex := range d.runs {
-		if ex.isOpen() == open && ex.matches(in) && !when(ex).Before(oldest) && (!bounded || !when(ex).After(latest)) {
+		listed := ex.isListed(seen) && ex.isListedOpen(seen) == open
+		if listed && ex.matches(in) && !when(ex).Before(oldest) && (!bounded || !when(ex).After(latest)) {
 			found = append(found, ex)
 		}
 	}
@@ -45,6 +47,12 @@ func (s *Server) filter(in object, open bool) ([]*execution, error) {
 	slices.SortStableFunc(found, func(a, b *execution) int { return cmp.Compare(when(b).UnixNano(), when(a).UnixNano()) })
 	return found, nil
 }
+
+// isListed reports whether the lists that show what was at a time have the execution.
+func (ex *execution) isListed(at time.Time) bool { return !ex.started.After(at) }
+
+// isListedOpen reports whether an execution was open at a time.
+func (ex *execution) isListedOpen(at time.Time) bool { return ex.isOpen() || ex.closed.After(at) }
 
 func (ex *execution) matches(in object) bool {
 	kind := in.sub("typeFilter")
@@ -69,7 +77,13 @@ func (s *Server) listExecutions(in object, open bool) (object, error) {
 	}
 	infos := make([]object, 0, len(found))
 	for _, ex := range found {
-		infos = append(infos, ex.info())
+		info := ex.info()
+		if open { // it may have closed since the list was made
+			info["executionStatus"] = "OPEN"
+			delete(info, "closeStatus")
+			delete(info, "closeTimestamp")
+		}
+		infos = append(infos, info)
 	}
 	return s.pageOf("executionInfos", infos, in)
 }
