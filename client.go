@@ -385,8 +385,12 @@ func (e *Engine) Purge(ctx context.Context, id string) error {
 }
 
 // PurgeEnded removes orchestrations that ended before a time, at most limit (0 for 1,000), and returns
-// how many runs it removed. Call it again until that is 0.
+// how many runs it removed, also with an error. Call it again until that is 0. The zero time is an error, and removes
+// nothing: no orchestration ended before it.
 func (e *Engine) PurgeEnded(ctx context.Context, before time.Time, limit int) (int, error) {
+	if before.IsZero() {
+		return 0, errors.New("purge ended orchestrations: the time is the zero time: give the one before which they ended")
+	}
 	n, err := e.backend.Purge(ctx, PurgeRequest{EndedBefore: before.UTC(), Limit: limit})
 	if err != nil {
 		return n, fmt.Errorf("purge ended orchestrations: %w", err)

@@ -272,6 +272,11 @@ func TestPurge(t *testing.T) {
 				t.Errorf("it removed %d, not %d: %v", n, want, err)
 			}
 		}
+		for _, zero := range []time.Time{{}, time.Time{}.In(time.FixedZone("east", 3600))} {
+			if n, err := e.PurgeEnded(b.ctx, zero, 0); n != 0 || err == nil {
+				t.Errorf("a purge of what ended before no time at all removed %d: %v", n, err)
+			}
+		}
 		if got := listed(b, e, lambdabiz.Filter{AllRuns: true}); got != "paused open new" {
 			t.Errorf("what remains is %s", got)
 		}

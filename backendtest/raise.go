@@ -142,6 +142,7 @@ var beforeStart = []lambdabiz.Feature{lambdabiz.FeatureBeforeStart}
 var keepChecks = []check{
 	{name: "keep/an event waits for the start", needs: beforeStart, run: keepForStart},
 	{name: "keep/an event expires", needs: beforeStart, run: keepExpires},
+	{name: "keep/a clock that is ahead", needs: beforeStart, run: keepOthers},
 	{name: "keep/a key is kept once", needs: beforeStart, run: keepKeys},
 	{
 		name: "keep/an event waits for the run after an ended one", run: keepAfterEnd,
@@ -196,6 +197,17 @@ func keepExpires(h *harness) {
 	h.must(h.keep("long", "", 11), "raise before the start")
 	h.startAt(startOf("a", 1), 10)
 	h.inbox(h.load("a").Messages, "long")
+}
+
+// keepOthers raises with a clock that is an hour ahead: by it the events for other orchestrations have expired.
+func keepOthers(h *harness) {
+	h.must(h.keep("e1", "", 100), "raise before the start")
+	v := h.outside(lambdabiz.Commit{At: at(3600), Raises: []lambdabiz.Raise{
+		{ID: "other", Name: "e2", Payload: text("e2"), Until: at(3700)},
+	}})
+	h.must(v.Raises[0], "raise for another orchestration by a clock that is ahead")
+	h.startAt(startOf("a", 1), 10)
+	h.inbox(h.load("a").Messages, "e1")
 }
 
 func keepKeys(h *harness) {

@@ -19,8 +19,10 @@ type faulty struct {
 	sticky atomic.Bool  // every one after it fails too
 	code   atomic.Int64 // sqlite3.ExtendedErrorCode; 0 for the default
 	failed atomic.Int64
+	synced atomic.Int64 // syncs of the log
 
 	readOnly bool
+	during   atomic.Pointer[func()] // is called once, when the log is synced next
 }
 
 func newFaulty(t *testing.T) *faulty {
@@ -30,6 +32,9 @@ func newFaulty(t *testing.T) *faulty {
 	t.Cleanup(func() { vfs.Unregister(f.name) })
 	return f
 }
+
+// onSync has do called once, when the log is synced next.
+func (f *faulty) onSync(do func()) { f.during.Store(&do) }
 
 // heal ends all faults.
 func (f *faulty) heal() {
@@ -86,6 +91,12 @@ func (f *faultyFile) WriteAt(p []byte, offset int64) (int, error) {
 }
 
 func (f *faultyFile) Sync(flags vfs.SyncFlag) error {
+	if f.log {
+		f.faults.synced.Add(1)
+		if do := f.faults.during.Swap(nil); do != nil {
+			(*do)()
+		}
+	}
 	if f.log && f.faults.hit(&f.faults.syncs) {
 		return sqlite3.IOERR_FSYNC
 	}

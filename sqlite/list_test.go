@@ -2,11 +2,14 @@ package sqlite_test
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	lambdabiz "github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/sqlite"
 )
 
 func TestList(t *testing.T) {
@@ -136,4 +139,97 @@ func TestPurge(t *testing.T) {
 	if err := b.raise(lambdabiz.Raise{ID: "r0", Name: "A", Key: "k"}); err != nil || len(b.load("r0").Messages) != 1 {
 		t.Errorf("the chain lost its key: %v", err)
 	}
+}
+
+// Whoever purges may have a clock that is ahead: events that are kept for a start outlive their time for a month.
+func TestPurgeSparesKeptEventsWhoseTimeIsJustOver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		b.now = time.Now()
+		keep := func(id string) {
+			t.Helper()
+			if err := b.raise(lambdabiz.Raise{ID: id, Name: "A", Until: b.now.Add(time.Hour)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		purge := func(id string) {
+			t.Helper()
+			ref := b.start(id).Run
+			b.commit(&lambdabiz.Commit{Run: &ref, Close: &lambdabiz.Close{Status: lambdabiz.StatusSucceeded}})
+			if n, err := b.Purge(t.Context(), lambdabiz.PurgeRequest{ID: id}); n != 1 || err != nil {
+				t.Fatalf("purge: %d, %v", n, err)
+			}
+		}
+		keep("a")
+		keep("b")
+		time.Sleep(20 * 24 * time.Hour)
+		purge("x")
+		if got := b.start("a").Messages; len(got) != 1 {
+			t.Errorf("after a purge by a clock that is 20 days ahead: %v", got)
+		}
+		time.Sleep(20 * 24 * time.Hour)
+		purge("y")
+		if got := b.start("b").Messages; len(got) != 0 {
+			t.Errorf("after 40 days: %v", got)
+		}
+	})
+}
+
+// A purge that finds nothing leaves those alone who write.
+func TestPurgeThatFindsNothingWaitsForNobody(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.start("open")
+	other, err := sqlite.OpenConfig(t.Context(), sqlite.Config{Path: b.path, BusyTimeout: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	held, release, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() { done <- b.HoldWriter(t.Context(), held, release) }()
+	<-held
+	n, err := other.Purge(t.Context(), lambdabiz.PurgeRequest{EndedBefore: b.now})
+	close(release)
+	if n != 0 || err != nil {
+		t.Errorf("purge: %d, %v", n, err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Others write between the pieces of a purge.
+func TestPurgeGoesInPieces(t *testing.T) {
+	t.Parallel()
+	f := newFaulty(t)
+	path := filepath.Join(t.TempDir(), "test.db")
+	backend, err := sqlite.OpenConfig(t.Context(), sqlite.Config{Path: path, VFS: f.name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer backend.Close()
+	b := &bundle{Backend: backend, t: t, path: path, now: epoch}
+	b.worker = b.join("v1", "Order")
+	const runs, operations = 30, 100
+	var batch []*lambdabiz.Commit
+	for i := range runs {
+		ref := b.start(fmt.Sprint(i)).Run
+		c := &lambdabiz.Commit{Run: &ref, At: b.now, Close: &lambdabiz.Close{Status: lambdabiz.StatusSucceeded}}
+		for n := range operations {
+			c.Operations = append(c.Operations, b.operation(int64(n+1)))
+		}
+		batch = append(batch, c)
+	}
+	if _, err := b.Commit(t.Context(), batch); err != nil {
+		t.Fatal(err)
+	}
+	before := f.synced.Load()
+	if n, err := b.Purge(t.Context(), lambdabiz.PurgeRequest{EndedBefore: b.now.Add(time.Hour)}); n != runs || err != nil {
+		t.Fatalf("purge: %d, %v", n, err)
+	}
+	if pieces := f.synced.Load() - before; pieces < 3 {
+		t.Errorf("%d runs with %d operations were purged in %d transactions, want 3", runs, runs*operations, pieces)
+	}
+	b.integrity()
 }

@@ -53,10 +53,13 @@ const (
 	qInsertKept
 	qDropKept
 	qExpireKept
+	qExpireOwn
+	qFindExpired
 	qArrivals
 	qLastMessage
 
 	qInsertWorker
+	qSetLock
 	qFindWorker
 	qBeat
 	qDeleteWorker
@@ -81,6 +84,7 @@ const (
 	qPurgeable
 	qPurgeableID
 	qOpenOfID
+	qStillEnded
 	qPurgeOperations
 	qPurgeMessages
 	qPurgeKeys
@@ -192,6 +196,8 @@ var queries = [queryCount]string{
 	qInsertKept:    `INSERT INTO kept (id, until, arrived_at, name, key, payload) VALUES (?,?,?,?,?,?)`,
 	qDropKept:      `DELETE FROM kept WHERE id = ?`,
 	qExpireKept:    `DELETE FROM kept WHERE until <= ?`,
+	qExpireOwn:     `DELETE FROM kept WHERE id = ? AND until <= ?`,
+	qFindExpired:   `SELECT 1 FROM kept WHERE until <= ? LIMIT 1`,
 	qArrivals: `SELECT r.no, r.fence, r.id, r.run_id, m.number, m.kind, m.arrived_at, m.name, m.key,
 		m.operation, m.status, m.error, m.payload
 		FROM inbox AS m CROSS JOIN runs AS r ON r.no = m.run_no
@@ -200,6 +206,7 @@ var queries = [queryCount]string{
 	qLastMessage: `SELECT seq FROM sqlite_sequence WHERE name = 'inbox'`,
 
 	qInsertWorker: `INSERT INTO workers (joined_at, info) VALUES (?,?)`,
+	qSetLock:      `UPDATE workers SET info = json_patch(info, ?2) WHERE no = ?1`,
 	qFindWorker:   `SELECT beat FROM workers WHERE no = ?`,
 	qBeat:         `UPDATE workers SET beat = beat + 1 WHERE no = ?`,
 	qDeleteWorker: `DELETE FROM workers WHERE no = ?`,
@@ -238,10 +245,13 @@ var queries = [queryCount]string{
 	qListPrefix: `SELECT ` + listColumns + ` FROM runs AS r INDEXED BY runs_id
 		WHERE id >= ?1 AND (?2 IS NULL OR id < ?2)` + listWhere,
 
-	qPurgeable: `SELECT no, id, COALESCE(chain, no) FROM runs WHERE status >= 3 AND id IS NOT NULL
+	qPurgeable: `SELECT no, id, COALESCE(chain, no), (SELECT COUNT(*) FROM operations WHERE run_no = no)
+		FROM runs WHERE status >= 3 AND id IS NOT NULL
 		AND (?1 IS NULL OR scheduled_at + ended_after < ?1) ORDER BY no LIMIT ?2`,
-	qPurgeableID: `SELECT no, id, COALESCE(chain, no) FROM runs WHERE id = ?3 AND status >= 3
+	qPurgeableID: `SELECT no, id, COALESCE(chain, no), (SELECT COUNT(*) FROM operations WHERE run_no = no)
+		FROM runs WHERE id = ?3 AND status >= 3
 		AND (?1 IS NULL OR scheduled_at + ended_after < ?1) ORDER BY no LIMIT ?2`,
+	qStillEnded:      `SELECT 1 FROM runs WHERE no = ? AND id = ? AND status >= 3`,
 	qOpenOfID:        `SELECT 1 FROM runs WHERE id = ? AND status < 3`,
 	qPurgeOperations: `DELETE FROM operations WHERE run_no = ?`,
 	qPurgeMessages:   `DELETE FROM inbox WHERE run_no = ?`,

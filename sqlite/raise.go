@@ -51,7 +51,8 @@ func (t *tx) deliver(_ *lambdabiz.Commit, no int64, m *lambdabiz.Message) error 
 	return t.prepare(qWake).int(no).int(atOnce).exec()
 }
 
-// keep stores an event for a start to come, once by key.
+// keep stores an event for a start to come, once by key. By the sender's clock only events for the same start have
+// expired: it may be ahead, and what is kept for others is not its business.
 func (t *tx) keep(c *lambdabiz.Commit, r *lambdabiz.Raise) error {
 	if r.Key != "" {
 		seen, err := t.prepare(qFindKeptKey).text(r.ID).text(r.Key).int(micros(c.At)).found()
@@ -60,7 +61,7 @@ func (t *tx) keep(c *lambdabiz.Commit, r *lambdabiz.Raise) error {
 		}
 	}
 	fault.Point("keep.expire")
-	if err := t.prepare(qExpireKept).int(micros(c.At)).exec(); err != nil {
+	if err := t.prepare(qExpireOwn).text(r.ID).int(micros(c.At)).exec(); err != nil {
 		return err
 	}
 	fault.Point("keep.insert")
