@@ -1,13 +1,13 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/gofrs/flock"
 	"github.com/ncruces/go-sqlite3"
 
 	lambdabiz "github.com/lambdabiz/lambdabiz"
@@ -24,8 +24,8 @@ const (
 // other values of this one, are found by Claim.
 type Backend struct {
 	config Config
-	path   string // absolute, without symbolic links
-	token  int64  // names this value in the table of writers
+	file   *anchor
+	token  int64 // names this value in the table of writers
 
 	// Channels instead of mutexes: who waits for one inside a synctest bubble lets the time go on.
 	writing chan *writer  // one place: the only connection that writes
@@ -36,7 +36,7 @@ type Backend struct {
 
 	mu    sync.Mutex // guards what follows, and is never held across a wait
 	idle  []*conn
-	locks map[int64]*flock.Flock
+	locks map[int64]*workerLock
 	wakes []chan struct{}
 
 	doubts map[int64][]doubt // by worker
@@ -100,8 +100,9 @@ func (b *Backend) close() error {
 	_ = caught(func() error { w.forget(b.token); return nil }) // a day later somebody else removes it
 	errs = append(errs, w.close())                             // the last one, so that SQLite checkpoints and removes the log
 	for _, l := range b.locks {
-		errs = append(errs, l.Close())
+		errs = append(errs, l.flock.Close())
 	}
+	errs = append(errs, b.file.close())
 	b.idle, b.locks = nil, nil
 	return errors.Join(errs...)
 }
@@ -163,7 +164,10 @@ func (c *conn) snapshot(ctx context.Context, patience time.Duration, do func(*co
 		c.under(context.Background())
 		c.rollback() // a read has nothing to commit
 		c.under(ctx)
-		return err
+		if isFault(err) {
+			return err
+		}
+		return cmp.Or(c.inPlace(), err) // an answer of another file is none
 	})
 }
 

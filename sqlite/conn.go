@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"slices"
 	"time"
 
@@ -16,6 +17,9 @@ import (
 type conn struct {
 	db     *sqlite3.Conn
 	volume *volume
+	file   *anchor
+	files  *logFiles // nil before it has a log
+	mark   *os.File  // the index of the log, locked for claimIndex
 	stmts  [queryCount]*stmt
 }
 
@@ -71,12 +75,15 @@ func (c *conn) close() error {
 		if c.db == nil { // a panic came while it was opened
 			return nil
 		}
+		if !c.volume.cut {
+			c.spareOthers()
+		}
 		for _, s := range slices.Collect(c.db.Stmts()) {
 			_ = s.Close() // repeats the last error of the statement
 		}
 		return c.db.Close()
 	})
-	return errors.Join(err, c.volume.release())
+	return errors.Join(err, c.volume.release(), c.leaveLog())
 }
 
 // discard gives up a connection of which nobody knows what state it is in. Nothing that SQLite still believes of

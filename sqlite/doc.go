@@ -3,7 +3,11 @@
 //
 // What is acknowledged is on disk: the file is in WAL mode with synchronous=FULL. Commits of many runs
 // are one transaction with one fsync. A worker holds a lock file beside the database, named like
-// "orders.db-worker-7", for as long as its process lives, so that others learn at once of its death.
+// "orders.db-worker-7", for as long as its process lives, so that others learn at once of its death. Without
+// that file its lease decides.
+//
+// A database has one name: [Open] refuses hard links ([ErrLinked]). Nothing is acknowledged in a file that is not
+// where its path says any more ([ErrMoved]).
 //
 // The package may import the root package, the driver (github.com/ncruces/go-sqlite3, through its
 // direct interface), github.com/gofrs/flock and the standard library. It starts no goroutines, and

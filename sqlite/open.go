@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gofrs/flock"
 	"github.com/ncruces/go-sqlite3"
 
 	lambdabiz "github.com/lambdabiz/lambdabiz"
@@ -45,28 +44,37 @@ func OpenConfig(ctx context.Context, c Config) (*Backend, error) {
 	if c.BusyTimeout == 0 {
 		c.BusyTimeout = 30 * time.Second
 	}
-	path, err := prepareFile(c.Path)
+	file, err := openFile(c.Path)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", c.Path, err)
 	}
 	b := &Backend{
 		config:  c,
-		path:    path,
+		file:    file,
 		token:   rand.Int64(),
 		writing: make(chan *writer, 1),
 		reading: make(chan struct{}, maxReaders),
 		watches: make(chan *watch, 1),
 		closed:  make(chan struct{}),
-		locks:   map[int64]*flock.Flock{},
+		locks:   map[int64]*workerLock{},
 		doubts:  map[int64][]doubt{},
 	}
 	w := &writer{}
 	err = retryBusy(ctx, c.BusyTimeout, func() error {
-		conn, err := b.connect(ctx, false)
+		conn, err := b.dial(ctx, false)
 		if err != nil {
 			return err
 		}
-		if err := caught(func() error { return b.setUp(ctx, conn) }); err != nil {
+		err = caught(func() error {
+			if err := b.setUp(ctx, conn); err != nil {
+				return err
+			}
+			if err := b.protect(); err != nil {
+				return err
+			}
+			return conn.takeLog()
+		})
+		if err != nil {
 			conn.discard()
 			return err
 		}
@@ -75,12 +83,13 @@ func OpenConfig(ctx context.Context, c Config) (*Backend, error) {
 			return errOpenTransaction
 		}
 		w.conn = conn
-		return b.protect()
+		return nil
 	})
-	if err != nil && ctx.Err() != nil {
-		return nil, fmt.Errorf("open %s: %w", c.Path, ctx.Err())
-	}
 	if err != nil {
+		_ = file.close() // the fault is the answer
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
 		return nil, fmt.Errorf("open %s: %w", c.Path, explain(err))
 	}
 	b.writing <- w
@@ -88,52 +97,47 @@ func OpenConfig(ctx context.Context, c Config) (*Backend, error) {
 	return b, nil
 }
 
-// prepareFile creates the file with rights for its owner only; SQLite gives the files beside it the
-// same ones.
-func prepareFile(path string) (string, error) {
-	if path == "" || path == ":memory:" {
-		return "", errors.New("give the path of a file: state that is to survive needs one")
-	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	switch {
-	case err == nil:
-		if err := f.Close(); err != nil {
-			return "", err
-		}
-	case errors.Is(err, fs.ErrPermission):
-		return "", fmt.Errorf("the file and its directory must be writable: %w", err)
-	default:
-		return "", err
-	}
-	// Lock files are found by name: every process must come to the same one.
-	path, err = filepath.EvalSymlinks(path)
-	if err != nil {
-		return "", err
-	}
-	return filepath.Abs(path)
-}
-
 // protect gives the index of the log, which the driver creates for everybody to read, the rights of
 // the database. It has no payloads in it, but locks.
 func (b *Backend) protect() error {
-	info, err := os.Stat(b.path)
+	info, err := os.Stat(b.file.path)
 	if err != nil {
 		return err
 	}
-	err = os.Chmod(b.path+"-shm", info.Mode().Perm())
+	err = os.Chmod(b.file.shm, info.Mode().Perm())
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return nil // another file system, or the file is another user's
 	}
 	return err
 }
 
-// connect opens a connection whose settings are verified.
+// connect opens a connection to the file that was opened first.
 func (b *Backend) connect(ctx context.Context, reader bool) (*conn, error) {
+	c, err := b.dial(ctx, reader)
+	if err != nil {
+		return nil, err
+	}
+	err = caught(func() error {
+		defer c.under(ctx)()
+		return retryBusy(ctx, b.config.BusyTimeout, c.takeLog)
+	})
+	if err != nil {
+		c.discard()
+		return nil, err
+	}
+	return c, nil
+}
+
+// dial opens a connection whose settings are verified.
+func (b *Backend) dial(ctx context.Context, reader bool) (*conn, error) {
+	if err := b.file.mayOpen(); err != nil {
+		return nil, err
+	}
 	v, err := newVolume(b.config.VFS)
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{volume: v}
+	c := &conn{volume: v, file: b.file}
 	err = caught(func() error {
 		if c.db, err = b.openConn(ctx, v); err != nil {
 			return err
@@ -156,11 +160,11 @@ func (b *Backend) openConn(ctx context.Context, v *volume) (*sqlite3.Conn, error
 	if strconv.IntSize >= 64 {
 		ctx = sqlite3.WithMaxMemory(ctx, maxMemory)
 	}
-	uri := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(b.path)}
+	uri := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(b.file.path)}
 	query := url.Values{
 		"vfs":    {v.name},
 		"mode":   {"rw"},
-		"modeof": {b.path}, // the log has the rights of the database
+		"modeof": {b.file.path}, // the log has the rights of the database
 	}
 	uri.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20") // SQLite reads a plus as a plus
 	return sqlite3.OpenContext(ctx, uri.String())

@@ -129,7 +129,12 @@ func (b *Backend) writeOne(
 	}
 	returned := false
 	defer b.giveBack(w, &returned, &err)
-	err = b.single(ctx, w, do, applied)
+	if err = w.conn.inPlace(); err == nil {
+		err = b.single(ctx, w, do, applied)
+	}
+	if err == nil {
+		err = w.conn.written()
+	}
 	if err == nil && after != nil {
 		// The write is done: only a fault of the connection can still come between.
 		if err = w.readAfter(after); err != nil {

@@ -2,14 +2,8 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"strconv"
 	"time"
-
-	"github.com/gofrs/flock"
 
 	lambdabiz "github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/internal/fault"
@@ -27,12 +21,16 @@ func (b *Backend) Join(ctx context.Context, w lambdabiz.WorkerInfo) (int64, erro
 		fault.Point("join.inserted")
 		number = t.db.LastInsertRowID()
 		// The lock is taken before anybody can see the row, or it would look like a dead worker's.
-		if err := b.hold(number); err != nil {
+		l, err := b.hold(number)
+		if err != nil {
 			return err
 		}
-		fault.Point("join.held")
 		t.undo = append(t.undo, func() { b.letGo(number) })
-		err := t.prepare(qUnblock).json(w.Names, false).text(w.Version).int(atOnce).exec()
+		fault.Point("join.held")
+		if err := t.tellLock(b, number, l); err != nil {
+			return err
+		}
+		err = t.prepare(qUnblock).json(w.Names, false).text(w.Version).int(atOnce).exec()
 		fault.Point("join.unblocked")
 		t.wake = err == nil && t.db.Changes() > 0
 		return err
@@ -44,7 +42,8 @@ func (b *Backend) Join(ctx context.Context, w lambdabiz.WorkerInfo) (int64, erro
 	return number, nil
 }
 
-// Renew moves the worker's heartbeat; ErrFenced if the worker has been removed.
+// Renew moves the worker's heartbeat, and makes its lock file again if somebody has removed it; ErrFenced if the
+// worker has been removed.
 func (b *Backend) Renew(ctx context.Context, worker int64) error {
 	return b.write(ctx, "renew", func(t *tx) error {
 		fault.Point("renew.write")
@@ -55,7 +54,7 @@ func (b *Backend) Renew(ctx context.Context, worker int64) error {
 		if t.db.Changes() == 0 {
 			return fmt.Errorf("worker %d was removed: %w", worker, lambdabiz.ErrFenced)
 		}
-		return nil
+		return t.holdStill(b, worker)
 	})
 }
 
@@ -90,16 +89,21 @@ func (b *Backend) Leave(ctx context.Context, worker int64, beat int64) error {
 	return err
 }
 
-// Workers returns the registered workers. A worker whose lock nobody holds is gone.
+// Workers returns the registered workers. A worker whose lock file is there, and is held by nobody, is gone; of one
+// whose file is missing, or is another one, nobody knows.
 func (b *Backend) Workers(ctx context.Context) ([]lambdabiz.WorkerRecord, error) {
 	var all []lambdabiz.WorkerRecord
+	var locks []lockRow
 	err := b.read(ctx, func(c *conn) error {
-		all = nil
+		all, locks = nil, nil
 		s := c.prepare(qWorkers)
 		for s.next() {
 			r := lambdabiz.WorkerRecord{Number: s.getInt(), Beat: s.getInt(), JoinedAt: s.getTime()}
 			s.getJSON(&r.WorkerInfo)
-			all = append(all, r)
+			s.column--
+			var lock lockRow
+			s.getJSON(&lock)
+			all, locks = append(all, r), append(locks, lock)
 		}
 		return s.done()
 	})
@@ -107,69 +111,11 @@ func (b *Backend) Workers(ctx context.Context) ([]lambdabiz.WorkerRecord, error)
 		return nil, err
 	}
 	for i := range all {
-		if all[i].Gone, err = b.isGone(all[i].Number); err != nil {
+		if all[i].Gone, err = b.isGone(all[i].Number, locks[i]); err != nil {
 			return nil, err
 		}
 	}
 	return all, nil
-}
-
-func (b *Backend) lockPath(worker int64) string {
-	return b.path + "-worker-" + strconv.FormatInt(worker, 10)
-}
-
-// hold takes the lock of a worker of this process.
-func (b *Backend) hold(worker int64) error {
-	path := b.lockPath(worker)
-	l := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o600))
-	locked, err := l.TryLock()
-	if err != nil {
-		return fmt.Errorf("lock %s: %w", path, err)
-	}
-	if !locked {
-		return fmt.Errorf("lock %s: another process holds it", path)
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.locks[worker] = l
-	return nil
-}
-
-// letGo removes the lock file of a worker that is no more. The file goes before the lock: after a Join
-// that failed, another process may be given the same number.
-func (b *Backend) letGo(worker int64) {
-	kept := os.Remove(b.lockPath(worker)) // without its row nobody looks for it
-	b.mu.Lock()
-	l := b.locks[worker]
-	delete(b.locks, worker)
-	delete(b.doubts, worker)
-	b.mu.Unlock()
-	if l != nil {
-		_ = l.Close() // nobody can want its lock any more
-	}
-	if kept != nil {
-		_ = os.Remove(b.lockPath(worker)) // where an open file cannot be removed
-	}
-}
-
-// isGone asks for a shared lock, which several may have at a time, so that observers do not take each
-// other for the worker.
-func (b *Backend) isGone(worker int64) (bool, error) {
-	b.mu.Lock()
-	_, ours := b.locks[worker]
-	b.mu.Unlock()
-	if ours {
-		return false, nil
-	}
-	l := flock.New(b.lockPath(worker), flock.SetFlag(os.O_RDONLY))
-	free, err := l.TryRLock()
-	if errors.Is(err, fs.ErrNotExist) {
-		return true, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("lock of worker %d: %w", worker, err)
-	}
-	return free, l.Close()
 }
 
 // doubt is a claim of which nobody knows whether it was made: its worker would hold a run without

@@ -71,18 +71,6 @@ func TestWorkerOfAnotherBackendInThisProcessIsAlive(t *testing.T) {
 	}
 }
 
-func TestMissingLockFileIsGone(t *testing.T) {
-	t.Parallel()
-	one := setup(t)
-	two := setupAt(t, one.path)
-	if err := os.Remove(one.path + "-worker-" + strconv.FormatInt(two.worker, 10)); err != nil {
-		t.Fatal(err)
-	}
-	if all := one.workers(); !all[1].Gone {
-		t.Fatalf("without a lock file: %+v", all[1])
-	}
-}
-
 func TestRemovedWorkerIsFenced(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

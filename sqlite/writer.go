@@ -121,7 +121,7 @@ func (b *Backend) write(ctx context.Context, verb string, do func(*tx) error) (e
 		for _, undo := range t.undo {
 			undo()
 		}
-		if isFault(err) || isNoRoom(err) {
+		if isFault(err) || isNoRoom(err) || errors.Is(err, ErrMoved) {
 			err = faultOf(ctx, verb, err)
 		}
 	}
@@ -132,11 +132,15 @@ func (b *Backend) write(ctx context.Context, verb string, do func(*tx) error) (e
 func (b *Backend) transact(ctx context.Context, w *writer, do func(*tx) error) (*tx, error) {
 	t := &tx{conn: w.conn, at: time.Now()}
 	err := b.perform(ctx, w, t, do)
+	if err != nil && t.ending {
+		err = b.resolve(ctx, w, t.witness, err)
+	}
 	switch {
+	case err == nil && t.ending:
+		return t, w.conn.written()
 	case err == nil:
-		return t, nil
+		return t, w.conn.inPlace() // refusals are answers, too
 	case t.ending:
-		return t, b.resolve(ctx, w, t.witness, err)
 	case !isFault(err):
 		// Our own refusals leave the connection whole.
 		if usable := false; caught(func() error { usable = w.conn.rollback(); return nil }) != nil || !usable {
@@ -154,6 +158,9 @@ func (b *Backend) perform(ctx context.Context, w *writer, t *tx, do func(*tx) er
 	defer recovered(&err)
 	if !w.conn.db.GetAutocommit() && !w.handOn {
 		return errOpenTransaction
+	}
+	if err := w.conn.inPlace(); err != nil {
+		return err
 	}
 	fault.Point("tx.begin")
 	if err := begin(ctx, w.conn, b.config.BusyTimeout); err != nil {
