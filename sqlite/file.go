@@ -123,7 +123,7 @@ func markOf(parts ...string) int64 {
 	for _, p := range parts {
 		_, _ = h.Write([]byte(strconv.Itoa(len(p)) + " " + p)) // a hash returns no error
 	}
-	return int64(h.Sum64() & (1<<markBits - 1)) //nolint:gosec // it has fewer bits
+	return int64(h.Sum64() & (1<<markBits - 1))
 }
 
 // markBits is how many marks there are: two different names have the same one once in 2^48 times.
