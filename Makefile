@@ -40,7 +40,7 @@ race-tools:
 	fi
 
 # What plays AWS in the tests. What cannot be installed skips its tests, and in continuous integration fails.
-standins: ## Install the stand-ins for AWS into .standins: moto and cfn-lint (Python), DynamoDB Local (Java, Maven).
+standins: ## Install the stand-ins for AWS into .standins: moto and cfn-lint (Python), dynalite (Node.js).
 	@bash internal/standins/setup.sh
 
 lint: fmt vet golangci tidy cross ## Check format, vet, golangci-lint, go.mod, and builds for all platforms.

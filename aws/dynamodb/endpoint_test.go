@@ -6,7 +6,7 @@ import (
 	"github.com/lambdabiz/lambdabiz/internal/standins"
 )
 
-// localEndpoint is the address of DynamoDB Local.
+// localEndpoint is the address of dynalite.
 func localEndpoint(tb testing.TB) string {
 	tb.Helper()
 	return standins.DynamoDB(tb)

@@ -62,7 +62,7 @@ func client(c dynamodb.Config) *sdk.Client {
 }
 
 // conformance runs the suite on a stand-in.
-func conformance(t *testing.T, config func(endpoint string) dynamodb.Config, endpoint string) {
+func conformance(t *testing.T, config func(endpoint string) dynamodb.Config, endpoint string, skips map[string]string) {
 	t.Helper()
 	configs := map[lambdabiz.Store]dynamodb.Config{}
 	guard := make(chan struct{}, 1)
@@ -72,7 +72,7 @@ func conformance(t *testing.T, config func(endpoint string) dynamodb.Config, end
 		do()
 	}
 	storetest.Run(t, storetest.Config{
-		TooLarge: 350 << 10,
+		TooLarge: 350 << 10, Skips: skips,
 		Open: func(t *testing.T) lambdabiz.Store {
 			c := config(endpoint)
 			s := open(t, c)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	sdk "github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -58,6 +59,26 @@ func TestTableWithoutTheIndexIsRefused(t *testing.T) {
 	if _, err := dynamodb.Open(t.Context(), c); err == nil || !strings.Contains(err.Error(), "byStatus") {
 		t.Errorf("open a table of another kind: %v", err)
 	}
+}
+
+// A table of AWS takes seconds to become active. Those of the stand-ins do not.
+func TestOpenWaitsForATableThatIsBeingCreated(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		c := configFor("http://dynamodb.invalid")
+		c.AWS.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			status := "CREATING"
+			if asked++; asked > 3 {
+				status = "ACTIVE"
+			}
+			return answer(http.StatusOK, `{"Table": {"TableStatus": "`+status+`", "GlobalSecondaryIndexes": [{"IndexName": "byStatus",
+				"KeySchema": [{"AttributeName": "g1pk", "KeyType": "HASH"}, {"AttributeName": "g1sk", "KeyType": "RANGE"}]}]}}`), nil
+		})}
+		if _, err := dynamodb.Open(t.Context(), c); err != nil || asked != 4 {
+			t.Errorf("asked %d times: %v", asked, err)
+		}
+	})
 }
 
 func TestManyCreateTheTableAtOnce(t *testing.T) {

@@ -46,7 +46,7 @@ type settings struct {
 	// Functions is the folder of the compiled functions. The default is to compile them.
 	Functions string
 
-	// AccessKey is letters and digits: DynamoDB Local keeps tables apart by it. The stand-ins check no signatures. The
+	// AccessKey is letters and digits: dynalite has tables of its own for each. The stand-ins check no signatures. The
 	// default is lambdabiz.
 	AccessKey string
 
@@ -100,7 +100,7 @@ func (l *local) startDynamoDB(ctx context.Context) error {
 	if l.DynamoDB == "" {
 		url, stop, err := standins.StartDynamoDB()
 		if errors.Is(err, standins.ErrNotInstalled) {
-			fmt.Fprintln(l.Out, "DynamoDB Local is not installed (make standins does it): the state is read from SWF, without a store")
+			fmt.Fprintln(l.Out, "dynalite is not installed (make standins does it): the state is read from SWF, without a store")
 			return nil
 		}
 		if err != nil {

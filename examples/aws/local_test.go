@@ -75,7 +75,7 @@ func (r *record) String() string {
 	return r.text.String()
 }
 
-// begin starts the stand-ins for a test. DynamoDB Local is shared by the tests of this package.
+// begin starts the stand-ins for a test. dynalite is shared by the tests of this package.
 func begin(t *testing.T, c settings) (*local, *record) {
 	t.Helper()
 	c, out := forTest(t, c)

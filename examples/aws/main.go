@@ -1,5 +1,5 @@
 // The program runs the original's serverless example on this machine, with stand-ins for AWS: the compiled functions
-// that "make package" deploys, under a stand-in of Lambda; a fake of Amazon SWF; DynamoDB Local, if "make standins" has
+// that "make package" deploys, under a stand-in of Lambda; a fake of Amazon SWF; dynalite, which plays DynamoDB, if "make standins" has
 // installed it; and a REST service.
 //
 //	go run ./examples/aws

@@ -1,4 +1,4 @@
-// Package standins starts what plays AWS in the tests: DynamoDB Local, AWS's own, and moto, which plays SWF and
+// Package standins starts what plays AWS in the tests: dynalite, which plays DynamoDB, and moto, which plays SWF and
 // DynamoDB; and it finds cfn-lint, which checks the templates in deploy/. "make standins" installs them into .standins/
 // at the root of the repository, where git does not look; "make test" does so by itself.
 //

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	startLimit = 5 * time.Minute // a Java machine on a busy computer
+	startLimit = 5 * time.Minute // on a busy computer
 	logLimit   = 32 << 10        // bytes of the log that are kept
 )
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs the stand-ins for AWS that the tests use into .standins/ at the root of the repository:
 #   python/    a virtual environment with moto and cfn-lint (requirements.txt)
-#   dynamodb/  DynamoDB Local with what it needs (pom.xml), and the class that keeps it on loopback
-# A stamp holds the checksum of what each was made from: nothing is done twice. pip and Maven fetch,
+#   dynalite/  dynalite, which plays DynamoDB, with what it needs (package.json, package-lock.json)
+# A stamp holds the checksum of what each was made from: nothing is done twice. pip and npm fetch,
 # as the user has configured them. What cannot be installed is named in one line, and its tests skip;
 # with CI=true that is a failure.
 set -euo pipefail
@@ -49,7 +49,7 @@ install_packages() {
 }
 
 have_python() { command -v python3 && python3 -c 'import ensurepip, venv'; } >>"$log" 2>&1
-have_java() { command -v java && command -v javac && command -v mvn; } >>"$log" 2>&1
+have_node() { command -v npm && node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)'; } >>"$log" 2>&1
 
 setup_python() {
 	local sum
@@ -75,34 +75,29 @@ setup_python() {
 	echo "$sum" >"$target/python.stamp"
 }
 
-setup_dynamodb() {
+setup_dynalite() {
 	local sum
-	sum=$(checksum "$here/pom.xml" "$here/Loopback.java")
-	if current dynamodb "$sum"; then return; fi
+	sum=$(checksum "$here/package.json" "$here/package-lock.json" "$here/dynalite_loopback.cjs")
+	if current dynalite "$sum"; then return; fi
 	start_log
-	have_java || install_packages default-jdk-headless maven
-	if ! have_java; then
-		missing "DynamoDB Local" "install a Java development kit (17 or newer) and Maven"
+	have_node || install_packages nodejs npm
+	if ! have_node; then
+		missing "dynalite" "install Node.js 18 or newer with npm"
 		return
 	fi
-	echo "installing DynamoDB Local into .standins/dynamodb"
-	rm -rf "$target/dynamodb" "$target/dynamodb.stamp"
-	mkdir -p "$target/dynamodb"
-	if ! fetch mvn -B -q -f "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime \
-		"-DoutputDirectory=$target/dynamodb"; then
-		missing "DynamoDB Local" "Maven could not fetch it; see .standins/setup.log"
+	echo "installing dynalite into .standins/dynalite"
+	rm -rf "$target/dynalite" "$target/dynalite.stamp"
+	mkdir -p "$target/dynalite"
+	cp "$here/package.json" "$here/package-lock.json" "$target/dynalite/"
+	if ! fetch npm ci --prefix "$target/dynalite" --ignore-scripts --no-audit --no-fund; then
+		missing "dynalite" "npm could not fetch it; see .standins/setup.log"
 		return
 	fi
-	if ! javac -cp "$target/dynamodb/*" -d "$target/dynamodb/classes" "$here/Loopback.java" >>"$log" 2>&1; then
-		missing "DynamoDB Local" "its starter does not compile (is this Java 17 or newer?); see .standins/setup.log"
+	if ! node "$here/dynalite_loopback.cjs" "$target/dynalite" </dev/null >>"$log" 2>&1; then
+		missing "dynalite" "it does not start on this machine; see .standins/setup.log"
 		return
 	fi
-	if ! java "-Djava.library.path=$target/dynamodb" -cp "$target/dynamodb/classes:$target/dynamodb/*" \
-		Loopback </dev/null >>"$log" 2>&1; then
-		missing "DynamoDB Local" "it does not start on this machine; see .standins/setup.log"
-		return
-	fi
-	echo "$sum" >"$target/dynamodb.stamp"
+	echo "$sum" >"$target/dynalite.stamp"
 }
 
 # start_log begins a new log, once a run.
@@ -114,5 +109,5 @@ start_log() {
 }
 
 setup_python
-setup_dynamodb
+setup_dynalite
 ! $failed

@@ -23,9 +23,9 @@ type TB interface {
 	Fatalf(format string, args ...any)
 }
 
-// DynamoDB returns the URL of a DynamoDB Local that runs for this test binary, and starts it if need be. Its tables are
-// in memory, and apart for each access key and region; an access key has letters and digits only. Its time to live
-// deletes at some time, at its leisure. Call it outside of a synctest bubble: it is a process.
+// DynamoDB returns the URL of a dynalite that runs for this test binary, and starts it if need be. It plays DynamoDB: its
+// tables are in memory, and apart for each access key; a condition and its write are one step. It knows no transactions,
+// and removes nothing by its time to live. Call it outside of a synctest bubble: it is a process.
 // Not installed, it skips the test, or fails it where CI=true. If the test fails, the last of its log is logged.
 func DynamoDB(tb TB) string {
 	tb.Helper()
@@ -49,10 +49,9 @@ func CfnLint(tb TB) string {
 }
 
 var (
-	dynamoDB = &shared{name: "DynamoDB Local", stamp: "dynamodb", command: func(root string) []string {
-		jars := filepath.Join(root, folder, "dynamodb")
-		classes := filepath.Join(jars, "classes") + string(os.PathListSeparator) + filepath.Join(jars, "*")
-		return []string{"java", "-Xmx256m", "-Djava.library.path=" + jars, "-cp", classes, "Loopback"}
+	dynamoDB = &shared{name: "dynalite", stamp: "dynalite", command: func(root string) []string {
+		script := filepath.Join(root, "internal", "standins", "dynalite_loopback.cjs")
+		return []string{"node", script, filepath.Join(root, folder, "dynalite")}
 	}}
 	moto = &shared{name: "moto", stamp: "python", command: func(root string) []string {
 		python := filepath.Join(root, folder, "python", "bin", "python")
@@ -123,16 +122,16 @@ func here() place {
 // ErrNotInstalled says that a stand-in is not there; its text says what to do.
 var ErrNotInstalled = errors.New("not installed: run make standins")
 
-// StartDynamoDB starts a DynamoDB Local for a program, with its tables in memory, and returns its URL. It ends by stop,
+// StartDynamoDB starts a dynalite for a program, with its tables in memory, and returns its URL. It ends by stop,
 // or with the program. It returns ErrNotInstalled where it is not installed.
 func StartDynamoDB() (url string, stop func() error, err error) {
 	place := here()
 	if _, err := find(dynamoDB.stamp, place); err != nil {
-		return "", nil, fmt.Errorf("start DynamoDB Local: %w", err)
+		return "", nil, fmt.Errorf("start dynalite: %w", err)
 	}
 	run, err := start(dynamoDB.command(place.root))
 	if err != nil {
-		return "", nil, fmt.Errorf("start DynamoDB Local: %w", err)
+		return "", nil, fmt.Errorf("start dynalite: %w", err)
 	}
 	return run.endpoint, run.stop, nil
 }

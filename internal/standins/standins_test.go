@@ -48,7 +48,7 @@ func settings(endpoint string) aws.Config {
 
 func TestDynamoDBKeepsItemsAndConditions(t *testing.T) {
 	t.Parallel()
-	endpoints := map[string]func(standins.TB) string{"DynamoDB Local": standins.DynamoDB, "moto": standins.Moto}
+	endpoints := map[string]func(standins.TB) string{"dynalite": standins.DynamoDB, "moto": standins.Moto}
 	for name, endpoint := range endpoints {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -141,7 +141,7 @@ func TestMotoPlaysSWF(t *testing.T) {
 	}
 }
 
-// TestOnlyLoopbackIsServed: DynamoDB Local's own main class fails this, it listens on all interfaces.
+// TestOnlyLoopbackIsServed: dynalite's own command fails this, it listens on all interfaces.
 func TestOnlyLoopbackIsServed(t *testing.T) {
 	t.Parallel()
 	for _, endpoint := range []string{standins.DynamoDB(t), standins.Moto(t)} {
