@@ -58,8 +58,10 @@ type Config struct {
 	// out (Amazon SWF). The default is the home's own.
 	TaskQueues []string
 
-	// MaxTasks bounds the tasks and services that this process performs at the same time, on a home that
-	// hands them out: of each kind and of each queue. The default is 100.
+	// MaxTasks bounds the bodies of tasks, steps and services that this process performs at the same time, whatever
+	// orchestrations they belong to; who comes first is served first. The time limits of an attempt count from when its
+	// body begins. A body that goes on after its time-out is not counted any more. A home that hands tasks out (Amazon
+	// SWF) counts those apart: of each kind and each queue. The default is no limit, and 100 for tasks that are handed out.
 	MaxTasks int
 
 	// MaxPayloadBytes limits each input, result, event and progress value. The default is 1 MiB, or
@@ -81,6 +83,7 @@ type Engine struct {
 	maxPayload int
 	endsClaim  bool
 	registry   *registry
+	slots      *slots // nil for no limit
 	committer  *committer
 	alarms     *alarms
 	flushes    flushQueue
@@ -129,6 +132,7 @@ func New(b Backend, c Config) (*Engine, error) {
 		e.maxPayload = min(e.maxPayload, desc.MaxPayloadBytes)
 	}
 	e.committer = newCommitter(b, max(desc.Lanes, 1), max(desc.BatchSize, 1), e.hooks)
+	e.slots = newSlots(c.MaxTasks)
 	e.alarms = newAlarms()
 	e.idle = newIdleList(e)
 	e.interceptor, _ = b.(seam.Interceptor)
@@ -168,7 +172,6 @@ func (c *Config) fill() error {
 	orDefault(&c.ParkAfter, time.Minute)
 	orDefault(&c.MemoryBudget, 32<<20)
 	orDefault(&c.MaxResident, 10_000)
-	orDefault(&c.MaxTasks, 100)
 	orDefault(&c.MaxPayloadBytes, 1<<20)
 	return nil
 }

@@ -82,6 +82,7 @@ type run struct {
 	target   uint64 // the most that a flusher has waited for
 	bodies   int
 	waiting  map[*waiter]struct{}
+	turns    map[*turn]*call // branches that wait for a slot; flushers count them
 	dues     dueHeap
 	alarm    time.Time // what the engine's alarm is set to
 	fireLate bool      // the alarm rang during a commit
@@ -481,6 +482,7 @@ func (r *run) evictLocked(cause error) {
 }
 
 func (r *run) wakeAllLocked() {
+	r.endTurnsLocked(func(*call) bool { return true })
 	for w := range r.waiting {
 		r.wakeLocked(w)
 	}

@@ -49,28 +49,36 @@ func (r *run) effect(c *call, opts *callOptions, f func(in Payload) body) error 
 			}
 			target = max(target, r.given)
 		}
-		if !r.flushLocked(target) || !r.lastsLocked(opts.timeout) || !r.liveLocked(c.scope()) {
-			return r.leaveLocked(c.scope())
-		}
-		if r.stopCause != nil && !c.o.detached() {
-			r.cancelOpLocked(o, r.stopCause)
-			break
-		}
-		if !o.ExpiresAt.IsZero() && !o.ExpiresAt.After(now()) {
-			r.endLocked(o, StatusTimeout, nil, r.e.registry.record(
-				&TaskError{Task: o.Name, OperationID: o.ID, Attempt: o.Attempts, Err: errLate}))
-			break
-		}
-		if !rerun {
-			o.Attempts++
-		}
-		rerun = false
-		if err := r.attempt(c, o, opts, f(o.Input)); err != nil {
+		if err := r.try(c, o, opts, f, target, rerun); err != nil {
 			return err
 		}
-		target = r.changed
+		rerun, target = false, r.changed
 	}
 	return r.give(c, o)
+}
+
+// try makes one attempt, once it may begin. It returns with mu held; an error means that mu is given up and the caller
+// must return it.
+func (r *run) try(c *call, o *op, opts *callOptions, f func(in Payload) body, target uint64, rerun bool) error {
+	if r.liveLocked(c.scope()) && r.slotLocked(c) {
+		defer r.e.slots.give()
+	}
+	if !r.flushLocked(target) || !r.lastsLocked(opts.timeout) || !r.liveLocked(c.scope()) {
+		return r.leaveLocked(c.scope())
+	}
+	if r.stopCause != nil && !c.o.detached() {
+		r.cancelOpLocked(o, r.stopCause)
+		return nil
+	}
+	if !o.ExpiresAt.IsZero() && !o.ExpiresAt.After(now()) {
+		r.endLocked(o, StatusTimeout, nil, r.e.registry.record(
+			&TaskError{Task: o.Name, OperationID: o.ID, Attempt: o.Attempts, Err: errLate}))
+		return nil
+	}
+	if !rerun {
+		o.Attempts++
+	}
+	return r.attempt(c, o, opts, f(o.Input))
 }
 
 // attempt runs the body once, without mu, and settles the operation. It returns an error when the

@@ -345,6 +345,7 @@ func (r *run) stopCodeLocked(cause error) {
 	}
 	r.stopCause = cause
 	r.root.cancel(cause)
+	r.endTurnsLocked(func(c *call) bool { return !c.o.detached() })
 	for w := range r.waiting {
 		if w.op != nil && !w.op.Status.Ended() && !w.detached {
 			r.cancelOpLocked(w.op, cause)
@@ -439,6 +440,7 @@ func (r *run) cancelScopeLocked(path string, why error) {
 			r.wakeLocked(w)
 		}
 	}
+	r.endTurnsLocked(func(c *call) bool { return c.scope().closed })
 	r.matchAllLocked(false) // a wait of the same name may take what was given back
 	r.moved.Broadcast()
 }

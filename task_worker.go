@@ -1,6 +1,7 @@
 package lambdabiz
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,7 +56,7 @@ type taskWorker struct {
 // loop takes attempts of a kind from a queue until ctx ends. It has room of its own for those that run: else a
 // long poll of one loop would keep the others from asking.
 func (t *taskWorker) loop(ctx context.Context, kind Kind, queue string) {
-	busy := make(chan struct{}, t.e.config.MaxTasks)
+	busy := make(chan struct{}, cmp.Or(t.e.config.MaxTasks, 100))
 	for failed := 0; ctx.Err() == nil; {
 		select {
 		case busy <- struct{}{}:
