@@ -75,7 +75,7 @@ func (f *future) run(o Context, id string, code func(o Context) error, begin boo
 		return start
 	}
 	parent.visitedLocked(id, site)
-	if o := r.ops[path]; o != nil {
+	if o := r.record.get(path); o != nil {
 		r.blockLocked(Blocked{Operation: path, Source: site.String(), Reason: fmt.Sprintf(
 			"recorded as %s %q, the code has a branch now", o.Kind, o.Name)})
 		f.ended, f.err = true, r.leaveLocked(parent)
@@ -83,18 +83,16 @@ func (f *future) run(o Context, id string, code func(o Context) error, begin boo
 	}
 	defer r.mu.Unlock()
 	f.path = path
-	if r.lost[path] {
+	place := r.record.placeAt(path)
+	if place.lost {
 		f.ended, f.lost, f.err = true, true, ErrCancelled
 		return start
 	}
 	f.s = newScope(r, parent, path, o.detached())
 	f.s.branch = f
-	if r.scopes == nil {
-		r.scopes = map[string]*scope{}
-	}
-	r.scopes[path] = f.s
+	place.begin(f.s)
 	start = func() {
-		if r.phase != phaseLive && !r.ended || f.s.closed || f.ended {
+		if r.phase != phaseLive && !r.ended || f.s.isClosed() || f.ended {
 			f.endLocked(ErrCancelled)
 			return
 		}
@@ -138,7 +136,8 @@ func (f *future) endLocked(err error) {
 		r := f.s.run
 		r.branchesEnded++
 		f.order, f.at = r.branchesEnded, f.s.last
-		r.moved.Broadcast()
+		f.s.place.settle()
+		r.stirred.Broadcast()
 		for _, w := range f.waiters {
 			r.wakeLocked(w)
 		}
@@ -267,7 +266,7 @@ func (r *run) runRace(c *call, o *op, futures []*future) error {
 		return err
 	}
 	first := r.firstLocked(running)
-	if r.phase == phaseLive && !r.ends() && waitsForEvent(r, running) {
+	if r.phase == phaseLive && !r.ends() && slices.ContainsFunc(running, (*future).waitsForEvent) {
 		// An event that another process has raised in time may not be here yet.
 		r.fetch = true
 		r.changedLocked()
@@ -283,9 +282,9 @@ func (r *run) runRace(c *call, o *op, futures []*future) error {
 			continue
 		}
 		result.Losers = append(result.Losers, f.path)
-		r.loseLocked(f.path)
+		r.record.lose(f.s.place)
 		f.lost = true
-		r.cancelScopeLocked(f.path, &branchEndedError{"lost race " + o.ID + " to " + first.path})
+		r.cancelBranchLocked(f.s.place, &branchEndedError{"lost race " + o.ID + " to " + first.path})
 		f.endLocked(ErrCancelled)
 		f.err = ErrCancelled
 	}
@@ -307,13 +306,15 @@ func (r *run) firstLocked(running []*future) *future {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		patient = false
-		r.moved.Broadcast()
+		r.stirred.Broadcast()
 	})
 	defer grace.Stop()
 	// A branch that it waits for may wait for a commit, and where commits end claims, that waits for all others.
 	r.flushers++
 	defer func() { r.flushers-- }()
-	r.moved.Broadcast()
+	if r.ends() {
+		r.moved.Broadcast() // now they may commit
+	}
 	for {
 		if r.claimed && !r.committing {
 			r.fireLocked(now())
@@ -328,7 +329,7 @@ func (r *run) firstLocked(running []*future) *future {
 		if r.phase != phaseLive || first.read || !slices.ContainsFunc(running, late) {
 			return first
 		}
-		r.moved.Wait()
+		r.stirred.Wait()
 	}
 }
 
@@ -348,50 +349,28 @@ const raceGrace = time.Second
 // onItsWay reports whether a branch is about to end with something that came about before t: its
 // operation has ended, its code has not come again to what is recorded, or, if patient, its code has it.
 func (r *run) onItsWay(f *future, t time.Time, patient bool) bool {
-	if f.ended || f.s == nil || f.s.closed {
+	if f.ended || f.s == nil || f.s.isClosed() {
 		return false
 	}
-	for _, s := range r.scopes {
-		if s.path != f.path && !inScope(s.path, f.path) || s.closed || s.branch.ended || !s.branch.begun {
-			continue
+	return f.s.place.anyScope(func(s *scope) bool {
+		if s.closed || s.branch.ended || !s.branch.begun {
+			return false
 		}
 		if o := s.current; o != nil {
-			if o.Status.Ended() && o.cameAbout().Before(t) || o.choosing() && o.offer.message.ArrivedAt.Before(t) {
-				return true
-			}
-			continue
+			return o.Status.Ended() && o.cameAbout().Before(t) || o.choosing() && o.wait.mail.ArrivedAt.Before(t)
 		}
 		if s.busy != nil {
-			continue // it waits for a branch of its own
+			return false // it waits for a branch of its own
 		}
-		if patient && !s.last.IsZero() && s.last.Before(t) || r.hasUnvisitedLocked(s.path) {
-			return true
-		}
-	}
-	return false
+		return patient && !s.last.IsZero() && s.last.Before(t) || s.place.unvisited > 0
+	})
 }
 
-// hasUnvisitedLocked reports whether something is recorded in the scope that its code has not come to.
-func (r *run) hasUnvisitedLocked(path string) bool {
-	for _, o := range r.ops {
-		if o.loaded && !o.visited && inScope(o.ID, path) {
-			return true
-		}
-	}
-	return false
-}
-
-// waitsForEvent reports whether a branch is blocked in an event wait.
-func waitsForEvent(r *run, running []*future) bool {
-	for w := range r.waiting {
-		if w.op == nil || w.op.Kind != KindEvent || w.op.Status.Ended() {
-			continue
-		}
-		if slices.ContainsFunc(running, func(f *future) bool { return inScope(w.op.ID, f.path) }) {
-			return true
-		}
-	}
-	return false
+// waitsForEvent reports whether the branch is blocked in an event wait.
+func (f *future) waitsForEvent() bool {
+	return f.s.place.anyOpen(func(o *op) bool {
+		return o.Kind == KindEvent && !o.Status.Ended() && o.waiter != nil && !o.waiter.woken
+	})
 }
 
 // winnerOf finds the recorded winner among the branches of the code.

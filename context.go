@@ -40,11 +40,24 @@ type scope struct {
 
 	// Guarded by run.mu.
 	visited map[string]callSite // the ids in this pass of branches and of what was refused; operations have their own mark
+	place   *place              // in the record
+	blocked *waiter             // its goroutine, while it waits
+	turn    *turn               // of its goroutine, while it waits for a slot
 	busy    *callSite           // the operation that goes on
 	branch  *future             // nil for the function itself
 	current *op                 // the operation that goes on; nil while code runs
 	last    time.Time           // when what its code knows last came about
-	closed  bool                // lost a race, or its orchestration's function has returned
+	closed  bool                // lost a race, or its orchestration's function has returned: see isClosed
+}
+
+// isClosed reports whether the scope, or one around it, is closed.
+func (s *scope) isClosed() bool {
+	for ; s != nil; s = s.parent {
+		if s.closed {
+			return true
+		}
+	}
+	return false
 }
 
 // view is a Context on a scope.

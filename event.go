@@ -33,7 +33,6 @@ func WaitForEvent[T any](o Context, id string, opts ...WaitOption) (T, error) {
 		return zero, err
 	}
 	if op.Number == 0 {
-		op.offer = &offer{c: c}
 		op.Status, op.Attempts, op.StartedAt = StatusStarted, 1, op.ScheduledAt
 		if op.DueAt = w.due(op.ScheduledAt); !op.DueAt.IsZero() {
 			if err := r.checkWait(op.DueAt); err != nil {
@@ -41,8 +40,8 @@ func WaitForEvent[T any](o Context, id string, opts ...WaitOption) (T, error) {
 			}
 		}
 		r.touchLocked(op)
-		r.expectLocked(op)
-		r.matchAllLocked(false)
+		r.inbox.expect(op, c)
+		r.matchLocked(false)
 	}
 	if err := r.await(c, op); err != nil {
 		return zero, err

@@ -110,9 +110,5 @@ func (r *run) park() {
 }
 
 func (r *run) sizeLocked() int64 {
-	size := int64(runBytes + len(r.info.Input))
-	for _, o := range r.ops {
-		size += int64(256 + len(o.Input) + len(o.Result))
-	}
-	return size
+	return int64(runBytes+len(r.info.Input)) + r.record.bytes + r.inbox.bytes
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,6 +40,10 @@ type run struct {
 	mu    sync.Mutex
 	moved sync.Cond // durable, claimed, committing or phase has changed
 
+	// stirred: a branch has begun or ended something, or moved. Races wait for it: if all who wait for a commit
+	// were woken whenever anything begins, a fan-out would cost the square of its width.
+	stirred sync.Cond
+
 	ref     RunRef
 	claimed bool        // ref may be committed with; false between commits where a commit ends the claim
 	applied int64       // the fence of the last commit that was applied, where commits end claims
@@ -55,11 +60,7 @@ type run struct {
 	closing *Close   // its function has returned
 	outcome *Close   // the closing, once it is durable
 
-	ops    map[string]*op
-	number int64 // of the last operation
-	lost   map[string]bool
-	scopes map[string]*scope
-
+	record     record
 	pending    pending
 	changed    uint64 // counts changes
 	given      uint64 // the last change that a branch knows of: an effect waits until it is durable
@@ -73,9 +74,7 @@ type run struct {
 	seen    int64 // the number of the last message
 	arrived []Message
 	ahead   earlyMessages // of a claim to come, where commits end claims
-	inbox   []Message
-	waits   map[string][]*op // open event waits by name, in the order of their numbers
-	matches uint64           // passes of matchAllLocked
+	inbox   inbox
 
 	active   int // branches that are not blocked in an operation; those in flushers are active too
 	flushers int
@@ -104,25 +103,19 @@ type op struct {
 	tried     bool   // the backend's attempt has ended without success, and is to be judged
 	failed    Status // how the attempt ended, if tried
 	waiter    *waiter
-	at        time.Time // when its end came about, if that is not EndedAt
-	message   *Message  // the event it has taken, until a commit says so
-	dropped   bool      // that event was dropped since: it is not given back
-	offer     *offer    // of an event wait that this pass has come to
-}
+	at        time.Time  // when its end came about, if that is not EndedAt
+	message   *mail      // the event it has taken, until a commit says so
+	dropped   bool       // that event was dropped since: it is not given back
+	wait      *eventWait // in the inbox, while it is open
 
-// offer is an event that a wait shall take, once its code has read it: that is done without mu, by the branch
-// that waits.
-type offer struct {
-	c       *call
-	message *Message // to be read, or being read; nil for none
-	reading bool
-	read    int64  // the number of the last event that was read
-	misfit  error  // why that one cannot be taken
-	pass    uint64 // of matchAllLocked that gave it its event
+	// The record's own.
+	place *place
+	index int   // in place.open, from 1; 0 for not there
+	bytes int64 // as counted in record.bytes
 }
 
 // choosing reports whether the branch of an event wait reads an event that it may take.
-func (o *op) choosing() bool { return o.offer != nil && o.offer.message != nil }
+func (o *op) choosing() bool { return o.wait != nil && o.wait.mail != nil }
 
 // waiter is a branch that is blocked. ready is closed under run.mu, and active is counted up with it.
 type waiter struct {
@@ -144,16 +137,18 @@ func newRun(ctx context.Context, e *Engine, c *Claimed) *run {
 		e: e, hand: c.Mode == ModeHand, info: c.RunInfo, ref: c.Ref, claimed: true,
 		applied: c.Follows, until: c.Until,
 		done: make(chan struct{}), abandoned: make(chan struct{}),
-		ops: make(map[string]*op, max(8, len(c.Operations))), active: 1,
+		active: 1,
 	}
-	r.moved.L = &r.mu
+	r.moved.L, r.stirred.L = &r.mu, &r.mu
+	r.record.reset(len(c.Operations))
 	r.base, r.endBase = context.WithCancelCause(ctx)
 	r.root = newScope(r, nil, "", false)
+	r.root.place = &r.record.root
 	for i := range c.Operations {
 		r.load(c.Operations[i])
 	}
-	for path := range r.lost {
-		r.dropWaits(path)
+	if r.record.anyLost {
+		r.inbox.leaveLost()
 	}
 	return r
 }
@@ -170,50 +165,21 @@ func (o *op) takeTried() {
 func (r *run) load(rec Operation) {
 	o := &op{Operation: rec, loaded: true}
 	o.takeTried()
+	r.record.load(o)
 	if o.Tried != nil && !o.tried { // final, and not in the record yet
 		o.Tried = nil
 		r.touchLocked(o)
 	}
-	r.ops[rec.ID] = o
-	r.number = max(r.number, rec.Number)
 	switch {
 	case rec.Kind == KindEvent && !rec.Status.Ended():
-		r.expectLocked(o)
+		r.inbox.expect(o, nil)
 	case rec.Kind == KindRace && rec.Status == StatusSucceeded:
 		var race raceResult
 		if json.Unmarshal(rec.Result, &race) == nil {
 			for _, path := range race.Losers {
-				r.loseLocked(path)
+				r.record.lose(r.record.placeAt(path))
 			}
 		}
-	}
-}
-
-// loseLocked notes that a branch has lost its race.
-func (r *run) loseLocked(path string) {
-	if r.lost == nil {
-		r.lost = map[string]bool{}
-	}
-	r.lost[path] = true
-}
-
-// expectLocked puts a wait behind the others of its name.
-func (r *run) expectLocked(o *op) {
-	if r.waits == nil {
-		r.waits = map[string][]*op{}
-	}
-	r.waits[o.Name] = append(r.waits[o.Name], o)
-}
-
-func (r *run) dropWaits(path string) {
-	for name, queue := range r.waits {
-		kept := queue[:0]
-		for _, o := range queue {
-			if !inScope(o.ID, path) {
-				kept = append(kept, o)
-			}
-		}
-		r.waits[name] = kept
 	}
 }
 
@@ -260,10 +226,10 @@ func (r *run) returned(out any, err error) {
 		return
 	}
 	r.closing, _ = v.(*Close)
-	r.closing.Orphans = r.orphansLocked()
-	for _, s := range r.scopes {
-		if s.parent == r.root {
-			r.cancelScopeLocked(s.path, &branchEndedError{"orchestration ended before its branch did"})
+	r.closing.Orphans = r.record.orphans()
+	for _, p := range slices.Clone(r.record.root.busy) {
+		if p.scope != nil {
+			r.cancelBranchLocked(p, &branchEndedError{"orchestration ended before its branch did"})
 		}
 	}
 	if st := r.closing.Status; st == StatusCancelled || st == StatusTimeout {
@@ -321,41 +287,9 @@ func (r *run) closeOf(in RunInfo, cause error, out any, err error) *Close {
 
 // cancelChildrenLocked cancels the children that the code has not come to since it was resumed.
 func (r *run) cancelChildrenLocked() {
-	for _, o := range r.ops {
-		if o.Kind == KindChild && !o.Status.Ended() {
-			r.cancelOpLocked(o, r.stopCause)
-		}
+	for _, o := range r.record.children {
+		r.cancelOpLocked(o, r.stopCause)
 	}
-}
-
-// orphansLocked are the recorded operations that this pass has not come to, but those of branches that it does
-// not wait for: one that goes on yet may have come to them.
-func (r *run) orphansLocked() []string {
-	var orphans []string
-	for path, o := range r.ops {
-		if o.loaded && !o.visited && !r.inLostLocked(path) && !r.inOpenBranchLocked(path) {
-			orphans = append(orphans, path)
-		}
-	}
-	return sorted(orphans)
-}
-
-func (r *run) inOpenBranchLocked(path string) bool {
-	for _, s := range r.scopes {
-		if s.branch != nil && !s.branch.ended && inScope(path, s.path) {
-			return true
-		}
-	}
-	return false
-}
-
-func (r *run) inLostLocked(path string) bool {
-	for lost := range r.lost {
-		if inScope(path, lost) {
-			return true
-		}
-	}
-	return false
 }
 
 // exit is the end of every goroutine that the run owns. A function that ended its goroutine instead of
@@ -367,7 +301,7 @@ func (r *run) exit(s *scope, finished bool) {
 	if r.phase != phaseLive || r.closing != nil {
 		return
 	}
-	if !finished && !s.closed {
+	if !finished && !s.isClosed() {
 		b := Blocked{Reason: "the function ended its goroutine instead of returning (runtime.Goexit?)"}
 		if s.busy != nil {
 			b.Source = s.busy.String()
@@ -393,7 +327,7 @@ func (r *run) leaveLocked(s *scope) error {
 }
 
 // liveLocked reports whether code in the scope may go on.
-func (r *run) liveLocked(s *scope) bool { return r.phase == phaseLive && !s.closed }
+func (r *run) liveLocked(s *scope) bool { return r.phase == phaseLive && !s.isClosed() }
 
 // blockLocked stops the run because of a mistake: it stays open, and nothing of the mistake is
 // recorded but the reason.
@@ -470,7 +404,6 @@ func (r *run) evictLocked(cause error) {
 	r.left.Store(true)
 	r.endBase(cause)
 	r.wakeAllLocked()
-	r.moved.Broadcast()
 	close(r.done) // before others are told that it has left
 	r.e.forget(r)
 	if r.hand {
@@ -487,6 +420,7 @@ func (r *run) wakeAllLocked() {
 		r.wakeLocked(w)
 	}
 	r.moved.Broadcast()
+	r.stirred.Broadcast()
 }
 
 // wakeLocked lets a blocked branch go on.
@@ -495,6 +429,9 @@ func (r *run) wakeLocked(w *waiter) {
 		return
 	}
 	w.woken = true
+	if w.s.blocked == w {
+		w.s.blocked = nil
+	}
 	delete(r.waiting, w)
 	if r.active == 0 {
 		r.e.idle.remove(r)

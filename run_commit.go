@@ -14,6 +14,7 @@ type pending struct {
 	ops      []*op // dirty, each once
 	timeouts []*op // event waits whose time is over, if no event has come by then
 	consumed []int64
+	back     map[int64]bool // of consumed: those that were given back
 	progress Payload
 	started  bool
 	starts   []RunStart
@@ -25,6 +26,32 @@ type pending struct {
 func (p *pending) empty() bool {
 	return len(p.ops) == 0 && len(p.timeouts) == 0 && len(p.consumed) == 0 && p.progress == nil &&
 		len(p.starts) == 0 && len(p.raises) == 0 && len(p.controls) == 0 && len(p.attempts) == 0
+}
+
+// giveBack withdraws that a message is consumed.
+func (p *pending) giveBack(number int64) {
+	if p.back == nil {
+		p.back = map[int64]bool{}
+	}
+	p.back[number] = true
+}
+
+// consume notes that a message is consumed.
+func (p *pending) consume(number int64) {
+	if p.back[number] {
+		delete(p.back, number)
+		return
+	}
+	p.consumed = append(p.consumed, number)
+}
+
+// takeConsumed are the messages that are consumed and were not given back.
+func (p *pending) takeConsumed() []int64 {
+	if len(p.back) > 0 {
+		p.consumed = slices.DeleteFunc(p.consumed, func(n int64) bool { return p.back[n] })
+		p.back = nil
+	}
+	return p.consumed
 }
 
 // changedLocked counts a change, and makes sure that it does not stay in memory for long.
@@ -41,9 +68,9 @@ func (r *run) changedLocked() {
 // touchLocked puts an operation into the pending changes.
 func (r *run) touchLocked(o *op) {
 	if o.Number == 0 {
-		r.number++
-		o.Number = r.number
+		r.record.number(o)
 	}
+	r.record.changed(o)
 	if !o.dirty {
 		o.dirty = true
 		r.pending.ops = append(r.pending.ops, o)
@@ -85,7 +112,7 @@ func (r *run) flushLocked(target uint64) bool {
 // idleLocked is called when a branch has blocked or ended. The last one commits what is pending.
 func (r *run) idleLocked() {
 	for r.phase == phaseLive && r.active == r.flushers && !r.committing && r.closing == nil {
-		if r.active == 0 && (r.matchAllLocked(true) || r.phase != phaseLive) {
+		if r.active == 0 && (r.matchLocked(true) || r.phase != phaseLive) {
 			return
 		}
 		if !r.claimed || r.active > 0 && (!r.ends() || r.durable >= r.target) {
@@ -159,6 +186,7 @@ func (r *run) commitLocked() {
 		r.e.flushes.add(r, r.since) // it has come up during the commit
 	}
 	r.moved.Broadcast()
+	r.stirred.Broadcast()
 }
 
 // nudgeIfPendingLocked covers a change that a delivery made while no branch is there to commit it.
@@ -182,28 +210,10 @@ func (r *run) takeLocked() taken {
 	ref := r.ref
 	c := &Commit{
 		Run: &ref, Worker: r.writer(), At: now(), Seen: r.seen, Fetch: r.fetch,
-		Consumed: p.consumed, Progress: p.progress, Started: p.started,
+		Consumed: p.takeConsumed(), Progress: p.progress, Started: p.started,
 		Starts: p.starts, Raises: p.raises, Controls: p.controls, Attempts: p.attempts,
 	}
-	// A run that stops gives events to waits no more: one that has come in time would lose to the time-out.
-	live, timeouts := r.phase == phaseLive, make([]*op, 0, len(p.timeouts))
-	timesOut := func(o *op) bool { return live && o.timingOut && !o.Status.Ended() && !o.choosing() }
-	for _, o := range p.timeouts {
-		if timesOut(o) {
-			c.Operations = append(c.Operations, r.timedOut(o, c.At))
-			c.Conditional = true
-		}
-		if !o.choosing() {
-			timeouts = append(timeouts, o)
-		}
-	}
-	for _, o := range p.ops {
-		o.dirty, o.message = false, nil
-		if !timesOut(o) {
-			c.Operations = append(c.Operations, o.Operation)
-		}
-	}
-	slices.SortStableFunc(c.Operations, func(a, b Operation) int { return cmp.Compare(a.Number, b.Number) })
+	timeouts, later := r.takeOperationsLocked(c)
 	for _, raise := range c.Raises {
 		c.Fetch = c.Fetch || raise.ID == r.info.ID
 	}
@@ -230,9 +240,41 @@ func (r *run) takeLocked() taken {
 		c.Keep = !r.renew
 	}
 	t := taken{commit: c, upTo: r.changed, ops: p.ops, timeouts: timeouts}
-	r.pending = pending{timeouts: p.timeouts}
+	r.pending = pending{timeouts: later}
 	r.since, r.fetch = time.Time{}, false
 	return t
+}
+
+// takeOperationsLocked puts into a commit what has become of operations: of waits too whose time is over, but later
+// of those whose code reads an event just now.
+func (r *run) takeOperationsLocked(c *Commit) (timeouts, later []*op) {
+	// A run that stops gives events to waits no more: one that has come in time would lose to the time-out.
+	live := r.phase == phaseLive
+	timesOut := func(o *op) bool { return live && o.timingOut && !o.Status.Ended() && !o.choosing() }
+	for _, o := range r.pending.timeouts {
+		if timesOut(o) {
+			c.Operations = append(c.Operations, r.timedOut(o, c.At))
+			c.Conditional = true
+		}
+		if o.choosing() {
+			later = append(later, o)
+		} else {
+			timeouts = append(timeouts, o)
+		}
+	}
+	clear(r.inbox.taken)
+	for _, o := range r.pending.ops {
+		o.dirty = false
+		if o.message != nil {
+			o.message = nil
+			r.record.changed(o)
+		}
+		if !timesOut(o) {
+			c.Operations = append(c.Operations, o.Operation)
+		}
+	}
+	slices.SortStableFunc(c.Operations, func(a, b Operation) int { return cmp.Compare(a.Number, b.Number) })
+	return timeouts, later
 }
 
 // writer is the worker that commits; a run driven by hand has none.
@@ -251,12 +293,13 @@ func (r *run) ends() bool { return r.e.endsClaim }
 func (r *run) mergeLocked(operations []Operation) {
 	for i := range operations {
 		rec := &operations[i]
-		o := r.ops[rec.ID]
+		o := r.record.get(rec.ID)
 		if o == nil || o.Status.Ended() || !r.e.performs(rec.Kind) || rec.Attempts != o.Attempts || o.dirty {
 			continue
 		}
 		if !rec.Status.Ended() {
 			o.Status, o.StartedAt, o.Details = rec.Status, rec.StartedAt, rec.Details
+			r.record.changed(o)
 			continue
 		}
 		o.Operation = *rec
@@ -267,6 +310,7 @@ func (r *run) mergeLocked(operations []Operation) {
 			}
 			r.hookEnded(o)
 		}
+		r.record.changed(o)
 		r.wakeLocked(o.waiter)
 	}
 }
@@ -297,9 +341,6 @@ func (r *run) settleLocked(t taken, v Verdict) {
 		r.outcome = c.Close
 		r.e.hooks.runEnded(r)
 	}
-	r.pending.timeouts = slices.DeleteFunc(r.pending.timeouts, func(o *op) bool {
-		return slices.Contains(t.timeouts, o)
-	})
 	refuseAll(c, v)
 	r.settleOperationsLocked(c)
 	fault.Point("run.adopt")
@@ -368,11 +409,13 @@ var errParked = errors.New("orchestration is parked")
 func (r *run) settleOperationsLocked(c *Commit) {
 	for i := range c.Operations {
 		rec := &c.Operations[i]
-		o := r.ops[rec.ID]
+		o := r.record.get(rec.ID)
 		if o == nil || o.Status == rec.Status || !rec.Status.Ended() || o.dirty {
 			continue
 		}
 		o.Operation = *rec
+		r.record.changed(o)
+		r.inbox.leave(o)
 		r.hookEnded(o)
 		r.wakeLocked(o.waiter)
 	}
@@ -387,6 +430,7 @@ func (r *run) putBackLocked(t taken) {
 			p.ops = append(p.ops, o)
 		}
 	}
+	p.timeouts = append(t.timeouts, p.timeouts...)
 	p.consumed = append(c.Consumed, p.consumed...)
 	if p.progress == nil {
 		p.progress = c.Progress

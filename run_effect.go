@@ -30,7 +30,7 @@ func (r *run) effect(c *call, opts *callOptions, f func(in Payload) body) error 
 		r.blockLocked(Blocked{Operation: o.ID, Source: o.site.String(), Reason: fmt.Sprintf(
 			"no %s with the name %q is registered", c.kind, c.name)})
 		if o.Number == 0 {
-			delete(r.ops, o.ID)
+			r.record.remove(o)
 		}
 		return r.leaveLocked(c.scope())
 	}

@@ -46,7 +46,7 @@ func (r *run) begin(c *call) (*op, error) {
 	}
 	s, site := c.scope(), here()
 	r.mu.Lock()
-	if r.closing != nil && r.phase == phaseLive && !s.closed {
+	if r.closing != nil && r.liveLocked(s) {
 		r.mu.Unlock()
 		return nil, c.fault(ErrClosed)
 	}
@@ -67,7 +67,7 @@ func (r *run) begin(c *call) (*op, error) {
 	if err := r.visitLocked(s, c.id, path, site); err != nil {
 		return nil, err
 	}
-	o := r.ops[path]
+	o := r.record.get(path)
 	switch {
 	case o == nil && r.ended, o != nil && r.ended && !o.Status.Ended():
 		return refuse(ErrClosed)
@@ -81,19 +81,19 @@ func (r *run) begin(c *call) (*op, error) {
 	if o == nil {
 		o = r.addLocked(c, path, site)
 		s.busy, s.current = &o.site, o
-		r.moved.Broadcast() // a race may wait for what this branch does
+		r.stirred.Broadcast() // a race may wait for what this branch does
 		return o, nil
 	}
 	s.busy, s.current = &o.site, o
 	err := r.meetLocked(c, o, site)
-	r.moved.Broadcast()
+	r.stirred.Broadcast()
 	return o, err
 }
 
 // refuseLocked takes back an operation that was begun and is not recorded, and gives mu up. Its id stays used:
 // a resumed run would find here what is recorded under it later.
 func (r *run) refuseLocked(c *call, o *op, err error) error {
-	delete(r.ops, o.ID)
+	r.record.remove(o)
 	s := c.scope()
 	s.visitedLocked(c.id, o.site)
 	s.busy, s.current = nil, nil
@@ -111,7 +111,7 @@ func checkName(name string) error {
 // visitLocked blocks the run if this pass has come to the id before.
 func (r *run) visitLocked(s *scope, id, path string, site callSite) error {
 	first, twice := s.visited[id]
-	if o := r.ops[path]; o != nil && o.visited {
+	if o := r.record.get(path); o != nil && o.visited {
 		first, twice = o.site, true
 	}
 	if twice {
@@ -135,14 +135,15 @@ func (r *run) addLocked(c *call, path string, site callSite) *op {
 	o := &op{site: site, visited: true, Operation: Operation{
 		ID: path, Kind: c.kind, Name: c.name, Status: StatusScheduled, Input: c.encoded, ScheduledAt: now(),
 	}}
-	r.ops[path] = o
+	r.record.add(o, c.scope().place)
 	return o
 }
 
 // meetLocked compares a recorded operation with what the code asks for.
 func (r *run) meetLocked(c *call, o *op, site callSite) error {
 	s := c.scope()
-	o.visited, o.site = true, site
+	r.record.visit(o)
+	o.site = site
 	if o.Kind != c.kind || o.Name != c.name {
 		r.blockLocked(Blocked{Operation: o.ID, Source: site.String(), Reason: fmt.Sprintf(
 			"recorded as %s %q, the code has %s %q now", o.Kind, o.Name, c.kind, c.name)})
@@ -162,9 +163,9 @@ func (r *run) meetLocked(c *call, o *op, site callSite) error {
 	if r.stopCause != nil && !c.o.detached() {
 		r.cancelOpLocked(o, r.stopCause)
 	}
-	if o.Kind == KindEvent {
-		o.offer = &offer{c: c}
-		r.matchAllLocked(false)
+	if o.wait != nil {
+		r.inbox.visit(o.wait, c)
+		r.matchLocked(false)
 	}
 	return nil
 }
@@ -251,7 +252,6 @@ func (r *run) await(c *call, o *op) error {
 		r.waitLocked(w)
 		o.waiter = nil
 	}
-	o.offer = nil
 	if !r.liveLocked(c.scope()) {
 		return r.leaveLocked(c.scope())
 	}

@@ -23,7 +23,7 @@ func (r *run) performed(c *call, o *op, opts *callOptions, local bool) error {
 		r.blockLocked(Blocked{Operation: o.ID, Source: o.site.String(), Reason: fmt.Sprintf(
 			"task %q is not registered: the workers of this home find tasks by name", c.name)})
 		if o.Number == 0 {
-			delete(r.ops, o.ID)
+			r.record.remove(o)
 		}
 		return r.leaveLocked(c.scope())
 	}
@@ -207,10 +207,8 @@ func (r *run) checkWait(until time.Time) error {
 
 // openChild names a child that the run waits for.
 func (r *run) openChildLocked() string {
-	for _, o := range r.ops {
-		if o.Kind == KindChild && !o.Status.Ended() {
-			return o.ID
-		}
+	for _, o := range r.record.children {
+		return o.ID
 	}
 	return ""
 }

@@ -1,13 +1,11 @@
 package lambdabiz
 
 import (
-	"cmp"
 	"container/heap"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/lambdabiz/lambdabiz/internal/fault"
@@ -27,6 +25,7 @@ func (r *run) waitLocked(w *waiter) {
 		r.waiting = map[*waiter]struct{}{}
 	}
 	r.waiting[w] = struct{}{}
+	w.s.blocked = w
 	r.active--
 	r.idleLocked()
 	r.mu.Unlock()
@@ -137,6 +136,7 @@ func (r *run) endLocked(o *op, status Status, result Payload, failure *Failure) 
 	o.Status, o.Result, o.Error, o.EndedAt = status, result, failure, now()
 	o.DueAt = dueOf(o)
 	r.touchLocked(o)
+	r.inbox.leave(o)
 	r.hookEnded(o)
 	r.wakeLocked(o.waiter)
 }
@@ -181,7 +181,7 @@ func (r *run) acceptLocked(messages []Message) {
 		}
 		switch m.Kind {
 		case MessageEvent:
-			r.inbox = append(r.inbox, *m)
+			r.inbox.arrive(m)
 		case MessageChild:
 			r.childEndedLocked(m)
 		case MessageCancel:
@@ -196,21 +196,21 @@ func (r *run) acceptLocked(messages []Message) {
 			}
 		}
 	}
-	r.matchAllLocked(r.active == 0)
+	r.matchLocked(r.active == 0)
 }
 
 // dropLocked removes an event, unless a wait has taken it: then it goes with that.
 func (r *run) dropLocked(m *Message) {
 	r.consumeLocked(m.Number)
-	i := slices.IndexFunc(r.inbox, func(event Message) bool { return event.Number == m.Operation })
-	if i < 0 {
-		for _, o := range r.ops {
-			o.dropped = o.dropped || o.message != nil && o.message.Number == m.Operation
+	event := r.inbox.mails[m.Operation]
+	if event == nil {
+		if o := r.inbox.taken[m.Operation]; o != nil {
+			o.dropped = true
 		}
 		return
 	}
-	r.log().Warn("event was dropped", "event", r.inbox[i].Name, "number", m.Operation)
-	r.inbox = slices.Delete(r.inbox, i, i+1)
+	r.log().Warn("event was dropped", "event", event.Name, "number", m.Operation)
+	r.inbox.drop(event)
 	r.consumeLocked(m.Operation)
 	if r.phase == phaseStopping && r.release.Blocked != nil {
 		r.release.WakeAt = now() // it may have been the event that blocks it
@@ -220,121 +220,71 @@ func (r *run) dropLocked(m *Message) {
 var errPaused = errors.New("orchestration is paused")
 
 func (r *run) consumeLocked(number int64) {
-	r.pending.consumed = append(r.pending.consumed, number)
+	r.pending.consume(number)
 	r.changedLocked()
 }
 
 func (r *run) childEndedLocked(m *Message) {
 	r.consumeLocked(m.Number)
-	for _, o := range r.ops {
-		if o.Number == m.Operation && !o.Status.Ended() {
-			var failure *Failure
-			if m.Status != StatusSucceeded {
-				failure = r.e.registry.record(r.e.outcomeError(o.Target, o.Name, m.Status, m.Error))
-			}
-			fault.Point("child.ended")
-			r.endLocked(o, m.Status, m.Payload, failure)
-			return
-		}
+	o := r.record.children[m.Operation]
+	if o == nil {
+		return
 	}
+	var failure *Failure
+	if m.Status != StatusSucceeded {
+		failure = r.e.registry.record(r.e.outcomeError(o.Target, o.Name, m.Status, m.Error))
+	}
+	fault.Point("child.ended")
+	r.endLocked(o, m.Status, m.Payload, failure)
 }
 
-// matchAllLocked gives events to the waits of their names: waits in the order in which they were
-// recorded, events in the order in which they arrived. A recorded wait that this pass has not come to
-// yet keeps its place until all branches are blocked: then the code does not have it any more. It
-// reports whether a branch was woken.
-func (r *run) matchAllLocked(idle bool) bool {
-	if r.closing != nil || r.phase != phaseLive || len(r.inbox) == 0 {
+// matchLocked offers events to the waits that they belong to: see [inbox.match]. What a wait is offered is taken
+// once its code has read it, by its own branch: nothing says before that the event is consumed. It reports whether
+// a wait has got one.
+func (r *run) matchLocked(idle bool) bool {
+	if r.closing != nil || r.phase != phaseLive {
 		return false
 	}
-	woken := false
-	r.matches++
-	kept := r.inbox[:0]
-	for i := range r.inbox {
-		m := r.inbox[i]
-		o := r.waitForLocked(&m, idle)
-		if o == nil {
-			kept = append(kept, m)
-			continue
-		}
-		o.offer.pass, woken = r.matches, true
-		if !r.fitLocked(o, &m) {
-			if kept = append(kept, m); r.phase != phaseLive {
-				kept = append(kept, r.inbox[i+1:]...)
-				break
-			}
-			continue
-		}
-		r.consumeLocked(m.Number)
-		fault.Point("event.match")
-		o.at, o.message = m.ArrivedAt, &m
-		r.endLocked(o, StatusSucceeded, m.Payload, nil)
+	found, late := r.inbox.match(idle, r.committing)
+	for _, o := range late {
+		r.timeOutLocked(o)
 	}
-	clear(r.inbox[len(kept):])
-	r.inbox = kept
-	return woken
+	for _, w := range found {
+		r.wakeLocked(w.op.waiter)
+	}
+	return len(found) > 0
 }
 
-// fitLocked reports whether the code that waits for an event has read it: nothing says before that it is taken.
-// What cannot be read stays in the inbox, and blocks the run. What has not been read yet is offered to the branch.
-func (r *run) fitLocked(o *op, m *Message) bool {
-	f := o.offer
+// readLocked decodes the event that is offered to the calling branch, and takes it if it is still offered then. One
+// that cannot be read stays where it is, and blocks the run. The author's codec is called without mu.
+func (r *run) readLocked(o *op) {
+	w := o.wait
+	m := w.mail
+	r.mu.Unlock()
+	err := w.c.take(m.Payload)
+	r.mu.Lock()
 	switch {
-	case f.read != m.Number:
-		if !f.reading {
-			f.message = m
-			r.wakeLocked(o.waiter)
-		}
-		return false
-	case f.misfit != nil:
+	case w.mail != m: // it was dropped, or an earlier event has come back
+	case r.phase != phaseLive || r.closing != nil:
+		r.inbox.unpair(w)
+	case err != nil:
 		r.blockLocked(Blocked{Operation: o.ID, Source: o.site.String(), Reason: fmt.Sprintf(
 			"event %d (%q) cannot be read by the code that waits for it, drop it or register code that reads it: %v",
-			m.Number, m.Name, f.misfit)})
-		return false
+			m.Number, m.Name, err)})
+	default:
+		r.takeEventLocked(w)
 	}
-	f.c.taken = true
-	return true
+	r.stirred.Broadcast() // a race may wait for what the branch has read
 }
 
-// readLocked decodes the event that is offered to the calling branch, and takes it if it still may. The author's
-// codec is called without mu.
-func (r *run) readLocked(o *op) {
-	f := o.offer
-	m := f.message
-	f.reading = true
-	r.mu.Unlock()
-	err := f.c.take(m.Payload)
-	r.mu.Lock()
-	f.reading, f.message, f.read, f.misfit = false, nil, m.Number, err
-	r.matchAllLocked(false)
-	r.moved.Broadcast() // a race may wait for what the branch has read
-}
-
-// waitForLocked finds the wait that the event belongs to, if it is there to take it.
-func (r *run) waitForLocked(m *Message, idle bool) *op {
-	queue := r.waits[m.Name]
-	for len(queue) > 0 && queue[0].Status.Ended() {
-		queue = queue[1:]
-		r.waits[m.Name] = queue
-	}
-	for _, o := range queue {
-		switch {
-		case o.Status.Ended(), o.offer != nil && o.offer.pass == r.matches:
-		case o.timingOut && r.committing:
-			return nil // if the commit says so, another one gets it
-		case !o.DueAt.IsZero() && m.ArrivedAt.After(o.DueAt):
-			if o.visited {
-				r.timeOutLocked(o)
-			}
-		case !o.visited:
-			if !idle {
-				return nil
-			}
-		default:
-			return o
-		}
-	}
-	return nil
+// takeEventLocked ends a wait with the event that its code has read.
+func (r *run) takeEventLocked(w *eventWait) {
+	o, m := w.op, r.inbox.consume(w)
+	r.consumeLocked(m.Number)
+	fault.Point("event.match")
+	w.c.taken = true
+	o.at, o.message = m.ArrivedAt, m
+	r.endLocked(o, StatusSucceeded, m.Payload, nil)
 }
 
 // stopCodeLocked ends the contexts of the code, for a cancellation or the deadline: operations that
@@ -385,62 +335,61 @@ func (r *run) withdrawStartLocked(o *op) bool {
 // store yet. No effect can have followed from it: that would have waited for the store. What a branch that
 // has ended returned may be in the orchestration's outcome: then the event stays taken.
 func (r *run) giveBackLocked(o *op) bool {
-	i := -1
-	if o.message != nil {
-		i = slices.Index(r.pending.consumed, o.message.Number)
-	}
-	if i < 0 || r.handedOutLocked(o) {
+	m := o.message
+	if m == nil || o.handedOut() {
 		return false
 	}
 	if !o.dropped {
-		r.pending.consumed = slices.Delete(r.pending.consumed, i, i+1)
-		at, _ := slices.BinarySearchFunc(r.inbox, o.message.Number, func(m Message, n int64) int {
-			return cmp.Compare(m.Number, n)
-		})
-		r.inbox = slices.Insert(r.inbox, at, *o.message)
+		r.pending.giveBack(m.Number)
+		r.inbox.giveBack(m)
 	}
+	delete(r.inbox.taken, m.Number)
 	o.message, o.at = nil, time.Time{}
 	return true
 }
 
-// handedOutLocked reports whether the code outside of the operation's branches may know its result: all of
+// handedOut reports whether the code outside of the operation's branches may know its result: all of
 // them have ended, and none has lost.
-func (r *run) handedOutLocked(o *op) bool {
-	for path := o.ID; ; {
-		end := strings.LastIndexByte(path, '/')
-		if end < 0 {
-			return true
-		}
-		path = path[:end]
-		if s := r.scopes[path]; s != nil && (!s.branch.ended || s.branch.lost) {
+func (o *op) handedOut() bool {
+	for p := o.place; p != nil; p = p.above {
+		if s := p.scope; s != nil && (!s.branch.ended || s.branch.lost) {
 			return false
 		}
 	}
+	return true
 }
 
-// cancelScopeLocked ends a branch that has lost, with all that is inside it: its operations are
-// recorded as cancelled, and why, its code ends at its next operation.
-func (r *run) cancelScopeLocked(path string, why error) {
-	for _, o := range r.ops {
-		if inScope(o.ID, path) && (!o.Status.Ended() || r.giveBackLocked(o)) {
+// cancelBranchLocked ends a branch that has lost, with all that is inside it: its operations are
+// recorded as cancelled, and why, its code ends at its next operation. Operations come first: whether they give
+// their events back depends on which branches have ended.
+func (r *run) cancelBranchLocked(p *place, why error) {
+	p.scope.closed = true
+	p.eachOpen(func(o *op) {
+		if !o.Status.Ended() || r.giveBackLocked(o) {
 			r.cancelOpLocked(o, why)
 		}
-	}
-	for _, s := range r.scopes {
-		if s.path == path || inScope(s.path, path) {
-			s.closed = true
-			s.cancel(ErrCancelled)
-			if s.branch != nil && s.path != path {
-				s.branch.endLocked(ErrCancelled)
-			}
+	})
+	r.closeLocked(p, false)
+	r.matchLocked(false) // a wait of the same name may take what was given back
+	r.stirred.Broadcast()
+}
+
+// closeLocked ends the branches in a place, and their contexts, and lets go on what waits there.
+func (r *run) closeLocked(p *place, inner bool) {
+	if s := p.scope; s != nil {
+		s.closed = true
+		s.cancel(ErrCancelled)
+		if inner {
+			s.branch.endLocked(ErrCancelled)
+		}
+		r.wakeLocked(s.blocked)
+		if s.turn != nil {
+			r.e.slots.leave(s.turn)
 		}
 	}
-	for w := range r.waiting {
-		if w.s.path == path || inScope(w.s.path, path) {
-			r.wakeLocked(w)
+	for _, branch := range slices.Backward(p.busy) {
+		if branch != nil { // else the end of one item of a Map has ended it too
+			r.closeLocked(branch, true)
 		}
 	}
-	r.endTurnsLocked(func(c *call) bool { return c.scope().closed })
-	r.matchAllLocked(false) // a wait of the same name may take what was given back
-	r.moved.Broadcast()
 }

@@ -87,7 +87,7 @@ func (r *run) slotLocked(c *call) bool {
 	if r.turns == nil {
 		r.turns = map[*turn]*call{}
 	}
-	r.turns[t] = c
+	r.turns[t], c.scope().turn = c, t
 	r.flushers++
 	r.target = max(r.target, r.changed)
 	if r.ends() {
@@ -99,6 +99,7 @@ func (r *run) slotLocked(c *call) bool {
 	r.mu.Lock()
 	r.flushers--
 	delete(r.turns, t)
+	c.scope().turn = nil
 	return t.holds
 }
 
