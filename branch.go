@@ -389,8 +389,8 @@ func winnerOf(c *call, o *op, futures []*future, result raceResult) (int, error)
 
 // Map runs a function over items, each in a branch of its own in the scope id, and returns the results
 // in the order of the items. key gives each item's branch its id: it must be unique among the items,
-// and stay with the item when their order changes. All items are worked on to their end; the error
-// joins those of the items, each with its key.
+// and stay with the item when their order changes. Two items with one key are a *DuplicateKeyError, and nothing begins.
+// All items are worked on to their end; the error joins those of the items, each with its key.
 func Map[T, R any](
 	o Context, id string, items []T, key func(T) string, f func(o Context, item T) (R, error), opts ...MapOption,
 ) ([]R, error) {
@@ -398,13 +398,17 @@ func Map[T, R any](
 	for _, opt := range opts {
 		opt.applyMap(&m)
 	}
+	keys, err := keysOf(o, id, items, key)
+	if err != nil {
+		return nil, err
+	}
 	results, errs := make([]R, len(items)), make([]error, len(items))
 	all := Go(o, id, func(o Context) (struct{}, error) {
 		futures := make([]*future, len(items))
 		next := make([]func(), 0, len(items))
 		for i, item := range items {
 			futures[i] = &future{}
-			next = append(next, futures[i].run(o, key(item), func(o Context) error {
+			next = append(next, futures[i].run(o, keys[i], func(o Context) error {
 				v, err := f(o, item)
 				results[i] = v
 				return err
@@ -413,7 +417,7 @@ func Map[T, R any](
 		runAll(o, futures, next, m.concurrency)
 		for i, f := range futures {
 			if err := f.wait(o); err != nil {
-				errs[i] = fmt.Errorf("%s: %w", key(items[i]), err)
+				errs[i] = fmt.Errorf("%s: %w", keys[i], err)
 			}
 		}
 		return struct{}{}, errors.Join(errs...)
@@ -425,6 +429,21 @@ func Map[T, R any](
 		return results, err
 	}
 	return results, nil
+}
+
+// keysOf are the keys of the items, each once. Keys are data: two of a kind are no mistake of the code.
+func keysOf[T any](o Context, id string, items []T, key func(T) string) ([]string, error) {
+	keys, places := make([]string, len(items)), make(map[string]int, len(items))
+	for i, item := range items {
+		keys[i] = key(item)
+		if first, twice := places[keys[i]]; twice {
+			return nil, &DuplicateKeyError{
+				OperationID: joinPath(o.scope().path, id), Key: keys[i], First: first, Second: i,
+			}
+		}
+		places[keys[i]] = i
+	}
+	return keys, nil
 }
 
 // runAll begins the prepared branches, so many at a time.

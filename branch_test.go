@@ -283,7 +283,7 @@ func TestRaceAsksTheChildrenOfItsLosersToCancel(t *testing.T) {
 		if got := result(b, start(b, e, d, "r", 0)); got != 1 {
 			t.Errorf("the winner is %d", got)
 		}
-		if _, err := lambdabiz.Get(e, child, "r.slow/child").Result(b.ctx); !errors.Is(err, lambdabiz.ErrCancelled) {
+		if _, err := lambdabiz.Get(e, child, "r~-slow/child").Result(b.ctx); !errors.Is(err, lambdabiz.ErrCancelled) {
 			t.Errorf("the child ended with %v", err)
 		}
 	})

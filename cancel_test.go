@@ -365,7 +365,7 @@ func TestCancelledParentCancelsItsChildrenButNotTheDetached(t *testing.T) {
 		if err := e.Cancel(b.ctx, "x", ""); err != nil {
 			t.Fatal(err)
 		}
-		for _, id := range []string{"x", "x.child", "x.branch/inner", "x.branch/inner.grandchild"} {
+		for _, id := range []string{"x", "x~-child", "x~-branch/inner", "x~-branch/inner~-grandchild"} {
 			if err := failure(b, lambdabiz.Get(e, d, id)); !errors.Is(err, lambdabiz.ErrCancelled) {
 				t.Errorf("%s ended with %v", id, err)
 			}
@@ -373,7 +373,7 @@ func TestCancelledParentCancelsItsChildrenButNotTheDetached(t *testing.T) {
 				t.Errorf("%s is %v", id, s.Status)
 			}
 		}
-		if got := result(b, lambdabiz.Get(e, free, "x.free")); got != 5 || b.state(e, "x.free").CancelRequested {
+		if got := result(b, lambdabiz.Get(e, free, "x~-free")); got != 5 || b.state(e, "x~-free").CancelRequested {
 			t.Errorf("the detached child ended with %d", got)
 		}
 	}, bears(5, countsTime))
@@ -392,7 +392,7 @@ func TestTerminateEndsAtOnceAndDropsWhatComesLater(t *testing.T) {
 		parent := define(func(o lambdabiz.Context) (int, error) {
 			_, err := lambdabiz.CallChild(o, "child", child, 0)
 			var ended *lambdabiz.OrchestrationError
-			if !errors.As(err, &ended) || ended.Status != lambdabiz.StatusTerminated || ended.ID != "x.child" ||
+			if !errors.As(err, &ended) || ended.Status != lambdabiz.StatusTerminated || ended.ID != "x~-child" ||
 				!errors.Is(err, lambdabiz.ErrTerminated) {
 				t.Errorf("the parent got %v", err)
 			}
@@ -401,10 +401,10 @@ func TestTerminateEndsAtOnceAndDropsWhatComesLater(t *testing.T) {
 		e, _ := b.worker(parent, child)
 		run := start(b, e, parent, "x", 0)
 		time.Sleep(5 * time.Second)
-		if err := e.Terminate(b.ctx, "x.child", "it hangs"); err != nil {
+		if err := e.Terminate(b.ctx, "x~-child", "it hangs"); err != nil {
 			t.Fatal(err)
 		}
-		s := b.state(e, "x.child")
+		s := b.state(e, "x~-child")
 		if s.Status != lambdabiz.StatusTerminated || s.EndedAt.IsZero() || s.Error == nil ||
 			!strings.Contains(s.Error.Message, "it hangs") {
 			t.Errorf("state is %+v", s.RunInfo)
@@ -412,7 +412,7 @@ func TestTerminateEndsAtOnceAndDropsWhatComesLater(t *testing.T) {
 		result(b, run)
 		close(release)
 		synctest.Wait()
-		for _, o := range b.state(e, "x.child").Operations {
+		for _, o := range b.state(e, "x~-child").Operations {
 			if o.Status == lambdabiz.StatusSucceeded {
 				t.Errorf("a late result is recorded: %+v", o)
 			}
@@ -420,7 +420,7 @@ func TestTerminateEndsAtOnceAndDropsWhatComesLater(t *testing.T) {
 		if after.Load() {
 			t.Error("another effect began after the termination")
 		}
-		if err := e.Terminate(b.ctx, "x.child", ""); !errors.Is(err, lambdabiz.ErrClosed) {
+		if err := e.Terminate(b.ctx, "x~-child", ""); !errors.Is(err, lambdabiz.ErrClosed) {
 			t.Errorf("a second termination gave %v", err)
 		}
 	}, bears(5, countsTime))

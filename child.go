@@ -7,8 +7,9 @@ import (
 
 // CallChild starts another orchestration and waits for its outcome. The start commits together with
 // the operation, the outcome with the child's end. Its failure is an *OrchestrationError. The child's
-// id is this orchestration's id, ".", and the operation's path, unless [ChildID] gives another. An id
-// with an open run is ErrExists; one that [ChildID] gives must not have been used at all. When the parent is cancelled, so is the child.
+// id is this orchestration's id, "~-", and the operation's path, unless [ChildID] gives another: nobody else can have
+// that id. An id with an open run is ErrExists; one that [ChildID] gives must not have been used at all. When the parent
+// is cancelled, so is the child.
 func CallChild[In, Out any](
 	o Context, id string, d *Definition[In, Out], in In, opts ...ChildOption,
 ) (Out, error) {
@@ -79,13 +80,17 @@ func StartChild[In, Out any](
 func (r *run) startChildLocked(c *call, o *op, detached bool, opts []ChildOption) error {
 	// The default id may have had a child in an earlier run of this orchestration.
 	s := RunStart{
-		ID: r.info.ID + "." + o.ID, RunID: r.e.runID(r.info.ID, r.info.RunID, o.ID), Name: o.Name, Input: o.Input,
+		ID: childID(r.info.ID, o.ID), RunID: r.e.runID(r.info.ID, r.info.RunID, o.ID), Name: o.Name, Input: o.Input,
 		Policy: RejectOpen,
 	}
 	for _, opt := range opts {
 		opt.applyChild(&s)
 	}
-	if err := r.e.checkStart(&s); err != nil {
+	err := r.e.checkStart(&s)
+	if given := s.Policy != RejectOpen; given && err == nil {
+		err = checkGivenID(s.ID)
+	}
+	if err != nil {
 		return r.refuseLocked(c, o, err)
 	}
 	result, err := json.Marshal(s.ID) // the engine's own value: plain JSON whatever the codec

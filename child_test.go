@@ -31,10 +31,10 @@ func TestDefaultIDOfAChildIsItsParentsIDAndTheOperationsPath(t *testing.T) {
 		})
 		e, _ := b.worker(d, echo)
 		run := start(b, e, d, "x", 0)
-		if got := result(b, run); got != "x.branch/c" {
+		if got := result(b, run); got != "x~-branch/c" {
 			t.Errorf("the detached child's id is %q", got)
 		}
-		for id, want := range map[string]int{"x.c": 1, "my child": 2, "x.branch/c": 3} {
+		for id, want := range map[string]int{"x~-c": 1, "my child": 2, "x~-branch/c": 3} {
 			if got := result(b, lambdabiz.Get(e, echo, id)); got != want {
 				t.Errorf("%s gave %d", id, got)
 			}
@@ -68,21 +68,14 @@ func TestChildWhoseIDIsTakenIsRecordedAsErrExists(t *testing.T) {
 					}
 				}
 			}
-			_, err := lambdabiz.CallChild(o, "default", echo, 1)
-			if !errors.Is(err, lambdabiz.ErrExists) {
-				t.Errorf("a default id with an open run gave %v", err)
-			}
-			_, err = lambdabiz.WaitForEvent[bool](o, "go")
+			_, err := lambdabiz.WaitForEvent[bool](o, "go")
 			return 1, err
 		})
 		held := lambdabiz.Define("Echo", func(o lambdabiz.Context, _ int) (int, error) { return never(o) })
 		e, stop := b.worker(held)
 		start(b, e, held, "open", 0)
-		start(b, e, held, "x.default", 0)
-		for _, id := range []string{"open", "x.default"} {
-			if err := e.Pause(b.ctx, id, "stays open"); err != nil {
-				t.Fatal(err)
-			}
+		if err := e.Pause(b.ctx, "open", "stays open"); err != nil {
+			t.Fatal(err)
 		}
 		stop()
 		e, stop = b.worker(d, echo, sleeper)
@@ -91,7 +84,7 @@ func TestChildWhoseIDIsTakenIsRecordedAsErrExists(t *testing.T) {
 		start(b, e, d, "x", 0)
 		b.settle()
 		s := b.state(e, "x")
-		if len(s.Operations) != 8 {
+		if len(s.Operations) != 7 {
 			t.Errorf("%d operations are recorded", len(s.Operations))
 		}
 		for _, o := range s.Operations {
@@ -118,7 +111,7 @@ func TestFailureOfAChildIsAnOrchestrationErrorAfterAResumeToo(t *testing.T) {
 			_, err := lambdabiz.CallChild(o, "c", fails, 1)
 			var ended *lambdabiz.OrchestrationError
 			var failed *lambdabiz.TaskError
-			if !errors.Is(err, bad) || !errors.As(err, &ended) || ended.ID != "x.c" || ended.Name != "Fails" ||
+			if !errors.Is(err, bad) || !errors.As(err, &ended) || ended.ID != "x~-c" || ended.Name != "Fails" ||
 				ended.Status != lambdabiz.StatusFailed || !errors.As(err, &failed) || failed.OperationID != "s" {
 				t.Errorf("pass %d: the child gave %v", passes.Load(), err)
 			}
@@ -151,7 +144,7 @@ func TestRecursionByName(t *testing.T) {
 		if got := result(b, start(b, e, d, "f", 8)); got != 40320 {
 			t.Errorf("8! is %d", got)
 		}
-		if got := result(b, lambdabiz.Get(e, d, "f"+strings.Repeat(".c", 7))); got != 1 {
+		if got := result(b, lambdabiz.Get(e, d, "f"+strings.Repeat("~-c", 7))); got != 1 {
 			t.Errorf("the innermost gave %d", got)
 		}
 	})
@@ -173,7 +166,7 @@ func TestDetachedChildrenGoOnAfterTheEndOfTheirParent(t *testing.T) {
 		})
 		e, _ := b.worker(d, child)
 		result(b, start(b, e, d, "x", 0))
-		children := map[string]int{"x.detached": 5, "x.branch/detached": 6}
+		children := map[string]int{"x~-detached": 5, "x~-branch/detached": 6}
 		for id := range children {
 			if s := b.state(e, id); s.Status.Ended() || s.CancelRequested {
 				t.Errorf("when its parent has ended %s is %+v", id, s.RunInfo)
@@ -205,10 +198,10 @@ func TestUnawaitedChildGoesOnAfterTheEndOfItsParent(t *testing.T) {
 			t.Fatal(err)
 		}
 		result(b, lambdabiz.Get(e, after, "x"))
-		if s := b.state(e, "x.c"); s.Status.Ended() || s.CancelRequested {
+		if s := b.state(e, "x~-c"); s.Status.Ended() || s.CancelRequested {
 			t.Errorf("when its parent has ended the child is %+v", s.RunInfo)
 		}
-		if got := result(b, lambdabiz.Get(e, child, "x.c")); got != 5 {
+		if got := result(b, lambdabiz.Get(e, child, "x~-c")); got != 5 {
 			t.Errorf("the child ended with %d", got)
 		}
 	}, bears(0, countsTime))
@@ -260,7 +253,7 @@ func TestChildOfAnUnknownDefinitionWaitsForAWorkerThatKnowsIt(t *testing.T) {
 		e, _ := b.worker(d)
 		run := start(b, e, d, "x", 0)
 		time.Sleep(10 * time.Second)
-		s := b.state(e, "x.c")
+		s := b.state(e, "x~-c")
 		if s.Status != lambdabiz.StatusScheduled || s.Blocked == nil || !strings.Contains(s.Blocked.Reason, `"Echo"`) {
 			t.Errorf("the child is %v, blocked %+v", s.Status, s.Blocked)
 		}
@@ -283,12 +276,12 @@ func TestDeadlineAndTagsOfAChild(t *testing.T) {
 		e, _ := b.worker(d, sleeper)
 		err := failure(b, start(b, e, d, "x", 0))
 		var ended *lambdabiz.OrchestrationError
-		if !errors.As(errors.Unwrap(err), &ended) || ended.ID != "x.c" || ended.Status != lambdabiz.StatusTimeout ||
+		if !errors.As(errors.Unwrap(err), &ended) || ended.ID != "x~-c" || ended.Status != lambdabiz.StatusTimeout ||
 			!errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("error is %v", err)
 		}
-		_ = failure(b, lambdabiz.Get(e, sleeper, "x.c")) // a home that lags may show it open for a moment
-		s := b.state(e, "x.c")
+		_ = failure(b, lambdabiz.Get(e, sleeper, "x~-c")) // a home that lags may show it open for a moment
+		s := b.state(e, "x~-c")
 		if s.Status != lambdabiz.StatusTimeout || s.Tags["k"] != "v" || s.Deadline.IsZero() {
 			t.Errorf("the child is %+v", s.RunInfo)
 		}

@@ -103,7 +103,7 @@ func (e *Engine) start(ctx context.Context, name, id string, input any, opts []S
 	for _, opt := range opts {
 		opt.applyStart(&s)
 	}
-	if err := e.checkStart(&s); err != nil {
+	if err := errors.Join(e.checkStart(&s), checkGivenID(id)); err != nil {
 		return nil, fmt.Errorf("start orchestration: %w", err)
 	}
 	p, err := e.encode("input", input)
@@ -205,8 +205,10 @@ func checkTags(tags map[string]string) error {
 		if err := checkID("tag", k); err != nil {
 			return err
 		}
-		if len(v) > MaxIDBytes {
-			return fmt.Errorf("check tag %q: %w: its value has %d bytes, the limit is %d", k, ErrTooLarge, len(v), MaxIDBytes)
+		if v != "" { // else a home may take it for another one
+			if err := checkID("value of tag "+k, v); err != nil {
+				return err
+			}
 		}
 		all += len(k) + len(v)
 	}
@@ -443,6 +445,9 @@ func (e *Engine) List(ctx context.Context, f Filter) (Page, error) {
 		if err := e.supports(FeatureList); err != nil {
 			return Page{}, err
 		}
+	}
+	if err := checkTags(f.Tags); err != nil {
+		return Page{}, fmt.Errorf("list: %w", err)
 	}
 	if f.AllRuns {
 		if err := e.supports(FeatureEarlierRuns); err != nil {

@@ -227,11 +227,11 @@ func TestContinueAsNewKeepsTagsDeadlineAndParent(t *testing.T) {
 		run := start(b, e, d, "x", 0)
 		err := failure(b, run)
 		var child *lambdabiz.OrchestrationError
-		if !errors.As(errors.Unwrap(err), &child) || child.ID != "x.c" || child.Status != lambdabiz.StatusTimeout {
+		if !errors.As(errors.Unwrap(err), &child) || child.ID != "x~-c" || child.Status != lambdabiz.StatusTimeout {
 			t.Errorf("error is %v", err)
 		}
 		b.settle() // where the state is a copy it may lag
-		s := b.state(e, "x.c")
+		s := b.state(e, "x~-c")
 		if took := s.EndedAt.Sub(began); took < 30*time.Second || took > 40*time.Second {
 			t.Errorf("the deadline came after %v", took)
 		}

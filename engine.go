@@ -248,7 +248,15 @@ type taskID struct {
 }
 
 func (r *registry) addError(t *ErrorRegistration) error {
-	return addNamed(r, r.types, t.name, "error", t.name, t)
+	if err := addNamed(r, r.types, t.name, "error", t.name, t); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !slices.Contains(r.order, t) {
+		r.order = append(r.order, t)
+	}
+	return nil
 }
 
 func (r *registry) definition(name string) *definitionSpec {

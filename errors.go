@@ -25,7 +25,8 @@ var (
 	ErrTerminated = errors.New("orchestration was terminated")
 	// ErrTooLarge: a payload or an id is over its limit. Nothing was recorded.
 	ErrTooLarge = errors.New("too large")
-	// ErrInvalidID: an id is empty, not UTF-8 or has control characters. Nothing was recorded.
+	// ErrInvalidID: an id is empty, not UTF-8 or has control characters, or the id of a new orchestration is one that
+	// is made for a child. Nothing was recorded.
 	ErrInvalidID = errors.New("invalid id")
 	// ErrInvalidPayload: a value cannot be encoded, or a payload is not what the codec makes.
 	ErrInvalidPayload = errors.New("invalid payload")
@@ -90,6 +91,18 @@ func (e *EventTimeoutError) Error() string {
 
 // Is reports whether target is context.DeadlineExceeded.
 func (e *EventTimeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
+
+// DuplicateKeyError says that two items of a [Map] have the same key. Nothing of the map has begun.
+type DuplicateKeyError struct {
+	OperationID   string // the map's path
+	Key           string
+	First, Second int // the places of the items, from 0
+}
+
+// Error names the map, the key and the places of its items.
+func (e *DuplicateKeyError) Error() string {
+	return fmt.Sprintf("%s: items %d and %d have the same key %q", e.OperationID, e.First, e.Second, e.Key)
+}
 
 // OrchestrationError is the outcome of an orchestration that ended without success, as [Run.Result]
 // and [CallChild] return it.

@@ -35,8 +35,8 @@ func ExampleCallChild() {
 	}
 	fmt.Println(run.Result(ctx))
 	// Output:
-	// order-7.empty FAILED
-	// order-7.parcel holds tea <nil>
+	// order-7~-empty FAILED
+	// order-7~-parcel holds tea <nil>
 }
 
 // A definition cannot name itself in Go. By name it may start itself as a child.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"sync"
 	"time"
@@ -41,9 +42,10 @@ var sentinels = map[string]error{
 // FailureOf records an error without registered types: backends use it for refusals.
 func FailureOf(err error) *Failure { return (&errorRegistry{}).record(err) }
 
-// errorRegistry is an engine's error types by name.
+// errorRegistry is an engine's error types by name, and in the order in which they were registered.
 type errorRegistry struct {
 	types map[string]*ErrorRegistration
+	order []*ErrorRegistration
 	limit int // of a recorded tree's bytes; 0 for maxFailureBytes
 }
 
@@ -61,9 +63,9 @@ func RegisterErrors(types ...*ErrorRegistration) {
 	common.types = append(common.types, types...)
 }
 
-// all returns the types of the engine and the common ones.
+// all returns the types of the engine and the common ones: of two that fit an error the first decides.
 func (r *errorRegistry) all(yield func(t *ErrorRegistration) bool) {
-	for _, t := range r.types {
+	for _, t := range r.order {
 		if !yield(t) {
 			return
 		}
@@ -110,15 +112,24 @@ func ErrorType[T error](name string) *ErrorRegistration {
 	}
 }
 
-// ErrorValue registers a sentinel: after a resume errors.Is finds it again.
+// ErrorValue registers a sentinel: after a resume errors.Is finds it again. A value that Go cannot compare matches
+// nothing, as with errors.Is. Where an error is of a registered type and a registered value too, what was registered first
+// is recorded.
 func ErrorValue(name string, sentinel error) *ErrorRegistration {
 	return &ErrorRegistration{
 		name: name,
 		encode: func(err error) (json.RawMessage, bool, error) {
-			return nil, err == sentinel, nil //nolint:errorlint // each node of the tree is asked for itself
+			return nil, equal(err, sentinel), nil // each node of the tree is asked for itself
 		},
 		decode: func(json.RawMessage) (error, error) { return sentinel, nil },
 	}
+}
+
+// equal compares two errors; what cannot be compared is equal to nothing.
+func equal(a, b error) bool {
+	x, y := reflect.ValueOf(a), reflect.ValueOf(b)
+	return x.IsValid() && y.IsValid() && x.Type() == y.Type() && x.Comparable() && y.Comparable() &&
+		a == b //nolint:errorlint // the values themselves
 }
 
 // record calls the error's own methods; a panic of theirs is recorded instead.
@@ -207,6 +218,8 @@ func recordType(f *Failure, err error) {
 		f.Code, data = "task", taskErrorData{e.Task, e.OperationID, e.Attempt}
 	case *EventTimeoutError:
 		f.Code, data = "eventTimeout", e
+	case *DuplicateKeyError:
+		f.Code, data = "duplicateKey", e
 	case *OrchestrationError:
 		f.Code, data = "orchestration", orchestrationErrorData{e.ID, e.Name, e.Status}
 	case *CompensationError:
@@ -314,6 +327,11 @@ func (r *errorRegistry) rebuildTyped(f *Failure, causes []error) error {
 		}
 	case "eventTimeout":
 		var d EventTimeoutError
+		if json.Unmarshal(f.Data, &d) == nil {
+			return &d
+		}
+	case "duplicateKey":
+		var d DuplicateKeyError
 		if json.Unmarshal(f.Data, &d) == nil {
 			return &d
 		}

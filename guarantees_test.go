@@ -300,7 +300,7 @@ func TestG8MessagesBetweenOrchestrationsCommitWithTheWritersProgress(t *testing.
 							kind = "raise"
 						case len(c.Starts) > 0:
 							kind = "start"
-						case c.Close != nil && c.Run.ID == "x.child":
+						case c.Close != nil && c.Run.ID == "x~-child":
 							kind = "result"
 						}
 						if kind == "" || seen[kind] {
@@ -337,7 +337,7 @@ func TestG8MessagesBetweenOrchestrationsCommitWithTheWritersProgress(t *testing.
 					if recorded := len(x.Operations) > 0; recorded != (len(rec.Messages) > 0) {
 						t.Errorf("the raise is recorded: %v, its event has come: %d", recorded, len(rec.Messages))
 					}
-					_, err = inner.Load(b.ctx, "x.child", "")
+					_, err = inner.Load(b.ctx, "x~-child", "")
 					if recorded := len(x.Operations) > 1; recorded != (err == nil) {
 						t.Errorf("the start of the child is recorded: %v, the child: %v", recorded, err)
 					}

@@ -34,6 +34,23 @@ func checkID(field, id string) error {
 	return nil
 }
 
+// childMark stands between a parent's id and the path of the operation in the ids that are made for children. No path
+// has it, for there "~" is followed by "0" or "1", and nobody may give an id that has it: so no two families meet, and a
+// child's id tells where the parent's ends.
+const childMark = "~-"
+
+// childID makes the id of a child.
+func childID(parent, path string) string { return parent + childMark + path }
+
+// checkGivenID returns an error if an id that somebody gives to a new run could be one that is made for a child.
+func checkGivenID(id string) error {
+	if strings.Contains(id, childMark) {
+		return fmt.Errorf("check orchestration id %q: %w: ids with %q in them are made for children",
+			id, ErrInvalidID, childMark)
+	}
+	return nil
+}
+
 var escaper = strings.NewReplacer("~", "~0", "/", "~1")
 
 // joinPath puts an id into a scope. Inside an id "/" is kept as "~1" and "~" as "~0" (as in RFC 6901),

@@ -3,8 +3,10 @@ package lambdabiz_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -166,5 +168,148 @@ func TestAResumedParentCancelsItsOwnChildOnly(t *testing.T) {
 		}
 		synctest.Wait()
 		untouched(b, e, "payroll")
+	})
+}
+
+// told is a child that says what it was told.
+var told = lambdabiz.Define("Told", func(_ lambdabiz.Context, s string) (string, error) { return s, nil })
+
+func TestIDsOfChildrenAndOfPeopleNeverMeet(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, child string) (string, error) {
+			return lambdabiz.CallChild(o, child, told, "child of "+o.ID())
+		})
+		e, _ := b.worker(d, told, echo)
+		expect := func(run *lambdabiz.Run[string], want string) {
+			t.Helper()
+			if got := result(b, run); got != want {
+				t.Errorf("%s gave %q, want %q", run.ID(), got, want)
+			}
+		}
+		expect(start(b, e, told, "example.com", "a person's"), "a person's")
+		expect(start(b, e, d, "example", "com"), "child of example")
+		expect(start(b, e, d, "example.com.de", "x"), "child of example.com.de")
+		expect(start(b, e, told, "example.com.de.x", "a person's"), "a person's")
+		if got := result(b, start(b, e, echo, "example.com.uk", 7)); got != 7 { // of another definition
+			t.Errorf("example.com.uk gave %d", got)
+		}
+		expect(start(b, e, d, "example.com/", "uk"), "child of example.com/")
+		for _, family := range [][2]string{
+			{"a", "b.c"}, {"a.b", "c"}, {"a", "b"}, {"a", "b~-c"}, {"a", "b/c"}, {"a~", "c"}, {"a~", ".c"}, {"a~~", "c"},
+			{"a.", "c"}, {"a", ".c"}, {"a", "~-c"}, {"a/b", "c"}, {"a~1b", "c"},
+		} {
+			id, path := family[0], family[1]
+			expect(start(b, e, d, id, path, lambdabiz.OnUsedID(lambdabiz.RestartEnded)), "child of "+id)
+		}
+	})
+}
+
+func TestNobodyStartsAnIDThatIsMadeForAChild(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		inner := lambdabiz.Define("Inner", func(o lambdabiz.Context, _ int) (int, error) {
+			_, err := lambdabiz.StartChild(o, "in/ner", sleeper, 0)
+			return 1, err
+		})
+		d := define(func(o lambdabiz.Context) (int, error) {
+			id, err := lambdabiz.StartChild(o, "made", sleeper, 0)
+			if err != nil {
+				return 0, err
+			}
+			for i, taken := range []string{id, "somebody~-else"} {
+				_, err = lambdabiz.CallChild(o, fmt.Sprint("given ", i), sleeper, 0, lambdabiz.ChildID(taken))
+				if !errors.Is(err, lambdabiz.ErrInvalidID) {
+					t.Errorf("a child with the id %q gave %v", taken, err)
+				}
+			}
+			return lambdabiz.CallChild(o, "inner", inner, 0)
+		})
+		e, _ := b.worker(d, inner, sleeper)
+		start(b, e, d, "x", 0)
+		b.settle()
+		for _, made := range []string{"x~-made", "x~-other", "y~-made", "~-"} {
+			if _, err := lambdabiz.Start(b.ctx, e, sleeper, made, 0); !errors.Is(err, lambdabiz.ErrInvalidID) {
+				t.Errorf("a start of %q gave %v", made, err)
+			}
+			if _, err := e.StartByName(b.ctx, "Sleeper", made, 0); !errors.Is(err, lambdabiz.ErrInvalidID) {
+				t.Errorf("a start by name of %q gave %v", made, err)
+			}
+			o, err := e.Create(b.ctx, made)
+			if err == nil {
+				err = o.Start("by hand")
+			}
+			if !errors.Is(err, lambdabiz.ErrInvalidID) && !errors.Is(err, lambdabiz.ErrMode) {
+				t.Errorf("a start by hand of %q gave %v", made, err)
+			}
+		}
+		for _, id := range []string{"x~-made", "x~-inner~-in~1ner"} { // but all else is possible
+			if err := e.Cancel(b.ctx, id, ""); err != nil {
+				t.Errorf("a cancellation of the child %s gave %v", id, err)
+			}
+		}
+	})
+}
+
+func TestMapOverEqualKeysIsAnErrorOfMap(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		var begun atomic.Int64
+		var asked atomic.Int64
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, keys []string) (int, error) {
+			return lambdabiz.Go(o, "branch", func(o lambdabiz.Context) (int, error) {
+				out, err := lambdabiz.Map(o, "parcels", keys, func(s string) string { asked.Add(1); return s },
+					func(o lambdabiz.Context, s string) (string, error) {
+						begun.Add(1)
+						return lambdabiz.Step(o, "pack", func(context.Context) (string, error) { return s, nil })
+					})
+				return len(out), err
+			}).Wait(o)
+		})
+		client := b.engine(lambdabiz.Config{}, d)
+		run := start(b, client, d, "x", []string{"coffee", "tea", "milk", "tea"})
+		e, stop := b.worker(d)
+		var twice *lambdabiz.DuplicateKeyError
+		if err := failure(b, run); !errors.As(err, &twice) || *twice != (lambdabiz.DuplicateKeyError{
+			OperationID: "branch/parcels", Key: "tea", First: 1, Second: 3,
+		}) {
+			t.Errorf("equal keys gave %v", err)
+		}
+		if begun.Load() != 0 || len(b.state(e, "x").Operations) != 0 {
+			t.Errorf("%d items began, %d operations are recorded", begun.Load(), len(b.state(e, "x").Operations))
+		}
+		asked.Store(0)
+		if n := result(b, start(b, e, d, "y", []string{"coffee", "tea"})); n != 2 || asked.Load()%2 != 0 {
+			t.Errorf("%d results, keys were asked for %d times", n, asked.Load())
+		}
+		stop()
+	}, bears(0, countsBodies))
+}
+
+func TestTagsAreCheckedAtTheDoor(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		d := define(func(o lambdabiz.Context) (int, error) {
+			for i, bad := range []string{"a\x00b", "\xff", "\n", "\u0085"} {
+				_, err := lambdabiz.StartChild(o, fmt.Sprint("child ", i), sleeper, 0, lambdabiz.Tags(map[string]string{"k": bad}))
+				if !errors.Is(err, lambdabiz.ErrInvalidID) {
+					t.Errorf("a child with the tag %q gave %v", bad, err)
+				}
+			}
+			return 1, nil
+		})
+		e, _ := b.worker(d, sleeper)
+		for _, bad := range []string{"a\x00b", "\xff", "\n", "\u0085", "\xed\xa0\x80"} {
+			for _, tags := range []map[string]string{{"k": bad}, {bad: "v"}, {"ok": "", "k": "ok" + bad}} {
+				_, err := lambdabiz.Start(b.ctx, e, sleeper, "tagged", 0, lambdabiz.Tags(tags))
+				if !errors.Is(err, lambdabiz.ErrInvalidID) {
+					t.Errorf("a start with the tags %q gave %v", tags, err)
+				}
+				if _, err := e.List(b.ctx, lambdabiz.Filter{Tags: tags}); !errors.Is(err, lambdabiz.ErrInvalidID) {
+					t.Errorf("a list by the tags %q gave %v", tags, err)
+				}
+			}
+		}
+		if _, err := e.State(b.ctx, "tagged"); !errors.Is(err, lambdabiz.ErrNotFound) {
+			t.Errorf("something was started: %v", err)
+		}
+		start(b, e, sleeper, "plain", 0, lambdabiz.Tags(map[string]string{"k": "", "é": "日本"}))
+		result(b, start(b, e, d, "x", 0))
 	})
 }

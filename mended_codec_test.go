@@ -41,7 +41,7 @@ func TestCodecThatFailsLeavesNoRunLocked(t *testing.T) {
 		code  func(o lambdabiz.Context, _ int) (int, error)
 	}{
 		"race, error": {failingCodec{bad: "raceResult"}, race}, "race, panic": {failingCodec{bad: "raceResult", panic: true}, race},
-		"child, error": {failingCodec{bad: "string x.c"}, child}, "child, panic": {failingCodec{bad: "string x.c", panic: true}, child},
+		"child, error": {failingCodec{bad: "string x~-c"}, child}, "child, panic": {failingCodec{bad: "string x.c", panic: true}, child},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := &bench{t: t, backend: homes[0].open(t), logs: &logBuffer{}, ctx: t.Context()}

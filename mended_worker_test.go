@@ -261,7 +261,7 @@ func TestChildStartWhoseAnswerIsLost(t *testing.T) {
 		ctx, cancel := within(b, time.Hour)
 		defer cancel()
 		if v, err := run.Result(ctx); v != 1 || err != nil {
-			t.Errorf("result %v, %v; child held by worker %d", v, err, b.state(e, "x.c").Worker)
+			t.Errorf("result %v, %v; child held by worker %d", v, err, b.state(e, "x~-c").Worker)
 		}
 	}, "memory", "sqlite")
 }
@@ -328,7 +328,7 @@ func TestChildOfACallerThatGoesAway(t *testing.T) {
 		}
 		d.Store(0)
 		time.Sleep(10 * time.Minute)
-		if s := b.state(e, "h.c"); !s.Status.Ended() {
+		if s := b.state(e, "h~-c"); !s.Status.Ended() {
 			t.Errorf("the child is %v, held by worker %d", s.Status, s.Worker)
 		}
 	}, "memory", "sqlite")
@@ -360,7 +360,7 @@ func TestCancelReachesAChildThatIsNotVisitedAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
-		if s := b.state(e, "x.c"); s.Status != lambdabiz.StatusCancelled {
+		if s := b.state(e, "x~-c"); s.Status != lambdabiz.StatusCancelled {
 			t.Errorf("the child is %v", s.Status)
 		}
 	})

@@ -145,7 +145,8 @@ func (p policyOption) applyStart(s *RunStart) { s.Policy = StartPolicy(p) }
 type TagsOption map[string]string
 
 // Tags labels a run for lists. They are copied, and do not change later. Each name has 1 to 256 bytes, each
-// value 256 at most, and all together 64 KiB, else the start is refused with [ErrTooLarge].
+// value 256 at most, and all together 64 KiB, else the start is refused with [ErrTooLarge]; what is not UTF-8 or has
+// control characters with [ErrInvalidID].
 func Tags(tags map[string]string) TagsOption { return tags }
 
 func (t TagsOption) applyStart(s *RunStart) { s.Tags = t }
@@ -161,13 +162,13 @@ func OnQueue(name string) OnQueueOption { return OnQueueOption(name) }
 func (q OnQueueOption) applyStart(s *RunStart) { s.Queue = string(q) }
 func (q OnQueueOption) applyChild(s *RunStart) { s.Queue = string(q) }
 
-// ChildID sets the orchestration id of a child. The default is the parent's id, ".", and the
-// operation's path.
-func ChildID(id string) ChildOption { return childID(id) }
+// ChildID sets the orchestration id of a child. The default is the parent's id, "~-", and the operation's path. An id with
+// "~-" in it is ErrInvalidID: only those that are made for children have it.
+func ChildID(id string) ChildOption { return givenChildID(id) }
 
-type childID string
+type givenChildID string
 
-func (c childID) applyChild(s *RunStart) { s.ID, s.Policy = string(c), RejectExisting }
+func (c givenChildID) applyChild(s *RunStart) { s.ID, s.Policy = string(c), RejectExisting }
 
 // Concurrency limits how many items of a [Map] are worked on at the same time. The default, and what 0 or
 // less means, is all.

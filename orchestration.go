@@ -99,7 +99,7 @@ func (o *Orchestration) Start(input any, opts ...StartOption) error {
 	for _, opt := range opts {
 		opt.applyStart(&s)
 	}
-	if err := o.e.checkStart(&s); err != nil {
+	if err := errors.Join(o.e.checkStart(&s), checkGivenID(o.id)); err != nil {
 		return fmt.Errorf("start orchestration: %w", err)
 	}
 	p, err := o.e.encode("input", input)

@@ -126,7 +126,7 @@ func TestErrorsKeepTheirIdentityInTheFirstRunAndInAResumedRun(t *testing.T) {
 			}, func(err error) bool {
 				var e *lambdabiz.OrchestrationError
 				var code valueError
-				return errors.As(err, &e) && e.ID == "x.child" && e.Status == lambdabiz.StatusFailed &&
+				return errors.As(err, &e) && e.ID == "x~-child" && e.Status == lambdabiz.StatusFailed &&
 					errors.Is(err, errSold) && errors.As(err, &code) && code.Code == 9
 			}},
 			{"refused raise", func(o lambdabiz.Context, id string) error { return lambdabiz.RaiseEvent(o, id, "nobody", "E", 1) },

@@ -294,7 +294,7 @@ func TestAnOrchestrationThatIsLeftOpenFailsTheTest(t *testing.T) {
 		if _, err := lambdabiztest.Start(env, d, "p", 1).Result(); err != nil {
 			t.Error(err)
 		}
-	}, `orchestration p.child (Wait) is still open`)
+	}, `orchestration p~-child (Wait) is still open`)
 	wantFailure(t, func(_ *testing.T, env *lambdabiztest.Env) { // another one may be
 		env.Register(wait)
 		env.AllowOpen("w-2")

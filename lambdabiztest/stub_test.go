@@ -155,7 +155,7 @@ func TestAFailingStubOfAChildFailsTheParentsCall(t *testing.T) {
 		lambdabiztest.Stub(env, "survey", func(context.Context, int) (int, error) { return 0, errors.New("nobody answers") })
 		_, err := lambdabiztest.Start(env, parent, "p", 1).Result()
 		child, ok := errors.AsType[*lambdabiz.OrchestrationError](errors.Unwrap(err))
-		if !ok || child.ID != "p.survey" || !strings.Contains(err.Error(), "nobody answers") {
+		if !ok || child.ID != "p~-survey" || !strings.Contains(err.Error(), "nobody answers") {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -168,7 +168,7 @@ func TestDriveLeavesWhenAChildWaits(t *testing.T) {
 		if took > time.Second {
 			t.Errorf("it took %v", took)
 		}
-		b.raise("a.child", "Go", 7)
+		b.raise("a~-child", "Go", 7)
 		state, _ = b.drive(lambdahandler.Request{OrchestrationID: "a"})
 		want(t, state, lambdabiz.StatusSucceeded, "7")
 	})

@@ -59,7 +59,7 @@ func TestAnEventThatIsKeptForAChildArrives(t *testing.T) {
 		c := configFor(server)
 		c.Store = memory.NewStore()
 		p := client(t, c).workOn(d, child)
-		if err := p.RaiseEvent(t.Context(), "R.c", "go", 7, lambdabiz.BeforeStart(time.Hour)); err != nil {
+		if err := p.RaiseEvent(t.Context(), "R~-c", "go", 7, lambdabiz.BeforeStart(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
 		run, err := lambdabiz.Start(t.Context(), p.Engine, d, "R", 0)

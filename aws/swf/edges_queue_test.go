@@ -22,7 +22,7 @@ func TestAQueueMayBeginAndEndWithASpace(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if id := result(t, server, p.Engine, run, "R"); id != "R.c" {
+		if id := result(t, server, p.Engine, run, "R"); id != "R~-c" {
 			t.Error("the child is", id)
 		}
 	})

@@ -151,7 +151,7 @@ func runChaos(t *testing.T, seed uint64) {
 		kills[n] = f.add()
 	}
 	for i := range each {
-		user.raiseUntilThere(fmt.Sprintf("N%d.child", i), "Approve", "yes")
+		user.raiseUntilThere(fmt.Sprintf("N%d~-child", i), "Approve", "yes")
 		user.raise(fmt.Sprint("K", i), "go", 1)
 		user.raise(fmt.Sprint("K", i), "go", 2)
 	}
@@ -159,7 +159,7 @@ func runChaos(t *testing.T, seed uint64) {
 		id := fmt.Sprint("P", i)
 		checkProgram(t, server, id, result(t, server, user.Engine, programs[i], id))
 		id = fmt.Sprint("N", i)
-		checkProgram(t, server, id+".child", result(t, server, user.Engine, parents[i], id))
+		checkProgram(t, server, id+"~-child", result(t, server, user.Engine, parents[i], id))
 		wantSound(t, server, id)
 		id = fmt.Sprint("K", i)
 		if out := result(t, server, user.Engine, carriers[i], id); out != "one two - -" {

@@ -42,11 +42,11 @@ func newFamily() *family {
 		if _, err := lambdabiz.StartChild(o, "free", f.leaf, 3); err != nil {
 			return k, err
 		}
-		sum, err := lambdabiz.CallChild(o, "one", f.leaf, 1)
+		sum, err := lambdabiz.CallChild(o, "one", f.leaf, 1, lambdabiz.ChildID("one of "+o.ID()))
 		if err != nil {
 			return k, err
 		}
-		_, err = lambdabiz.CallChild(o, "twice", f.leaf, 9, lambdabiz.ChildID(o.ID()+".one"))
+		_, err = lambdabiz.CallChild(o, "twice", f.leaf, 9, lambdabiz.ChildID("one of "+o.ID()))
 		if k.Twice = errors.Is(err, lambdabiz.ErrExists); !k.Twice {
 			return k, fmt.Errorf("the second child with one id: %w", err)
 		}
@@ -166,7 +166,7 @@ func (f *family) outcome(s *stage, client *lambdabiz.Engine, runs []*lambdabiz.R
 	if mine != 1 && !fate.cancelled {
 		s.complainf("%d of two parents got the child that both wanted", mine)
 	}
-	for _, id := range []string{"x.free", "y.free"} {
+	for _, id := range []string{"x~-free", "y~-free"} {
 		if _, err := s.store.Load(s.ctx, id, ""); fate.cancelled && errors.Is(err, lambdabiz.ErrNotFound) {
 			continue // it was cancelled before it came to it
 		}

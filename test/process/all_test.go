@@ -56,9 +56,9 @@ func (c *child) order(e *lambdabiz.Engine, n int) {
 	run := c.begin(e, id, orderMoves(n))
 	c.approve(e, id)
 	c.outcome(id, run)
-	note, err := lambdabiz.Get(e, script, id+".note").Result(c.ctx)
+	note, err := lambdabiz.Get(e, script, id+"~-note").Result(c.ctx)
 	c.try("result of the note", err)
-	c.sayf("ended %s.note %q", id, note)
+	c.sayf("ended %s~-note %q", id, note)
 }
 
 // paused is paused inside a body, and goes on.

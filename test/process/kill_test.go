@@ -173,8 +173,8 @@ func (k *killing) finish() {
 		if got, want := k.result(id), orderResult(n); got != want {
 			k.faultf("%s ended with %q, want %q", id, got, want)
 		}
-		if got := k.result(id + ".note"); got != noteResult {
-			k.faultf("%s.note ended with %q, want %q", id, got, noteResult)
+		if got := k.result(id + "~-note"); got != noteResult {
+			k.faultf("%s~-note ended with %q, want %q", id, got, noteResult)
 		}
 	}
 	p.stop()

@@ -306,7 +306,7 @@ func (l *ledger) checkRun(run lambdabiz.RunRef, done map[string]bool) lambdabiz.
 
 // checkEvents: of an acknowledged event, raised many times with one key, there is one.
 func (l *ledger) checkEvents(id string, done map[string]bool) {
-	parent, isNote := strings.CutSuffix(id, ".note")
+	parent, isNote := strings.CutSuffix(id, "~-note")
 	event := "Approve"
 	acknowledged := l.approved[id]
 	if isNote {

@@ -19,7 +19,7 @@ func orderMoves(n int) []move {
 		{ID: "pause", Kind: "timer", Millis: pause},
 		{ID: "ship", Kind: "map", Items: []string{"a", "b", "c"}, Millis: 5 + n%4},
 		{ID: "note", Kind: "detached", Moves: noteMoves()},
-		{ID: "tell", Kind: "raise", To: orderID(n) + ".note", Event: "Told", Text: "told"},
+		{ID: "tell", Kind: "raise", To: orderID(n) + "~-note", Event: "Told", Text: "told"},
 		{ID: "sprint", Kind: "sprint", Text: "won", Millis: 4 + n%3},
 		{ID: "half", Kind: "progress"},
 		{ID: "Approve", Kind: "event"},

@@ -236,7 +236,7 @@ func (x *exits) finish() {
 // missing says which of an order's outcomes has not been acknowledged yet, or is wrong; empty for none.
 func (x *exits) missing(n int) string {
 	for id, want := range map[string]string{
-		orderID(n): orderResult(n), orderID(n) + ".note": noteResult, fmt.Sprintf("pause-%d", n): "1,yes",
+		orderID(n): orderResult(n), orderID(n) + "~-note": noteResult, fmt.Sprintf("pause-%d", n): "1,yes",
 		fmt.Sprintf("kept-%d", n): "yes", fmt.Sprintf("hand-%d", n): "by hand",
 	} {
 		if got := x.outcomes[id]; got != strconv.Quote(want) {

@@ -46,7 +46,7 @@ func TestTwoWorkersShareOneFile(t *testing.T) {
 		for _, path := range []string{"first", "all/a/pack", "all/b/pack", "last"} {
 			b.wantBegun(id, path, 1)
 		}
-		b.wantBegun(id+".child", "inner", 1)
+		b.wantBegun(id+"~-child", "inner", 1)
 	}
 	for _, p := range workers {
 		if n := p.said("refused") + p.said("buried"); n > 0 {

@@ -36,7 +36,7 @@ var stateCases = []stateCase{
 		ready: "recorded event Approve STARTED", event: "Approve", result: "1,Approve!",
 	}, {
 		name: "child", move: move{ID: "sub", Kind: "child", Moves: []move{{ID: "work", Kind: "task", Text: "2", Hold: "later"}}},
-		ready: "recorded child.sub work STARTED", result: "1,2",
+		ready: "recorded child~-sub work STARTED", result: "1,2",
 	}, {
 		name: "race", move: move{ID: "race", Kind: "race"},
 		ready: "recorded race hour-of-race/hour STARTED", event: "go", result: "1,go!",
