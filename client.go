@@ -39,6 +39,10 @@ func (r *Run[Out]) Created() bool { return r.h.created }
 // whatever its input; see [OnUsedID], and [Run.Created]. It returns ErrExists by policy, or when the id belongs to an
 // orchestration of another name; ErrInvalidID, ErrTooLarge or ErrInvalidPayload for bad input.
 //
+// When ctx ends first, a start that has not begun does not happen, and ctx's error is returned. If it is on its way,
+// or nobody knows what became of it, ErrOutcomeUnknown comes with ctx's error: it is safe to start again, and a run
+// that this worker got by it is carried on. The same holds for what RaiseEvent, Cancel and their like write.
+//
 // The engine need not be a worker, nor know the definition.
 func Start[In, Out any](
 	ctx context.Context, e *Engine, d *Definition[In, Out], id string, in In, opts ...StartOption,
@@ -111,10 +115,14 @@ func (e *Engine) start(ctx context.Context, name, id string, input any, opts []S
 		return nil, fmt.Errorf("start orchestration %s: %w", id, err)
 	}
 	e.countStarts(1)
-	defer e.countStarts(-1)
 	s.Input, s.Claim = p, e.wants(name, 1)
 	c := &Commit{Worker: e.worker.Load(), At: now(), Starts: []RunStart{s}}
-	v, err := e.commitClient(ctx, c)
+	v, way, err := e.commitClient(ctx, c)
+	if errors.Is(err, ErrOutcomeUnknown) && c.Starts[0].Claim {
+		go e.carryOn(c, way)
+	} else {
+		defer e.countStarts(-1)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("start orchestration %s: %w", id, err)
 	}
@@ -218,38 +226,6 @@ func checkTags(tags map[string]string) error {
 	return nil
 }
 
-// commitClient makes changes from outside durable. A start whose outcome is unknown is repeated: it is
-// idempotent.
-func (e *Engine) commitClient(ctx context.Context, c *Commit) (Verdict, error) {
-	for try := 1; ; try++ {
-		if err := ctx.Err(); err != nil {
-			return Verdict{}, context.Cause(ctx)
-		}
-		v, err := e.committer.commit(ctx, c)
-		if err == nil {
-			err = v.Err
-		}
-		if err == nil {
-			return v, nil
-		}
-		if errors.Is(err, ErrFenced) && c.Worker != 0 { // the worker was declared dead: start as a client
-			c.Worker = 0
-			for i := range c.Starts {
-				c.Starts[i].Claim = false
-			}
-			e.kick()
-			continue
-		}
-		repeat := errors.Is(err, ErrOutcomeUnknown) && len(c.Starts) > 0 && try < 5
-		if !repeat {
-			return v, err
-		}
-		if err := sleepUntil(ctx, nil, commitBackoff.wait(try)); err != nil {
-			return v, err
-		}
-	}
-}
-
 // RaiseEvent sends an event to the latest run of an orchestration. When it returns nil the event is
 // durable, and will be consumed once or still be there when the run ends. It returns ErrNotFound for
 // an unknown id (unless [BeforeStart] keeps the event) and ErrClosed when the orchestration has ended.
@@ -259,7 +235,7 @@ func (e *Engine) RaiseEvent(ctx context.Context, id, event string, payload any, 
 	if err != nil {
 		return fmt.Errorf("raise event in orchestration %q: %w", id, err)
 	}
-	v, err := e.commitClient(ctx, &Commit{At: now(), Raises: []Raise{raise}})
+	v, _, err := e.commitClient(ctx, &Commit{At: now(), Raises: []Raise{raise}})
 	if err == nil {
 		err = v.Raises[0]
 	}
@@ -335,7 +311,7 @@ func (e *Engine) controlWith(ctx context.Context, verb string, c Control) error 
 		return fmt.Errorf("%s orchestration %s: reason: %w: %d bytes, the limit is %d",
 			verb, id, ErrTooLarge, len(reason), maxMessageBytes)
 	}
-	v, err := e.commitClient(ctx, &Commit{At: now(), Controls: []Control{c}})
+	v, _, err := e.commitClient(ctx, &Commit{At: now(), Controls: []Control{c}})
 	if err == nil {
 		err = v.Controls[0]
 	}

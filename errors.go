@@ -37,8 +37,8 @@ var (
 	ErrFenced = errors.New("run has another owner")
 	// ErrStale: a condition on what was seen does not hold any more. Between engine and backend only.
 	ErrStale = errors.New("newer messages have arrived")
-	// ErrOutcomeUnknown: the backend could not tell whether a write was applied. Starts are safe to
-	// repeat, and so are events with a key.
+	// ErrOutcomeUnknown: the backend could not tell whether a write was applied, or the caller's context ended
+	// while it was on its way. Starts are safe to repeat, and so are events with a key.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
 	// ErrStopped: the engine drains or has stopped.
 	ErrStopped = errors.New("engine has stopped")

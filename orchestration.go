@@ -107,7 +107,7 @@ func (o *Orchestration) Start(input any, opts ...StartOption) error {
 		return fmt.Errorf("start orchestration %s: %w", o.id, err)
 	}
 	s.Input = p
-	v, err := o.e.commitClient(o.parent, &Commit{At: now(), Starts: []RunStart{s}})
+	v, _, err := o.e.commitClient(o.parent, &Commit{At: now(), Starts: []RunStart{s}})
 	if err == nil {
 		err = v.Starts[0].Err
 	}
