@@ -119,7 +119,7 @@ func (e *Engine) start(ctx context.Context, name, id string, input any, opts []S
 	c := &Commit{Worker: e.worker.Load(), At: now(), Starts: []RunStart{s}}
 	v, way, err := e.commitClient(ctx, c)
 	if errors.Is(err, ErrOutcomeUnknown) && c.Starts[0].Claim {
-		go e.carryOn(c, way)
+		go e.carryOn(c, way) //nolint:gosec // its caller has gone
 	} else {
 		defer e.countStarts(-1)
 	}
