@@ -75,7 +75,10 @@ type Backend interface {
 	// No two commits of a batch are of one run. When it returns, what is applied is on disk.
 	//
 	// An error means that nothing of the batch was applied. Only an error that wraps
-	// ErrOutcomeUnknown leaves that open; a backend gives it after it tried to read back.
+	// ErrOutcomeUnknown leaves that open; a backend gives it after it tried to read back. An error with a method
+	// Temporary() bool that returns true is none of what was to be written: the store is busy, full or out of
+	// reach. Another error may be one commit's own: the batch is tried again one by one, and a run whose commit
+	// fails alone eight times in a row, although the store takes it that the run is blocked, is blocked.
 	Commit(ctx context.Context, batch []*Commit) ([]Verdict, error)
 
 	// Load returns one run with its operations and unconsumed messages as one snapshot: the run

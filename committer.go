@@ -3,6 +3,7 @@ package lambdabiz
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -23,6 +24,7 @@ type committer struct {
 // submission is a commit on its way.
 type submission struct {
 	commit  *Commit
+	alone   bool // it has failed in a way that may be its own: it shares no batch with others
 	verdict Verdict
 	err     error
 	done    chan struct{} // closed with the verdict; nil for one that commits itself
@@ -35,7 +37,10 @@ func newCommitter(b Backend, lanes, size int, hooks *hookCaller) *committer {
 // commit makes one commit durable, together with others. The error means that it was not applied, or,
 // with ErrOutcomeUnknown, that nobody knows.
 func (c *committer) commit(ctx context.Context, commit *Commit) (Verdict, error) {
-	s := &submission{commit: commit}
+	return c.submit(ctx, &submission{commit: commit})
+}
+
+func (c *committer) submit(ctx context.Context, s *submission) (Verdict, error) {
 	c.mu.Lock()
 	if c.lanes == 0 || len(c.queue) > 0 {
 		s.done = make(chan struct{})
@@ -74,17 +79,32 @@ func (c *committer) next() []*submission {
 	return c.nextLocked()
 }
 
+// maxBatchBytes is where a batch ends, but for its first commit: what is large holds up what is small only for a
+// moment, and a batch that fails is not written again and again.
+const maxBatchBytes = 8 << 20
+
 // nextLocked takes a batch from the queue. Two commits of one run, by an old and a new holder of it in
 // this process, never meet in a batch.
 func (c *committer) nextLocked() []*submission {
+	if c.queue[0].alone {
+		next := c.queue[:1:1]
+		c.queue = c.queue[1:]
+		return next
+	}
 	var rest []*submission
 	n := min(c.size, len(c.queue))
 	next := make([]*submission, 0, n)
 	runs := make(map[string]struct{}, n)
+	bytes := 0
 	for i, s := range c.queue {
-		if len(next) == c.size {
+		size := s.commit.payloadBytes()
+		if len(next) == c.size || len(next) > 0 && bytes+size > maxBatchBytes {
 			rest = append(rest, c.queue[i:]...)
 			break
+		}
+		if s.alone {
+			rest = append(rest, s)
+			continue
 		}
 		if ref := s.commit.Run; ref != nil {
 			if _, twice := runs[ref.RunID]; twice {
@@ -93,22 +113,71 @@ func (c *committer) nextLocked() []*submission {
 			}
 			runs[ref.RunID] = struct{}{}
 		}
+		bytes += size
 		next = append(next, s)
 	}
 	c.queue = rest
 	return next
 }
 
-// run commits a batch. When that fails as a whole, its members are committed one by one, so that a
-// poisoned commit fails alone.
+// payloadBytes estimates what a commit writes.
+func (c *Commit) payloadBytes() int {
+	n := len(c.Progress)
+	for i := range c.Operations {
+		o := &c.Operations[i]
+		n += len(o.Input) + len(o.Result) + len(o.Details)
+	}
+	for i := range c.Starts {
+		n += len(c.Starts[i].Input)
+	}
+	for i := range c.Raises {
+		n += len(c.Raises[i].Payload)
+	}
+	if c.Close != nil {
+		n += len(c.Close.Result)
+	}
+	return n
+}
+
+// run commits a batch. When that fails as a whole, by an error that may be one member's own, its members are
+// committed one by one, so that a poisoned commit fails alone.
 func (c *committer) run(ctx context.Context, batch []*submission) {
 	ctx = context.WithoutCancel(ctx) // the others in the batch have contexts of their own
-	if c.try(ctx, batch) || len(batch) == 1 || errors.Is(batch[0].err, ErrOutcomeUnknown) {
+	if c.try(ctx, batch) || len(batch) == 1 || !mayBeOwn(batch[0].err) {
 		return
 	}
-	for i := range batch {
+	unknown := errors.Is(batch[0].err, ErrOutcomeUnknown)
+	for i, s := range batch {
+		if unknown && !s.commit.isIdempotent() {
+			continue // it keeps the error of the batch
+		}
 		c.try(ctx, batch[i:i+1])
 	}
+}
+
+// isIdempotent reports whether the commit may come twice: a run's is applied under its fence once, a start has
+// its run id.
+func (c *Commit) isIdempotent() bool {
+	if c.Run != nil {
+		return true
+	}
+	for i := range c.Raises {
+		if c.Raises[i].Key == "" {
+			return false
+		}
+	}
+	return true
+}
+
+// mayBeOwn reports whether an error may be that of one commit, and would come again however often it is tried. What
+// says of itself that it is temporary (the store is busy, full or out of reach) is not, nor is an unknown outcome;
+// a backend that panics over a commit is.
+func mayBeOwn(err error) bool {
+	if _, panicked := errors.AsType[*panicError](err); panicked {
+		return true
+	}
+	var temporary interface{ Temporary() bool }
+	return !errors.Is(err, ErrOutcomeUnknown) && (!errors.As(err, &temporary) || !temporary.Temporary())
 }
 
 func (c *committer) try(ctx context.Context, batch []*submission) bool {
@@ -123,8 +192,11 @@ func (c *committer) try(ctx context.Context, batch []*submission) bool {
 		return nil, err
 	})
 	c.hooks.committed(len(batch), time.Since(began), err)
+	if _, panicked := errors.AsType[*panicError](err); panicked {
+		err = fmt.Errorf("%w: %w", ErrOutcomeUnknown, err) // it may have come after the write
+	}
 	if err == nil && len(verdicts) != len(batch) {
-		err = errors.New("the backend gave another number of verdicts than commits")
+		err = fmt.Errorf("%w: the backend gave %d verdicts on %d commits", ErrOutcomeUnknown, len(verdicts), len(batch))
 	}
 	for i, s := range batch {
 		s.err = err
@@ -135,31 +207,48 @@ func (c *committer) try(ctx context.Context, batch []*submission) bool {
 	return err == nil
 }
 
+// How often a commit fails alone until its run is blocked: by a verdict, which says that it is its own fault, and
+// by an error that may be its own.
+const (
+	maxRefusals = 5
+	maxFailures = 8
+)
+
 // commitRun makes a run's commit durable, however long that takes while the store fails: what is
-// recorded in memory is not given up. A commit that alone cannot be applied blocks its run in the end.
+// recorded in memory is not given up. A commit that fails alone again and again, though the store takes it that
+// its run is blocked, blocks its run in the end.
 func (e *Engine) commitRun(r *run, c *Commit) Verdict {
 	if err := r.ctxErr(); err != nil {
 		return Verdict{Err: err}
 	}
-	poison := false
-	for try := 1; ; try++ {
-		v, err := e.committer.commit(context.Background(), c)
-		if poison && err == nil && v.Err == nil {
-			return Verdict{Err: errPoisoned}
-		}
+	s := submission{commit: c}
+	for try, refusals, failures := 1, 0, 0; ; try++ {
+		v, err := e.committer.submit(context.Background(), &s)
 		if err == nil && (v.Err == nil || errors.Is(v.Err, ErrFenced) || errors.Is(v.Err, ErrStale)) {
 			if v.Err == nil && r.makesDue(c) {
 				e.kick()
 			}
 			return v
 		}
-		if err == nil {
-			err = v.Err
+		switch {
+		case err == nil:
+			refusals, err = refusals+1, v.Err
+		case mayBeOwn(err):
+			failures++
+		default:
+			failures = 0 // nobody knows what it would have been
 		}
 		r.log().Error("commit was not applied, trying again", "try", try, "error", err)
-		if try >= 5 && v.Err != nil && !poison {
-			poison, c = true, poisoned(c, err)
+		if refusals >= maxRefusals || failures >= maxFailures {
+			v, blockErr := e.committer.submit(context.Background(), &submission{commit: poisoned(c, err), alone: true})
+			switch {
+			case blockErr == nil && v.Err == nil:
+				return Verdict{Err: errPoisoned}
+			case blockErr == nil && errors.Is(v.Err, ErrFenced):
+				return v
+			}
 		}
+		s = submission{commit: c, alone: s.alone || mayBeOwn(err)}
 		if !r.pause(commitBackoff.wait(try)) {
 			return Verdict{Err: ErrFenced}
 		}

@@ -106,3 +106,81 @@ func TestCommitterGivesEachCommitItsVerdict(t *testing.T) {
 		})
 	}
 }
+
+// slowBackend takes commits slowly and remembers its batches.
+type slowBackend struct {
+	Backend
+	mu      sync.Mutex
+	batches [][]string
+}
+
+func (s *slowBackend) Commit(_ context.Context, batch []*Commit) ([]Verdict, error) {
+	time.Sleep(time.Millisecond)
+	ids := make([]string, len(batch))
+	for i, c := range batch {
+		ids[i] = c.Starts[0].ID
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.batches = append(s.batches, ids)
+	return make([]Verdict, len(batch)), nil
+}
+
+// A batch ends before it is large; what has failed alone, and what is large itself, has one of its own.
+func TestBatchesAreCutByBytes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := &slowBackend{}
+		c := newCommitter(b, 1, 100, &hookCaller{})
+		var all sync.WaitGroup
+		submit := func(id string, bytes int, alone bool) {
+			commit := &Commit{Starts: []RunStart{{ID: id, Input: make(Payload, bytes)}}}
+			all.Go(func() { _, _ = c.submit(t.Context(), &submission{commit: commit, alone: alone}) })
+			synctest.Wait()
+		}
+		submit("first", 1, false)
+		for i := range 4 {
+			submit(fmt.Sprint("half-", i), maxBatchBytes/2, false)
+		}
+		submit("failed", 1, true)
+		submit("small", 1, false)
+		submit("large", 3*maxBatchBytes, false)
+		submit("last", 1, false)
+		all.Wait()
+		want := "[[first] [half-0 half-1] [half-2 half-3] [failed] [small] [large] [last]]"
+		if got := fmt.Sprint(b.batches); got != want {
+			t.Errorf("batches %s, want %s", got, want)
+		}
+	})
+}
+
+// A backend that panics may have written before: nobody knows the outcome. What may come twice is tried alone, the
+// rest keeps the error.
+func TestPanicOfABackendIsAnUnknownOutcome(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCommitter(&panickyBackend{}, 1, 100, &hookCaller{})
+		batch := []*submission{
+			{commit: &Commit{Run: &RunRef{RunID: "a"}}},
+			{commit: &Commit{Starts: []RunStart{{ID: "b"}}}},
+			{commit: &Commit{Raises: []Raise{{ID: "c", Key: "k"}}}},
+			{commit: &Commit{Raises: []Raise{{ID: "d"}}}},
+		}
+		c.run(t.Context(), batch)
+		for i, s := range batch {
+			if unknown := errors.Is(s.err, ErrOutcomeUnknown); unknown != (i == 3) || !unknown && s.err != nil {
+				t.Errorf("commit %d: %v", i, s.err)
+			}
+		}
+	})
+}
+
+// panickyBackend panics over batches of several.
+type panickyBackend struct{ Backend }
+
+func (*panickyBackend) Commit(_ context.Context, batch []*Commit) ([]Verdict, error) {
+	if len(batch) > 1 {
+		panic("too many")
+	}
+	return make([]Verdict, 1), nil
+}

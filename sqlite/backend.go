@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -14,10 +15,18 @@ import (
 )
 
 const (
-	batchSize       = 256
-	maxPayloadBytes = 64 << 20 // a row, with all its payloads, stays well below SQLite's own limit of 1 GB
-	maxReaders      = 4
+	batchSize  = 256
+	maxReaders = 4
 )
+
+// maxPayloadBytes is how large one payload may be. A row may have three, and is in the memory of the driver twice
+// while it is written; on a machine of 32 bits there is little of that.
+func maxPayloadBytes() int {
+	if strconv.IntSize < 64 {
+		return 2 << 20
+	}
+	return 32 << 20
+}
 
 // Backend keeps orchestrations in one SQLite file. It implements [lambdabiz.Backend], and
 // [lambdabiz.Waker] for what is changed through the same value; changes by other processes, and by
@@ -52,7 +61,7 @@ var errClosed = errors.New("sqlite: backend is closed")
 // Describe says that SQLite keeps every promise, and commits batches in one lane.
 func (b *Backend) Describe() lambdabiz.Description {
 	return lambdabiz.Description{
-		Name: "sqlite", Lanes: 1, BatchSize: batchSize, MaxPayloadBytes: maxPayloadBytes,
+		Name: "sqlite", Lanes: 1, BatchSize: batchSize, MaxPayloadBytes: maxPayloadBytes(),
 	}
 }
 
@@ -123,8 +132,12 @@ func (b *Backend) read(ctx context.Context, do func(*conn) error) error {
 	}
 	whole := false
 	defer func() {
-		if !whole {
+		switch {
+		case !whole:
 			c.discard()
+			return
+		case c.large:
+			_ = c.close() // it has only read
 			return
 		}
 		b.mu.Lock()

@@ -234,26 +234,44 @@ func (r *operationRows) add(no int64, operations []lambdabiz.Operation) {
 	}
 }
 
-// flush writes the rows, as many by one statement as there is a statement for.
+// statementBytes is how much one statement writes, if it writes more than one row: all of it is in the memory of
+// the driver at the same time.
+const statementBytes = 1 << 20
+
+// flush writes the rows, as many by one statement as there is a statement for and as are not too large.
 func (r operationRows) flush(c *conn) error {
-	for _, by := range []struct {
-		rows  int
-		query query
-	}{
-		{64, qInsertOperations64}, {16, qInsertOperations16}, {4, qInsertOperations4}, {1, qInsertOperations1},
-	} {
-		for len(r) >= by.rows {
-			fault.Point("commit.insert")
-			s := c.prepare(by.query)
-			for _, row := range r[:by.rows] {
-				s.bindOperation(row.no, row.op)
-			}
-			if err := s.exec(); err != nil {
-				return err
-			}
-			fault.Point("commit.inserted")
-			r = r[by.rows:]
+	for len(r) > 0 {
+		rows, q := r.fitting()
+		fault.Point("commit.insert")
+		s := c.prepare(q)
+		for _, row := range r[:rows] {
+			s.bindOperation(row.no, row.op)
 		}
+		if err := s.exec(); err != nil {
+			return err
+		}
+		fault.Point("commit.inserted")
+		r = r[rows:]
 	}
 	return nil
+}
+
+// fitting returns the number of rows that the next statement writes, and which that is.
+func (r operationRows) fitting() (int, query) {
+	n, bytes := 0, 0
+	for ; n < min(len(r), 64); n++ {
+		op := r[n].op
+		if bytes += len(op.Input) + len(op.Result) + len(op.Details); bytes > statementBytes {
+			break
+		}
+	}
+	switch {
+	case n >= 64:
+		return 64, qInsertOperations64
+	case n >= 16:
+		return 16, qInsertOperations16
+	case n >= 4:
+		return 4, qInsertOperations4
+	}
+	return 1, qInsertOperations1
 }

@@ -21,6 +21,7 @@ type conn struct {
 	files  *logFiles // nil before it has a log
 	mark   *os.File  // the index of the log, locked for claimIndex
 	stmts  [queryCount]*stmt
+	large  bool // its memory has become large, and the driver gives none back before it is closed
 }
 
 // prepare returns a statement that is ready to be bound. A fault comes out of its exec or done.
@@ -31,10 +32,10 @@ func (c *conn) prepare(q query) *stmt {
 		if err != nil {
 			return &stmt{err: err}
 		}
-		s = &stmt{raw: raw}
+		s = &stmt{raw: raw, large: &c.large}
 		c.stmts[q] = s
 	}
-	s.bound, s.column, s.err, s.rotten = 0, 0, nil, nil
+	s.bound, s.bytes, s.column, s.err, s.rotten = 0, 0, 0, nil, nil
 	return s
 }
 
@@ -110,6 +111,8 @@ func (c *conn) under(ctx context.Context) func() {
 type stmt struct {
 	raw    *sqlite3.Stmt
 	bound  int
+	bytes  int   // of what is bound
+	large  *bool // set when a large value has gone through; nil if nobody asks
 	column int
 	err    error
 	rotten *unreadableError // the first column that could not be read since the last look
@@ -173,6 +176,7 @@ func (s *stmt) text(v string) *stmt {
 		return s
 	}
 	s.bound++
+	s.bytes += len(v)
 	return s.note(s.raw.BindText(s.bound, v))
 }
 
@@ -190,6 +194,7 @@ func (s *stmt) blob(v []byte) *stmt {
 		return s
 	}
 	s.bound++
+	s.bytes += len(v)
 	return s.note(s.raw.BindBlob(s.bound, v))
 }
 
@@ -221,12 +226,39 @@ func (s *stmt) json(v any, nothing bool) *stmt {
 	return s.text(string(text))
 }
 
+// largeBytes is from where on a value lets a connection be closed after its use.
+const largeBytes = 16 << 20
+
+func (s *stmt) swell(bytes int) {
+	if bytes >= largeBytes && s.large != nil {
+		*s.large = true
+	}
+}
+
 // exec runs the statement to its end.
 func (s *stmt) exec() error {
-	if s.err != nil {
-		return s.err
+	err := s.err
+	if err == nil {
+		err = s.raw.Exec()
 	}
-	return s.raw.Exec()
+	if unloadErr := s.unload(); err == nil {
+		err = unloadErr
+	}
+	return err
+}
+
+// keptBytes is how much a statement keeps of what was bound: as long as that is not bound anew, it stays in the
+// memory of the driver, of which there is not much.
+const keptBytes = 64 << 10
+
+// unload gives back what is bound, if it is much.
+func (s *stmt) unload() error {
+	if s.bytes <= keptBytes {
+		return nil
+	}
+	s.swell(s.bytes)
+	s.bytes = 0
+	return s.raw.ClearBindings()
 }
 
 // next steps to the next row.
@@ -289,7 +321,9 @@ func (s *stmt) getBlob() []byte {
 	if s.raw.ColumnType(s.column-1) == sqlite3.NULL {
 		return nil
 	}
-	return s.raw.ColumnBlob(s.column-1, []byte{})
+	blob := s.raw.ColumnBlob(s.column-1, []byte{})
+	s.swell(len(blob))
+	return blob
 }
 
 func (s *stmt) getTime() time.Time { return s.getAfter(time.Time{}) }

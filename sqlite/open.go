@@ -245,14 +245,44 @@ func faultOf(ctx context.Context, verb string, err error) error {
 	if err == nil {
 		return nil
 	}
+	fault := fmt.Errorf("sqlite: %s: %w", verb, explain(err))
 	switch {
 	case ctx.Err() == nil:
 	case errors.Is(err, lambdabiz.ErrOutcomeUnknown):
-		return fmt.Errorf("sqlite: %s: %w (%w)", verb, explain(err), ctx.Err())
+		fault = fmt.Errorf("%w (%w)", fault, ctx.Err())
 	case errors.Is(err, sqlite3.INTERRUPT), isBusy(err):
 		return fmt.Errorf("sqlite: %s: %w", verb, ctx.Err())
 	}
-	return fmt.Errorf("sqlite: %s: %w", verb, explain(err))
+	if isTemporary(err) {
+		return &temporaryError{fault}
+	}
+	return fault
+}
+
+// temporaryError is a fault of the store, and not of what was to be written.
+type temporaryError struct{ error }
+
+// Unwrap returns the fault.
+func (e *temporaryError) Unwrap() error { return e.error }
+
+// Temporary says that the same call may succeed later.
+func (e *temporaryError) Temporary() bool { return true }
+
+// isTemporary reports whether an error has nothing to do with what was to be written: the file is locked, the disk is
+// full, or fails.
+func isTemporary(err error) bool {
+	if isNoRoom(err) || errors.Is(err, errOpenTransaction) {
+		return true
+	}
+	for _, code := range []sqlite3.ErrorCode{
+		sqlite3.BUSY, sqlite3.LOCKED, sqlite3.FULL, sqlite3.IOERR, sqlite3.CANTOPEN, sqlite3.INTERRUPT, sqlite3.READONLY,
+		sqlite3.PROTOCOL, sqlite3.PERM, sqlite3.ABORT,
+	} {
+		if errors.Is(err, code) {
+			return true
+		}
+	}
+	return false
 }
 
 // retryBusy repeats do while another connection is in the way. SQLite waits by itself in most places;

@@ -69,14 +69,14 @@ func (c *conn) statement(text string, do func(*stmt) error) error {
 	if err != nil {
 		return err
 	}
-	err = do(&stmt{raw: raw})
+	err = do(&stmt{raw: raw, large: &c.large})
 	_ = raw.Close() // repeats the last error of the statement
 	return err
 }
 
 // again makes a statement ready to be bound once more.
 func (s *stmt) again() *stmt {
-	s.bound, s.column = 0, 0
+	s.bound, s.bytes, s.column = 0, 0, 0
 	return s
 }
 

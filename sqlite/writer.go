@@ -98,8 +98,12 @@ func (b *Backend) giveBack(w *writer, returned *bool, err *error) {
 	if p := recover(); p != nil {
 		*err = fmt.Errorf("sqlite: %w: %w", lambdabiz.ErrOutcomeUnknown, newPanicError(p))
 	}
-	if !*returned || w.conn != nil && !w.conn.isIdle() {
+	switch {
+	case !*returned || w.conn != nil && !w.conn.isIdle():
 		w.discard()
+	case w.conn != nil && w.conn.large:
+		_ = w.conn.close() // what was written is on disk
+		w.conn = nil
 	}
 	b.writing <- w
 }
