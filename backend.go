@@ -459,9 +459,11 @@ type Raise struct {
 	Key     string // empty for none
 	Payload Payload
 
-	// Until keeps the event, when the id has no run or its latest has ended, for a start to come
-	// before that time; not with a RunID. Kept events come to a new run before all others, in order.
-	Until time.Time
+	// Until keeps the event, when the id has no run, for a start to come before that time; not with a RunID. With
+	// AfterEnd it does so too when the latest run of the id has ended. Kept events come to a new run before all
+	// others, in order.
+	Until    time.Time
+	AfterEnd bool
 
 	Operation int64 // as in RunStart
 }

@@ -155,7 +155,7 @@ func (e *Engine) raise(id, event string, payload any, opts []RaiseOption) (Raise
 	for _, opt := range opts {
 		opt.applyRaise(&o)
 	}
-	raise := Raise{ID: id, Name: event, Key: o.key, Until: o.until}
+	raise := Raise{ID: id, Name: event, Key: o.key, Until: o.until, AfterEnd: o.afterEnd}
 	if err := e.checkOrchestrationID(id); err != nil {
 		return raise, err
 	}

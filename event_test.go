@@ -214,6 +214,22 @@ func TestEventBeforeTheStartIsKeptWhenAskedFor(t *testing.T) {
 	})
 }
 
+// An approval that comes too late is told so, unless its sender means the next start of the id.
+func TestEventForAnEndedOrchestrationIsKeptOnlyForARestart(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		e, _ := b.worker(collect)
+		result(b, start(b, e, collect, "c", 0))
+		if err := e.RaiseEvent(b.ctx, "c", "E", "late", lambdabiz.BeforeStart(time.Hour)); !errors.Is(err, lambdabiz.ErrClosed) {
+			t.Errorf("got %v", err)
+		}
+		raise(b, e, "c", "E", "next", lambdabiz.BeforeRestart(time.Hour))
+		next := start(b, e, collect, "c", 1, lambdabiz.OnUsedID(lambdabiz.RestartEnded))
+		if got := result(b, next); got[0] != "next" {
+			t.Errorf("it got %v", got)
+		}
+	})
+}
+
 func TestNoWakeUpIsLostWhileParking(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		e, _ := b.workerWith(lambdabiz.Config{ParkAfter: time.Second, MemoryBudget: 1}, collect)

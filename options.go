@@ -44,6 +44,8 @@ type raiseOptions struct {
 	key   string
 	keyed bool
 	until time.Time
+
+	afterEnd bool
 }
 
 type mapOptions struct{ concurrency int }
@@ -126,13 +128,22 @@ type eventKey string
 
 func (k eventKey) applyRaise(r *raiseOptions) { r.key, r.keyed = string(k), true }
 
-// BeforeStart keeps the event for a start to come, for that long, when the orchestration does not
-// exist or has ended. With 0 or less nothing is kept.
-func BeforeStart(keep time.Duration) RaiseOption { return beforeStart(keep) }
+// BeforeStart keeps the event for a start to come, for that long, when the orchestration does not exist. One that has ended
+// is [ErrClosed] all the same: what is said to it has come too late. With 0 or less nothing is kept.
+func BeforeStart(keep time.Duration) RaiseOption { return beforeStart{keep: keep} }
 
-type beforeStart time.Duration
+// BeforeRestart is [BeforeStart] for an id that is used again: it keeps the event also when the orchestration has ended, for
+// its next start.
+func BeforeRestart(keep time.Duration) RaiseOption { return beforeStart{keep: keep, ended: true} }
 
-func (b beforeStart) applyRaise(r *raiseOptions) { r.until = roundUp(now().Add(time.Duration(b))) }
+type beforeStart struct {
+	keep  time.Duration
+	ended bool
+}
+
+func (b beforeStart) applyRaise(r *raiseOptions) {
+	r.until, r.afterEnd = roundUp(now().Add(b.keep)), b.ended
+}
 
 // OnUsedID sets what a start does when the id is used. The default is UseExisting.
 func OnUsedID(p StartPolicy) StartOption { return policyOption(p) }

@@ -175,7 +175,7 @@ func (m *model) raise(e lambdabiz.Raise, at time.Time) error {
 	case r != nil && r.open():
 		m.deliver(r, event(e, at))
 		return nil
-	case e.Until.After(at):
+	case e.Until.After(at) && (r == nil || e.AfterEnd):
 		known := slices.ContainsFunc(m.kept, func(k modelKept) bool {
 			return k.ID == e.ID && k.Key == e.Key && e.Key != "" && k.Until.After(at)
 		})

@@ -193,6 +193,13 @@ var sabotages = []struct {
 			}
 		}
 	}},
+	{"events are kept for ended runs unasked", "keep/an event waits for the run after an ended one", false, func(s *sabotaged) {
+		s.commit = func(_ *sabotaged, c *lambdabiz.Commit) {
+			for i := range c.Raises {
+				c.Raises[i].AfterEnd = true
+			}
+		}
+	}},
 	{"events are not kept", "keep/an event waits for the start", false, func(s *sabotaged) {
 		s.commit = func(_ *sabotaged, c *lambdabiz.Commit) {
 			for i := range c.Raises {

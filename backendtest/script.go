@@ -213,6 +213,7 @@ func (s *script) raise(alone bool) lambdabiz.Raise {
 		}
 	case s.draw.one(3, "kept"):
 		e.Until = s.now.Add(time.Duration(1+s.draw(20, "until")) * time.Second)
+		e.AfterEnd = s.draw.one(2, "after the end")
 	}
 	return e
 }

@@ -23,7 +23,7 @@ func (b *Backend) raise(e lambdabiz.Raise, at time.Time) error {
 	case r != nil && r.open():
 		b.deliverEvent(r, e, at)
 		return nil
-	case e.RunID == "" && stamp(e.Until).After(at):
+	case e.RunID == "" && (r == nil || e.AfterEnd) && stamp(e.Until).After(at):
 		b.keep(e, at)
 		return nil
 	case r == nil:

@@ -21,7 +21,7 @@ func (t *tx) raise(c *lambdabiz.Commit, r *lambdabiz.Raise) (refusal, err error)
 	}
 	fault.Point("raise.found")
 	if h == nil || h.status.Ended() {
-		if r.RunID == "" && r.Until.After(c.At) {
+		if r.RunID == "" && (h == nil || r.AfterEnd) && r.Until.After(c.At) {
 			return nil, t.keep(c, r)
 		}
 		if h == nil {

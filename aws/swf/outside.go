@@ -81,7 +81,7 @@ func (b *Backend) raise(ctx context.Context, r *lambdabiz.Raise, at time.Time) e
 	switch {
 	case found != nil && !errors.Is(found, lambdabiz.ErrNotFound):
 		return found // whether the run that has ended had seen the key is not known
-	case !r.Until.IsZero() && r.RunID == "" && b.config.Store != nil:
+	case !r.Until.IsZero() && r.RunID == "" && (found != nil || r.AfterEnd) && b.config.Store != nil:
 		return b.keepEvent(ctx, r, at)
 	case found == nil:
 		return lambdabiz.ErrClosed

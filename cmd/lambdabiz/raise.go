@@ -15,7 +15,7 @@ import (
 
 func raiseCommand(a *app) *cobra.Command {
 	var key string
-	var keep time.Duration
+	var keep, keepEnded time.Duration
 	c := &cobra.Command{
 		Use:   "raise ID EVENT [PAYLOAD]",
 		Short: "Raise an event in an orchestration",
@@ -45,6 +45,12 @@ func raiseCommand(a *app) *cobra.Command {
 				}
 				opts = append(opts, lambdabiz.BeforeStart(keep))
 			}
+			if c.Flags().Changed("before-restart") {
+				if keepEnded <= 0 {
+					return usagef("--before-restart is %v, it must be positive", keepEnded)
+				}
+				opts = append(opts, lambdabiz.BeforeRestart(keepEnded))
+			}
 			return a.with(c.Context(), func(s *store) error {
 				if err := s.RaiseEvent(c.Context(), args[0], args[1], payload, opts...); err != nil {
 					return err
@@ -66,7 +72,9 @@ func raiseCommand(a *app) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&key, "key", "", "a second event with this key does nothing")
-	c.Flags().DurationVar(&keep, "before-start", 0, "keep it so long for a start to come, when ID is unknown or has ended")
+	c.Flags().DurationVar(&keep, "before-start", 0, "keep it so long for a start to come, when ID is unknown")
+	c.Flags().DurationVar(&keepEnded, "before-restart", 0, "keep it so long for a start to come, when ID is unknown or has ended")
+	c.MarkFlagsMutuallyExclusive("before-start", "before-restart")
 	return c
 }
 

@@ -111,7 +111,7 @@ func (l *listener) send(name string, random *rand.Rand) {
 		pass(pace * time.Duration(random.IntN(6)))
 		options := []lambdabiz.RaiseOption{lambdabiz.Key(fmt.Sprint(name, n))}
 		if n < 12 && random.IntN(2) == 0 {
-			options = append(options, lambdabiz.BeforeStart(24*time.Hour))
+			options = append(options, lambdabiz.BeforeRestart(24*time.Hour))
 		}
 		doubled := random.IntN(3) == 0
 		err := l.raise(name, n, options, doubled)
