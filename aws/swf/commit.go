@@ -67,6 +67,9 @@ func (b *Backend) commitRun(ctx context.Context, c *lambdabiz.Commit) (lambdabiz
 	if err != nil { // nothing was sent
 		return lambdabiz.Verdict{Err: err, Held: true}, nil
 	}
+	if c.Close != nil && d.isLong() { // what is too long goes in signals, and after these SWF would refuse
+		return b.closeLater(ctx, h, c)
+	}
 	if c.Keep && c.Again && d.plain && time.Now().Before(h.until) {
 		if held := b.keepClaim(ctx, h, d); held {
 			v.Held = true
@@ -74,10 +77,8 @@ func (b *Backend) commitRun(ctx context.Context, c *lambdabiz.Commit) (lambdabiz
 			return v, nil
 		}
 	}
-	if c.Close == nil {
-		if err := b.sendAhead(ctx, h, d); err != nil {
-			return v, err
-		}
+	if err := b.sendAhead(ctx, h, d); err != nil {
+		return v, err
 	}
 	if err := b.respond(ctx, h, d); err != nil {
 		return b.settleWith(ctx, h, d, v, err)
@@ -97,6 +98,9 @@ func (b *Backend) closeLater(ctx context.Context, h *handle, c *lambdabiz.Commit
 	b.journalOps(d, &ended)
 	if err := b.cancelChildren(ctx, d, d.after); err != nil {
 		return lambdabiz.Verdict{Err: err, Held: true}, nil //nolint:nilerr // nothing was sent, the verdict has it
+	}
+	if err := b.sendAhead(ctx, h, d); err != nil {
+		return lambdabiz.Verdict{}, err
 	}
 	if !h.signalled {
 		wait := time.Duration(0)
@@ -132,9 +136,10 @@ func (b *Backend) keepClaim(ctx context.Context, h *handle, d *decision) bool {
 func (b *Backend) respond(ctx context.Context, h *handle, d *decision) error {
 	decisions := d.decisions
 	d.journal.Version = version
-	j := d.journal
-	j.Ops = slices.DeleteFunc(slices.Clone(j.Ops), func(o opRecord) bool { return d.ahead[o.Number] })
-	text, err := marshal(&j)
+	text, err := marshal(&d.journal)
+	if d.ahead > 0 {
+		text, err = marshal(&journal{Version: version, Parts: d.ahead, Ahead: true})
+	}
 	if err != nil {
 		return err
 	}
@@ -251,6 +256,8 @@ func (b *Backend) pass(ctx context.Context, t *task) error {
 		}
 		if d.journal.Again = refused; refused || d.more { // for the engine, and for the rest
 			d.add(wakeTimerOf(t.fence, now(), 0))
+		} else if !d.retry.IsZero() && (t.fold.wake == nil || t.fold.wake.at.After(d.retry)) {
+			d.add(wakeTimerOf(t.fence, d.retry, time.Until(d.retry)))
 		}
 	}
 	if err := b.quietly(b.respond(ctx, &handle{task: t}, d)); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -19,12 +20,13 @@ import (
 type decision struct {
 	journal   journal
 	decisions []types.Decision
-	closes    bool           // it ends the run
-	plain     bool           // it is a journal and no more
-	bytes     int            // of the inputs of what it begins
-	more      bool           // there was room for more to begin, but for maxBegin
-	ahead     map[int64]bool // operations whose records have gone before it; see sendAhead
-	after     *fold          // the run as it is after it
+	closes    bool      // it ends the run
+	plain     bool      // it is a journal and no more
+	bytes     int       // of the inputs of what it begins
+	more      bool      // there was room for more to begin, but for maxBegin
+	retry     time.Time // when SWF shall be asked again for what it had no room for; zero for nothing
+	ahead     int       // parts of the journal that have gone before it; see sendAhead
+	after     *fold     // the run as it is after it
 }
 
 func (d *decision) add(x types.Decision) { d.decisions = append(d.decisions, x) }
@@ -62,28 +64,21 @@ func (b *Backend) decide(ctx context.Context, h *handle, c *lambdabiz.Commit) (*
 			return nil, v, err
 		}
 	}
-	if c.Close == nil {
-		refused, err := b.begin(ctx, d, d.after, h.list)
-		if err != nil {
-			return nil, v, err
-		}
-		again = again || refused
+	begin := b.begin
+	if c.Close != nil {
+		begin = b.beginLast
 	}
+	refused, err := begin(ctx, d, d.after, h.list)
+	if err != nil {
+		return nil, v, err
+	}
+	again = again || refused
 	d.journal.Ops = refreshed(d)
 	if c.Close != nil {
 		return d, v, b.decideClose(ctx, d, h, c)
 	}
-	wake := c.WakeAt
-	if d.more {
-		wake = c.At
-	}
-	if r := c.Release; r != nil {
-		d.journal.Release, d.journal.Blocked, d.journal.WakeAt = true, r.Blocked, r.WakeAt
-		if !d.more {
-			wake = r.WakeAt
-		}
-	}
-	d.plain = len(d.decisions) == 0 && c.Release == nil && !timeouts
+	wake := d.due(c)
+	d.plain = len(d.decisions) == 0 && c.Release == nil && !timeouts && !d.more && d.retry.IsZero()
 	if d.journal.Again = again; again && !h.signalled && (wake.IsZero() || wake.After(c.At)) {
 		wake = c.At // after a signal the next decision task comes by itself
 	}
@@ -91,14 +86,31 @@ func (b *Backend) decide(ctx context.Context, h *handle, c *lambdabiz.Commit) (*
 	return d, v, nil
 }
 
+// due is when the run needs its next decision, at the latest; zero for never by time.
+func (d *decision) due(c *lambdabiz.Commit) time.Time {
+	wake := c.WakeAt
+	if r := c.Release; r != nil {
+		d.journal.Release, d.journal.Blocked, d.journal.WakeAt = true, r.Blocked, r.WakeAt
+		wake = r.WakeAt
+	}
+	switch {
+	case d.more:
+		return c.At
+	case !d.retry.IsZero() && (wake.IsZero() || d.retry.Before(wake)):
+		return d.retry
+	default:
+		return wake
+	}
+}
+
 // refreshed gives the operations of a journal as they are after the starts and raises of its commit.
 func refreshed(d *decision) []opRecord {
 	ops := d.journal.Ops
 	for i := range ops {
 		if o := d.after.op(ops[i].Number); o != nil && o.Status != ops[i].Status {
-			attempt := ops[i].Attempt
+			was := ops[i]
 			ops[i] = recordOf(&o.Operation)
-			ops[i].Attempt = attempt
+			ops[i].Attempt, ops[i].Child, ops[i].Raise = was.Attempt, was.Child, was.Raise
 		}
 	}
 	return ops
@@ -116,6 +128,10 @@ func (b *Backend) journalOps(d *decision, c *lambdabiz.Commit) (timeouts bool) {
 		op.Error = shrink(op.Error, maxPayload)
 		rec := recordOf(&op)
 		rec.Attempt = attempts[op.Number]
+		if old := d.after.op(op.Number); old != nil && old.Status.Ended() && old.Tried == nil && rec.Attempt == nil &&
+			reflect.DeepEqual(recordOf(&old.Operation), rec) {
+			continue // a decision before has recorded it, because the run could not close
+		}
 		d.journal.Ops = append(d.journal.Ops, rec)
 		o := d.after.put(&rec)
 		if o.Status.Ended() && o.open != 0 {
@@ -164,13 +180,11 @@ func (b *Backend) begin(ctx context.Context, d *decision, f *fold, list string) 
 		if o.Status.Ended() || o.open != 0 || o.Tried != nil {
 			continue
 		}
+		failed := false
 		switch o.Kind {
-		case lambdabiz.KindRaise:
-			if o.again {
-				o.again = false
-				if err := signalOther(d, raiseOf(o), o.StartedAt); err != nil {
-					return false, err
-				}
+		case lambdabiz.KindRaise, lambdabiz.KindChild:
+			if o.toBegin() && (o.Kind == lambdabiz.KindRaise || f.children < maxOpen) && !d.waits(o) && d.fits(quoted(o.Input)) {
+				failed, err = b.beginOther(ctx, d, f, o)
 			}
 		case lambdabiz.KindTimer:
 			if f.timers < maxOpen {
@@ -178,28 +192,67 @@ func (b *Backend) begin(ctx context.Context, d *decision, f *fold, list string) 
 				d.add(timerOf(o, now()))
 			}
 		case lambdabiz.KindTask, lambdabiz.KindService:
-			if f.openWork < maxOpen && o.attempt != nil && o.DueAt.IsZero() {
-				size := quoted(o.Input)
-				if d.bytes > 0 && d.bytes+size > maxBegin {
-					d.more = true
-					continue
-				}
-				d.bytes += size
-				f.openWork++
-				err := b.schedule(ctx, d, f, o, list)
-				switch {
-				case isUnfit(err):
-					f.openWork--
-					refuse(o, err, now())
-					d.journal.record(o)
-					refused = true
-				case err != nil:
-					return false, err
-				}
+			if f.openWork < maxOpen && o.attempt != nil && o.DueAt.IsZero() && d.fits(quoted(o.Input)) {
+				failed, err = b.beginAttempt(ctx, d, f, o, list)
 			}
 		}
+		if err != nil {
+			return false, err
+		}
+		refused = refused || failed
 	}
 	return refused, nil
+}
+
+// toBegin reports whether a child is still to be started, or an event to be raised.
+func (o *foldedOp) toBegin() bool { return o.again || o.start != nil && !o.begun }
+
+// beginAttempt begins an attempt of a task or a service. What SWF will never take fails the operation.
+func (b *Backend) beginAttempt(ctx context.Context, d *decision, f *fold, o *foldedOp, list string) (refused bool, err error) {
+	f.openWork++
+	if err = b.schedule(ctx, d, f, o, list); isUnfit(err) {
+		f.openWork--
+		refuse(o, err, now())
+		d.journal.record(o)
+		return true, nil
+	}
+	return false, err
+}
+
+// beginLast begins, with the end of the run, what goes on without it: children and raised events.
+func (b *Backend) beginLast(ctx context.Context, d *decision, f *fold, _ string) (refused bool, err error) {
+	for _, o := range f.ops {
+		if o.Status.Ended() || o.open != 0 || o.Tried != nil || !o.toBegin() {
+			continue
+		}
+		failed, err := b.beginOther(ctx, d, f, o)
+		if err != nil {
+			return false, err
+		}
+		refused = refused || failed
+	}
+	return refused, nil
+}
+
+// beginOther starts a child or raises an event. What SWF will never take fails the operation.
+func (b *Backend) beginOther(ctx context.Context, d *decision, f *fold, o *foldedOp) (refused bool, err error) {
+	if o.Kind == lambdabiz.KindChild {
+		f.children++
+		o.begun = true
+		err = b.addChild(ctx, d, f, o)
+	} else {
+		o.again = false
+		err = signalOther(d, raiseOf(o), o.StartedAt)
+	}
+	if isUnfit(err) {
+		if o.Kind == lambdabiz.KindChild {
+			f.children--
+		}
+		refuse(o, err, now())
+		d.journal.record(o)
+		return true, nil
+	}
+	return false, err
 }
 
 // isUnfit reports that SWF will never take what an operation asks for.

@@ -51,6 +51,7 @@ const (
 	signalDrop    = "drop"
 	signalClaim   = "claim"   // a caller by hand asks for a decision task
 	signalJournal = "journal" // a commit that leaves the decision task open
+	signalPart    = "part"    // a part of the journal of a decision to come
 )
 
 // ownKey begins the keys of events that their senders gave none. No sender's key can begin with it.
@@ -74,6 +75,8 @@ type signalEnvelope struct {
 	Drop    int64     `json:"drop,omitempty"`  // the number of the event to be removed
 	Fence   int64     `json:"fence,omitempty"` // of a journal: the decision task that it belongs to
 	Journal *journal  `json:"journal,omitempty"`
+	Part    int       `json:"part,omitempty"` // its number, from 0
+	Text    string    `json:"text,omitempty"` // of a part
 }
 
 func (e *signalEnvelope) format() int { return e.Version }
@@ -90,6 +93,7 @@ type journal struct {
 	Orphans  []string   `json:"orphans,omitempty"`
 
 	Parts   int                `json:"parts,omitempty"`   // the markers that hold the journal instead
+	Ahead   bool               `json:"ahead,omitempty"`   // with Parts: signals that came before hold it, no markers
 	Closing bool               `json:"closing,omitempty"` // void unless the decision closed the run
 	Skip    bool               `json:"skip,omitempty"`    // not of the engine: the claim before it still follows
 	Again   bool               `json:"again,omitempty"`   // the engine wants the next decision task, whatever it is for
@@ -119,6 +123,19 @@ type opRecord struct {
 	Target    string             `json:"target,omitempty"`
 	Details   payload            `json:"details,omitempty"`
 	Attempt   *attemptRecord     `json:"attempt,omitempty"`
+	Child     *childRecord       `json:"child,omitempty"`
+	Raise     *raiseRecord       `json:"raise,omitempty"`
+}
+
+// childRecord is how a child is to be started: the start has no input, which is the operation's.
+type childRecord struct {
+	List  string        `json:"list"` // of tasks
+	Start startEnvelope `json:"start"`
+}
+
+// raiseRecord is what else an event is to be raised with.
+type raiseRecord struct {
+	Key string `json:"key"`
 }
 
 // attemptRecord is how an attempt is to be performed.

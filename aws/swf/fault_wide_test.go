@@ -16,6 +16,9 @@ import (
 // have. All of them end, and SWF never has to refuse one.
 func TestThousandsAreOpen(t *testing.T) {
 	t.Parallel()
+	child := lambdabiz.Define("Child", func(o lambdabiz.Context, in int) (int, error) {
+		return in, lambdabiz.Sleep(o, "nap", time.Second)
+	})
 	task := lambdabiz.NewTask("Item", func(_ context.Context, in int) (int, error) { return in, nil })
 	for name, c := range map[string]struct {
 		items int
@@ -23,6 +26,7 @@ func TestThousandsAreOpen(t *testing.T) {
 	}{
 		"Lambda functions": {2000, func(o lambdabiz.Context, i int) (int, error) { return lambdabiz.CallTask[int](o, "f", "Remote", i) }},
 		"Go tasks":         {920, func(o lambdabiz.Context, i int) (int, error) { return lambdabiz.Call(o, "t", task, i) }},
+		"children":         {1050, func(o lambdabiz.Context, i int) (int, error) { return lambdabiz.CallChild(o, "c", child, i) }},
 		"timers": {950, func(o lambdabiz.Context, i int) (int, error) {
 			return i, lambdabiz.Sleep(o, "s", 5*time.Second+time.Duration(i)*time.Millisecond)
 		}},
@@ -46,7 +50,7 @@ func TestThousandsAreOpen(t *testing.T) {
 					<-time.After(time.Second)
 					return input, nil
 				}})
-				p := client(t, configFor(server)).workOn(wide, task)
+				p := client(t, configFor(server)).workOn(wide, task, child)
 				run, err := lambdabiz.Start(t.Context(), p.Engine, wide, "W", 0, lambdabiz.OnUsedID(lambdabiz.RejectOpen))
 				if err != nil {
 					t.Fatal(err)
@@ -58,11 +62,13 @@ func TestThousandsAreOpen(t *testing.T) {
 				open, most := 0, 0
 				for _, e := range server.Events("LambdaBiz", "W", "") {
 					switch e.Type {
-					case "ScheduleLambdaFunctionFailed", "ScheduleActivityTaskFailed", "StartTimerFailed":
+					case "ScheduleLambdaFunctionFailed", "ScheduleActivityTaskFailed", "StartTimerFailed",
+						"StartChildWorkflowExecutionFailed":
 						t.Fatalf("SWF has refused: %v", e.Attributes)
-					case "LambdaFunctionScheduled", "ActivityTaskScheduled", "TimerStarted":
+					case "LambdaFunctionScheduled", "ActivityTaskScheduled", "TimerStarted", "ChildWorkflowExecutionStarted":
 						open++
-					case "LambdaFunctionCompleted", "ActivityTaskCompleted", "TimerFired", "TimerCanceled":
+					case "LambdaFunctionCompleted", "ActivityTaskCompleted", "TimerFired", "TimerCanceled",
+						"ChildWorkflowExecutionCompleted":
 						open--
 					}
 					most = max(most, open)

@@ -43,7 +43,9 @@ type fold struct {
 	byEvent  map[int64]*foldedOp
 	cancels  map[int64]int64 // operations of children by the event that began to cancel them
 	openWork int             // open activities and Lambda functions
+	children int             // open children
 	timers   int             // open timers, wake-up included
+	sent     []string        // parts of the journal of a decision to come
 	changed  map[int64]bool  // operations that the store does not have as they are
 	closed   bool
 }
@@ -60,7 +62,12 @@ type foldedOp struct {
 	deaths   int    // workers that have died with an attempt
 	detached bool
 	key      string // of a raised event, as its control says
-	again    bool   // SWF had no room for the raised event: the next decision raises it again
+	again    bool   // the event is still to be raised
+
+	start     *childRecord // of a child
+	begun     bool         // the child
+	refusals  int          // for want of room, in a row
+	notBefore time.Time    // when SWF is asked again
 }
 
 // wakeTimer is the timer that makes a run due at a time.
@@ -90,7 +97,7 @@ func (f *fold) clone() *fold {
 		c.byEvent[event] = byOld[o]
 	}
 	c.messages, c.keyOrder, c.partial = slices.Clone(f.messages), slices.Clone(f.keyOrder), slices.Clone(f.partial)
-	c.owners = slices.Clone(f.owners)
+	c.owners, c.sent = slices.Clone(f.owners), slices.Clone(f.sent)
 	c.keys, c.changed, c.cancels = maps.Clone(f.keys), maps.Clone(f.changed), maps.Clone(f.cancels)
 	return &c
 }
@@ -132,6 +139,12 @@ func (f *fold) put(rec *opRecord) *foldedOp {
 	o.Operation = rec.operation()
 	if rec.Attempt != nil {
 		o.attempt = rec.Attempt
+	}
+	if rec.Child != nil {
+		o.start = rec.Child
+	}
+	if rec.Raise != nil && o.open == 0 && !o.Status.Ended() {
+		o.key, o.again = rec.Raise.Key, true
 	}
 	f.changed[o.Number] = true
 	return o
@@ -304,7 +317,7 @@ func (f *fold) cancel(number int64, reason string, at time.Time) {
 func (f *fold) applyDecision(e *types.HistoryEvent) bool {
 	switch e.EventType {
 	case types.EventTypeDecisionTaskStarted:
-		f.started, f.held = e.EventId, true
+		f.started, f.held, f.sent = e.EventId, true, nil
 	case types.EventTypeDecisionTaskTimedOut:
 		f.crashes++
 		f.news, f.held = e.EventId, false
@@ -316,7 +329,13 @@ func (f *fold) applyDecision(e *types.HistoryEvent) bool {
 			break
 		}
 		f.fence = a.StartedEventId
-		if j.Parts > 0 {
+		if j.Ahead && len(f.sent) == j.Parts {
+			text := strings.Join(f.sent, "")
+			if j = (journal{}); open(text, &j) != nil {
+				break
+			}
+		}
+		if f.sent = nil; j.Parts > 0 {
 			f.parts = j.Parts
 			break
 		}

@@ -74,6 +74,8 @@ func (f *fold) signal(number int64, name string, input *string, at time.Time) {
 		f.message(lambdabiz.Message{Number: number, Kind: lambdabiz.MessageDrop, ArrivedAt: at, Operation: s.Drop})
 	case signalClaim:
 		f.news, f.owners = f.last, append(f.owners, s.Key)
+	case signalPart:
+		f.part(&s)
 	case signalJournal:
 		if s.Journal != nil && s.Fence == f.started && f.held { // else its writer was not the owner any more
 			f.fence = s.Fence
@@ -91,7 +93,21 @@ func (f *fold) initiated(event int64, text *string) {
 	if o := f.op(c.Op); o != nil {
 		f.byEvent[event] = o
 		o.open, o.detached, o.key, o.again = event, c.Detached, c.Key, false
+		if o.Kind == lambdabiz.KindChild {
+			o.begun = true
+			f.children++
+		}
 	}
+}
+
+// noRoom notes that SWF had no room for an operation now. It reports false for what SWF will never take.
+func (o *foldedOp) noRoom(cause string, at time.Time) bool {
+	if !strings.HasSuffix(cause, "_RATE_EXCEEDED") && !strings.HasSuffix(cause, "_LIMIT_EXCEEDED") {
+		return false
+	}
+	o.notBefore = at.Add(min(time.Second<<min(o.refusals, 10), time.Minute))
+	o.refusals++
+	return true
 }
 
 // raised takes the outcome of a raised event. SWF has one cause for ids that do not exist and for runs that
@@ -108,10 +124,11 @@ func (f *fold) raised(event int64, at time.Time, cause string) {
 		return
 	}
 	f.changed[o.Number] = true
-	if o.EndedAt = at; strings.HasSuffix(cause, "_RATE_EXCEEDED") {
-		o.EndedAt, o.again = time.Time{}, true
+	if o.noRoom(cause, at) {
+		o.again = true
 		return
 	}
+	o.EndedAt = at
 	switch cause {
 	case "":
 		o.Status = lambdabiz.StatusSucceeded
@@ -179,9 +196,16 @@ func (f *fold) childRefused(a *types.StartChildWorkflowExecutionFailedEventAttri
 	if o == nil || o.open != 0 && o.open != a.InitiatedEventId {
 		return
 	}
-	delete(f.byEvent, o.open)
-	o.open = 0
+	if o.open != 0 {
+		delete(f.byEvent, o.open)
+		o.open = 0
+		f.children--
+	}
 	if o.Status.Ended() {
+		return
+	}
+	if o.start != nil && o.noRoom(string(a.Cause), at) {
+		o.begun = false
 		return
 	}
 	f.news = f.last
@@ -223,6 +247,7 @@ func (f *fold) childEnded(event int64, at time.Time, out outcomeEnvelope) {
 	}
 	delete(f.byEvent, event)
 	o.open = 0
+	f.children--
 	if o.detached || o.Status.Ended() {
 		return
 	}

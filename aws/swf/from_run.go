@@ -12,16 +12,19 @@ import (
 	"github.com/lambdabiz/lambdabiz"
 )
 
-// startChild adds the start of a child to a decision. A child whose id must never have been used is reserved
-// in the store first; one that is refused there fails its operation.
+// startChild records how a child is to be started; see begin. A child whose id must never have been used is reserved in
+// the store first; one that is refused there fails its operation.
 func (b *Backend) startChild(
 	ctx context.Context, d *decision, h *handle, asked *lambdabiz.RunStart, at time.Time,
 ) (refused bool, err error) {
 	child := *asked
 	s := &child
 	o := d.after.op(s.Operation)
-	if o == nil && s.Operation != 0 {
+	switch {
+	case o == nil && s.Operation != 0:
 		return false, fmt.Errorf("start child %s: the commit has no operation %d", s.ID, s.Operation)
+	case o == nil: // nobody waits to hear of it
+		o = &foldedOp{}
 	}
 	list, err := b.childList(h, s)
 	err = errors.Join(err, checkLength("orchestration id", s.ID), checkLength("orchestration name", s.Name))
@@ -32,10 +35,6 @@ func (b *Backend) startChild(
 		refuse(o, err, at)
 		return true, nil
 	}
-	t, err := b.workflowType(ctx, s.Name)
-	if err != nil {
-		return false, err
-	}
 	s.Queue = decodeID(list)
 	if s.Policy == lambdabiz.RejectExisting && b.config.Store != nil {
 		if err := b.reserveChild(ctx, s, at); errors.Is(err, lambdabiz.ErrExists) {
@@ -45,26 +44,49 @@ func (b *Backend) startChild(
 			return false, err
 		}
 	}
-	input, err := fit("input of child "+s.ID, startOf(s, at))
-	if err != nil {
-		return false, err
+	o.start = &childRecord{List: list, Start: *startOf(s, at)}
+	o.start.Start.Input = nil // the operation has it
+	o.Name, o.Target, o.Input = s.Name, s.ID, s.Input
+	if o.Number == 0 {
+		return false, b.addChild(ctx, d, h.fold, o)
 	}
-	text, err := marshal(&control{Version: version, Op: s.Operation, Detached: s.Parent != nil && s.Parent.Detached})
-	if err != nil {
-		return false, err
+	for i := range d.journal.Ops {
+		if r := &d.journal.Ops[i]; r.Number == o.Number {
+			r.Child, r.Name, r.Target, r.Input = o.start, s.Name, s.ID, payload(s.Input)
+		}
 	}
+	return false, nil
+}
+
+// addChild adds the start of a child to a decision.
+func (b *Backend) addChild(ctx context.Context, d *decision, f *fold, o *foldedOp) error {
+	t, err := b.workflowType(ctx, o.Name)
+	if err != nil {
+		return err
+	}
+	start := o.start.Start
+	start.Input = payload(o.Input)
+	input, err := fit("input of child "+o.Target, &start)
+	if err != nil {
+		return err
+	}
+	text, err := marshal(&control{Version: version, Op: o.Number, Detached: start.Parent != nil && start.Parent.Detached})
+	if err != nil {
+		return err
+	}
+	list := o.start.List
 	a := &types.StartChildWorkflowExecutionDecisionAttributes{
-		WorkflowId: aws.String(encodeID(s.ID)), WorkflowType: t, Input: &input, Control: &text,
-		TaskList: &types.TaskList{Name: &list}, ChildPolicy: types.ChildPolicyAbandon, TagList: tagsOf(startOf(s, at)),
+		WorkflowId: aws.String(encodeID(o.Target)), WorkflowType: t, Input: &input, Control: &text,
+		TaskList: &types.TaskList{Name: &list}, ChildPolicy: types.ChildPolicyAbandon, TagList: tagsOf(&start),
 		ExecutionStartToCloseTimeout: seconds(maxRun), TaskStartToCloseTimeout: seconds(b.config.DecisionTimeout),
 	}
-	if h.fold.role != "" {
-		a.LambdaRole = aws.String(h.fold.role)
+	if f.role != "" {
+		a.LambdaRole = aws.String(f.role)
 	}
 	d.add(types.Decision{
 		DecisionType: types.DecisionTypeStartChildWorkflowExecution, StartChildWorkflowExecutionDecisionAttributes: a,
 	})
-	return false, nil
+	return nil
 }
 
 // childList is the task list of a child: its parent's, unless it has a queue.
@@ -109,13 +131,16 @@ func (b *Backend) raiseFrom(
 		}
 		return true, nil
 	}
-	switch err := signalOther(d, r, c.At); {
-	case isUnfit(err):
-		refuse(o, err, c.At)
-		return true, nil
-	default:
-		return false, err
+	if o == nil { // nobody waits to hear of it
+		return false, signalOther(d, r, c.At)
 	}
+	o.again, o.key, o.Target, o.Name, o.Input = true, r.Key, r.ID, r.Name, r.Payload
+	for i := range d.journal.Ops {
+		if rec := &d.journal.Ops[i]; rec.Number == o.Number {
+			rec.Raise, rec.Target, rec.Name, rec.Input = &raiseRecord{Key: r.Key}, r.ID, r.Name, payload(r.Payload)
+		}
+	}
+	return false, nil
 }
 
 // raiseOf is the event that an operation has raised.

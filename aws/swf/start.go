@@ -217,7 +217,7 @@ func (b *Backend) reservation(s *lambdabiz.RunStart, at time.Time, old *lambdabi
 // meet applies the policy to the run that the id has. It reports whether a new run shall begin.
 func (b *Backend) meet(ctx context.Context, s *lambdabiz.RunStart, snap *lambdabiz.Snapshot) (fresh bool, err error) {
 	open := !snap.Status.Ended()
-	if open && snap.Home == "" { // reserved by a start that may have died: help it
+	if open && snap.Home == "" && snap.Parent == nil { // reserved by a start that may have died: help it; a parent comes again
 		if _, err := b.launch(ctx, snap, ""); err != nil {
 			return false, err
 		}
