@@ -258,7 +258,7 @@ func (b *Backend) launch(ctx context.Context, snap *lambdabiz.Snapshot, list str
 			return "", err
 		}
 	}
-	kept, err := b.config.Store.Kept(ctx, snap.ID, now())
+	kept, err := b.config.Store.Kept(ctx, snap.ID, snap.ScheduledAt) // by the clock of who starts it
 	if err != nil {
 		return "", fmt.Errorf("read kept events: %w", err)
 	}
