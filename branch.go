@@ -18,6 +18,7 @@ type Future[T any] struct {
 type future struct {
 	s       *scope // nil if it did not begin
 	path    string
+	former  *former
 	begun   bool // its code runs, or has run
 	ended   bool
 	order   uint64    // branches of a run in the order of their ends
@@ -39,8 +40,13 @@ func (f *Future[T]) branch() *future { return f.f }
 // operations. A branch that has not ended when the orchestration's function returns is cancelled.
 //
 // Where Go cannot begin the branch (a bad id, or the orchestration was cancelled), Wait returns why.
-func Go[T any](o Context, id string, f func(o Context) (T, error)) *Future[T] {
+func Go[T any](o Context, id string, f func(o Context) (T, error), opts ...BranchOption) *Future[T] {
 	fu := &Future[T]{f: &future{}, value: new(T)}
+	var b branchOptions
+	for _, opt := range opts {
+		opt.applyBranch(&b)
+	}
+	fu.f.former = b.former
 	fu.f.run(o, id, func(o Context) error {
 		v, err := f(o)
 		*fu.value = v
@@ -53,7 +59,7 @@ func Go[T any](o Context, id string, f func(o Context) (T, error)) *Future[T] {
 func (f *future) run(o Context, id string, code func(o Context) error, begin bool) (start func()) {
 	r, parent := o.scope().run, o.scope()
 	start = func() {}
-	if err := checkID("branch id", id); err != nil {
+	if err := errors.Join(checkID("branch id", id), f.former.check()); err != nil {
 		f.ended, f.err = true, fmt.Errorf("orchestration %s, branch %q: %w", r.info.ID, id, err)
 		return start
 	}
@@ -75,7 +81,7 @@ func (f *future) run(o Context, id string, code func(o Context) error, begin boo
 		return start
 	}
 	parent.visitedLocked(id, site)
-	if o := r.record.get(path); o != nil {
+	if o := r.record.get(path); o != nil && o.path() == path {
 		r.blockLocked(Blocked{Operation: path, Source: site.String(), Reason: fmt.Sprintf(
 			"recorded as %s %q, the code has a branch now", o.Kind, o.Name)})
 		f.ended, f.err = true, r.leaveLocked(parent)
@@ -83,6 +89,11 @@ func (f *future) run(o Context, id string, code func(o Context) error, begin boo
 	}
 	defer r.mu.Unlock()
 	f.path = path
+	if f.former != nil {
+		for _, was := range f.former.in(parent.path) {
+			r.record.moveScope(was, path)
+		}
+	}
 	place := r.record.placeAt(path)
 	if place.lost {
 		f.ended, f.lost, f.err = true, true, ErrCancelled
@@ -225,9 +236,14 @@ type raceResult struct {
 // cancelled before, or when all branches have lost an earlier race. A branch that was waited for before cannot
 // race: the code has its value already, and would not get it again if it lost.
 func Race(o Context, id string, branches ...Awaitable) (int, error) {
+	return race(o, id, nil, branches)
+}
+
+func race(o Context, id string, was *former, branches []Awaitable) (int, error) {
 	r := o.scope().run
 	var result raceResult
-	c := &call{o: o, id: id, kind: KindRace, take: func(p Payload) error { return json.Unmarshal(p, &result) }}
+	c := &call{o: o, id: id, kind: KindRace, renaming: renaming{former: was},
+		take: func(p Payload) error { return json.Unmarshal(p, &result) }}
 	if len(branches) == 0 {
 		return -1, c.fault(errors.New("a race needs at least one branch"))
 	}
@@ -376,12 +392,14 @@ func (f *future) waitsForEvent() bool {
 // winnerOf finds the recorded winner among the branches of the code.
 func winnerOf(c *call, o *op, futures []*future, result raceResult) (int, error) {
 	r := c.scope().run
+	r.mu.Lock()
+	winner := r.record.nowAt(result.Winner)
 	for i, f := range futures {
-		if f.path == result.Winner {
+		if f.path == winner || f.path == result.Winner {
+			r.mu.Unlock()
 			return i, nil
 		}
 	}
-	r.mu.Lock()
 	r.blockLocked(Blocked{Operation: o.ID, Source: o.site.String(), Reason: fmt.Sprintf(
 		"branch %q won this race, but the code has no such branch in it now", result.Winner)})
 	return -1, r.leaveLocked(c.scope())
@@ -421,7 +439,7 @@ func Map[T, R any](
 			}
 		}
 		return struct{}{}, errors.Join(errs...)
-	})
+	}, branchOptions{m.former})
 	if _, err := all.Wait(o); err != nil {
 		if !all.f.hasEnded(o) {
 			results = nil // branches may still write to it

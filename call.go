@@ -27,9 +27,11 @@ func callTask[Out any](o Context, id string, t *taskSpec, in any, opts []CallOpt
 	r := o.scope().run
 	asked := t
 	t = r.e.task(t)
+	options := callOptionsOf(opts)
 	c := &call{
 		o: o, id: id, kind: t.kind, name: t.name, input: in, hasInput: true, tested: r.e.tested(&out),
-		take: func(p Payload) error { return takeInto(r.e, "result", p, &out) },
+		renaming: options.renaming,
+		take:     func(p Payload) error { return takeInto(r.e, "result", p, &out) },
 	}
 	if c.tested != nil {
 		c.tested.registered = r.e.knows(asked, t)
@@ -40,7 +42,7 @@ func callTask[Out any](o Context, id string, t *taskSpec, in any, opts []CallOpt
 			return func(ctx context.Context) (any, error) { return t.run(ctx, r.e, in) }
 		}
 	}
-	err := r.effect(c, callOptionsOf(opts), f)
+	err := r.effect(c, options, f)
 	if err != nil {
 		var zero Out
 		return zero, err
@@ -54,10 +56,11 @@ func callTask[Out any](o Context, id string, t *taskSpec, in any, opts []CallOpt
 func Step[T any](o Context, id string, f func(ctx context.Context) (T, error), opts ...CallOption) (T, error) {
 	var out T
 	r := o.scope().run
-	c := &call{o: o, id: id, kind: KindStep, tested: r.e.tested(&out),
+	options := callOptionsOf(opts)
+	c := &call{o: o, id: id, kind: KindStep, tested: r.e.tested(&out), renaming: options.renaming,
 		take: func(p Payload) error { return takeInto(r.e, "result", p, &out) }}
 	run := body(func(ctx context.Context) (any, error) { return f(ctx) })
-	err := r.effect(c, callOptionsOf(opts), func(Payload) body { return run })
+	err := r.effect(c, options, func(Payload) body { return run })
 	if err != nil {
 		var zero T
 		return zero, err

@@ -24,14 +24,16 @@ func CallChildByName[Out any](o Context, id, name string, in any, opts ...ChildO
 func callChild[Out any](o Context, id, name string, in any, opts []ChildOption) (Out, error) {
 	var out, zero Out
 	r := o.scope().run
+	child := childOptionsOf(opts)
 	c := &call{o: o, id: id, kind: KindChild, name: name, input: in, hasInput: true, tested: r.e.tested(&out),
-		take: func(p Payload) error { return takeInto(r.e, "result", p, &out) }}
+		renaming: child.renaming,
+		take:     func(p Payload) error { return takeInto(r.e, "result", p, &out) }}
 	op, err := r.begin(c)
 	if err != nil {
 		return zero, err
 	}
 	if op.Number == 0 {
-		if err := r.startChildLocked(c, op, false, opts); err != nil {
+		if err := r.startChildLocked(c, op, false, child.RunStart); err != nil {
 			return zero, err
 		}
 	}
@@ -53,14 +55,15 @@ func StartChild[In, Out any](
 ) (string, error) {
 	r := o.scope().run
 	var out string
-	c := &call{o: o, id: id, kind: KindChild, name: d.spec.name, input: in, hasInput: true,
+	child := childOptionsOf(opts)
+	c := &call{o: o, id: id, kind: KindChild, name: d.spec.name, input: in, hasInput: true, renaming: child.renaming,
 		take: func(p Payload) error { return json.Unmarshal(p, &out) }}
 	op, err := r.begin(c)
 	if err != nil {
 		return "", err
 	}
 	if op.Number == 0 {
-		if err := r.startChildLocked(c, op, true, opts); err != nil {
+		if err := r.startChildLocked(c, op, true, child.RunStart); err != nil {
 			return "", err
 		}
 	}
@@ -76,18 +79,26 @@ func StartChild[In, Out any](
 	return out, nil
 }
 
-// startChildLocked records the operation with the start. An error means that mu is given up.
-func (r *run) startChildLocked(c *call, o *op, detached bool, opts []ChildOption) error {
-	// The default id may have had a child in an earlier run of this orchestration.
-	s := RunStart{
-		ID: childID(r.info.ID, o.ID), RunID: r.e.runID(r.info.ID, r.info.RunID, o.ID), Name: o.Name, Input: o.Input,
-		Policy: RejectOpen,
+func childOptionsOf(opts []ChildOption) childOptions {
+	if len(opts) == 0 {
+		return childOptions{}
 	}
+	c := &childOptions{}
 	for _, opt := range opts {
-		opt.applyChild(&s)
+		opt.applyChild(c)
 	}
+	return *c
+}
+
+// startChildLocked records the operation with the start. An error means that mu is given up.
+func (r *run) startChildLocked(c *call, o *op, detached bool, s RunStart) error {
+	given := s.Policy != UseExisting
+	if !given { // the default id may have had a child in an earlier run of this orchestration
+		s.ID, s.Policy = childID(r.info.ID, o.ID), RejectOpen
+	}
+	s.RunID, s.Name, s.Input = r.e.runID(r.info.ID, r.info.RunID, o.ID), o.Name, o.Input
 	err := r.e.checkStart(&s)
-	if given := s.Policy != RejectOpen; given && err == nil {
+	if given && err == nil {
 		err = checkGivenID(s.ID)
 	}
 	if err != nil {

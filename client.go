@@ -231,7 +231,7 @@ func checkTags(tags map[string]string) error {
 // an unknown id (unless [BeforeStart] keeps the event) and ErrClosed when the orchestration has ended.
 // With [Key] it may be repeated safely. The payload is any value that the codec encodes, or a Payload.
 func (e *Engine) RaiseEvent(ctx context.Context, id, event string, payload any, opts ...RaiseOption) error {
-	raise, err := e.raise(id, event, payload, opts)
+	raise, _, err := e.raise(id, event, payload, opts)
 	if err != nil {
 		return fmt.Errorf("raise event in orchestration %q: %w", id, err)
 	}

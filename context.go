@@ -46,6 +46,7 @@ type scope struct {
 	busy    *callSite           // the operation that goes on
 	branch  *future             // nil for the function itself
 	current *op                 // the operation that goes on; nil while code runs
+	reached int64               // the last number of what was recorded here before this pass, and it has come to
 	last    time.Time           // when what its code knows last came about
 	closed  bool                // lost a race, or its orchestration's function has returned: see isClosed
 }

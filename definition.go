@@ -7,9 +7,10 @@ type Definition[In, Out any] struct{ spec *definitionSpec }
 
 // definitionSpec is a definition without its types.
 type definitionSpec struct {
-	name   string
-	strict bool
-	run    func(o Context, e *Engine, in Payload) (any, error)
+	name       string
+	strict     bool
+	notRenamed bool
+	run        func(o Context, e *Engine, in Payload) (any, error)
 }
 
 // Define names a function as an orchestration. The function runs from its top whenever a worker takes

@@ -23,7 +23,7 @@ func WaitForEvent[T any](o Context, id string, opts ...WaitOption) (T, error) {
 		opt.applyWait(&w)
 	}
 	r := o.scope().run
-	c := &call{o: o, id: id, kind: KindEvent, name: w.name,
+	c := &call{o: o, id: id, kind: KindEvent, name: w.name, renaming: renaming{former: w.former},
 		take: func(p Payload) error { return takeInto(r.e, "payload", p, &out) }}
 	if err := checkID("event name", w.name); err != nil && id != "" {
 		return zero, c.fault(err)
@@ -92,11 +92,11 @@ func WaitForAnyEvent[T any](o Context, id string, events []string, opts ...WaitO
 	futures, racing := make([]*Future[T], len(events)), make([]Awaitable, len(events))
 	for i, name := range events {
 		futures[i] = Go(o, id+":"+name, func(o Context) (T, error) {
-			return WaitForEvent[T](o, "event", append(slices.Clone(opts), Named(name))...)
-		})
+			return WaitForEvent[T](o, "event", append(slices.Clone(opts), Named(name), notFormerly{})...)
+		}, branchOptions{w.former.with(":" + name)})
 		racing[i] = futures[i]
 	}
-	first, err := Race(o, id, racing...)
+	first, err := race(o, id, w.former, racing)
 	if err != nil {
 		return "", payload, err
 	}
@@ -118,11 +118,12 @@ func WaitForAnyEvent[T any](o Context, id string, events []string, opts ...WaitO
 // (unless [BeforeStart] keeps the event), ErrClosed when it has ended.
 func RaiseEvent(o Context, id, orchestrationID, event string, payload any, opts ...RaiseOption) error {
 	r := o.scope().run
-	raise, err := r.e.raise(orchestrationID, event, payload, opts)
+	raise, was, err := r.e.raise(orchestrationID, event, payload, opts)
 	if err != nil {
 		return fmt.Errorf("orchestration %s, operation %q: %w", o.ID(), id, err)
 	}
-	c := &call{o: o, id: id, kind: KindRaise, name: event, input: raise.Payload, hasInput: true}
+	c := &call{o: o, id: id, kind: KindRaise, name: event, input: raise.Payload, hasInput: true,
+		target: orchestrationID, renaming: was}
 	op, err := r.begin(c)
 	if err != nil {
 		return err
@@ -150,29 +151,29 @@ func RaiseEvent(o Context, id, orchestrationID, event string, payload any, opts 
 }
 
 // raise checks the parts of an event at the door.
-func (e *Engine) raise(id, event string, payload any, opts []RaiseOption) (Raise, error) {
+func (e *Engine) raise(id, event string, payload any, opts []RaiseOption) (Raise, renaming, error) {
 	var o raiseOptions
 	for _, opt := range opts {
 		opt.applyRaise(&o)
 	}
 	raise := Raise{ID: id, Name: event, Key: o.key, Until: o.until, AfterEnd: o.afterEnd}
 	if err := e.checkOrchestrationID(id); err != nil {
-		return raise, err
+		return raise, o.renaming, err
 	}
 	if err := checkID("event name", event); err != nil {
-		return raise, err
+		return raise, o.renaming, err
 	}
 	if o.keyed {
 		if err := checkID("event key", raise.Key); err != nil {
-			return raise, err
+			return raise, o.renaming, err
 		}
 	}
 	if !raise.Until.IsZero() {
 		if err := e.supports(FeatureBeforeStart); err != nil {
-			return raise, err
+			return raise, o.renaming, err
 		}
 	}
 	p, err := e.encode(fmt.Sprintf("payload of event %q", event), payload)
 	raise.Payload = p
-	return raise, err
+	return raise, o.renaming, err
 }

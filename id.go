@@ -51,7 +51,10 @@ func checkGivenID(id string) error {
 	return nil
 }
 
-var escaper = strings.NewReplacer("~", "~0", "/", "~1")
+var (
+	escaper   = strings.NewReplacer("~", "~0", "/", "~1")
+	unescaper = strings.NewReplacer("~0", "~", "~1", "/")
+)
 
 // joinPath puts an id into a scope. Inside an id "/" is kept as "~1" and "~" as "~0" (as in RFC 6901),
 // so that id "a/b" and id "b" in scope "a" never meet.

@@ -16,11 +16,15 @@ type (
 	// RaiseOption is an option of [RaiseEvent] and [Engine.RaiseEvent].
 	RaiseOption interface{ applyRaise(r *raiseOptions) }
 	// ChildOption is an option of [CallChild] and [StartChild].
-	ChildOption interface{ applyChild(s *RunStart) }
+	ChildOption interface{ applyChild(c *childOptions) }
 	// StartOption is an option of [Start].
 	StartOption interface{ applyStart(s *RunStart) }
 	// MapOption is an option of [Map].
 	MapOption interface{ applyMap(m *mapOptions) }
+	// TimerOption is an option of [Sleep], [SleepUntil] and [Now].
+	TimerOption interface{ applyTimer(t *timerOptions) }
+	// BranchOption is an option of [Go].
+	BranchOption interface{ applyBranch(b *branchOptions) }
 )
 
 type callOptions struct {
@@ -30,6 +34,7 @@ type callOptions struct {
 	heartbeat time.Duration
 	key       string
 	values    []contextValue
+	renaming
 }
 
 type contextValue struct{ key, value any }
@@ -38,17 +43,38 @@ type waitOptions struct {
 	name    string
 	timeout time.Duration
 	until   time.Time
+	former  *former
+}
+
+type mapOptions struct {
+	concurrency int
+	former      *former
 }
 
 type raiseOptions struct {
 	key   string
 	keyed bool
 	until time.Time
+	renaming
 
 	afterEnd bool
 }
 
-type mapOptions struct{ concurrency int }
+type childOptions struct {
+	RunStart
+	renaming
+}
+
+// renaming is what an effect says of its former ids.
+type renaming struct {
+	former     *former // nil for none
+	notRenamed bool
+}
+
+type (
+	timerOptions  struct{ former *former }
+	branchOptions struct{ former *former }
+)
 
 // Retry sets how failed attempts are repeated. Without it there is one attempt.
 func Retry(b Backoff) CallOption { return retryOption(b) }
@@ -80,7 +106,9 @@ func Deadline(d time.Duration) DeadlineOption { return DeadlineOption(d) }
 
 func (d DeadlineOption) applyCall(c *callOptions) { c.deadline = max(time.Duration(d), 1) }
 func (d DeadlineOption) applyStart(s *RunStart)   { s.Deadline = roundUp(now().Add(time.Duration(d))) }
-func (d DeadlineOption) applyChild(s *RunStart)   { s.Deadline = roundUp(now().Add(time.Duration(d))) }
+func (d DeadlineOption) applyChild(c *childOptions) {
+	c.Deadline = roundUp(now().Add(time.Duration(d)))
+}
 
 // HeartbeatTimeout fails an attempt that has not called [Heartbeat] for that long. 0 or less means none.
 func HeartbeatTimeout(d time.Duration) CallOption { return heartbeatOption(d) }
@@ -160,8 +188,8 @@ type TagsOption map[string]string
 // control characters with [ErrInvalidID].
 func Tags(tags map[string]string) TagsOption { return tags }
 
-func (t TagsOption) applyStart(s *RunStart) { s.Tags = t }
-func (t TagsOption) applyChild(s *RunStart) { s.Tags = t }
+func (t TagsOption) applyStart(s *RunStart)     { s.Tags = t }
+func (t TagsOption) applyChild(c *childOptions) { c.Tags = t }
 
 // OnQueueOption is what [OnQueue] returns.
 type OnQueueOption string
@@ -170,8 +198,8 @@ type OnQueueOption string
 // Amazon SWF a queue is a task list; the default is that of the backend's configuration.
 func OnQueue(name string) OnQueueOption { return OnQueueOption(name) }
 
-func (q OnQueueOption) applyStart(s *RunStart) { s.Queue = string(q) }
-func (q OnQueueOption) applyChild(s *RunStart) { s.Queue = string(q) }
+func (q OnQueueOption) applyStart(s *RunStart)     { s.Queue = string(q) }
+func (q OnQueueOption) applyChild(c *childOptions) { c.Queue = string(q) }
 
 // ChildID sets the orchestration id of a child. The default is the parent's id, "~-", and the operation's path. An id with
 // "~-" in it is ErrInvalidID: only those that are made for children have it.
@@ -179,13 +207,16 @@ func ChildID(id string) ChildOption { return givenChildID(id) }
 
 type givenChildID string
 
-func (c givenChildID) applyChild(s *RunStart) { s.ID, s.Policy = string(c), RejectExisting }
+func (id givenChildID) applyChild(c *childOptions) { c.ID, c.Policy = string(id), RejectExisting }
 
 // Concurrency limits how many items of a [Map] are worked on at the same time. The default, and what 0 or
 // less means, is all.
 func Concurrency(n int) MapOption { return concurrency(n) }
 
 type concurrency int
+
+// applyBranch hands on what was said of something that is made of branches.
+func (b branchOptions) applyBranch(to *branchOptions) { *to = b }
 
 func (c concurrency) applyMap(m *mapOptions) { m.concurrency = int(c) }
 

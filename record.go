@@ -16,7 +16,11 @@ type record struct {
 	places   map[string]*place // of branches, by path: of those that this pass has begun, and of recorded ones
 	children map[int64]*op     // that are recorded and have not ended, by number
 	anyLost  bool              // some branch has lost its race
-	some     [4]*op            // room for the first open operations of the function
+	loaded   int               // operations that were recorded before this pass
+	unmet    int               // those of them with effects that this pass has not come to
+	moves    moves
+	layout   *layout // nil until it is asked for
+	some     [4]*op  // room for the first open operations of the function
 }
 
 // place is where operations are recorded: the orchestration's function, or a branch.
@@ -42,7 +46,13 @@ func (c *record) reset(operations int) {
 	c.root.open = c.some[:0]
 }
 
-func (c *record) get(path string) *op { return c.ops[path] }
+// get looks up what is recorded, or about to be, at a path of the code. What was renamed is found at both.
+func (c *record) get(path string) *op {
+	if o := c.ops[path]; o != nil {
+		return o
+	}
+	return c.moves.ops[path]
+}
 
 // parentOf is the path of the scope that a path lies in; "" for the function itself.
 func parentOf(path string) string {
@@ -73,6 +83,10 @@ func (c *record) load(o *op) {
 	for p := o.place; p != nil; p = p.above {
 		p.unvisited++
 	}
+	c.loaded++
+	if o.Kind.affects() {
+		c.unmet++
+	}
 	if o.Kind == KindChild {
 		c.expectChild(o)
 	}
@@ -101,6 +115,9 @@ func (c *record) visit(o *op) {
 	if o.loaded && !o.visited {
 		for p := o.place; p != nil; p = p.above {
 			p.unvisited--
+		}
+		if o.Kind.affects() {
+			c.unmet--
 		}
 	}
 	o.visited = true

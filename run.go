@@ -61,6 +61,8 @@ type run struct {
 	outcome *Close   // the closing, once it is durable
 
 	record     record
+	repeats    *repeats  // nil until something new is looked for
+	held       []*waiter // operations that wait until it is sure that they repeat nothing
 	pending    pending
 	changed    uint64 // counts changes
 	given      uint64 // the last change that a branch knows of: an effect waits until it is durable
@@ -88,6 +90,7 @@ type run struct {
 
 	branchesEnded uint64
 
+	stopAt    time.Time   // when what ended the contexts of its code came about
 	stopCause error       // why the contexts of its code have ended: cancellation or deadline
 	left      atomic.Bool // it is dead: its code logs nothing any more
 }
@@ -98,6 +101,8 @@ type op struct {
 	site      callSite
 	visited   bool   // by this pass
 	loaded    bool   // recorded before this pass
+	moved     string // its path in the code, if it is recorded under a former one
+	suspected bool   // it was warned of something new in its place
 	dirty     bool   // is in pending
 	timingOut bool   // is in pending.timeouts
 	tried     bool   // the backend's attempt has ended without success, and is to be judged
@@ -226,7 +231,9 @@ func (r *run) returned(out any, err error) {
 		return
 	}
 	r.closing, _ = v.(*Close)
-	r.closing.Orphans = r.record.orphans()
+	if r.closing.Orphans = r.record.orphans(); len(r.closing.Orphans) > 0 {
+		r.log().Warn("the code has ended without operations that are recorded", "orphans", r.closing.Orphans)
+	}
 	for _, p := range slices.Clone(r.record.root.busy) {
 		if p.scope != nil {
 			r.cancelBranchLocked(p, &branchEndedError{"orchestration ended before its branch did"})

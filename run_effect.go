@@ -87,6 +87,7 @@ func (r *run) attempt(c *call, o *op, opts *callOptions, f body) error {
 	o.Status, o.StartedAt, o.DueAt = StatusStarted, now(), time.Time{}
 	r.touchLocked(o)
 	r.bodies++
+	r.judgeHeldLocked()
 	a := &attempt{r: r, o: o, c: c, opts: opts, rec: o.Operation}
 	r.mu.Unlock()
 	returned := false

@@ -17,9 +17,12 @@ type call struct {
 	input any
 	take  func(Payload) error // decodes the result for the author
 
+	target   string // of a raised event
 	hasInput bool
 	encoded  Payload
 	taken    bool // take has been called
+
+	renaming
 
 	tested *tested // nil without an interceptor
 }
@@ -34,7 +37,7 @@ func (c *call) fault(err error) error {
 // begin looks an operation up by its id, or makes a new one. Without an error it returns with run.mu
 // held. An error is either bad input, of which nothing is recorded, or the end of the run.
 func (r *run) begin(c *call) (*op, error) {
-	if err := errors.Join(checkID("operation id", c.id), checkName(c.name)); err != nil {
+	if err := errors.Join(checkID("operation id", c.id), checkName(c.name), c.former.check()); err != nil {
 		return nil, c.fault(err)
 	}
 	if c.hasInput {
@@ -67,7 +70,12 @@ func (r *run) begin(c *call) (*op, error) {
 	if err := r.visitLocked(s, c.id, path, site); err != nil {
 		return nil, err
 	}
-	o := r.record.get(path)
+	o := r.record.find(s.path, path, c.former)
+	if o == nil && r.record.unmet > 0 && c.kind.affects() {
+		if left, err := r.guardLocked(c, path, site); left {
+			return nil, err
+		}
+	}
 	switch {
 	case o == nil && r.ended, o != nil && r.ended && !o.Status.Ended():
 		return refuse(ErrClosed)
@@ -111,8 +119,15 @@ func checkName(name string) error {
 // visitLocked blocks the run if this pass has come to the id before.
 func (r *run) visitLocked(s *scope, id, path string, site callSite) error {
 	first, twice := s.visited[id]
-	if o := r.record.get(path); o != nil && o.visited {
+	o := r.record.get(path)
+	if o != nil && o.visited {
 		first, twice = o.site, true
+	}
+	if o != nil && o.path() != path {
+		r.blockLocked(Blocked{Operation: path, Source: site.String(), Reason: fmt.Sprintf(
+			"operation %q is recorded, and was taken for %q, which names it as its former id: give this one another id",
+			path, o.path())})
+		return r.leaveLocked(s)
 	}
 	if twice {
 		r.blockLocked(Blocked{Operation: path, Source: site.String(), Reason: fmt.Sprintf(
@@ -144,6 +159,9 @@ func (r *run) meetLocked(c *call, o *op, site callSite) error {
 	s := c.scope()
 	r.record.visit(o)
 	o.site = site
+	if o.loaded {
+		r.metLocked(s, o)
+	}
 	if o.Kind != c.kind || o.Name != c.name {
 		r.blockLocked(Blocked{Operation: o.ID, Source: site.String(), Reason: fmt.Sprintf(
 			"recorded as %s %q, the code has %s %q now", o.Kind, o.Name, c.kind, c.name)})

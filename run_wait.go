@@ -103,7 +103,7 @@ func (r *run) ring() {
 // fireLocked does what is due at t by the wall clock: never early, whatever woke it.
 func (r *run) fireLocked(t time.Time) {
 	if d := r.info.Deadline; !d.IsZero() && !d.After(t) && r.stopCause == nil {
-		r.stopCodeLocked(context.DeadlineExceeded)
+		r.stopCodeLocked(context.DeadlineExceeded, d)
 	}
 	for len(r.dues) > 0 && (r.dues[0].woken || !r.dues[0].due.After(t)) {
 		w, _ := heap.Pop(&r.dues).(*waiter)
@@ -186,7 +186,7 @@ func (r *run) acceptLocked(messages []Message) {
 			r.childEndedLocked(m)
 		case MessageCancel:
 			r.info.CancelRequested = true
-			r.stopCodeLocked(ErrCancelled)
+			r.stopCodeLocked(ErrCancelled, m.ArrivedAt)
 		case MessageDrop:
 			r.dropLocked(m)
 		case MessagePause:
@@ -289,11 +289,11 @@ func (r *run) takeEventLocked(w *eventWait) {
 
 // stopCodeLocked ends the contexts of the code, for a cancellation or the deadline: operations that
 // wait end as cancelled, children are asked to cancel, and code under Detached goes on.
-func (r *run) stopCodeLocked(cause error) {
+func (r *run) stopCodeLocked(cause error, at time.Time) {
 	if r.stopCause != nil {
 		return
 	}
-	r.stopCause = cause
+	r.stopCause, r.stopAt = cause, at
 	r.root.cancel(cause)
 	r.endTurnsLocked(func(c *call) bool { return !c.o.detached() })
 	for w := range r.waiting {

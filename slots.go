@@ -90,6 +90,7 @@ func (r *run) slotLocked(c *call) bool {
 	r.turns[t], c.scope().turn = c, t
 	r.flushers++
 	r.target = max(r.target, r.changed)
+	r.judgeHeldLocked()
 	if r.ends() {
 		r.moved.Broadcast()
 		r.idleLocked()

@@ -6,28 +6,35 @@ import "time"
 // the rest. It never ends early by the clock of the worker that ends it. It returns ErrCancelled when
 // the orchestration is cancelled meanwhile. A duration of 0 or less ends at once; the end of the year
 // 9999 is the last time there is.
-func Sleep(o Context, id string, d time.Duration) error {
-	_, err := sleep(o, id, func(at time.Time) time.Time { return at.Add(d) })
+func Sleep(o Context, id string, d time.Duration, opts ...TimerOption) error {
+	_, err := sleep(o, id, func(at time.Time) time.Time { return at.Add(d) }, opts)
 	return err
 }
 
 // SleepUntil waits until a point in time. The first recorded time counts: a resumed run keeps it.
-func SleepUntil(o Context, id string, t time.Time) error {
-	_, err := sleep(o, id, func(time.Time) time.Time { return t })
+func SleepUntil(o Context, id string, t time.Time, opts ...TimerOption) error {
+	_, err := sleep(o, id, func(time.Time) time.Time { return t }, opts)
 	return err
 }
 
 // Now returns the time at which the operation was first recorded, by the clock of the worker that ran it then: the same in
 // every resumed run, so that code may decide on it. It is recorded as a timer that is due at once, and costs no commit of
 // its own. It returns ErrCancelled when the orchestration was cancelled before.
-func Now(o Context, id string) (time.Time, error) {
-	return sleep(o, id, func(at time.Time) time.Time { return at })
+func Now(o Context, id string, opts ...TimerOption) (time.Time, error) {
+	return sleep(o, id, func(at time.Time) time.Time { return at }, opts)
 }
 
 // sleep returns when the timer was due.
-func sleep(o Context, id string, due func(at time.Time) time.Time) (time.Time, error) {
+func sleep(o Context, id string, due func(at time.Time) time.Time, opts []TimerOption) (time.Time, error) {
 	r := o.scope().run
 	c := &call{o: o, id: id, kind: KindTimer}
+	if len(opts) > 0 {
+		var t timerOptions
+		for _, opt := range opts {
+			opt.applyTimer(&t)
+		}
+		c.former = t.former
+	}
 	op, err := r.begin(c)
 	if err != nil {
 		return time.Time{}, err

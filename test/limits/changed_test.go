@@ -65,6 +65,9 @@ var named = map[string][2]string{"TASK": {"T1", "T2"}, "EVENT": {"E1", "E2"}, "C
 // kinds are all kinds of operations that a list can have, and branches.
 var kinds = []string{"TASK", "STEP", "TIMER", "EVENT", "RAISE", "CHILD", "RACE", "BRANCH"}
 
+// guarded are the kinds of which a new one with the name and input of a recorded one blocks.
+var guarded = []string{"TASK", "RAISE", "CHILD"}
+
 func newPart(id, kind string, held bool) part {
 	return part{ID: id, Kind: kind, Name: named[kind][0], In: 7, Held: held}
 }
@@ -170,7 +173,15 @@ func mutations() []mutation {
 			add := func(name string, after []part, blocks string, orphan bool) {
 				all = append(all, mutation{fmt.Sprintf("%s held by %q: %s", kind, held, name), before, after, blocks, id, orphan})
 			}
+			repeats := func(id string) {
+				if slices.Contains(guarded, kind) {
+					all[len(all)-1].blocks, all[len(all)-1].at, all[len(all)-1].orphan = "would repeat", id, false
+				}
+			}
 			add("inserted first", slices.Insert(slices.Clone(before), 0, newPart("new", kind, false)), "", false)
+			if held == "" { // else the recorded one has another input
+				repeats("new")
+			}
 			add("inserted last", append(slices.Clone(before), newPart("new", kind, false)), "", false)
 			without := slices.DeleteFunc(slices.Clone(before), func(p part) bool { return p.Kind == kind })
 			add("removed", without, "", true)
@@ -178,6 +189,7 @@ func mutations() []mutation {
 			slices.Reverse(reversed)
 			add("reordered", reversed, "", false)
 			add("renamed", change(before, kind, func(p *part) { p.ID = "renamed" }), "", true)
+			repeats("renamed")
 			add("another input", change(before, kind, func(p *part) { p.In++ }), "", false)
 			if names, has := named[kind]; has {
 				add("another name", change(before, kind, func(p *part) { p.Name = names[1] }), "recorded as "+kind+" ", false)
@@ -273,8 +285,9 @@ func changeCode(
 	return free, blocked, complaint
 }
 
-// Code changes while orchestrations are in flight: what is inserted, removed, reordered or has another id or input
-// just works; another kind or name blocks, with the id and the source line, until the code is put back.
+// Code changes while orchestrations are in flight: what is inserted, removed, reordered or has another input just
+// works; another kind or name, and an effect that would be repeated because its id was renamed, blocks, with the id
+// and the source line, until the code is put back.
 func TestChangedCode(t *testing.T) {
 	all := mutations()
 	onHomes(t, func(t *testing.T, h home) {
