@@ -265,7 +265,7 @@ type Claims struct {
 	Arrived  []Arrival // for runs that the worker already holds
 	Through  int64     // the next request's After
 	NextWake time.Time // when a run will be due; zero if none is known
-	More     bool      // more is due than Limit allowed
+	More     bool      // more is due than Limit allowed; with a Limit of 0 too, so that the worker makes room
 }
 
 // Claimed is a run with the right to write it.

@@ -197,6 +197,9 @@ func (r *run) acceptLocked(messages []Message) {
 		}
 	}
 	r.matchLocked(r.active == 0)
+	if r.active == 0 {
+		r.e.idle.resize(r)
+	}
 }
 
 // dropLocked removes an event, unless a wait has taken it: then it goes with that.

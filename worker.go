@@ -96,6 +96,7 @@ type worker struct {
 	through int64
 	next    time.Time // when the next run is due, as far as the backend knows
 	failed  int       // claims in a row
+	wanted  int       // runs that shall be parked, since others are due and the engine is full
 
 	watching chan struct{} // full while a watch is at its I/O: there is one at a time; a lock would stop virtual time
 	peers    map[int64]*peer
@@ -233,7 +234,22 @@ func (w *worker) claim(ctx context.Context) bool {
 			r.deliver(a.Messages)
 		}
 	}
+	w.makeRoom(&claims)
 	return claims.More && e.room() > 0
+}
+
+// makeRoom parks idle runs when others are due and the engine is full: one first, and twice as many each time that
+// it was not enough. Without it, a few orchestrations that sleep and wake would keep all others out for ever.
+func (w *worker) makeRoom(claims *Claims) {
+	due := claims.More || !claims.NextWake.IsZero() && !claims.NextWake.After(now())
+	switch {
+	case !due || !w.e.full():
+		w.wanted = 0
+	default:
+		w.next = now()
+		w.wanted = min(max(1, 2*w.wanted), maxClaims)
+	}
+	w.e.idle.makeRoom(w.wanted)
 }
 
 // rejoin begins a new life after this worker was declared dead: it owns nothing any more.

@@ -50,7 +50,9 @@ func claimLimit(h *harness) {
 		h.must(err, "Claim")
 		return c
 	}
-	want(h, len(claim(0).Runs), 0, "runs claimed with limit 0")
+	none := claim(0)
+	want(h, len(none.Runs), 0, "runs claimed with limit 0")
+	want(h, none.More, true, "More of limit 0: a worker without room learns that others are due")
 	seen := map[string]bool{}
 	for _, step := range []struct {
 		limit, runs int

@@ -26,15 +26,13 @@ func (b *Backend) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabi
 	// Arrivals first: what comes with a claim is in its Record.
 	claims := lambdabiz.Claims{Arrived: arrivals(w, r.After), Through: b.lastMsg}
 	now := stamp(r.Now)
-	if r.Limit > 0 {
-		taken, more := b.take(now, r.Limit, func(x *run) bool { return slices.Contains(r.Names, x.info.Name) })
-		for _, x := range taken {
-			x.hold(w)
-			b.perform(x, now)
-			claims.Runs = append(claims.Runs, x.claimed())
-		}
-		claims.More = more
+	taken, more := b.take(now, max(r.Limit, 0), func(x *run) bool { return slices.Contains(r.Names, x.info.Name) })
+	for _, x := range taken {
+		x.hold(w)
+		b.perform(x, now)
+		claims.Runs = append(claims.Runs, x.claimed())
 	}
+	claims.More = more
 	claims.NextWake = b.nextWake()
 	return claims, nil
 }

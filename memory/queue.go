@@ -38,7 +38,11 @@ func (b *Backend) take(now time.Time, limit int, match func(*run) bool) (taken [
 		}
 	}
 	rest := b.ready[:0]
-	for _, r := range b.ready {
+	for i, r := range b.ready {
+		if more {
+			rest = append(rest, b.ready[i:]...) // nobody has asked for them
+			break
+		}
 		switch {
 		case !r.dueAt(now):
 			r.inReady = false

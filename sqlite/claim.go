@@ -44,7 +44,11 @@ func (b *Backend) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabi
 	if err != nil {
 		return lambdabiz.Claims{}, err
 	}
-	if r.Limit <= 0 || found.NextWake.IsZero() || found.NextWake.After(r.Now) {
+	if found.NextWake.IsZero() || found.NextWake.After(r.Now) {
+		return found, nil
+	}
+	if r.Limit <= 0 {
+		found.More = true
 		return found, nil
 	}
 	fault.Point("claim.begin")
