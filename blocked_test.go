@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
@@ -266,6 +267,70 @@ func TestBlockedByACrashLoop(t *testing.T) {
 			t.Errorf("it did not go on by itself: %d after %v", got, time.Since(began))
 		}
 	}, bears(0, "it looks before the run is tried again"))
+}
+
+// One death of a worker blocked a run that had been in a crash loop once, however much it had recorded since.
+func TestACrashLoopIsForgottenAfterProgress(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
+		if b.backend.Describe().CommitEndsClaim {
+			t.Skip("a worker holds nothing here between commits")
+		}
+		d := lambdabiz.Define("Recovers", func(o lambdabiz.Context, _ int) (int, error) {
+			if n, err := step(o, "s"); err != nil {
+				return n, err
+			}
+			return lambdabiz.WaitForEvent[int](o, "go")
+		})
+		e := b.engine(lambdabiz.Config{}, d)
+		start(b, e, d, "m", 0)
+		die := func(times int) {
+			for range times {
+				worker, err := b.backend.Join(b.ctx, lambdabiz.WorkerInfo{Names: []string{"Recovers"}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := b.backend.Claim(b.ctx, lambdabiz.ClaimRequest{
+					Worker: worker, Names: []string{"Recovers"}, Limit: 1, Now: time.Now(),
+				})
+				if err != nil || len(got.Runs) != 1 {
+					t.Fatalf("claimed %+v, %v", got, err)
+				}
+				if err := b.backend.Leave(b.ctx, worker, -1); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		die(5)
+		_, stop := b.worker(d)
+		if s := b.state(e, "m"); s.Blocked == nil || s.Blocked.Crashes != 5 {
+			t.Fatalf("blocked is %+v", s.Blocked)
+		}
+		stop()
+		die(1)
+		_, stop = b.worker(d)
+		if s := b.state(e, "m"); s.Blocked == nil || len(s.Operations) != 0 {
+			t.Fatalf("one more death without a new record: blocked is %+v, %+v", s.Blocked, s.Operations)
+		}
+		time.Sleep(10 * time.Second) // it goes on by itself
+		if s := b.state(e, "m"); len(s.Operations) != 2 || s.Worker == 0 {
+			t.Fatalf("it has not gone on: %+v", s)
+		}
+		worker := b.state(e, "m").Worker
+		if err := b.backend.Leave(b.ctx, worker, -1); err != nil { // as if it had died
+			t.Fatal(err)
+		}
+		stop()
+		die(1)
+		b.worker(d)
+		synctest.Wait()
+		if s := b.state(e, "m"); s.Blocked != nil || s.Worker == 0 {
+			t.Errorf("it is blocked: %+v", s.Blocked)
+		}
+		raise(b, e, "m", "go", 7)
+		if got := result(b, lambdabiz.Get(e, d, "m")); got != 7 {
+			t.Errorf("result is %d", got)
+		}
+	}, "memory", "sqlite")
 }
 
 func TestBlockedRunGoesOnByResume(t *testing.T) {

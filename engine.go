@@ -45,13 +45,14 @@ type Config struct {
 	// ParkAfter is how long an orchestration that only waits stays in memory. The default is 1 min.
 	ParkAfter time.Duration
 
-	// MemoryBudget bounds the memory of orchestrations that only wait, by estimate; the least
-	// recently used are parked first. The default is 32 MiB.
+	// MemoryBudget bounds the memory of orchestrations that only wait, by estimate, with the events that wait
+	// in them; the least recently used are parked first. What wakes within ten seconds stays. The default is 32 MiB.
 	MemoryBudget int64
 
 	// MaxResident bounds the orchestrations that this process runs at the same time, where it holds them
-	// until it releases them: not on a home where a commit ends the claim (Amazon SWF). Children that one
-	// commit starts may exceed it for a while. The default is 10,000.
+	// until it releases them: not on a home where a commit ends the claim (Amazon SWF). When others are due,
+	// those that only wait are parked for them, the longest idle first. Children that one commit starts may
+	// exceed it for a while. The default is 10,000.
 	MaxResident int
 
 	// TaskQueues are the queues whose tasks and services this worker performs, on a home that hands them

@@ -52,11 +52,12 @@ func (e *Engine) Create(ctx context.Context, id string) (*Orchestration, error) 
 
 // unstarted is a context whose operations say that Start is missing.
 func (o *Orchestration) unstarted() Context {
-	r := newRun(o.parent, o.e, &Claimed{Record: Record{RunInfo: RunInfo{ID: o.id, Mode: ModeHand}}})
+	// Its contexts are no children of the caller's: nothing would ever take them out there.
+	r := newRun(context.WithoutCancel(o.parent), o.e, &Claimed{Record: Record{RunInfo: RunInfo{ID: o.id, Mode: ModeHand}}})
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.phase, r.cause = phaseDead, fmt.Errorf("orchestration %s: %w: call Start first", o.id, ErrNotFound)
-	return r.root.view()
+	return &view{Context: o.parent, s: r.root}
 }
 
 // attach makes the claimed run this orchestration's.
@@ -69,7 +70,9 @@ func (o *Orchestration) attach(c *Claimed) {
 	r.started = true
 	r.pending.started = !r.ended && c.StartedAt.IsZero() // where a start does not claim
 	r.fireLocked(now())                                  // the deadline may have passed
-	r.armLocked()
+	if !r.ended {
+		r.armLocked()
+	}
 	r.mu.Unlock()
 	o.r, o.Context = r, r.root.view()
 	if r.ended {

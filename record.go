@@ -274,6 +274,24 @@ func (p *place) eachOpen(f func(o *op)) {
 	}
 }
 
+// progress grows with every operation that is recorded, and again with its end.
+func (c *record) progress() int {
+	n := 0
+	for _, o := range c.ops {
+		if o.Number != 0 {
+			n += o.progress()
+		}
+	}
+	return n
+}
+
+func (o *Operation) progress() int {
+	if o.Status.Ended() && o.Tried == nil {
+		return 2
+	}
+	return 1
+}
+
 // orphans are the recorded operations that this pass has not come to, but those of branches that it does
 // not wait for: one that goes on yet may have come to them.
 func (c *record) orphans() []string {

@@ -113,10 +113,10 @@ func (r *run) start(c *Claimed) {
 }
 
 // crashLoop reports whether the run kills its workers: five in a row, or one more after it was blocked
-// for that. A run that only waited while its workers died has not done it.
+// for that and has recorded nothing since. A run that only waited while its workers died has not done it.
 func crashLoop(c *Claimed) bool {
 	limit := maxCrashes
-	if c.Blocked != nil && c.Blocked.Crashes > 0 {
+	if b := c.Blocked; b != nil && b.Crashes > 0 && b.Recorded >= progressOf(c.Operations) {
 		limit = 1
 	}
 	if c.Crashes < limit {
@@ -137,6 +137,14 @@ func crashLoop(c *Claimed) bool {
 		waits = true
 	}
 	return !waits
+}
+
+func progressOf(operations []Operation) int {
+	n := 0
+	for i := range operations {
+		n += operations[i].progress()
+	}
+	return n
 }
 
 // follows reports whether this copy's claim is a later one than c.

@@ -224,6 +224,10 @@ func (r *run) takeLocked() taken {
 		c.Close, c.Conditional = &closing, true
 	case r.phase == phaseStopping && (r.bodies == 0 || r.forced):
 		release := *r.release
+		if release.Blocked != nil {
+			b := *release.Blocked
+			b.Recorded, release.Blocked = r.record.progress(), &b
+		}
 		c.Release, c.Conditional = &release, true
 	case r.parking:
 		c.Release, c.Conditional = &Release{WakeAt: r.nextDueLocked()}, true

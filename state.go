@@ -52,6 +52,7 @@ type Blocked struct {
 	Version   string    `json:"version,omitempty"`   // the version of the code that it happened in
 	Times     int       `json:"times"`               // how often in a row
 	Crashes   int       `json:"crashes,omitempty"`   // workers that died, when that is the reason
+	Recorded  int       `json:"recorded,omitempty"`  // operations and ends of operations that were recorded by then
 	Since     time.Time `json:"since"`
 	RetryAt   time.Time `json:"retryAt,omitzero"`
 }
