@@ -122,12 +122,13 @@ func (f *future) main(code func(o Context) error) {
 	r, finished := f.s.run, false
 	defer func() { r.exit(f.s, finished) }()
 	_, err := guard(func() (any, error) { return nil, code(f.s.view()) })
+	p := panicIn(err)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	finished = true
-	if p, ok := errors.AsType[*panicError](err); ok {
+	if p != nil {
 		if r.liveLocked(f.s) {
-			r.log().Error("branch panicked", "branch", f.s.path, "panic", p.value, "stack", p.stack)
+			r.log().Error("branch panicked", "branch", f.s.path, "panic", p.text, "stack", p.stack)
 			r.blockLocked(Blocked{Reason: p.Error(), Operation: f.s.path, Source: p.source, Detail: cut(p.stack, 4<<10)})
 		}
 		return
@@ -375,7 +376,7 @@ func (r *run) onItsWay(f *future, t time.Time, patient bool) bool {
 		if o := s.current; o != nil {
 			return o.Status.Ended() && o.cameAbout().Before(t) || o.choosing() && o.wait.mail.ArrivedAt.Before(t)
 		}
-		if s.busy != nil {
+		if s.busy != nil && !s.asking {
 			return false // it waits for a branch of its own
 		}
 		return patient && !s.last.IsZero() && s.last.Before(t) || s.place.unvisited > 0

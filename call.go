@@ -26,12 +26,12 @@ func callTask[Out any](o Context, id string, t *taskSpec, in any, opts []CallOpt
 	var out Out
 	r := o.scope().run
 	asked := t
-	t = r.e.task(t)
+	t, fault := r.e.task(t)
 	options := callOptionsOf(opts)
 	c := &call{
 		o: o, id: id, kind: t.kind, name: t.name, input: in, hasInput: true, tested: r.e.tested(&out),
-		renaming: options.renaming,
-		take:     func(p Payload) error { return takeInto(r.e, "result", p, &out) },
+		renaming: options.renaming, unresolved: fault,
+		take: func(p Payload) error { return takeInto(r.e, "result", p, &out) },
 	}
 	if c.tested != nil {
 		c.tested.registered = r.e.knows(asked, t)

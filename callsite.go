@@ -48,26 +48,3 @@ func ownFrame(function string) bool {
 	rest, ok := strings.CutPrefix(function, modulePath)
 	return strings.HasPrefix(function, "runtime.") || ok && (strings.HasPrefix(rest, ".") || strings.HasPrefix(rest, "/rest."))
 }
-
-// panicError is what a recovered panic becomes.
-type panicError struct {
-	value  any
-	source string // of the author's code
-	stack  string
-}
-
-func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
-
-// guard calls author's code. It is the one place where its panics are recovered.
-func guard(f func() (any, error)) (v any, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			var pcs [32]uintptr
-			n := runtime.Callers(2, pcs[:])
-			buf := make([]byte, 8<<10)
-			buf = buf[:runtime.Stack(buf, false)]
-			v, err = nil, &panicError{p, authorLine(runtime.CallersFrames(pcs[:n])), string(buf)}
-		}
-	}()
-	return f()
-}

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// committer gathers the commits of all runs and clients into batches. Whoever finds a lane free commits on its
-// own goroutine: one commit alone needs no hand-off. What comes meanwhile is queued, and a goroutine that lives
-// as long as the queue is not empty commits it, batch after batch.
+// committer gathers the commits of all runs and clients into batches. A lane that is free takes a commit at once.
+// What comes meanwhile is queued, and a goroutine that lives as long as the queue is not empty commits it, batch
+// after batch. Those that wait are on goroutines of their own: the backend cannot end them.
 type committer struct {
 	backend Backend
 	size    int
@@ -27,7 +27,7 @@ type submission struct {
 	alone   bool // it has failed in a way that may be its own: it shares no batch with others
 	verdict Verdict
 	err     error
-	done    chan struct{} // closed with the verdict; nil for one that commits itself
+	done    chan struct{} // closed with the verdict
 }
 
 func newCommitter(b Backend, lanes, size int, hooks *hookCaller) *committer {
@@ -41,30 +41,39 @@ func (c *committer) commit(ctx context.Context, commit *Commit) (Verdict, error)
 }
 
 func (c *committer) submit(ctx context.Context, s *submission) (Verdict, error) {
+	s.done = make(chan struct{})
 	c.mu.Lock()
 	if c.lanes == 0 || len(c.queue) > 0 {
-		s.done = make(chan struct{})
 		c.queue = append(c.queue, s)
-		c.mu.Unlock()
-		<-s.done
-		return s.verdict, s.err
+	} else {
+		c.lanes--
+		go c.drain(ctx, []*submission{s})
 	}
-	c.lanes--
 	c.mu.Unlock()
-	c.run(ctx, []*submission{s})
-	if next := c.next(); next != nil {
-		go c.drain(context.WithoutCancel(ctx), next)
-	}
+	<-s.done
 	return s.verdict, s.err
 }
 
 // drain commits batch after batch, and gives the lane back when the queue is empty.
 func (c *committer) drain(ctx context.Context, batch []*submission) {
+	defer func() {
+		if batch != nil { // the backend has ended the goroutine
+			c.tell(batch)
+			if next := c.next(); next != nil {
+				go c.drain(ctx, next)
+			}
+		}
+	}()
 	for ; batch != nil; batch = c.next() {
 		c.run(ctx, batch)
-		for _, s := range batch {
-			close(s.done)
-		}
+		c.tell(batch)
+	}
+}
+
+// tell lets those go on whose commits were decided.
+func (c *committer) tell(batch []*submission) {
+	for _, s := range batch {
+		close(s.done)
 	}
 }
 
@@ -173,17 +182,20 @@ func (c *Commit) isIdempotent() bool {
 // says of itself that it is temporary (the store is busy, full or out of reach) is not, nor is an unknown outcome;
 // a backend that panics over a commit is.
 func mayBeOwn(err error) bool {
-	if _, panicked := errors.AsType[*panicError](err); panicked {
+	if _, panicked := errors.AsType[*panicError](err); panicked || errors.Is(err, errGoexit) {
 		return true
 	}
 	var temporary interface{ Temporary() bool }
 	return !errors.Is(err, ErrOutcomeUnknown) && (!errors.As(err, &temporary) || !temporary.Temporary())
 }
 
+// errCommitLeft is what a Goexit of the backend becomes: it may have come after the write.
+var errCommitLeft = fmt.Errorf("%w: %w", ErrOutcomeUnknown, errGoexit)
+
 func (c *committer) try(ctx context.Context, batch []*submission) bool {
 	commits := make([]*Commit, len(batch))
 	for i, s := range batch {
-		commits[i] = s.commit
+		commits[i], s.err = s.commit, errCommitLeft // unless the backend returns
 	}
 	began := time.Now()
 	var verdicts []Verdict

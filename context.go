@@ -44,6 +44,7 @@ type scope struct {
 	blocked *waiter             // its goroutine, while it waits
 	turn    *turn               // of its goroutine, while it waits for a slot
 	busy    *callSite           // the operation that goes on
+	asking  bool                // the interceptor is asked about it, its code is about to go on
 	branch  *future             // nil for the function itself
 	current *op                 // the operation that goes on; nil while code runs
 	reached int64               // the last number of what was recorded here before this pass, and it has come to
@@ -106,30 +107,12 @@ func (s *scope) logger() *slog.Logger {
 	if log := s.log.Load(); log != nil {
 		return log
 	}
-	log := s.run.log()
+	log := slog.New(&runHandler{s.run.e.lines.handler, s.run}).With(s.run.ids()...)
 	if s.parent != nil {
 		log = log.With("branch", s.path)
 	}
-	s.log.CompareAndSwap(nil, slog.New(&runHandler{log.Handler(), s.run}))
+	s.log.CompareAndSwap(nil, log)
 	return s.log.Load()
 }
 
 func (s *scope) view() *view { return &view{Context: s.own, s: s} }
-
-// runHandler drops what the code of a run logs after the run has left this process.
-type runHandler struct {
-	slog.Handler
-	r *run
-}
-
-func (h *runHandler) Enabled(ctx context.Context, level slog.Level) bool {
-	return !h.r.left.Load() && h.Handler.Enabled(ctx, level)
-}
-
-func (h *runHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &runHandler{h.Handler.WithAttrs(attrs), h.r}
-}
-
-func (h *runHandler) WithGroup(name string) slog.Handler {
-	return &runHandler{h.Handler.WithGroup(name), h.r}
-}

@@ -74,11 +74,14 @@ type Config struct {
 // Engine runs orchestrations on a backend and answers for them. It is a client until [Engine.Run]
 // makes it a worker too. Its methods may be called by many goroutines at once.
 type Engine struct {
-	backend    Backend
+	backend    Backend // guarded
+	waker      Waker   // nil if the backend is none
+	queue      Queue   // the same
 	desc       Description
 	config     Config
 	codec      Codec
-	log        *slog.Logger
+	lines      *lines
+	log        *slog.Logger // for its own lines
 	hooks      *hookCaller
 	version    string
 	maxPayload int
@@ -120,11 +123,17 @@ func New(b Backend, c Config) (*Engine, error) {
 	}
 	desc := b.Describe()
 	e := &Engine{
-		backend: b, desc: desc, config: c, codec: c.Codec, log: c.Logger, version: c.Version,
-		hooks: &hookCaller{c.Hooks}, maxPayload: c.MaxPayloadBytes, endsClaim: desc.CommitEndsClaim,
+		backend: guardedBackend{b}, desc: desc, config: c, codec: c.Codec, lines: newLines(c.Logger.Handler()),
+		version: c.Version, maxPayload: c.MaxPayloadBytes, endsClaim: desc.CommitEndsClaim,
 		registry: newRegistry(desc.MaxFailureBytes), kicks: make(chan struct{}, 1), busy: make(chan struct{}, 1),
 		residents: map[string]*run{}, early: map[string]earlyMessages{}, hands: map[string][]*run{}, watchers: map[string][]chan<- bool{},
 		unserved: map[string]bool{},
+	}
+	e.log = e.lines.log()
+	e.hooks = newHookCaller(c.Hooks, e.log)
+	e.waker, _ = b.(Waker)
+	if queue, ok := b.(Queue); ok {
+		e.queue = guardedQueue{queue}
 	}
 	if e.version == "" {
 		e.version = codeVersion()
@@ -372,5 +381,15 @@ func (e *Engine) wants(name string, counted int) bool {
 	return e.accepting && len(e.residents)+e.starting-counted+e.claiming < e.config.MaxResident
 }
 
-// Close closes the backend. A worker must have stopped before.
-func (e *Engine) Close() error { return e.backend.Close() }
+// Close closes the backend. A worker must have stopped before. What hooks and the log handler are still to be told
+// they are told before, unless that takes longer than two seconds.
+func (e *Engine) Close() error {
+	e.settleNotices()
+	return e.backend.Close()
+}
+
+// settleNotices waits until hooks and the log handler have been told all, but not for long.
+func (e *Engine) settleNotices() {
+	e.hooks.settle()
+	e.lines.settle()
+}

@@ -147,6 +147,37 @@ func (r *errorRegistry) record(err error) *Failure {
 	return f
 }
 
+// recordOutcome records how a child ended, with the cause as the child has recorded it. Nothing of that is rebuilt, so
+// no foreign method is called, and what only the child's worker knows stays in the record.
+func (r *errorRegistry) recordOutcome(id, name string, status Status, cause *Failure) *Failure {
+	if cause == nil && status == StatusTerminated {
+		cause = r.record(ErrTerminated)
+	}
+	child := &OrchestrationError{ID: id, Name: name, Status: status}
+	if cause != nil {
+		child.Err = &recordedError{message: cause.Message}
+	}
+	f := r.record(child)
+	f.Causes = nil
+	if cause != nil {
+		f.Causes = []*Failure{cause.clone(1)}
+	}
+	budget := r.budget()
+	f.trim(&budget)
+	return f
+}
+
+// clone copies a tree down to the greatest depth that is recorded.
+func (f *Failure) clone(depth int) *Failure {
+	c := *f
+	if c.Causes = nil; depth <= maxFailureDepth {
+		for _, cause := range f.Causes {
+			c.Causes = append(c.Causes, cause.clone(depth+1))
+		}
+	}
+	return &c
+}
+
 func (r *errorRegistry) budget() int {
 	if r.limit > 0 {
 		return min(r.limit, maxFailureBytes)

@@ -2,6 +2,7 @@ package lambdabiz
 
 import (
 	"context"
+	"runtime"
 
 	"github.com/lambdabiz/lambdabiz/internal/seam"
 )
@@ -21,12 +22,9 @@ func (e *Engine) tested(result any) *tested {
 	return &tested{result: result}
 }
 
-// interceptLocked asks the test that stands behind the backend, if one does, what becomes of an operation.
-// An error means that mu is given up and the caller must return it.
+// interceptLocked asks the test that stands behind the backend what becomes of an operation. It gives mu
+// up while it asks. An error means that mu is given up and the caller must return it.
 func (r *run) interceptLocked(c *call, o *op, path string, site callSite) error {
-	if r.e.interceptor == nil || r.ended {
-		return nil
-	}
 	asked := seam.Operation{
 		Orchestration: r.info.ID, RunID: r.info.RunID, Path: path, Kind: c.kind.String(), Name: c.name,
 		Source: site.String(), Value: c.input, Input: c.encoded,
@@ -38,7 +36,20 @@ func (r *run) interceptLocked(c *call, o *op, path string, site callSite) error 
 		asked.Recorded, asked.Ended, asked.RecordedInput = true, o.Status.Ended(), o.Input
 	}
 	asked.Cancelled = asked.Recorded && !asked.Ended && r.stopCause != nil && !c.o.detached()
-	answer := r.e.interceptor.Intercept(asked)
+	s := c.scope()
+	s.busy, s.asking = &site, true
+	r.mu.Unlock()
+	r.e.hooks.settle()
+	v, fault := guard(func() (any, error) { return r.e.interceptor.Intercept(asked), nil })
+	answer, _ := v.(seam.Answer)
+	if fault != nil {
+		answer.Refuse = "the interceptor: " + fault.Error()
+	}
+	r.mu.Lock()
+	s.busy, s.asking = nil, false
+	if !r.liveLocked(s) {
+		return r.leaveLocked(s)
+	}
 	switch {
 	case asked.Cancelled:
 		return nil
@@ -63,6 +74,13 @@ func (e *Engine) runID(orchestration string, from ...string) string {
 		return newRunID()
 	}
 	return e.interceptor.RunID(orchestration, from...)
+}
+
+// leaveTheDead ends the goroutine of a body that a dead process of a test would begin.
+func (e *Engine) leaveTheDead() {
+	if e.interceptor != nil && !e.interceptor.Alive() {
+		runtime.Goexit()
+	}
 }
 
 // bodyOf is what performs the operation: what the interceptor gave, or else the author's.

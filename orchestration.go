@@ -226,8 +226,8 @@ func (r *run) giveUp() {
 // ends with the claim, or when the run has left.
 func (r *run) claimNext(ended *RunRef) {
 	var wake <-chan struct{}
-	if waker, ok := r.e.backend.(Waker); ok {
-		wake = waker.Wake()
+	if r.e.waker != nil {
+		wake = r.e.waker.Wake()
 	}
 	for failed := 0; ; {
 		claims, err := r.e.backend.Claim(r.base, ClaimRequest{

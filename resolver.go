@@ -3,6 +3,7 @@ package lambdabiz
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // TaskFunc performs a task on its payloads: the input as the codec made it, and a result that the codec can
@@ -36,21 +37,25 @@ func (t *TaskResolver) register(e *Engine) error {
 }
 
 // task returns the task that is registered with the name and kind of t, or t itself, with a function by a
-// resolver if it has none.
-func (e *Engine) task(t *taskSpec) *taskSpec {
+// resolver if it has none. An error means that a resolver has panicked.
+func (e *Engine) task(t *taskSpec) (*taskSpec, error) {
 	t = e.registry.task(t)
 	if t.run != nil || t.kind != KindTask || e.performs(KindTask) {
-		return t
+		return t, nil
 	}
 	e.registry.mu.RLock()
 	resolvers := e.registry.resolvers // grows only
 	e.registry.mu.RUnlock()
 	for _, r := range resolvers {
-		if f := r.resolve(t.name); f != nil {
+		v, err := guard(func() (any, error) { return r.resolve(t.name), nil })
+		if err != nil {
+			return t, fmt.Errorf("a task resolver over task %q: %w", t.name, err)
+		}
+		if f, ok := v.(TaskFunc); ok && f != nil {
 			return &taskSpec{name: t.name, kind: t.kind, run: func(ctx context.Context, _ *Engine, in Payload) (any, error) {
 				return f(ctx, in)
-			}}
+			}}, nil
 		}
 	}
-	return t
+	return t, nil
 }

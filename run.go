@@ -132,10 +132,10 @@ type waiter struct {
 	woken    bool
 }
 
-// log is for what seldom happens: it makes a logger.
-func (r *run) log() *slog.Logger {
-	return r.e.log.With("orchestration", r.info.ID, "run", r.info.RunID)
-}
+// log is for what seldom happens: it makes a logger. It may be used with mu held.
+func (r *run) log() *slog.Logger { return r.e.log.With(r.ids()...) }
+
+func (r *run) ids() []any { return []any{"orchestration", r.info.ID, "run", r.info.RunID} }
 
 func newRun(ctx context.Context, e *Engine, c *Claimed) *run {
 	r := &run{
@@ -193,8 +193,8 @@ func (r *run) main() {
 	finished := false
 	defer func() { r.exit(r.root, finished) }()
 	out, err := guard(func() (any, error) { return r.def.run(r.root.view(), r.e, r.info.Input) })
-	finished = true
 	r.returned(out, err)
+	finished = true
 }
 
 // returned takes what the function returned. Author's values are encoded and asked without mu.
@@ -210,24 +210,29 @@ func (r *run) returned(out any, err error) {
 		}
 		return r.closeOf(in, cause, out, err), nil
 	})
+	p, reason := panicIn(fault), ""
+	if fault != nil {
+		reason = textOf(fault)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.phase != phaseLive || r.closing != nil {
 		return
 	}
-	var p *panicError
 	if cl, ok := v.(*Close); ok && cl != nil && cl.Next != nil {
 		if child := r.openChildLocked(); child != "" {
-			fault = errors.Join(fault, r.e.supports(FeatureLeaveChildren))
+			if unable := r.e.supports(FeatureLeaveChildren); unable != nil && fault == nil {
+				fault, reason = unable, unable.Error()
+			}
 		}
 	}
 	switch {
-	case errors.As(fault, &p):
-		r.log().Error("orchestration panicked", "panic", p.value, "stack", p.stack)
+	case p != nil:
+		r.log().Error("orchestration panicked", "panic", p.text, "stack", p.stack)
 		r.blockLocked(Blocked{Reason: p.Error(), Source: p.source, Detail: cut(p.stack, 4<<10)})
 		return
 	case fault != nil:
-		r.blockLocked(Blocked{Reason: fault.Error()})
+		r.blockLocked(Blocked{Reason: reason})
 		return
 	}
 	r.closing, _ = v.(*Close)

@@ -161,13 +161,10 @@ func (r *run) commitLocked() {
 	r.committing = true
 	r.mu.Unlock()
 	fault.Point("run.commit")
-	v := r.e.commitRun(r, t.commit)
+	v := r.commit(t)
 	r.mu.Lock()
 	r.committing = false
 	if r.phase == phaseDead {
-		if v.Err == nil {
-			r.e.adoptStarts(t.commit, v) // they are this worker's all the same
-		}
 		return
 	}
 	fault.Point("run.settle")
@@ -188,6 +185,20 @@ func (r *run) commitLocked() {
 	}
 	r.moved.Broadcast()
 	r.stirred.Broadcast()
+}
+
+// commit makes changes durable, and does with the verdict what needs no lock.
+func (r *run) commit(t taken) Verdict {
+	v := r.e.commitRun(r, t.commit)
+	if errors.Is(v.Err, ErrStale) {
+		v.Err = ErrStale
+	}
+	if v.Err == nil {
+		refuseAll(t.commit, v)
+		fault.Point("run.adopt")
+		r.e.adoptStarts(t.commit, v) // before this run leaves, or a worker that drains would not wait for them
+	}
+	return v
 }
 
 // nudgeIfPendingLocked covers a change that a delivery made while no branch is there to commit it.
@@ -332,7 +343,7 @@ func (r *run) timedOut(o *op, at time.Time) Operation {
 func (r *run) settleLocked(t taken, v Verdict) {
 	c := t.commit
 	switch {
-	case errors.Is(v.Err, ErrStale):
+	case v.Err == ErrStale: //nolint:errorlint // see commit: the store's errors are not asked under the lock
 		r.putBackLocked(t)
 		r.claimEndsLocked(v)
 		r.acceptLocked(v.Messages)
@@ -346,10 +357,7 @@ func (r *run) settleLocked(t taken, v Verdict) {
 		r.outcome = c.Close
 		r.e.hooks.runEnded(r)
 	}
-	refuseAll(c, v)
 	r.settleOperationsLocked(c)
-	fault.Point("run.adopt")
-	r.e.adoptStarts(c, v) // before this run leaves, or a worker that drains would not wait for them
 	if c.Close != nil || c.Release != nil {
 		r.evictLocked(r.leftBecause(c))
 		return

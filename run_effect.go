@@ -27,8 +27,11 @@ func (r *run) effect(c *call, opts *callOptions, f func(in Payload) body) error 
 		o.ExpiresAt = roundUp(o.ScheduledAt.Add(opts.deadline))
 	}
 	if f == nil && !o.Status.Ended() && !r.e.performs(c.kind) {
-		r.blockLocked(Blocked{Operation: o.ID, Source: o.site.String(), Reason: fmt.Sprintf(
-			"no %s with the name %q is registered", c.kind, c.name)})
+		reason := fmt.Sprintf("no %s with the name %q is registered", c.kind, c.name)
+		if c.unresolved != nil {
+			reason = c.unresolved.Error()
+		}
+		r.blockLocked(Blocked{Operation: o.ID, Source: o.site.String(), Reason: reason})
 		if o.Number == 0 {
 			r.record.remove(o)
 		}
@@ -71,8 +74,7 @@ func (r *run) try(c *call, o *op, opts *callOptions, f func(in Payload) body, ta
 		return nil
 	}
 	if !o.ExpiresAt.IsZero() && !o.ExpiresAt.After(now()) {
-		r.endLocked(o, StatusTimeout, nil, r.e.registry.record(
-			&TaskError{Task: o.Name, OperationID: o.ID, Attempt: o.Attempts, Err: errLate}))
+		r.endLocked(o, StatusTimeout, nil, r.taskFailure(&o.Operation, errLate))
 		return nil
 	}
 	if !rerun {
@@ -159,7 +161,7 @@ func (a *attempt) judge() {
 		a.timedOut = a.timedOut || errors.Is(a.err, context.DeadlineExceeded)
 		a.wait, a.again = a.opts.retry.again(a.rec.Attempts, a.err)
 		args := []any{"operation", a.rec.ID, "attempt", a.rec.Attempts, "error", a.err.Error()}
-		if p, ok := errors.AsType[*panicError](a.err); ok {
+		if p := panicIn(a.err); p != nil {
 			args = append(args, "stack", p.stack)
 		}
 		a.r.log().Warn("attempt failed", args...)
@@ -168,9 +170,7 @@ func (a *attempt) judge() {
 	if fault != nil {
 		a.err = fmt.Errorf("an error of type %T, whose methods panic: %w", a.err, fault)
 	}
-	a.failure = a.r.e.registry.record(a.err)
-	a.final = a.r.e.registry.record(
-		&TaskError{Task: a.rec.Name, OperationID: a.rec.ID, Attempt: a.rec.Attempts, Err: a.err})
+	a.failure, a.final = a.r.e.registry.record(a.err), a.r.taskFailure(&a.rec, a.err)
 }
 
 func isCancellation(err error) bool {
@@ -211,14 +211,14 @@ func (a *attempt) do(f body) {
 	if limit >= 0 {
 		a.beats = make(chan struct{}, 1)
 	}
-	ctx, end := a.r.e.hooks.attempt(ctx, a)
+	ctx, hooked := a.r.e.hooks.attempt(ctx, a)
+	a.r.e.leaveTheDead()
 	if limit < 0 {
 		a.take(a.call(ctx, f))
-		end(a.err)
-		return
+	} else {
+		a.within(ctx, cancel, limit, f)
 	}
-	a.within(ctx, cancel, limit, f)
-	end(a.err)
+	hooked.end(a.err)
 }
 
 // within calls the body on a goroutine of its own, and waits for it as long as the attempt may take.

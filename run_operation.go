@@ -22,6 +22,8 @@ type call struct {
 	encoded  Payload
 	taken    bool // take has been called
 
+	unresolved error // why no body is known, if a resolver has panicked
+
 	renaming
 
 	tested *tested // nil without an interceptor
@@ -83,8 +85,14 @@ func (r *run) begin(c *call) (*op, error) {
 		s.visitedLocked(c.id, site)
 		return refuse(r.stopCause)
 	}
-	if err := r.interceptLocked(c, o, path, site); err != nil {
-		return nil, err
+	if r.e.interceptor != nil && !r.ended {
+		if err := r.interceptLocked(c, o, path, site); err != nil {
+			return nil, err
+		}
+		if o == nil && r.stopCause != nil && !c.o.detached() { // that came meanwhile
+			s.visitedLocked(c.id, site)
+			return refuse(r.stopCause)
+		}
 	}
 	if o == nil {
 		o = r.addLocked(c, path, site)
@@ -210,14 +218,15 @@ func (r *run) give(c *call, o *op) error {
 		return nil
 	}
 	if err := c.take(rec.Result); err != nil {
+		failure, reason := r.taskFailure(&rec, NonRetryable(err)), "its record cannot be read: "+err.Error()
 		r.mu.Lock()
 		if r.e.performs(rec.Kind) && !r.ended && r.liveLocked(s) { // the home cannot know what fits
 			s.busy, s.current = &o.site, o
 			o.Result = nil
-			r.endLocked(o, StatusFailed, nil, r.taskFailure(o, NonRetryable(err)))
+			r.endLocked(o, StatusFailed, nil, failure)
 			return r.give(c, o)
 		}
-		r.blockLocked(Blocked{Operation: rec.ID, Source: o.site.String(), Reason: "its record cannot be read: " + err.Error()})
+		r.blockLocked(Blocked{Operation: rec.ID, Source: o.site.String(), Reason: reason})
 		return r.leaveLocked(s)
 	}
 	return nil

@@ -96,7 +96,7 @@ func (r *run) askLocked(o *op, opts *callOptions, local bool) {
 func (r *run) awaitAttempt(c *call, o *op) error {
 	for !o.Status.Ended() && !o.tried && r.liveLocked(c.scope()) {
 		if !o.ExpiresAt.IsZero() && !o.ExpiresAt.After(now()) {
-			r.endLocked(o, StatusTimeout, nil, r.taskFailure(o, errLate))
+			r.endLocked(o, StatusTimeout, nil, r.taskFailure(&o.Operation, errLate))
 			break
 		}
 		o.waiter = &waiter{op: o, s: c.scope(), detached: c.o.detached(), due: o.ExpiresAt}
@@ -109,7 +109,8 @@ func (r *run) awaitAttempt(c *call, o *op) error {
 	return nil
 }
 
-func (r *run) taskFailure(o *op, err error) *Failure {
+// taskFailure calls the error's own methods: it is not for errors of others while mu is held.
+func (r *run) taskFailure(o *Operation, err error) *Failure {
 	return r.e.registry.record(&TaskError{Task: o.Name, OperationID: o.ID, Attempt: o.Attempts, Err: err})
 }
 
@@ -130,6 +131,7 @@ func (r *run) judgeTried(c *call, o *op, opts *callOptions) bool {
 		return nil, nil
 	})
 	r.log().Warn("attempt failed", "operation", o.ID, "attempt", attempt, "error", cause)
+	final := r.e.registry.record(&TaskError{Task: o.Name, OperationID: o.ID, Attempt: attempt, Err: cause})
 	r.mu.Lock()
 	if !r.liveLocked(c.scope()) {
 		return false
@@ -155,7 +157,7 @@ func (r *run) judgeTried(c *call, o *op, opts *callOptions) bool {
 	if failed != StatusTimeout {
 		failed = StatusFailed
 	}
-	r.endLocked(o, failed, nil, r.taskFailure(o, cause))
+	r.endLocked(o, failed, nil, final)
 	return true
 }
 

@@ -235,7 +235,7 @@ func (r *run) childEndedLocked(m *Message) {
 	}
 	var failure *Failure
 	if m.Status != StatusSucceeded {
-		failure = r.e.registry.record(r.e.outcomeError(o.Target, o.Name, m.Status, m.Error))
+		failure = r.e.registry.recordOutcome(o.Target, o.Name, m.Status, m.Error)
 	}
 	fault.Point("child.ended")
 	r.endLocked(o, m.Status, m.Payload, failure)

@@ -277,7 +277,9 @@ func (l *logBuffer) Write(p []byte) (int, error) {
 	return l.buf.Write(p)
 }
 
+// has reports whether a line with the text was logged by now.
 func (l *logBuffer) has(text string) bool {
+	synctest.Wait() // the engine logs from a goroutine of its own
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return strings.Contains(l.buf.String(), text)

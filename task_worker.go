@@ -14,7 +14,7 @@ import (
 // timeout, and returns nil. On other homes tasks run where their orchestrations run, and it returns
 // *UnsupportedError. [Engine.Run] includes it.
 func (e *Engine) RunTasks(ctx context.Context) error {
-	if _, ok := e.backend.(Queue); !ok {
+	if e.queue == nil {
 		return &UnsupportedError{
 			Backend: e.desc.Name, Feature: FeatureQueue, Why: "tasks run in the process that runs their orchestration",
 		}
@@ -25,11 +25,10 @@ func (e *Engine) RunTasks(ctx context.Context) error {
 
 // serveTasks performs the attempts of queues until ctx ends, then drains.
 func (e *Engine) serveTasks(ctx context.Context, queues []string) {
-	queue, ok := e.backend.(Queue)
-	if !ok {
+	if e.queue == nil {
 		return
 	}
-	t := &taskWorker{e: e, queue: queue}
+	t := &taskWorker{e: e, queue: e.queue}
 	t.bodies, t.endBodies = context.WithCancelCause(context.WithoutCancel(ctx))
 	defer t.endBodies(nil)
 	var pollers sync.WaitGroup
@@ -143,10 +142,8 @@ func (r *remote) info() TaskInfo {
 func (r *remote) run(ctx context.Context, spec *taskSpec) TaskOutcome {
 	c, e := r.claim, r.t.e
 	ctx = context.WithValue(ctx, taskKey{}, liveTask(r))
-	ended := func(error) {}
-	if e.hooks.h.Attempt != nil {
-		ctx, ended = e.hooks.h.Attempt(ctx, r.info())
-	}
+	ctx, hooked := e.hooks.attempt(ctx, r)
+	e.leaveTheDead()
 	type outcome struct {
 		result Payload
 		err    error
@@ -168,18 +165,18 @@ func (r *remote) run(ctx context.Context, spec *taskSpec) TaskOutcome {
 	for {
 		select {
 		case out := <-results:
-			ended(out.err)
+			hooked.end(out.err)
 			if out.err == nil {
 				return TaskOutcome{Status: StatusSucceeded, Result: out.result}
 			}
-			return r.failed(out.err, errors.Is(context.Cause(ctx), ErrCancelled) && isCancellation(out.err))
+			return r.failed(out.err, errors.Is(context.Cause(ctx), ErrCancelled))
 		case <-limit.C:
 			r.end(errLate)
-			ended(errLate)
+			hooked.end(errLate)
 			return r.failed(errLate, false)
 		case <-silence.C:
 			r.end(errSilent)
-			ended(errSilent)
+			hooked.end(errSilent)
 			return r.failed(errSilent, false)
 		case <-r.beats:
 			if c.Heartbeat > 0 {
@@ -190,7 +187,7 @@ func (r *remote) run(ctx context.Context, spec *taskSpec) TaskOutcome {
 			if gone := r.tell(ctx); gone != nil {
 				r.end(gone)
 				if errors.Is(gone, ErrFenced) {
-					ended(gone)
+					hooked.end(gone)
 					return TaskOutcome{}
 				}
 			}
@@ -242,10 +239,11 @@ func (r *remote) tell(ctx context.Context) error {
 	return nil
 }
 
-// failed is the outcome of an attempt that ended with err.
-func (r *remote) failed(err error, cancelled bool) TaskOutcome {
-	out := TaskOutcome{Status: StatusFailed}
+// failed is the outcome of an attempt that ended with err; asked says that it was asked to end.
+func (r *remote) failed(err error, asked bool) TaskOutcome {
+	out, cancelled := TaskOutcome{Status: StatusFailed}, false
 	_, fault := guard(func() (any, error) {
+		cancelled = isCancellation(err)
 		out.Tried = Tried{Final: !retryable(err), RetryAfter: retryWait(err)}
 		if errors.Is(err, context.DeadlineExceeded) {
 			out.Status = StatusTimeout
@@ -255,13 +253,13 @@ func (r *remote) failed(err error, cancelled bool) TaskOutcome {
 	if fault != nil {
 		err = fmt.Errorf("an error of type %T, whose methods panic: %w", err, fault)
 	}
-	if cancelled {
+	if cancelled && asked {
 		out.Status = StatusCancelled
 	}
-	if errors.Is(context.Cause(r.t.bodies), ErrStopped) && isCancellation(err) {
+	if cancelled && errors.Is(context.Cause(r.t.bodies), ErrStopped) {
 		out.Tried = Tried{NotBegun: true} // the worker stopped: the attempt is not charged
 	}
-	if p, ok := errors.AsType[*panicError](err); ok {
+	if p := panicIn(err); p != nil {
 		r.t.e.log.Error("task panicked", "orchestration", r.claim.ID, "operation", r.claim.Operation.ID, "stack", p.stack)
 	}
 	out.Error = r.t.e.registry.record(err)

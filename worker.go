@@ -50,7 +50,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	tasks := make(chan struct{})
 	go func() {
 		defer close(tasks)
-		if _, ok := e.backend.(Queue); ok {
+		if e.queue != nil {
 			_ = e.RunTasks(ctx) // it returns an error only where there is no Queue
 		}
 	}()
@@ -64,6 +64,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.running = false
 	e.mu.Unlock()
 	e.log.Info("worker stopped")
+	e.settleNotices()
 	return nil
 }
 
@@ -145,8 +146,8 @@ func (w *worker) join(ctx context.Context) error {
 // loop claims until ctx ends.
 func (w *worker) loop(ctx context.Context) {
 	var wake <-chan struct{}
-	if waker, ok := w.e.backend.(Waker); ok {
-		wake = waker.Wake()
+	if w.e.waker != nil {
+		wake = w.e.waker.Wake()
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()

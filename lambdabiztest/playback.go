@@ -122,6 +122,9 @@ func (*playback) RunID(orchestration string, from ...string) string {
 	return runID(orchestration, from)
 }
 
+// Alive is always true: no process of a playback dies.
+func (*playback) Alive() bool { return true }
+
 // Intercept notes what the code comes to, and holds what would be performed.
 func (p *playback) Intercept(o seam.Operation) seam.Answer {
 	p.mu.Lock()

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"strconv"
 	"sync"
@@ -252,10 +251,7 @@ func pathOf(c *lambdabiz.Commit, number int64) string {
 func (env *Env) hooks(p *process, own lambdabiz.Hooks) lambdabiz.Hooks {
 	attempt, operation := own.Attempt, own.Operation
 	own.Attempt = func(ctx context.Context, info lambdabiz.TaskInfo) (context.Context, func(error)) {
-		if !env.begun(p, info) {
-			runtime.Goexit()
-		}
-		if attempt != nil {
+		if env.begun(p, info) && attempt != nil {
 			return attempt(context.WithValue(ctx, processKey{}, p), info)
 		}
 		return context.WithValue(ctx, processKey{}, p), func(error) {}
@@ -269,6 +265,13 @@ func (env *Env) hooks(p *process, own lambdabiz.Hooks) lambdabiz.Hooks {
 		}
 	}
 	return own
+}
+
+// Alive keeps bodies from beginning in a process that is dead.
+func (p *process) Alive() bool {
+	p.env.mu.Lock()
+	defer p.env.mu.Unlock()
+	return !p.dead
 }
 
 // processKey finds the process of a body in its context.

@@ -35,9 +35,11 @@ type Answer struct {
 
 // Interceptor is what a backend must be to be asked.
 type Interceptor interface {
-	// Intercept is called with a lock of the run held: it must be quick, and must not call the engine. A panic in
-	// it ends the process.
+	// Intercept is called on the goroutine of the code, without a lock, when the hooks have been told all that was
+	// before. A panic in it blocks the run.
 	Intercept(o Operation) Answer
+	// Alive is called right before a body. False ends the body's goroutine: the process of the test is dead.
+	Alive() bool
 	// RunID makes the id of a run that shall begin: one that no other run has, and the same when the same start is
 	// made again. From is the run that it follows from and, of a child, the operation's path; empty for a start from
 	// outside.

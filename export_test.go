@@ -1,0 +1,13 @@
+package lambdabiz
+
+import "log/slog"
+
+// Unguarded takes away what keeps hooks, log handlers and backends from doing harm: they are called where things
+// happen, as a plain function would be.
+func (e *Engine) Unguarded() {
+	e.hooks.tell = func(_ string, call func()) bool { call(); return true }
+	e.log = slog.New(e.lines.handler)
+	if guarded, ok := e.backend.(guardedBackend); ok {
+		e.backend = guarded.Backend
+	}
+}
