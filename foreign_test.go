@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -202,7 +201,7 @@ func hook(name string, set func(h *lambdabiz.Hooks, strike func())) way {
 
 func handler(method string) way {
 	return way{name: "log handler " + method, kept: true, victim: quiet, config: func(v *villain, c *lambdabiz.Config) {
-		c.Logger = slog.New(&hostileHandler{slog.NewTextHandler(io.Discard, nil), v, method})
+		c.Logger = slog.New(&hostileHandler{slog.NewTextHandler(&strings.Builder{}, nil), v, method})
 	}}
 }
 
@@ -236,7 +235,7 @@ func ways() []way {
 		return lambdabiz.Step(o, id, func(context.Context) (any, error) { return v, nil })
 	}
 	grandchild := lambdabiz.Define("Rude", func(lambdabiz.Context, int) (int, error) {
-		return 0, &quietlyRude{rude{"none"}}
+		return 0, &rudeError{rude{"none"}}
 	})
 	return []way{
 		hook("RunStarted", func(h *lambdabiz.Hooks, strike func()) { h.RunStarted = func(lambdabiz.RunEvent) { strike() } }),
@@ -296,7 +295,7 @@ func ways() []way {
 		}},
 		failing("Error"), failing("Is"), failing("As"), failing("Unwrap"), failing("Retryable"), failing("RetryAfter"),
 		{name: "UnmarshalJSON of a child's error", local: true,
-			items:  []lambdabiz.Registrable{lambdabiz.ErrorType[*quietlyRude]("rude"), grandchild},
+			items:  []lambdabiz.Registrable{lambdabiz.ErrorType[*rudeError]("rude"), grandchild},
 			victim: func(o lambdabiz.Context) (any, error) { return lambdabiz.CallChild(o, "c", grandchild, 1) }},
 		{name: "task resolver", local: true,
 			items: []lambdabiz.Registrable{lambdabiz.NewTaskResolver(func(name string) lambdabiz.TaskFunc {
@@ -311,10 +310,10 @@ func ways() []way {
 	}
 }
 
-// quietlyRude is an error that misbehaves only when it is read.
-type quietlyRude struct{ rude }
+// rudeError is an error that misbehaves only when it is read.
+type rudeError struct{ rude }
 
-func (q *quietlyRude) MarshalJSON() ([]byte, error) { return []byte(`"none"`), nil }
+func (q *rudeError) MarshalJSON() ([]byte, error) { return []byte(`"none"`), nil }
 
 // misbehave lets foreign code misbehave in an orchestration, and returns what others notice of it.
 func misbehave(t *testing.T, v *villain, w way) (complaint string) {

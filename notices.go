@@ -3,6 +3,7 @@ package lambdabiz
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 )
 
@@ -172,7 +173,7 @@ func (h *lineHandler) WithGroup(name string) slog.Handler {
 }
 
 func (h *lineHandler) and(with func(slog.Handler) slog.Handler) slog.Handler {
-	return &lineHandler{h.lines, append(h.with[:len(h.with):len(h.with)], with)}
+	return &lineHandler{h.lines, append(slices.Clip(h.with), with)}
 }
 
 // runHandler gives what the code of a run logs to the handler at once, on the code's own goroutine, until the run
