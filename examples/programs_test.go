@@ -230,16 +230,45 @@ func TestPollerGoesOnAfterAKill(t *testing.T) {
 	contains(t, second, "delivered after 13 polls in 5 runs", "the longest of its 5 histories has 6 operations")
 }
 
+// Nobody answers, so that no answer races the calendar, however late the second life begins.
 func TestApprovalGoesOnAfterAKill(t *testing.T) {
 	t.Parallel()
-	p := setup(t, "approval", "--day", "80ms")
+	p := setup(t, "approval", "--day", "40ms", "--answers", "nobody")
 	first, second := p.killed("day  7, mail")
 	continued(t, first, second, "mail to",
 		"  day  0, mail to grace: please decide", "  day  7, mail to grace: a reminder: please decide",
-		"  day 14, mail to ada: grace has not answered, please decide", "  day 21, mail to ada: a reminder: please decide")
-	contains(t, second, "form-1 is approved by ada")
-	contains(t, p.call(0, "--id", "form-2", "--answers", "grace", "--refuse"), "form-2 is refused by grace")
-	contains(t, p.call(0, "--id", "form-3", "--answers", "nobody", "--day", "5ms"), "day 28, mail", "form-3 has expired")
+		"  day 14, mail to ada: grace has not answered, please decide", "  day 21, mail to ada: a reminder: please decide",
+		"  day 28, mail to ada: the last reminder: please decide")
+	contains(t, second, "form-1 has expired")
+}
+
+// The answer comes from another process while the program is killed, and no day of the calendar passes.
+func TestApprovalIsAnsweredBetweenTwoLives(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{"ada": "form-1 is approved by ada", "grace": "form-1 is refused by grace"} {
+		p := setup(t, "approval", "--day", "24h", "--answers", "nobody")
+		p.until("day  0, mail", os.Kill)
+		backend, err := sqlite.Open(p.db)
+		if err != nil {
+			t.Fatal(err)
+		}
+		engine, err := lambdabiz.New(backend, lambdabiz.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer := map[string]any{"By": name, "Approved": name == "ada"}
+		if err := engine.RaiseEvent(t.Context(), "form-1", "Answer", answer); err != nil {
+			t.Fatal(err)
+		}
+		if err := backend.Close(); err != nil {
+			t.Fatal(err)
+		}
+		second := p.call(0)
+		contains(t, second, "form-1 goes on in process", want)
+		if n := len(linesWith(second, "day  [1-9]")); n != 0 {
+			t.Errorf("days have passed:\n%s", second)
+		}
+	}
 }
 
 func TestAgentGoesOnAfterAKill(t *testing.T) {

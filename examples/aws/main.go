@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -33,7 +34,7 @@ func main() {
 	coolDown := flag.Duration("cooldown", 12*time.Second, "how long the orchestration's timer takes")
 	flag.BoolVar(&c.Logs, "logs", false, "show the logs of the functions")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, c, *coolDown); err != nil {
 		fmt.Fprintln(os.Stderr, err)
