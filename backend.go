@@ -473,10 +473,10 @@ type ControlKind uint8
 
 // The kinds of control.
 const (
-	ControlCancel    ControlKind = iota + 1 // puts a MessageCancel, once; CancelRequested is set
+	ControlCancel    ControlKind = iota + 1 // puts a MessageCancel, once; CancelRequested and CancelReason are set
 	ControlTerminate                        // ends the run now as TERMINATED and bumps its fence
-	ControlPause                            // Paused is set; a holder gets a MessagePause
-	ControlResume                           // clears Paused and Blocked, makes the run due
+	ControlPause                            // Paused and PauseReason are set, once; a holder gets a MessagePause
+	ControlResume                           // clears them and Blocked, makes the run due
 	ControlDrop                             // puts a MessageDrop, clears Blocked
 )
 

@@ -248,7 +248,8 @@ func (e *Engine) RaiseEvent(ctx context.Context, id, event string, payload any, 
 
 // Cancel asks an orchestration to end: its context ends, operations that wait return ErrCancelled, its
 // children are cancelled, and its function may still clean up under [Detached]. The request is durable
-// when Cancel returns, and idempotent. ErrNotFound and ErrClosed as in RaiseEvent.
+// when Cancel returns, and idempotent. The first reason is kept: RunInfo.CancelReason. ErrNotFound and
+// ErrClosed as in RaiseEvent.
 func (e *Engine) Cancel(ctx context.Context, id, reason string) error {
 	return e.control(ctx, ControlCancel, "cancel", id, reason)
 }
@@ -260,7 +261,8 @@ func (e *Engine) Terminate(ctx context.Context, id, reason string) error {
 }
 
 // Pause holds an orchestration: bodies that run may end and are recorded, then nothing more happens
-// until [Engine.Resume]. Events are stored meanwhile; a timer that falls due meanwhile ends after it.
+// until [Engine.Resume]. The reason is in RunInfo.PauseReason until then. Events are stored; a timer that
+// falls due meanwhile ends after it.
 func (e *Engine) Pause(ctx context.Context, id, reason string) error {
 	if err := e.supports(FeaturePause); err != nil {
 		return err

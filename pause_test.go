@@ -59,6 +59,32 @@ func TestPauseWhileAStepRunsRecordsItAndThenNothingHappens(t *testing.T) {
 	}, notOnSWF("a run learns of a pause at its next decision, and SWF's timers go on"), keepsClaims(countsBodies))
 }
 
+// Reasons go along when a run continues as new, and State has them.
+func TestReasonsMoveToTheRunThatContinues(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, round int) (int, error) {
+			_ = lambdabiz.Sleep(o, "long", time.Hour) // it ignores the cancellation
+			if round == 0 {
+				return 0, lambdabiz.ContinueAsNew(o, 1)
+			}
+			return 0, lambdabiz.Sleep(o, "longer", time.Hour)
+		})
+		e, _ := b.worker(d)
+		run := start(b, e, d, "x", 0)
+		synctest.Wait()
+		for _, reason := range []string{"nobody wants it", "another one"} {
+			if err := e.Cancel(b.ctx, "x", reason); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_ = failure(b, run)
+		s := b.state(e, "x")
+		if s.Previous == "" || s.CancelReason != "nobody wants it" {
+			t.Errorf("the run that continues: %q, previous %q", s.CancelReason, s.Previous)
+		}
+	})
+}
+
 func TestTimersOfAPausedRunAreLate(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		d := define(func(o lambdabiz.Context) (int, error) { return 1, lambdabiz.Sleep(o, "s", 10*time.Second) })

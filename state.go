@@ -24,15 +24,17 @@ type RunInfo struct {
 	Error    *Failure `json:"error"`
 	Progress Payload  `json:"progress,omitempty"`
 
+	PauseReason     string    `json:"pauseReason,omitempty"` // as it was given to Pause, while it is paused
 	CancelRequested bool      `json:"cancelRequested,omitempty"`
-	ScheduledAt     time.Time `json:"scheduledAt"`         // when the start was accepted
-	StartedAt       time.Time `json:"startedAt,omitzero"`  // when a worker first took it
-	EndedAt         time.Time `json:"endedAt,omitzero"`    // when it ended
-	Deadline        time.Time `json:"deadline,omitzero"`   // when its context ends; zero for never
-	WakeAt          time.Time `json:"wakeAt,omitzero"`     // when a parked run is due next
-	Worker          int64     `json:"worker,omitempty"`    // the worker that holds it; 0 for none
-	Orphans         []string  `json:"orphans,omitempty"`   // recorded ids that the completed pass never visited
-	ContinuedAs     string    `json:"nextRunId,omitempty"` // the run that this one continued as
+	CancelReason    string    `json:"cancelReason,omitempty"` // as it was given to the first Cancel
+	ScheduledAt     time.Time `json:"scheduledAt"`            // when the start was accepted
+	StartedAt       time.Time `json:"startedAt,omitzero"`     // when a worker first took it
+	EndedAt         time.Time `json:"endedAt,omitzero"`       // when it ended
+	Deadline        time.Time `json:"deadline,omitzero"`      // when its context ends; zero for never
+	WakeAt          time.Time `json:"wakeAt,omitzero"`        // when a parked run is due next
+	Worker          int64     `json:"worker,omitempty"`       // the worker that holds it; 0 for none
+	Orphans         []string  `json:"orphans,omitempty"`      // recorded ids that the completed pass never visited
+	ContinuedAs     string    `json:"nextRunId,omitempty"`    // the run that this one continued as
 }
 
 // Parent names the operation that started a child.

@@ -14,6 +14,8 @@ var controlChecks = []check{
 	{name: "control/terminate ends the run now", run: terminateNow},
 	{name: "control/terminate takes it from its holder", run: terminateFences},
 	{name: "control/drop puts a message and lets a blocked run go on", run: dropUnblocks},
+	{name: "control/the reason of a cancellation can be read", run: cancelReason},
+	{name: "control/the reason of a pause can be read while it lasts", needs: pauses, run: pauseReason},
 	{name: "control/drop lets a paused run be", needs: pauses, run: dropPaused},
 }
 
@@ -69,6 +71,41 @@ func (x *holding) unseen(name string) {
 	x.h.is(x.try(lambdabiz.Commit{Conditional: true, Release: &lambdabiz.Release{}}).Err, lambdabiz.ErrStale,
 		"release that has not seen the "+name)
 	x.h.inbox(x.h.messagesFor(x.worker, 0).Arrived[0].Messages, name)
+}
+
+func cancelReason(h *harness) {
+	const reason = "the customer has changed her mind \"again\" \u00e9"
+	x := h.startHeld("a")
+	for _, given := range []string{reason, "another one"} {
+		h.must(h.tryControl(lambdabiz.Control{Kind: lambdabiz.ControlCancel, ID: "a", Reason: given}), "cancel")
+	}
+	x.Messages = x.arrived()
+	want(h, h.load("a").CancelReason, reason, "CancelReason")
+	x.commit(lambdabiz.Commit{Seen: x.last(), Close: &lambdabiz.Close{Status: lambdabiz.StatusCancelled}})
+	want(h, h.load("a").CancelReason, reason, "CancelReason after the end")
+	h.start("b")
+	h.must(h.tryControl(lambdabiz.Control{Kind: lambdabiz.ControlCancel, ID: "b"}), "cancel without a reason")
+	want(h, h.load("b").CancelReason, "", "CancelReason that nobody gave")
+}
+
+func pauseReason(h *harness) {
+	pause := func(reason string) {
+		h.Helper()
+		h.must(h.tryControl(lambdabiz.Control{Kind: lambdabiz.ControlPause, ID: "a", Reason: reason}), "pause")
+	}
+	h.start("a")
+	pause("stock is counted")
+	pause("another one")
+	want(h, h.load("a").PauseReason, "stock is counted", "PauseReason")
+	h.control(lambdabiz.ControlResume, "a")
+	want(h, h.load("a").PauseReason, "", "PauseReason after a resume")
+	pause("")
+	want(h, h.load("a").PauseReason, "", "PauseReason that nobody gave")
+	h.control(lambdabiz.ControlResume, "a")
+	pause("once more")
+	want(h, h.load("a").PauseReason, "once more", "PauseReason of another pause")
+	h.control(lambdabiz.ControlTerminate, "a")
+	want(h, h.load("a").PauseReason, "", "PauseReason after the end")
 }
 
 func cancelWakes(h *harness) {

@@ -202,7 +202,7 @@ func (m *model) control(c lambdabiz.Control, at time.Time) error {
 	switch c.Kind {
 	case lambdabiz.ControlCancel:
 		if !r.CancelRequested {
-			r.CancelRequested = true
+			r.CancelRequested, r.CancelReason = true, c.Reason
 			m.deliver(r, lambdabiz.Message{Kind: lambdabiz.MessageCancel, ArrivedAt: at, Error: reason})
 		}
 	case lambdabiz.ControlTerminate:
@@ -212,9 +212,11 @@ func (m *model) control(c lambdabiz.Control, at time.Time) error {
 		if !r.Paused && r.held {
 			m.deliver(r, lambdabiz.Message{Kind: lambdabiz.MessagePause, ArrivedAt: at})
 		}
-		r.Paused = true
+		if !r.Paused {
+			r.Paused, r.PauseReason = true, c.Reason
+		}
 	case lambdabiz.ControlResume:
-		r.Paused, r.Blocked, r.wanted = false, nil, true
+		r.Paused, r.PauseReason, r.Blocked, r.wanted = false, "", nil, true
 	case lambdabiz.ControlDrop:
 		r.Blocked = nil
 		m.deliver(r, lambdabiz.Message{Kind: lambdabiz.MessageDrop, ArrivedAt: at, Operation: c.Number})

@@ -136,7 +136,7 @@ func (b *Backend) close(r *run, c *lambdabiz.Commit) {
 func (b *Backend) end(r *run, at time.Time, status lambdabiz.Status, failure *lambdabiz.Failure) {
 	b.free(r)
 	r.info.Status, r.info.Error, r.info.EndedAt = status, cloneFailure(failure), at
-	r.info.WakeAt, r.info.Blocked, r.info.Paused = time.Time{}, nil, false
+	r.info.WakeAt, r.info.Blocked, r.info.Paused, r.info.PauseReason = time.Time{}, nil, false, ""
 	p := r.info.Parent
 	if p == nil || p.Detached || r.info.ContinuedAs != "" {
 		return

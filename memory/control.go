@@ -23,11 +23,11 @@ func (b *Backend) control(c lambdabiz.Control, at time.Time) error {
 		r.fence++
 		b.end(r, at, lambdabiz.StatusTerminated, because(lambdabiz.ErrTerminated, c.Reason))
 	case lambdabiz.ControlPause:
-		b.pause(r, at)
+		b.pause(r, c.Reason, at)
 	case lambdabiz.ControlResume:
 		// The kick outlives the release of a holder that has yet to answer the pause: else a resume
 		// that overtakes it would be lost.
-		r.info.Paused, r.info.Blocked, r.kick = false, nil, true
+		r.info.Paused, r.info.PauseReason, r.info.Blocked, r.kick = false, "", nil, true
 		b.schedule(r)
 	case lambdabiz.ControlDrop:
 		r.info.Blocked = nil
@@ -42,7 +42,7 @@ func (b *Backend) cancel(r *run, reason string, at time.Time) {
 	if r.info.CancelRequested {
 		return
 	}
-	r.info.CancelRequested = true
+	r.info.CancelRequested, r.info.CancelReason = true, reason
 	b.deliver(r, lambdabiz.Message{
 		Kind:      lambdabiz.MessageCancel,
 		ArrivedAt: at,
@@ -50,11 +50,11 @@ func (b *Backend) cancel(r *run, reason string, at time.Time) {
 	})
 }
 
-func (b *Backend) pause(r *run, at time.Time) {
+func (b *Backend) pause(r *run, reason string, at time.Time) {
 	if r.info.Paused {
 		return
 	}
-	r.info.Paused = true
+	r.info.Paused, r.info.PauseReason = true, reason
 	if r.held {
 		b.deliver(r, lambdabiz.Message{Kind: lambdabiz.MessagePause, ArrivedAt: at})
 	}

@@ -127,7 +127,8 @@ func (b *Backend) next(r *run, s lambdabiz.RunStart, at time.Time) *run {
 	n := b.create(s, at)
 	n.info.Parent = cloneParent(r.info.Parent)
 	n.info.Previous = r.info.RunID
-	n.info.CancelRequested, n.info.Paused = r.info.CancelRequested, r.info.Paused
+	n.info.CancelRequested, n.info.CancelReason = r.info.CancelRequested, r.info.CancelReason
+	n.info.Paused, n.info.PauseReason = r.info.Paused, r.info.PauseReason
 	n.keys = r.keys
 	for _, m := range r.messages {
 		if movesOn(m) {

@@ -25,7 +25,7 @@ func (t *tx) control(c *lambdabiz.Commit, k *lambdabiz.Control) (refusal, err er
 	case lambdabiz.ControlTerminate:
 		return nil, t.terminate(c, h, k.Reason)
 	case lambdabiz.ControlPause:
-		return nil, t.pause(c, h)
+		return nil, t.pause(c, h, k.Reason)
 	case lambdabiz.ControlResume:
 		return nil, t.resume(c, h)
 	case lambdabiz.ControlDrop:
@@ -39,7 +39,7 @@ func (t *tx) cancel(c *lambdabiz.Commit, h *head, reason string) error {
 		return nil
 	}
 	fault.Point("cancel.set")
-	if err := t.prepare(qSetCancel).int(h.no).exec(); err != nil {
+	if err := t.prepare(qSetCancel).int(h.no).optionalText(reason).exec(); err != nil {
 		return err
 	}
 	fault.Point("cancel.deliver")
@@ -65,12 +65,12 @@ func (t *tx) terminate(c *lambdabiz.Commit, h *head, reason string) error {
 }
 
 // pause takes an unheld run out of what is due, and asks a holder to release it.
-func (t *tx) pause(c *lambdabiz.Commit, h *head) error {
+func (t *tx) pause(c *lambdabiz.Commit, h *head, reason string) error {
 	if h.paused {
 		return nil
 	}
 	fault.Point("pause.set")
-	if err := t.prepare(qPause).int(h.no).exec(); err != nil {
+	if err := t.prepare(qPause).int(h.no).optionalText(reason).exec(); err != nil {
 		return err
 	}
 	if h.owner == 0 {

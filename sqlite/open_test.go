@@ -10,9 +10,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/ncruces/go-sqlite3"
 
+	"github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/sqlite"
 )
 
@@ -49,7 +51,7 @@ func TestOpenRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 			exec(`PRAGMA user_version=99`)(t, path)
-		}, "schema version 99 is newer than 1: upgrade lambdabiz"},
+		}, "schema version 99 is newer than 2: upgrade lambdabiz"},
 		"a directory": {func(t *testing.T, path string) {
 			if err := os.Mkdir(path, 0o700); err != nil {
 				t.Fatal(err)
@@ -239,4 +241,40 @@ func spawn(t *testing.T, role, path string) *child {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-child", role, path) //nolint:noctx // startChild ends it
 	return startChild(t, cmd)
+}
+
+// A file of an earlier version gets what it lacks, and keeps what it has.
+func TestFileOfTheFirstVersionIsMigrated(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "test.db")
+	first, err := os.ReadFile(filepath.Join("migrations", "001_initial.sql"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sqlite3.Open("file:" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := `INSERT INTO runs (status, mode, fence, owner, paused, scheduled_at, id, run_id, name)
+		VALUES (1, 0, 0, 0, 1, 7, 'old', 'old#1', 'D')`
+	if err := errors.Join(db.Exec(string(first)), db.Exec(row), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	b, err := sqlite.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = b.Close() }()
+	cancel := lambdabiz.Control{Kind: lambdabiz.ControlCancel, ID: "old", Reason: "because"}
+	verdicts, err := b.Commit(t.Context(), []*lambdabiz.Commit{{At: time.Now(), Controls: []lambdabiz.Control{cancel}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(append(verdicts[0].Controls, verdicts[0].Err)...); err != nil {
+		t.Fatal(err)
+	}
+	got, err := b.Load(t.Context(), "old", "")
+	if err != nil || !got.Paused || got.PauseReason != "" || got.CancelReason != "because" {
+		t.Errorf("got %+v, %v", got, err)
+	}
 }

@@ -36,7 +36,9 @@ const (
 	qTerminate
 	qWake
 	qSetCancel
+	qInheritCancel
 	qPause
+	qInheritPause
 	qResume
 	qForgive
 
@@ -107,7 +109,7 @@ const (
 
 	infoColumns = `no, status, mode, fence, owner, paused, cancel_requested, crashes, wake_at,
 		scheduled_at, started_after, ended_after, deadline_after,
-		id, run_id, name, tags, parent, blocked, orphans, previous, next, error`
+		id, run_id, name, tags, parent, blocked, orphans, previous, next, error, pause_reason, cancel_reason`
 	runColumns  = infoColumns + `, input, result, progress`
 	listColumns = infoColumns + `, NULL, NULL, NULL`
 
@@ -177,10 +179,14 @@ var queries = [queryCount]string{
 		fence = fence + 1, ended_after = ?2 - scheduled_at, error = ?3 WHERE no = ?1 AND status < 3`,
 	qWake: `UPDATE runs SET wake_at = ?2 WHERE no = ?1 AND status < 3 AND owner = 0 AND paused = 0
 		AND blocked IS NULL AND (wake_at IS NULL OR wake_at > ?2)`,
-	qSetCancel: `UPDATE runs SET cancel_requested = 1 WHERE no = ?`,
-	qPause:     `UPDATE runs SET paused = 1, wake_at = NULL WHERE no = ?`,
-	qResume:    `UPDATE runs SET paused = 0, blocked = NULL, wake_at = ?2 WHERE no = ?1`,
-	qForgive:   `UPDATE runs SET blocked = NULL WHERE no = ?`,
+	qSetCancel: `UPDATE runs SET cancel_requested = 1, cancel_reason = ?2 WHERE no = ?1`,
+	qPause:     `UPDATE runs SET paused = 1, pause_reason = ?2, wake_at = NULL WHERE no = ?1`,
+	qInheritCancel: `UPDATE runs SET cancel_requested = 1,
+		cancel_reason = (SELECT cancel_reason FROM runs WHERE no = ?2) WHERE no = ?1`,
+	qInheritPause: `UPDATE runs SET paused = 1, wake_at = NULL,
+		pause_reason = (SELECT pause_reason FROM runs WHERE no = ?2) WHERE no = ?1`,
+	qResume:  `UPDATE runs SET paused = 0, blocked = NULL, wake_at = ?2 WHERE no = ?1`,
+	qForgive: `UPDATE runs SET blocked = NULL WHERE no = ?`,
 
 	qInsertMessage: `INSERT INTO inbox (run_no, kind, arrived_at, name, key, operation, status, error, payload)
 		VALUES (?,?,?,?,?,?,?,?,?)`,

@@ -80,6 +80,10 @@ func (s *stmt) run() *stored {
 	s.getJSON(&info.Orphans)
 	info.Previous, info.ContinuedAs = s.getText(), s.getText()
 	s.getJSON(&info.Error)
+	info.PauseReason, info.CancelReason = s.getText(), s.getText()
+	if !info.Paused {
+		info.PauseReason = "" // of a pause that is over
+	}
 	info.Input, info.Result, info.Progress = s.getBlob(), s.getBlob(), s.getBlob()
 	if !info.WakeAt.IsZero() && micros(info.WakeAt) == atOnce {
 		info.WakeAt = info.ScheduledAt

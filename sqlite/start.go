@@ -73,12 +73,12 @@ func (t *tx) inherit(no int64, before *head) error {
 		return err
 	}
 	if before.cancelled {
-		if err := t.prepare(qSetCancel).int(no).exec(); err != nil {
+		if err := t.prepare(qInheritCancel).int(no).int(before.no).exec(); err != nil {
 			return err
 		}
 	}
 	if before.paused {
-		return t.prepare(qPause).int(no).exec()
+		return t.prepare(qInheritPause).int(no).int(before.no).exec()
 	}
 	return nil
 }

@@ -428,7 +428,8 @@ func (b *Backend) continueAs(_ context.Context, d *decision, h *handle, c *lambd
 	if !next.At.After(h.fold.info.ScheduledAt) { // versions in a store are ordered by it
 		next.At = h.fold.info.ScheduledAt.Add(time.Microsecond)
 	}
-	next.Previous, next.Paused, next.Keys = h.fold.info.RunID, h.fold.info.Paused, h.fold.keysToCarry()
+	next.Previous, next.Keys = h.fold.info.RunID, h.fold.keysToCarry()
+	next.Paused, next.PauseReason = h.fold.info.Paused, h.fold.info.PauseReason
 	for _, m := range h.fold.messages {
 		switch {
 		case m.Kind == lambdabiz.MessageCancel:

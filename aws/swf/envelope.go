@@ -19,11 +19,13 @@ type startEnvelope struct {
 	Input    payload           `json:"input"`
 
 	// From the run before, after ContinueAsNew; and events that were kept before the start.
-	Previous string        `json:"previous,omitempty"`
-	Events   []keptEvent   `json:"events,omitempty"`
-	Keys     []string      `json:"keys,omitempty"`
-	Paused   bool          `json:"paused,omitempty"`
-	Cancel   *cancelRecord `json:"cancel,omitempty"`
+	Previous string      `json:"previous,omitempty"`
+	Events   []keptEvent `json:"events,omitempty"`
+	Keys     []string    `json:"keys,omitempty"`
+	Paused   bool        `json:"paused,omitempty"`
+	// PauseReason is why, if somebody said so.
+	PauseReason string        `json:"pauseReason,omitempty"`
+	Cancel      *cancelRecord `json:"cancel,omitempty"`
 }
 
 func (e *startEnvelope) format() int { return e.Version }

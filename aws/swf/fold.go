@@ -229,7 +229,7 @@ func (f *fold) endAs(at time.Time, out outcomeEnvelope) {
 func (f *fold) end(at time.Time, status lambdabiz.Status, failure *lambdabiz.Failure) {
 	f.closed = true
 	f.info.Status, f.info.Error, f.info.EndedAt = status, failure, at
-	f.info.Blocked, f.info.Paused, f.info.WakeAt = nil, false, time.Time{}
+	f.info.Blocked, f.info.Paused, f.info.PauseReason, f.info.WakeAt = nil, false, "", time.Time{}
 }
 
 // begin reads the start.
@@ -251,7 +251,8 @@ func (f *fold) begin(a *types.WorkflowExecutionStartedEventAttributes, at time.T
 	f.kept = &s
 	i := &f.info
 	i.RunID, i.ScheduledAt, i.Tags, i.Parent = s.RunID, s.At, s.Tags, s.Parent
-	i.Deadline, i.Input, i.Previous, i.Paused = s.Deadline, lambdabiz.Payload(s.Input), s.Previous, s.Paused
+	i.Deadline, i.Input, i.Previous = s.Deadline, lambdabiz.Payload(s.Input), s.Previous
+	i.Paused, i.PauseReason = s.Paused, s.PauseReason
 	if s.Hand {
 		i.Mode = lambdabiz.ModeHand
 	}
@@ -305,7 +306,7 @@ func (f *fold) cancel(number int64, reason string, at time.Time) {
 	if f.info.CancelRequested {
 		return
 	}
-	f.info.CancelRequested = true
+	f.info.CancelRequested, f.info.CancelReason = true, reason
 	m := lambdabiz.Message{Number: number, Kind: lambdabiz.MessageCancel, ArrivedAt: at}
 	if reason != "" {
 		m.Error = &lambdabiz.Failure{Message: reason}

@@ -64,10 +64,12 @@ func (f *fold) signal(number int64, name string, input *string, at time.Time) {
 		if !f.info.Paused && f.held {
 			f.message(lambdabiz.Message{Number: number, Kind: lambdabiz.MessagePause, ArrivedAt: at})
 		}
-		f.info.Paused = true
+		if !f.info.Paused {
+			f.info.Paused, f.info.PauseReason = true, s.Reason
+		}
 	case signalResume: // who has not heard of the pause needs not hear of it any more
 		f.messages = slices.DeleteFunc(f.messages, func(m lambdabiz.Message) bool { return m.Kind == lambdabiz.MessagePause })
-		f.info.Paused, f.info.Blocked, f.crashes = false, nil, 0
+		f.info.Paused, f.info.PauseReason, f.info.Blocked, f.crashes = false, "", nil, 0
 		f.wakeDue, f.news, f.freed = true, f.last, f.last
 	case signalDrop:
 		f.info.Blocked, f.freed = nil, f.last

@@ -122,13 +122,13 @@ func (a *app) control(k *control) *cobra.Command {
 					return err
 				}
 				return printJSON(a.out, controlled{
-					args[0], k.verb, state.Status, state.Paused, state.CancelRequested,
+					args[0], k.verb, state.Status, state.Paused, state.PauseReason, state.CancelRequested, state.CancelReason,
 				})
 			})
 		},
 	}
 	if !k.noReason {
-		c.Flags().StringVar(&reason, "reason", "", "why, for those who look at it later")
+		c.Flags().StringVar(&reason, "reason", "", "why, for those who look at it later: show has it")
 	}
 	return c
 }
@@ -139,7 +139,9 @@ type controlled struct {
 	Action          string           `json:"action"`
 	Status          lambdabiz.Status `json:"status"`
 	Paused          bool             `json:"paused"`
+	PauseReason     string           `json:"pauseReason,omitempty"`
 	CancelRequested bool             `json:"cancelRequested"`
+	CancelReason    string           `json:"cancelReason,omitempty"`
 }
 
 func purgeCommand(a *app) *cobra.Command {

@@ -181,3 +181,32 @@ func TestPurge(t *testing.T) {
 	c.must("purge", "n-1")
 	c.fails(exitNotFound, "not found", "show", "n-1")
 }
+
+// The reasons are for those who look at an orchestration later: show, list and the JSON have them.
+func TestReasonsCanBeRead(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	c.must("start", "Nobody", "n-1")
+	c.must("pause", "n-1", "--reason", "stock is counted")
+	for _, args := range [][]string{{"show", "n-1"}, {"list"}, {"show", "n-1", "-o", "json"}, {"list", "-o", "json"}} {
+		if out := c.must(args...); !strings.Contains(out, "stock is counted") {
+			t.Errorf("%v does not say why:\n%s", args, out)
+		}
+	}
+	c.must("resume", "n-1")
+	if out := c.must("show", "n-1", "-o", "json"); strings.Contains(out, "stock is counted") {
+		t.Errorf("a pause that is over has its reason still:\n%s", out)
+	}
+	if out := c.must("cancel", "n-1", "--reason", "nobody wants it", "-o", "json"); !strings.Contains(out, `"nobody wants it"`) {
+		t.Errorf("cancel prints %s", out)
+	}
+	for _, args := range [][]string{{"show", "n-1"}, {"list"}, {"show", "n-1", "-o", "json"}} {
+		if out := c.must(args...); !strings.Contains(out, "nobody wants it") {
+			t.Errorf("%v does not say why:\n%s", args, out)
+		}
+	}
+	c.must("terminate", "n-1", "--reason", "and for good")
+	if out := c.must("show", "n-1"); !strings.Contains(out, "nobody wants it") || !strings.Contains(out, "and for good") {
+		t.Errorf("after its end nobody knows why:\n%s", out)
+	}
+}

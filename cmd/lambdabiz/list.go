@@ -149,10 +149,10 @@ func runNote(r *lambdabiz.RunInfo) string {
 		notes = append(notes, "blocked: "+cut(r.Blocked.Reason, cellWidth))
 	}
 	if r.Paused && !r.Status.Ended() {
-		notes = append(notes, "paused")
+		notes = append(notes, because("paused", r.PauseReason))
 	}
 	if r.CancelRequested && !r.Status.Ended() {
-		notes = append(notes, "cancelling")
+		notes = append(notes, because("cancelling", r.CancelReason))
 	}
 	if r.Error != nil {
 		notes = append(notes, cut(r.Error.Message, cellWidth))
@@ -161,4 +161,12 @@ func runNote(r *lambdabiz.RunInfo) string {
 		notes = append(notes, "continued")
 	}
 	return orDash(strings.Join(notes, "; "))
+}
+
+// because puts the reason that somebody gave behind a word.
+func because(word, reason string) string {
+	if reason == "" {
+		return word
+	}
+	return word + ": " + cut(reason, cellWidth)
 }

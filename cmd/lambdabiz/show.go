@@ -75,6 +75,12 @@ func headTable(s *lambdabiz.State) *table {
 	t.row("name", orDash(s.Name))
 	t.row("run", s.RunID)
 	t.row("status", s.Status.String()+pausedText(s))
+	if s.PauseReason != "" {
+		t.row("paused for", cut(s.PauseReason, 4*cellWidth))
+	}
+	if s.CancelReason != "" {
+		t.row("cancelled for", cut(s.CancelReason, 4*cellWidth))
+	}
 	if b := s.Blocked; b != nil {
 		t.row("blocked", blockedText(b))
 	}
