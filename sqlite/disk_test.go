@@ -52,6 +52,7 @@ type disk struct {
 	sticky   bool // every one after it fails too
 	struck   int
 	panics   bool         // a call that fails panics
+	says     error        // instead of the code of the kind
 	hook     func() error // lets arm meet also what the driver calls inside of SQLite
 	other    func() error // writes to the file on another connection
 	liar     bool         // a sync says that it worked, and does nothing
@@ -137,6 +138,9 @@ func (d *disk) hit(kind trouble) error {
 	d.struck++
 	if d.panics {
 		panic(fmt.Sprintf("%s: out of memory", kind))
+	}
+	if d.says != nil {
+		return d.says
 	}
 	return codes[d.kind]
 }

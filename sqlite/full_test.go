@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -257,4 +259,45 @@ func TestSabotageFullDiskUntold(t *testing.T) {
 	t.Parallel()
 	_, _, complaint := fillDisk(t, func(b lambdabiz.Backend) lambdabiz.Backend { return careless{b} })
 	campaign.Red(t, "F22", "the error of a commit that found the disk full", complaint)
+}
+
+// wantFull checks the error of a call that has met the end of the disk.
+func wantFull(t *testing.T, err error) {
+	t.Helper()
+	var temporary interface{ Temporary() bool }
+	switch {
+	case err == nil || !strings.Contains(err.Error(), "disk is full"), errors.Is(err, lambdabiz.ErrOutcomeUnknown):
+		t.Fatalf("on a full disk: %v", err)
+	case !errors.As(err, &temporary) || !temporary.Temporary():
+		t.Fatalf("a full disk is not called temporary: %v", err)
+	}
+}
+
+// The operating system says in an error of package os that the disk, or the user's share of it, is full.
+func TestFullDiskInTheWordsOfTheSystem(t *testing.T) {
+	t.Parallel()
+	for _, says := range []error{syscall.ENOSPC, syscall.EDQUOT} {
+		d := newDisk(t)
+		d.says = &fs.PathError{Op: "write", Path: "test.db-wal", Err: says}
+		b, err := d.open(t)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := 1; n <= 4; n++ {
+			for _, sticky := range []bool{false, true} {
+				id := fmt.Sprint(n, sticky)
+				d.arm(onWrite, n, sticky)
+				_, err := b.Commit(t.Context(), []*lambdabiz.Commit{startOf(b, id)})
+				if struck := d.heal(); struck == 0 {
+					continue
+				}
+				wantFull(t, err)
+				if exists(b, id) {
+					t.Errorf("%v: what was refused is there", says)
+				}
+				b.commit(startOf(b, id))
+			}
+		}
+		b.integrity()
+	}
 }

@@ -219,7 +219,7 @@ func (c *conn) verify(pragma, want string) error {
 // explain says in words what the common faults of opening mean.
 func explain(err error) error {
 	switch {
-	case errors.Is(err, sqlite3.FULL), isNoRoom(err):
+	case isFull(err), errors.Is(err, sqlite3.IOERR_SHMSIZE): // the latter for the index of the log
 		return fmt.Errorf("the disk is full: %w", err)
 	case errors.Is(err, sqlite3.NOTADB):
 		return fmt.Errorf("it is not a SQLite database: %w", err)

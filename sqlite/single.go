@@ -166,6 +166,9 @@ func (w *writer) once(ctx context.Context, b *Backend, do func(*conn) error) (er
 		if !w.conn.db.GetAutocommit() && !w.handOn {
 			return errOpenTransaction
 		}
+		if err := w.conn.measure(); err != nil {
+			return err
+		}
 		return do(w.conn)
 	})
 }

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strconv"
@@ -16,8 +17,8 @@ import (
 // It knows a full disk when it sees one. The driver takes the error of package os for any error of a disk, and
 // then nobody knows whether what was written counts.
 //
-// It leaves room to copy the log back: the log never becomes longer than what is free beside it. A disk that a
-// log has filled up could not be helped any more, for what is in the log has to go into the database first.
+// It leaves room to copy the log back: what is in the log has to go into the database before the log can be cut,
+// and a disk that a log has filled up could not be helped any more.
 //
 // And it can be cut off: what a panic of the driver has left of a connection writes nothing any more.
 type volume struct {
@@ -25,8 +26,13 @@ type volume struct {
 	name  string // under which the driver finds it
 	files []*file
 	cut   bool
-	tight bool  // there is not much room: the log is copied back early
 	log   int64 // where the log ends, as far as this connection has written it
+
+	// What follows counts on a disk that has not much room.
+	tight    bool
+	pages    int64 // of the database, with what is in the log; 0 if nobody has asked
+	pageSize int64
+	cutAt    int64 // the length at which the log is copied back
 }
 
 // volumes makes the names of volumes unique.
@@ -78,7 +84,7 @@ func (v *volume) opened(inner vfs.File, path string, flags vfs.OpenFlag, err err
 	if err != nil {
 		return nil, flags, orFull(err)
 	}
-	f := &file{File: inner, volume: v, path: path, isLog: flags&vfs.OPEN_WAL != 0}
+	f := &file{File: inner, volume: v, path: path, isLog: flags&vfs.OPEN_WAL != 0, isDatabase: flags&vfs.OPEN_MAIN_DB != 0}
 	v.files = append(v.files, f)
 	return f, flags, nil
 }
@@ -102,9 +108,10 @@ func (v *volume) FullPathname(path string) (string, error) { return v.inner.Full
 // file is an open file of a volume.
 type file struct {
 	vfs.File
-	volume *volume
-	path   string
-	isLog  bool
+	volume            *volume
+	path              string
+	isLog, isDatabase bool
+
 	sure   int64 // how far the log may grow without another look at the room
 	closed bool
 }
@@ -136,11 +143,8 @@ func (f *file) WriteAt(p []byte, offset int64) (int, error) {
 		return 0, errCut
 	}
 	if f.isLog {
-		end := offset + int64(len(p))
-		if f.volume.log = end; end > f.sure {
-			if err := f.reserve(end); err != nil {
-				return 0, err
-			}
+		if err := f.reserve(p, offset); err != nil {
+			return 0, err
 		}
 	}
 	n, err := f.File.WriteAt(p, offset)
@@ -148,31 +152,65 @@ func (f *file) WriteAt(p []byte, offset int64) (int, error) {
 }
 
 const (
-	logStep   = 256 << 10 // the log grows by that much from one look at the room to the next
-	roomyDisk = 256 << 20 // with less than that the log is copied back early
-	tightLog  = 1 << 20   // and that early
+	logStep     = 256 << 10 // the log grows by that much from one look at the room to the next
+	roomyDisk   = 256 << 20 // a disk with less than that has not much room
+	tightLog    = 1 << 20   // then the log is copied back at that length, or earlier
+	spareBytes  = 256 << 10 // then the database leaves that to the log: what removes something is written there, too
+	frameHeader = 24        // before each page in the log; it begins with the number of the page
 )
 
-// reserve looks whether the log may grow to end. What is in it may need as much room again in the database.
-func (f *file) reserve(end int64) error {
+// reserve looks whether the log may be written to that place. What is in it needs room in the database, too, for
+// pages that are new there.
+func (f *file) reserve(p []byte, offset int64) error {
+	v, end := f.volume, offset+int64(len(p))
+	if v.log = end; len(p) == frameHeader && v.pages > 0 {
+		v.pages = max(v.pages, int64(binary.BigEndian.Uint32(p)))
+	}
+	if end <= f.sure {
+		return nil
+	}
 	size, err := f.Size()
 	if err != nil {
 		return err
 	}
+	f.sure = max(size, end)
 	free, known := room(f.path)
 	if !known {
-		f.sure = end + logStep
+		f.sure = max(size, end+logStep)
 		return nil
 	}
-	f.volume.tight = free < roomyDisk
-	if end > size && free-(end-size) < end {
+	v.tight = free < roomyDisk
+	v.cutAt = min(tightLog, free/4)
+	more := max(0, end-size)
+	need, err := v.growth(end)
+	if err != nil {
+		return err
+	}
+	if need > 0 {
+		need += spareBytes
+	}
+	if more > 0 && free-more < need {
+		f.sure = 0
 		return sqlite3.FULL
 	}
-	f.sure = max(size, end)
-	if reach := end + logStep; free-(reach-size) >= reach {
-		f.sure = max(f.sure, reach)
+	if !v.tight {
+		f.sure = max(size, end+logStep)
 	}
 	return nil
+}
+
+// growth returns how much longer the database becomes when a log of that length is copied back.
+func (v *volume) growth(log int64) (int64, error) {
+	if v.pages == 0 {
+		return log, nil // all of it, as far as anybody knows
+	}
+	for _, f := range v.files {
+		if f.isDatabase {
+			size, err := f.Size()
+			return max(0, v.pages*v.pageSize-size), err
+		}
+	}
+	return log, nil
 }
 
 // Truncate cuts the file, or makes it longer.
@@ -212,6 +250,49 @@ func isNoRoom(err error) bool {
 		}
 	}
 	return false
+}
+
+// isFull reports whether a call has found no room on the disk.
+func isFull(err error) bool { return errors.Is(err, sqlite3.FULL) || isNoRoom(err) }
+
+// cutLog copies the log into the database and cuts it, and reports whether it is cut: not if somebody reads what
+// is in it. It waits for nobody.
+func (c *conn) cutLog() (bool, error) {
+	patience, err := c.pragma("PRAGMA busy_timeout")
+	if err != nil {
+		return false, err
+	}
+	if err := c.db.BusyTimeout(0); err != nil {
+		return false, err
+	}
+	busy, cutErr := c.pragma("PRAGMA wal_checkpoint(TRUNCATE)")
+	if _, err := c.pragma("PRAGMA busy_timeout=" + patience); err != nil {
+		return false, err
+	}
+	if isBusy(cutErr) || isFull(cutErr) {
+		return false, nil // what is left is copied the next time
+	}
+	return busy == "0", cutErr
+}
+
+// measure asks how large the database is, with what is in the log, on a disk that has not much room.
+func (c *conn) measure() error {
+	if !c.volume.tight {
+		return nil
+	}
+	for _, of := range []struct {
+		pragma string
+		to     *int64
+	}{{"PRAGMA page_size", &c.volume.pageSize}, {"PRAGMA page_count", &c.volume.pages}} {
+		answer, err := c.pragma(of.pragma)
+		if err != nil {
+			return err
+		}
+		if *of.to, err = strconv.ParseInt(answer, 10, 64); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // What else the driver asks of a file goes to the one within.

@@ -18,6 +18,8 @@ type writer struct {
 	conn  *conn // nil after a fault: the next one who writes opens it anew
 	batch int64 // the last transaction that named itself in the table of writers
 
+	full bool // a write has found no room
+
 	handOn bool // a test wants to see what comes of connections that are handed on whatever befell them
 }
 
@@ -78,17 +80,30 @@ func (b *Backend) lockWriter(ctx context.Context) (*writer, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case w := <-b.writing:
-		if w.conn != nil && (w.handOn || w.conn.isIdle()) {
-			return w, nil
-		}
-		w.discard()
-		c, err := b.connect(ctx, false)
-		if err != nil {
+		if err := b.ready(ctx, w); err != nil {
 			b.writing <- w
 			return nil, faultOf(ctx, "reopen", err)
 		}
-		w.conn = c
 		return w, nil
+	}
+}
+
+// ready makes sure that the writer has a connection without a transaction, and tries to make room if the last write
+// found none.
+func (b *Backend) ready(ctx context.Context, w *writer) error {
+	for try := 1; ; try++ {
+		if w.conn == nil || !w.handOn && !w.conn.isIdle() {
+			w.discard()
+			c, err := b.connect(ctx, false)
+			if err != nil {
+				return err
+			}
+			w.conn = c
+		}
+		if !w.full || try > 1 {
+			return nil
+		}
+		w.makeRoom(nil)
 	}
 }
 
@@ -104,8 +119,29 @@ func (b *Backend) giveBack(w *writer, returned *bool, err *error) {
 	case w.conn != nil && w.conn.large:
 		_ = w.conn.close() // what was written is on disk
 		w.conn = nil
+	default:
+		w.makeRoom(*err)
 	}
 	b.writing <- w
+}
+
+// makeRoom copies the log back and cuts it, where the disk is small and the log has become long for it, and after
+// a write that found no room, until that is done. What fails here stays in the log.
+func (w *writer) makeRoom(err error) {
+	w.full = w.full || isFull(err)
+	if w.conn == nil || !w.full && (!w.conn.volume.tight || w.conn.volume.log < w.conn.volume.cutAt) {
+		return
+	}
+	v, cut := w.conn.volume, false
+	fault := caught(func() (err error) { cut, err = w.conn.cutLog(); return err })
+	switch {
+	case fault != nil || !w.conn.isIdle():
+		w.discard()
+	case cut:
+		w.full, v.log = false, 0
+	default:
+		v.cutAt = v.log + logStep // somebody reads for long
+	}
 }
 
 // write runs do in one transaction. When it returns nil, what was written is on disk. Any error means
@@ -171,6 +207,9 @@ func (b *Backend) perform(ctx context.Context, w *writer, t *tx, do func(*tx) er
 		return err
 	}
 	fault.Point("tx.begun")
+	if err := w.conn.measure(); err != nil {
+		return err
+	}
 	before := w.conn.db.TotalChanges()
 	err = do(t)
 	fault.Point("tx.written")
