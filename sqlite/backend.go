@@ -167,7 +167,7 @@ func (b *Backend) reader(ctx context.Context) (*conn, error) {
 // snapshot runs do in a read transaction, again while other connections are in the way. A panic is an error, and
 // leaves the connection in a state that isWhole does not accept.
 func (c *conn) snapshot(ctx context.Context, patience time.Duration, do func(*conn) error) (err error) {
-	defer recovered(&err)
+	defer c.recovered(&err)
 	defer c.under(ctx)()
 	return retryBusy(ctx, patience, func() error {
 		if err := c.exec(qBegin); err != nil {

@@ -72,7 +72,7 @@ func (c *conn) rollback() bool {
 
 // close gives up the connection; an open transaction is rolled back. Whatever state SQLite is in, no lock stays.
 func (c *conn) close() error {
-	err := caught(func() error {
+	err := c.caught(func() error {
 		if c.db == nil { // a panic came while it was opened
 			return nil
 		}
@@ -87,17 +87,33 @@ func (c *conn) close() error {
 	return errors.Join(err, c.volume.release(), c.leaveLog())
 }
 
-// discard gives up a connection of which nobody knows what state it is in. Nothing that SQLite still believes of
-// it reaches the disk any more.
+// discard gives up a connection of which nobody knows what state it is in.
+//
+// After an error SQLite itself knows, and closing is part of it: the last connection of a file removes the log, so
+// that a commit whose sync has failed does not come back to life. After a panic it does not: see recovered.
 func (c *conn) discard() {
-	c.volume.cut = true
 	_ = c.close() // it is given up because of an error that is reported
+}
+
+// recovered, deferred, puts a panic into err. Nothing that SQLite still believes of the connection reaches the disk
+// any more.
+func (c *conn) recovered(err *error) {
+	if p := recover(); p != nil {
+		c.volume.cut = true
+		*err = newPanicError(p)
+	}
+}
+
+// caught calls do, and returns its panic as an error.
+func (c *conn) caught(do func() error) (err error) {
+	defer c.recovered(&err)
+	return do()
 }
 
 // isIdle reports whether no transaction is open on the connection.
 func (c *conn) isIdle() bool {
 	idle := false
-	err := caught(func() error { idle = c.db.GetAutocommit(); return nil })
+	err := c.caught(func() error { idle = c.db.GetAutocommit(); return nil })
 	return idle && err == nil
 }
 

@@ -70,7 +70,7 @@ func (b *Backend) Checkpoint(mode string) error {
 	if w.conn == nil {
 		return nil // the next one who writes opens a new one
 	}
-	err := caught(func() error {
+	err := w.conn.caught(func() error {
 		_, err := w.conn.pragma("PRAGMA wal_checkpoint(" + mode + ")")
 		return err
 	})

@@ -65,7 +65,7 @@ func OpenConfig(ctx context.Context, c Config) (*Backend, error) {
 		if err != nil {
 			return err
 		}
-		err = caught(func() error {
+		err = conn.caught(func() error {
 			if err := b.setUp(ctx, conn); err != nil {
 				return err
 			}
@@ -117,7 +117,7 @@ func (b *Backend) connect(ctx context.Context, reader bool) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = caught(func() error {
+	err = c.caught(func() error {
 		defer c.under(ctx)()
 		return retryBusy(ctx, b.config.BusyTimeout, c.takeLog)
 	})
@@ -138,7 +138,7 @@ func (b *Backend) dial(ctx context.Context, reader bool) (*conn, error) {
 		return nil, err
 	}
 	c := &conn{volume: v, file: b.file}
-	err = caught(func() error {
+	err = c.caught(func() error {
 		if c.db, err = b.openConn(ctx, v); err != nil {
 			return err
 		}

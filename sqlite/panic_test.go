@@ -246,3 +246,37 @@ func TestSabotageConnectionHandedOn(t *testing.T) {
 	_, complaint := d.strikeOn(t, b, onRow, false, 1, 1)
 	campaign.Red(t, "F45", "giving up a connection after a panic", complaint)
 }
+
+// The sync of a commit fails on the only connection of the file: what nobody but the log knows of must not come back
+// to life when the log is read anew, for a later sync does not write what the failed one has lost.
+func TestFailedSyncOnTheOnlyConnection(t *testing.T) {
+	t.Parallel()
+	for _, step := range []int{1, 2} { // a single statement, and a transaction
+		d := newDisk(t)
+		b, err := d.open(t)
+		if err != nil {
+			t.Fatal(err)
+		}
+		batch := []*lambdabiz.Commit{startOf(b, "a"), startOf(b, "b")}[:step]
+		for _, c := range batch {
+			c.Worker, c.Starts[0].Claim = 0, false
+		}
+		d.arm(onSync, 1, false)
+		_, err = b.Commit(t.Context(), batch)
+		if d.heal() != 1 {
+			t.Fatal("no sync has failed")
+		}
+		start := scriptStep{name: "start", done: func(s *script) (bool, error) {
+			_, err := s.Load(t.Context(), "a", "")
+			return err == nil, nil
+		}}
+		if err == nil {
+			if lost := b.newScript("").lostByCrash(d, start); lost != "" {
+				t.Errorf("%d commits: %s", step, lost)
+			}
+		}
+		if exists(b, "a") != (err == nil) || errors.Is(err, lambdabiz.ErrOutcomeUnknown) {
+			t.Errorf("%d commits: %v", step, err)
+		}
+	}
+}

@@ -160,7 +160,7 @@ func (b *Backend) single(ctx context.Context, w *writer, do func(*conn) error, a
 
 // once runs the statement. It would be part of a transaction that is open: then it is not run.
 func (w *writer) once(ctx context.Context, b *Backend, do func(*conn) error) (err error) {
-	defer recovered(&err)
+	defer w.conn.recovered(&err)
 	defer w.conn.under(ctx)()
 	return retryBusy(ctx, b.config.BusyTimeout, func() error {
 		if !w.conn.db.GetAutocommit() && !w.handOn {
@@ -174,7 +174,7 @@ func (w *writer) once(ctx context.Context, b *Backend, do func(*conn) error) (er
 }
 
 func (w *writer) readAfter(after func(*conn) error) (err error) {
-	defer recovered(&err)
+	defer w.conn.recovered(&err)
 	return after(w.conn)
 }
 

@@ -113,6 +113,9 @@ func (b *Backend) giveBack(w *writer, returned *bool, err *error) {
 	if p := recover(); p != nil {
 		*err = fmt.Errorf("sqlite: %w: %w", lambdabiz.ErrOutcomeUnknown, newPanicError(p))
 	}
+	if !*returned && w.conn != nil {
+		w.conn.volume.cut = true
+	}
 	switch {
 	case !*returned || w.conn != nil && !w.conn.isIdle():
 		w.discard()
@@ -133,7 +136,7 @@ func (w *writer) makeRoom(err error) {
 		return
 	}
 	v, cut := w.conn.volume, false
-	fault := caught(func() (err error) { cut, err = w.conn.cutLog(); return err })
+	fault := w.conn.caught(func() (err error) { cut, err = w.conn.cutLog(); return err })
 	switch {
 	case fault != nil || !w.conn.isIdle():
 		w.discard()
@@ -183,7 +186,7 @@ func (b *Backend) transact(ctx context.Context, w *writer, do func(*tx) error) (
 	case t.ending:
 	case !isFault(err):
 		// Our own refusals leave the connection whole.
-		if usable := false; caught(func() error { usable = w.conn.rollback(); return nil }) != nil || !usable {
+		if usable := false; w.conn.caught(func() error { usable = w.conn.rollback(); return nil }) != nil || !usable {
 			w.discard()
 		}
 	case !isBusy(err) && !errors.Is(err, sqlite3.INTERRUPT) || !w.conn.isIdle():
@@ -195,7 +198,7 @@ func (b *Backend) transact(ctx context.Context, w *writer, do func(*tx) error) (
 // perform goes through a transaction. What it returns before t.ending is set was not applied, and never will be:
 // nothing that was written is kept.
 func (b *Backend) perform(ctx context.Context, w *writer, t *tx, do func(*tx) error) (err error) {
-	defer recovered(&err)
+	defer w.conn.recovered(&err)
 	if !w.conn.db.GetAutocommit() && !w.handOn {
 		return errOpenTransaction
 	}
@@ -275,6 +278,9 @@ func (b *Backend) resolve(ctx context.Context, w *writer, applied witness, cause
 	w.discard()
 	defer func() {
 		if p := recover(); p != nil {
+			if w.conn != nil {
+				w.conn.volume.cut = true
+			}
 			w.discard()
 			result = fmt.Errorf("%w: %w (read back: %w)", lambdabiz.ErrOutcomeUnknown, cause, newPanicError(p))
 		}
