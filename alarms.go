@@ -80,7 +80,7 @@ func (a *alarms) ring() {
 	a.armLocked()
 	a.mu.Unlock()
 	for _, r := range due {
-		r.ring()
+		go r.ring() // a run that holds its lock for long must not keep the others
 	}
 }
 

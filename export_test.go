@@ -11,3 +11,14 @@ func (e *Engine) Unguarded() {
 		e.backend = guarded.Backend
 	}
 }
+
+// HoldRun takes the lock of an orchestration's run, as a long computation over it would, until release is called.
+func (e *Engine) HoldRun(id string) (release func()) {
+	for _, r := range e.allResidents() {
+		if r.info.ID == id {
+			r.mu.Lock()
+			return r.mu.Unlock
+		}
+	}
+	return func() {}
+}

@@ -59,14 +59,18 @@ func (q *flushQueue) ring() {
 	}
 	q.mu.Unlock()
 	for _, f := range late {
-		if f.r.isLate(f.since) {
+		if f.r.mayBeLate(f.since) {
 			go f.r.flushLate(f.since)
 		}
 	}
 }
 
-func (r *run) isLate(since time.Time) bool {
-	r.mu.Lock()
+// mayBeLate reports whether what was pending since then still is, as far as that is known without waiting for
+// the lock.
+func (r *run) mayBeLate(since time.Time) bool {
+	if !r.mu.TryLock() {
+		return true
+	}
 	defer r.mu.Unlock()
 	return r.isLateLocked(since)
 }

@@ -42,7 +42,9 @@ func TestMessagesThatOvertakeTheStart(t *testing.T) {
 		RunInfo: RunInfo{ID: "x", RunID: "r", Name: "D", Input: Payload("1")}, Messages: []Message{event(1, "1")},
 	}}
 	r := e.adopt(c, 0, false)
-	r.deliver([]Message{event(2, "2")}) // the worker's next claim was quicker than the goroutine
+	r.mu.Lock()
+	r.deliverLocked([]Message{event(2, "2")}) // the worker's next claim was quicker than the goroutine
+	r.mu.Unlock()
 	select {
 	case v := <-got:
 		if v[0] != 1 || v[1] != 2 {

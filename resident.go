@@ -23,10 +23,7 @@ func (e *Engine) adopt(c *Claimed, worker int64, started bool) *run {
 			if e.endsClaim && old.resume(c) {
 				return old
 			}
-			old.evict(ErrFenced)
-			old.mu.Lock()
-			ahead = old.ahead.of(c.Ref)
-			old.mu.Unlock()
+			ahead = old.evictFor(c.Ref)
 		}
 		fault.Point("worker.adopt")
 		if r := e.admit(c, worker, started, ahead); r != nil {
@@ -154,16 +151,13 @@ func (r *run) follows(c *Claimed) bool {
 	return r.phase != phaseDead && r.ref.Fence >= c.Ref.Fence
 }
 
-// keepAhead keeps messages, where commits end claims, that have come during a claim whose answer this copy has
-// not got yet: the answer has older ones. It reports false for all others.
-func (r *run) keepAhead(a Arrival) bool {
+// evictFor ends this copy, and returns what has come ahead of the claim of the one that follows.
+func (r *run) evictFor(next RunRef) []Message {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.ends() || a.Ref.Fence <= r.ref.Fence {
-		return false
-	}
-	r.ahead.add(a)
-	return true
+	r.evictLocked(ErrFenced)
+	r.takeMailLocked()
+	return r.ahead.of(next)
 }
 
 // resume goes on with a run that stayed in memory after a commit ended its claim. It reports false

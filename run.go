@@ -73,6 +73,7 @@ type run struct {
 	parking    bool
 	fetch      bool // the next commit asks for messages
 
+	letters letterbox
 	seen    int64 // the number of the last message
 	arrived []Message
 	ahead   earlyMessages // of a claim to come, where commits end claims

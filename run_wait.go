@@ -149,10 +149,8 @@ func dueOf(o *op) time.Time {
 	return time.Time{}
 }
 
-// deliver takes messages from the engine. It does not block on I/O.
-func (r *run) deliver(messages []Message) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+// deliverLocked takes messages in, or keeps them until the commit is over that is on its way.
+func (r *run) deliverLocked(messages []Message) {
 	switch {
 	case r.phase == phaseDead:
 	case r.ends() && !r.claimed:

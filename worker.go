@@ -231,8 +231,8 @@ func (w *worker) claim(ctx context.Context) bool {
 		}
 	}
 	for _, a := range claims.Arrived {
-		if r := e.residentOrEarly(a); r != nil && !r.keepAhead(a) {
-			r.deliver(a.Messages)
+		if r := e.residentOrEarly(a); r != nil {
+			r.post(a)
 		}
 	}
 	w.makeRoom(&claims)
@@ -446,7 +446,7 @@ func (w *worker) drain() {
 	e.mu.Unlock()
 	fault.Point("worker.drain")
 	for _, r := range e.allResidents() {
-		r.stop(ErrStopped)
+		go r.stop(ErrStopped) // one that holds its lock for long must not keep the others
 	}
 	if within(drained, e.config.DrainTimeout) {
 		return
