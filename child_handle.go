@@ -1,0 +1,41 @@
+package lambdabiz
+
+import "sync"
+
+// Child is a child that goes on beside the orchestration that has begun it with [GoChild].
+type Child[Out any] struct {
+	*Future[Out]
+	id string
+}
+
+// ID returns the child's orchestration id, to raise events in it, say.
+func (c *Child[Out]) ID() string { return c.id }
+
+// GoChild begins a child as [CallChild] does, in a branch of its own, and returns its handle: [Future.Wait] gives its outcome,
+// and a [Race] may choose it. The child's start commits at latest with the next operation that the calling code makes, so an
+// event that it raises in the child finds it. The operation is called "child" in the branch's scope. What is
+// begun and not waited for is cancelled when the orchestration's function returns; [StartChild] is for a child that goes on.
+func GoChild[In, Out any](o Context, id string, d *Definition[In, Out], in In, opts ...ChildOption) *Child[Out] {
+	const operation = "child"
+	s := o.scope()
+	start := RunStart{ID: childID(o.ID(), joinPath(joinPath(s.path, id), operation))}
+	for _, opt := range opts {
+		opt.applyChild(&start)
+	}
+	started := make(chan struct{})
+	tell := sync.OnceFunc(func() { close(started) })
+	f := Go(o, id, func(o Context) (Out, error) {
+		defer tell() // also when its goroutine ends
+		return callChild[Out](o, operation, d.spec.name, in, opts, tell)
+	})
+	if f.f.hasBegun(s.run) {
+		<-started
+	}
+	return &Child[Out]{f, start.ID}
+}
+
+func (f *future) hasBegun(r *run) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return f.begun
+}
