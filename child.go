@@ -13,16 +13,16 @@ import (
 func CallChild[In, Out any](
 	o Context, id string, d *Definition[In, Out], in In, opts ...ChildOption,
 ) (Out, error) {
-	return callChild[Out](o, id, d.spec.name, in, opts, func() {})
+	return callChild[Out](o, id, d.spec.name, in, opts, func(string) {})
 }
 
 // CallChildByName is [CallChild] for a definition that is known by name only, like the caller itself.
 func CallChildByName[Out any](o Context, id, name string, in any, opts ...ChildOption) (Out, error) {
-	return callChild[Out](o, id, name, in, opts, func() {})
+	return callChild[Out](o, id, name, in, opts, func(string) {})
 }
 
-// callChild calls begun when the child's start is recorded, or is about to be with the next commit.
-func callChild[Out any](o Context, id, name string, in any, opts []ChildOption, begun func()) (Out, error) {
+// callChild calls begun with the child's id when the child's start is recorded, or is about to be with the next commit.
+func callChild[Out any](o Context, id, name string, in any, opts []ChildOption, begun func(id string)) (Out, error) {
 	var out, zero Out
 	r := o.scope().run
 	child := childOptionsOf(opts)
@@ -38,7 +38,7 @@ func callChild[Out any](o Context, id, name string, in any, opts []ChildOption, 
 			return zero, err
 		}
 	}
-	begun()
+	begun(op.Target)
 	if err := r.await(c, op); err != nil {
 		return zero, err
 	}

@@ -18,20 +18,23 @@ func (c *Child[Out]) ID() string { return c.id }
 func GoChild[In, Out any](o Context, id string, d *Definition[In, Out], in In, opts ...ChildOption) *Child[Out] {
 	const operation = "child"
 	s := o.scope()
-	start := RunStart{ID: childID(o.ID(), joinPath(joinPath(s.path, id), operation))}
-	for _, opt := range opts {
-		opt.applyChild(&start)
+	child := &Child[Out]{id: childID(o.ID(), joinPath(joinPath(s.path, id), operation))}
+	if given := childOptionsOf(opts).ID; given != "" {
+		child.id = given
 	}
 	started := make(chan struct{})
 	tell := sync.OnceFunc(func() { close(started) })
-	f := Go(o, id, func(o Context) (Out, error) {
+	child.Future = Go(o, id, func(o Context) (Out, error) {
 		defer tell() // also when its goroutine ends
-		return callChild[Out](o, operation, d.spec.name, in, opts, tell)
+		return callChild[Out](o, operation, d.spec.name, in, opts, func(id string) {
+			child.id = id // another one when it is recorded under a former id
+			tell()
+		})
 	})
-	if f.f.hasBegun(s.run) {
+	if child.f.hasBegun(s.run) {
 		<-started
 	}
-	return &Child[Out]{f, start.ID}
+	return child
 }
 
 func (f *future) hasBegun(r *run) bool {

@@ -50,7 +50,9 @@ func TestAChildThatLosesARaceIsCancelled(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		parent := lambdabiz.Define("Parent", func(o lambdabiz.Context, _ int) (int, error) {
 			child := lambdabiz.GoChild(o, "listener", collect, 1)
-			patience := lambdabiz.Go(o, "patience", func(o lambdabiz.Context) (int, error) { return 0, lambdabiz.Sleep(o, "nap", time.Hour) })
+			patience := lambdabiz.Go(o, "patience", func(o lambdabiz.Context) (int, error) {
+				return 0, lambdabiz.Sleep(o, "nap", time.Hour)
+			})
 			return lambdabiz.Race(o, "first", child, patience)
 		})
 		e, _ := b.worker(parent, collect)
