@@ -56,8 +56,8 @@ func (*continueError) Error() string { return "continue as new" }
 
 // ContinueAsNew returns an error for the orchestration's function to return: this run ends, and in the
 // same commit the next run of the id begins with the given input. Events that were not consumed and
-// the keys of all events move over, open branches are cancelled, and [Run.Result] follows. Use it to
-// keep the history of an endless loop short. The error is of no use elsewhere.
+// the keys of all events (on Amazon SWF the last 1,000) move over, open branches are cancelled, and
+// [Run.Result] follows. Use it to keep the history of an endless loop short. The error is of no use elsewhere.
 func ContinueAsNew(o Context, in any) error {
 	if err := o.scope().run.e.supports(FeatureContinueAsNew); err != nil {
 		return err

@@ -261,9 +261,11 @@ func (r *run) matchLocked(idle bool) bool {
 func (r *run) readLocked(o *op) {
 	w := o.wait
 	m := w.mail
+	late := r.readsTooLongLocked(o, m)
 	r.mu.Unlock()
 	err := w.c.take(m.Payload)
 	r.mu.Lock()
+	late()
 	switch {
 	case w.mail != m: // it was dropped, or an earlier event has come back
 	case r.phase != phaseLive || r.closing != nil:
@@ -277,6 +279,29 @@ func (r *run) readLocked(o *op) {
 	}
 	r.stirred.Broadcast() // a race may wait for what the branch has read
 }
+
+// readsTooLongLocked blocks the run when an event is still being read as its claim is about to end: else the next holder
+// would begin anew, and nothing would say what it is that takes so long.
+func (r *run) readsTooLongLocked(o *op, m *mail) (stop func() bool) {
+	if r.until.IsZero() {
+		return func() bool { return true } // the claim has no end
+	}
+	fence := r.ref.Fence
+	t := time.AfterFunc(max(0, time.Until(r.until)-lateMargin), func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.ref.Fence != fence || !r.claimed || o.wait.mail != m {
+			return
+		}
+		r.blockLocked(Blocked{Operation: o.ID, Source: o.site.String(), Reason: fmt.Sprintf(
+			"reading event %d (%q) takes longer than its home lets a worker hold the orchestration: drop it, or register code "+
+				"that reads it faster", m.Number, m.Name)})
+	})
+	return t.Stop
+}
+
+// lateMargin is kept of a claim's time for the commit that blocks its run.
+const lateMargin = 2 * time.Second
 
 // takeEventLocked ends a wait with the event that its code has read.
 func (r *run) takeEventLocked(w *eventWait) {

@@ -31,6 +31,7 @@ func (b *Backend) sendAhead(ctx context.Context, h *handle, d *decision) error {
 			return fmt.Errorf("send a part of a journal: %w", err)
 		}
 		h.signalled = true
+		h.sent++
 		text = text[len(part):]
 	}
 	d.ahead = parts

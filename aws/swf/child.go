@@ -115,6 +115,9 @@ func (f *fold) childTold(event int64, cause types.RequestCancelExternalWorkflowE
 	case types.RequestCancelExternalWorkflowExecutionFailedCauseUnknownExternalWorkflowExecution,
 		types.RequestCancelExternalWorkflowExecutionFailedCauseRequestCancelExternalWorkflowExecutionRateExceeded:
 		o.stopping = false
+	case types.RequestCancelExternalWorkflowExecutionFailedCauseOperationNotPermitted:
+		o.stopping = false
+		f.isDenied("RequestCancelExternalWorkflowExecution", string(cause))
 	default:
 		o.told = true
 	}

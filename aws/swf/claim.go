@@ -27,6 +27,7 @@ type handle struct {
 	// A journal was sent as a signal: SWF will not let this decision close the run, and gives another one
 	// after it, if the signal arrived, which only signalled says for sure.
 	signals, signalled bool
+	sent               int64 // signals: events that the fold does not have
 }
 
 // Claim takes one decision task. It waits for a long poll of SWF, a minute at most, or until ctx ends.

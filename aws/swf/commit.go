@@ -60,6 +60,12 @@ func (b *Backend) commitRun(ctx context.Context, c *lambdabiz.Commit) (lambdabiz
 	if h.fold.last >= stopEvents && c.Close == nil {
 		return b.stopLong(ctx, h)
 	}
+	if err := h.fold.whyDenied(c); err != nil {
+		return lambdabiz.Verdict{Err: err, Held: true}, nil
+	}
+	if c.Close != nil && h.fold.closeBefore.After(now()) {
+		return b.closeLater(ctx, h, c)
+	}
 	if c.Close != nil && (h.signals || leavesChildren(h.fold, c)) { // with signals SWF would refuse: they are news to it
 		return b.closeLater(ctx, h, c)
 	}
@@ -70,7 +76,7 @@ func (b *Backend) commitRun(ctx context.Context, c *lambdabiz.Commit) (lambdabiz
 	if c.Close != nil && d.isLong() { // what is too long goes in signals, and after these SWF would refuse
 		return b.closeLater(ctx, h, c)
 	}
-	if c.Keep && c.Again && d.plain && time.Now().Before(h.until) {
+	if c.Keep && c.Again && d.plain && time.Now().Before(h.until) && h.fold.last+h.sent < stopEvents {
 		if held := b.keepClaim(ctx, h, d); held {
 			v.Held = true
 			b.copyHeld(ctx, h, d)
@@ -104,7 +110,7 @@ func (b *Backend) closeLater(ctx context.Context, h *handle, c *lambdabiz.Commit
 	}
 	if !h.signalled {
 		wait := time.Duration(0)
-		if len(d.decisions) == 0 && leavesChildren(h.fold, c) {
+		if len(d.decisions) == 0 && leavesChildren(h.fold, c) || h.fold.closeBefore.After(now()) {
 			wait = time.Second // SWF has yet to start the child, or to hand on what it was told
 		}
 		d.add(wakeTimerOf(h.fence, c.At, wait))
@@ -126,6 +132,7 @@ func (b *Backend) keepClaim(ctx context.Context, h *handle, d *decision) bool {
 	if h.signals = h.signals || !errors.Is(err, lambdabiz.ErrTooLarge); err == nil {
 		h.signalled = true
 	}
+	h.sent++
 	if err != nil {
 		b.log.Debug("a journal was not sent as a signal", "orchestration", h.fold.info.ID, "error", err)
 	}
@@ -143,7 +150,7 @@ func (b *Backend) respond(ctx context.Context, h *handle, d *decision) error {
 	if err != nil {
 		return err
 	}
-	if utf8.RuneCountInString(text) > maxChars {
+	if units(text) > maxChars {
 		parts := split(text)
 		markers := make([]types.Decision, 0, len(parts))
 		for _, part := range parts {

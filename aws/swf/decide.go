@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -173,11 +172,14 @@ func cancelTimer(id string) types.Decision {
 // timers. The rest waits for the next decision. What SWF cannot take fails its operation, which goes into the
 // journal; the engine has to hear of it.
 func (b *Backend) begin(ctx context.Context, d *decision, f *fold, list string) (refused bool, err error) {
+	if f.denied != "" {
+		return false, nil
+	}
 	if err := b.cancelChildren(ctx, d, f); err != nil {
 		return false, err
 	}
 	for _, o := range f.ops {
-		if o.Status.Ended() || o.open != 0 || o.Tried != nil {
+		if o.Status.Ended() || o.open != 0 || o.Tried != nil || !f.hasRoom(d) {
 			continue
 		}
 		failed := false
@@ -187,7 +189,7 @@ func (b *Backend) begin(ctx context.Context, d *decision, f *fold, list string) 
 				failed, err = b.beginOther(ctx, d, f, o)
 			}
 		case lambdabiz.KindTimer:
-			if f.timers < maxOpen {
+			if f.timers < maxOpen && !d.waits(o) {
 				f.timers++
 				d.add(timerOf(o, now()))
 			}
@@ -202,6 +204,14 @@ func (b *Backend) begin(ctx context.Context, d *decision, f *fold, list string) 
 		refused = refused || failed
 	}
 	return refused, nil
+}
+
+// hasRoom reports whether the history has room for one more beginning and all that follows from what is open: what began
+// beyond that would let SWF end the run without a word. The rest begins when something has ended, or the run is ended
+// with a clear error; see stopLong.
+func (f *fold) hasRoom(d *decision) bool {
+	return f.last+int64(len(d.decisions))+eventsOfWork*int64(f.openWork)+eventsOfTimer*int64(f.timers)+
+		eventsOfChild*int64(f.children) < fullEvents
 }
 
 // toBegin reports whether a child is still to be started, or an event to be raised.
@@ -290,6 +300,9 @@ func wakeTimerOf(fence int64, at time.Time, wait time.Duration) types.Decision {
 // wake sees to it that the run is claimed at a time; never when that is zero.
 func (b *Backend) wake(d *decision, h *handle, wake time.Time) {
 	open := h.fold.wake
+	if h.fold.denied != "" { // it may be the timers that are denied; a resume wakes the run
+		return
+	}
 	switch {
 	case open != nil && !wake.IsZero() && open.at.Equal(wake):
 		return
@@ -374,7 +387,12 @@ func (b *Backend) decideClose(ctx context.Context, d *decision, h *handle, c *la
 	if c.Close.Next != nil {
 		return b.continueAs(ctx, d, h, c)
 	}
-	return d.close(c.Close)
+	err := d.close(c.Close)
+	if !errors.Is(err, lambdabiz.ErrTooLarge) {
+		return err
+	}
+	// It would be as long at the next try: what is no text is longer in the history than the limit of a payload says.
+	return d.close(&lambdabiz.Close{Status: lambdabiz.StatusFailed, Error: lambdabiz.FailureOf(err), Orphans: c.Close.Orphans})
 }
 
 // close adds the decision that ends the run.
@@ -428,7 +446,7 @@ func (b *Backend) continueAs(_ context.Context, d *decision, h *handle, c *lambd
 	if !next.At.After(h.fold.info.ScheduledAt) { // versions in a store are ordered by it
 		next.At = h.fold.info.ScheduledAt.Add(time.Microsecond)
 	}
-	next.Previous, next.Keys = h.fold.info.RunID, h.fold.keysToCarry()
+	next.Previous = h.fold.info.RunID
 	next.Paused, next.PauseReason = h.fold.info.Paused, h.fold.info.PauseReason
 	for _, m := range h.fold.messages {
 		switch {
@@ -443,19 +461,20 @@ func (b *Backend) continueAs(_ context.Context, d *decision, h *handle, c *lambd
 	}
 	for i := range c.Raises {
 		r := &c.Raises[i]
-		if movesOn(h, c, r) && (r.Key == "" || !h.fold.keys[r.Key]) {
+		if movesOn(h, c, r) && (r.Key == "" || !h.fold.knowsKey(r.Key)) {
 			next.Events = append(next.Events, keptEvent{r.Name, r.Key, now(), payload(r.Payload)})
 		}
 	}
-	for _, e := range next.Events { // it is known again with its event
-		next.Keys = without(next.Keys, e.Key)
+	tags := tagsOf(next)
+	if kept := h.fold.kept; kept != nil && kept.Name != "" { // its type stays
+		_, tags = typeOf(h.fold.info.ID, kept.Name, next)
 	}
-	input, err := fit("input of the next run, with its unconsumed events and the keys of all events", next)
+	input, err := h.fold.carryKeys(next)
 	if err != nil {
-		return errors.Join(err, fmt.Errorf("it carries %d events and %d keys", len(next.Events), len(next.Keys)))
+		return err
 	}
 	a := &types.ContinueAsNewWorkflowExecutionDecisionAttributes{
-		Input: &input, TagList: tagsOf(next), TaskList: &types.TaskList{Name: aws.String(h.fold.list)},
+		Input: &input, TagList: tags, TaskList: &types.TaskList{Name: aws.String(h.fold.list)},
 		ChildPolicy: types.ChildPolicyAbandon, ExecutionStartToCloseTimeout: seconds(maxRun),
 		TaskStartToCloseTimeout: seconds(b.config.DecisionTimeout), WorkflowTypeVersion: aws.String(typeVersion),
 	}
@@ -468,38 +487,8 @@ func (b *Backend) continueAs(_ context.Context, d *decision, h *handle, c *lambd
 	return nil
 }
 
-// keysToCarry is the keys that the next run has to know.
-func (f *fold) keysToCarry() []string {
-	own := 0
-	for _, key := range f.keyOrder {
-		if strings.HasPrefix(key, ownKey) {
-			own++
-		}
-	}
-	keys := make([]string, 0, len(f.keyOrder))
-	for _, key := range f.keyOrder {
-		if strings.HasPrefix(key, ownKey) {
-			if own--; own >= ownKeysKept {
-				continue
-			}
-		}
-		keys = append(keys, key)
-	}
-	return keys
-}
-
 // movesOn reports whether an event is one that the run raises in itself with the commit that continues it as a
 // new run: the signal would come to the old one, so it goes to the new one with its start.
 func movesOn(h *handle, c *lambdabiz.Commit, r *lambdabiz.Raise) bool {
 	return c.Close != nil && c.Close.Next != nil && r.ID == h.fold.info.ID && (r.RunID == "" || r.RunID == h.fold.info.RunID)
-}
-
-func without(list []string, s string) []string {
-	var rest []string
-	for _, x := range list {
-		if x != s {
-			rest = append(rest, x)
-		}
-	}
-	return rest
 }

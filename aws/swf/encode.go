@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/lambdabiz/lambdabiz"
@@ -48,9 +49,19 @@ func decodeID(id string) string {
 	return plain
 }
 
+// units is the length of a text as Amazon SWF counts it: in UTF-16 code units, as Java and the service model do. That
+// of a character outside the basic plane, as most emoji are, is two.
+func units(s string) int {
+	n := 0
+	for _, r := range s {
+		n += max(1, utf16.RuneLen(r))
+	}
+	return n
+}
+
 // checkLength refuses an id that does not fit when it is encoded.
 func checkLength(field, id string) error {
-	if n := utf8.RuneCountInString(encodeID(id)); n > maxName {
+	if n := units(encodeID(id)); n > maxName {
 		return fmt.Errorf("check %s %q: %w: %d characters when it is encoded for Amazon SWF, the limit is %d",
 			field, id, lambdabiz.ErrTooLarge, n, maxName)
 	}
@@ -62,8 +73,8 @@ func checkQueue(field, name string) error {
 	if err := checkLength(field, name); err != nil {
 		return err
 	}
-	most := maxName - utf8.RuneCountInString(workList("", lambdabiz.KindService))
-	if n := utf8.RuneCountInString(encodeID(name)); n > most {
+	most := maxName - units(workList("", lambdabiz.KindService))
+	if n := units(encodeID(name)); n > most {
 		return fmt.Errorf("check %s %q: %w: %d characters when it is encoded for Amazon SWF, the limit of a task list with services is %d",
 			field, name, lambdabiz.ErrTooLarge, n, most)
 	}
@@ -148,7 +159,7 @@ func marshal(v any) (string, error) {
 // fit is marshal with the limit of a value.
 func fit(what string, v any) (string, error) {
 	s, err := marshal(v)
-	if n := utf8.RuneCountInString(s); err == nil && n > maxChars {
+	if n := units(s); err == nil && n > maxChars {
 		err = fmt.Errorf("%s: %w: %d characters with its envelope, the limit of Amazon SWF is %d",
 			what, lambdabiz.ErrTooLarge, n, maxChars)
 	}

@@ -54,7 +54,7 @@ func TestIDsOfAttemptsDiffer(t *testing.T) {
 				t.Errorf("%q and %q are both %q", path, other, id)
 			}
 			seen[id] = path
-			if n := utf8.RuneCountInString(id); n > maxName || strings.ContainsAny(id, ":/|") {
+			if n := units(id); n > maxName || strings.ContainsAny(id, ":/|") {
 				t.Errorf("%q becomes %q", path, id)
 			}
 		}

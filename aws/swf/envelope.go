@@ -13,6 +13,7 @@ type startEnvelope struct {
 	RunID    string            `json:"runId"`
 	At       time.Time         `json:"at"` // when the start was asked for
 	Hand     bool              `json:"hand,omitempty"`
+	Name     string            `json:"name,omitempty"` // of a run driven by hand: its type is that of all of them
 	Tags     map[string]string `json:"tags,omitempty"`
 	Parent   *lambdabiz.Parent `json:"parent,omitempty"`
 	Deadline time.Time         `json:"deadline,omitzero"`
@@ -21,7 +22,9 @@ type startEnvelope struct {
 	// From the run before, after ContinueAsNew; and events that were kept before the start.
 	Previous string      `json:"previous,omitempty"`
 	Events   []keptEvent `json:"events,omitempty"`
-	Keys     []string    `json:"keys,omitempty"`
+	Keys     []string    `json:"keys,omitempty"`  // as they are: what was written before Known
+	Known    string      `json:"known,omitempty"` // hashes of keys
+	Own      string      `json:"own,omitempty"`   // those of events whose senders gave none
 	Paused   bool        `json:"paused,omitempty"`
 	// PauseReason is why, if somebody said so.
 	PauseReason string        `json:"pauseReason,omitempty"`
@@ -55,12 +58,6 @@ const (
 	signalJournal = "journal" // a commit that leaves the decision task open
 	signalPart    = "part"    // a part of the journal of a decision to come
 )
-
-// ownKey begins the keys of events that their senders gave none. No sender's key can begin with it.
-const ownKey = "\x01"
-
-// ownKeysKept is how many of them move on with ContinueAsNew: a repetition comes within seconds.
-const ownKeysKept = 32
 
 // controlSignal is the name of signals that are no events.
 const controlSignal = "LambdaBiz"

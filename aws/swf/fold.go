@@ -1,6 +1,7 @@
 package swf
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -23,7 +24,7 @@ type fold struct {
 	owners   []string    // who asked for a run driven by hand, in order
 	ops      []*foldedOp // in the order of their numbers
 	messages []lambdabiz.Message
-	keys     map[string]bool // of events; their order does not matter
+	keys     map[string]bool // hashes of those of events
 	keyOrder []string
 
 	last    int64 // the last event folded
@@ -48,6 +49,9 @@ type fold struct {
 	sent     []string        // parts of the journal of a decision to come
 	changed  map[int64]bool  // operations that the store does not have as they are
 	closed   bool
+
+	denied      string    // a decision that SWF will not follow, and why, until somebody resumes the run
+	closeBefore time.Time // SWF has no room for the end of the run before
 }
 
 // foldedOp is an operation with what SWF has open for it.
@@ -213,7 +217,12 @@ func (f *fold) applyRun(e *types.HistoryEvent, at time.Time) bool {
 
 func (f *fold) terminated(a *types.WorkflowExecutionTerminatedEventAttributes, at time.Time) {
 	failure := lambdabiz.FailureOf(lambdabiz.ErrTerminated)
-	if reason := aws.ToString(a.Details) + aws.ToString(a.Reason); reason != "" {
+	reason := aws.ToString(a.Details) + aws.ToString(a.Reason)
+	if reason == "" && a.Cause == types.WorkflowExecutionTerminatedCauseEventLimitExceeded {
+		reason = fmt.Sprintf("its history has reached %d events, where Amazon SWF ends a run (%s): let the orchestration return "+
+			"ContinueAsNew in time", maxEvents, a.Cause)
+	}
+	if reason != "" {
 		failure = &lambdabiz.Failure{
 			Message: lambdabiz.ErrTerminated.Error() + ": " + reason, Causes: []*lambdabiz.Failure{failure},
 		}
@@ -256,9 +265,10 @@ func (f *fold) begin(a *types.WorkflowExecutionStartedEventAttributes, at time.T
 	if s.Hand {
 		i.Mode = lambdabiz.ModeHand
 	}
-	for _, key := range s.Keys {
-		f.addKey(key)
+	if s.Name != "" {
+		i.Name = s.Name
 	}
+	f.addKeys(&s)
 	number := messageNumber(f.last)
 	if s.Cancel != nil {
 		f.cancel(number, s.Cancel.Reason, s.Cancel.At)
@@ -273,20 +283,14 @@ func (f *fold) begin(a *types.WorkflowExecutionStartedEventAttributes, at time.T
 // brings along.
 func messageNumber(event int64) int64 { return event << 16 }
 
-func (f *fold) addKey(key string) {
-	if !f.keys[key] {
-		f.keys[key] = true
-		f.keyOrder = append(f.keyOrder, key)
-	}
-}
-
 // event puts an event into the inbox, unless its key was seen.
 func (f *fold) event(number int64, name, key string, data lambdabiz.Payload, at time.Time) {
 	if key != "" {
-		if f.keys[key] {
+		hash := hashOf(key)
+		if f.keys[hash] {
 			return
 		}
-		f.addKey(key)
+		f.addKey(hash)
 		if strings.HasPrefix(key, ownKey) {
 			key = ""
 		}
@@ -359,6 +363,7 @@ func (f *fold) applyDecision(e *types.HistoryEvent) bool {
 		types.EventTypeCancelWorkflowExecutionFailed, types.EventTypeContinueAsNewWorkflowExecutionFailed:
 		f.pending = nil // the closing did not happen, so nothing of its commit did
 		f.news = e.EventId
+		f.closingRefused(e)
 	default:
 		return false
 	}

@@ -70,6 +70,7 @@ func (f *fold) signal(number int64, name string, input *string, at time.Time) {
 	case signalResume: // who has not heard of the pause needs not hear of it any more
 		f.messages = slices.DeleteFunc(f.messages, func(m lambdabiz.Message) bool { return m.Kind == lambdabiz.MessagePause })
 		f.info.Paused, f.info.PauseReason, f.info.Blocked, f.crashes = false, "", nil, 0
+		f.denied = ""
 		f.wakeDue, f.news, f.freed = true, f.last, f.last
 	case signalDrop:
 		f.info.Blocked, f.freed = nil, f.last
@@ -126,7 +127,7 @@ func (f *fold) raised(event int64, at time.Time, cause string) {
 		return
 	}
 	f.changed[o.Number] = true
-	if o.noRoom(cause, at) {
+	if o.noRoom(cause, at) || f.isDenied("SignalExternalWorkflowExecution", cause) {
 		o.again = true
 		return
 	}
@@ -206,7 +207,7 @@ func (f *fold) childRefused(a *types.StartChildWorkflowExecutionFailedEventAttri
 	if o.Status.Ended() {
 		return
 	}
-	if o.start != nil && o.noRoom(string(a.Cause), at) {
+	if o.start != nil && (o.noRoom(string(a.Cause), at) || f.isDenied("StartChildWorkflowExecution", string(a.Cause))) {
 		o.begun = false
 		return
 	}

@@ -149,6 +149,9 @@ func timedOut(what string) outcomeEnvelope {
 
 // refused takes a decision that SWF did not follow: for want of room it is tried again, else it is final.
 func (f *fold) refused(id string, at time.Time, cause, what string) {
+	if f.isDenied("ScheduleActivityTask", cause) {
+		return
+	}
 	for _, o := range f.ops {
 		if o.Status.Ended() || o.open != 0 || attemptID(o.ID, o.Attempts) != id {
 			continue
@@ -186,8 +189,22 @@ func (f *fold) applyTimer(e *types.HistoryEvent, at time.Time) bool {
 			f.timerEnded(a.StartedEventId)
 		}
 	case types.EventTypeStartTimerFailed:
+		a := e.StartTimerFailedEventAttributes
+		if f.isDenied("StartTimer", string(a.Cause)) {
+			return true
+		}
 		f.news = f.last // the next decision starts it again
+		for _, o := range f.ops {
+			if o.Kind == lambdabiz.KindTimer && attemptID(o.ID, 1) == aws.ToString(a.TimerId) {
+				o.noRoom(string(a.Cause), at)
+			}
+		}
 	case types.EventTypeCancelTimerFailed:
+		f.isDenied("CancelTimer", string(e.CancelTimerFailedEventAttributes.Cause))
+	case types.EventTypeRequestCancelActivityTaskFailed:
+		f.isDenied("RequestCancelActivityTask", string(e.RequestCancelActivityTaskFailedEventAttributes.Cause))
+	case types.EventTypeRecordMarkerFailed:
+		f.isDenied("RecordMarker", string(e.RecordMarkerFailedEventAttributes.Cause))
 	default:
 		return false
 	}

@@ -14,6 +14,12 @@ const (
 	maxEvents  = 25000 // of a history; the service ends the run there
 	warnEvents = 10000 // where AWS advises to stop
 	stopEvents = 24000 // where this package ends the run with a clear error
+	fullEvents = 24700 // where nothing more begins, with the events to come of all that is open
+
+	// The events to come of what is open, each with a decision task of its own; a child has one at its start too.
+	eventsOfWork  = 6
+	eventsOfTimer = 5
+	eventsOfChild = 9
 
 	maxOpen = 900 // open activities, Lambda functions, timers: 1,000 each is the quota
 

@@ -136,7 +136,7 @@ func (b *Backend) knowsKey(ctx context.Context, id, home, key string) (bool, err
 	if isUnknown(err) {
 		return false, nil // its history is gone
 	}
-	return err == nil && f.keys[key], err
+	return err == nil && f.knowsKey(key), err
 }
 
 // keepEvent keeps an event for a start to come. The start may come meanwhile: then the event is sent to it.

@@ -149,13 +149,20 @@ func executionOf(x *types.WorkflowExecutionInfo) execution {
 	if x.CloseTimestamp != nil {
 		e.info.EndedAt = stamp(*x.CloseTimestamp)
 	}
+	name := e.info.ID
 	for _, tag := range x.TagList {
 		if id, ok := strings.CutPrefix(tag, runTag); ok {
 			e.info.RunID = id
 		}
-		if tag == "driven by hand" {
+		if other, ok := strings.CutPrefix(tag, nameTag); ok {
+			name = other
+		}
+		if tag == handTag {
 			e.info.Mode = lambdabiz.ModeHand
 		}
+	}
+	if e.info.Mode == lambdabiz.ModeHand && e.info.Name == handType {
+		e.info.Name = name
 	}
 	return e
 }

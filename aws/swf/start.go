@@ -17,8 +17,17 @@ import (
 
 func newKey() string { return rand.Text() }
 
-// runTag begins the tag that has our run id, so that lists show it.
-const runTag = "run="
+// runTag begins the tag that has our run id, so that lists show it; handTag is on runs driven by hand, and nameTag begins
+// the one that has their name if that is not their id.
+const (
+	runTag  = "run="
+	handTag = "driven by hand"
+	nameTag = "name="
+)
+
+// handType is the workflow type of all runs driven by hand. Their names are their ids, and a domain has 10,000 types for
+// ever ("Amazon SWF Quotas").
+const handType = "LambdaBiz by hand"
 
 func startOf(s *lambdabiz.RunStart, at time.Time) *startEnvelope {
 	return &startEnvelope{
@@ -30,9 +39,22 @@ func startOf(s *lambdabiz.RunStart, at time.Time) *startEnvelope {
 func tagsOf(e *startEnvelope) []string {
 	tags := []string{runTag + e.RunID}
 	if e.Hand {
-		tags = append(tags, "driven by hand")
+		tags = append(tags, handTag)
 	}
 	return tags
+}
+
+// typeOf is the workflow type of a new run, whose name goes with its start if that is another one.
+func typeOf(id, name string, e *startEnvelope) (typeName string, tags []string) {
+	if !e.Hand {
+		return name, tagsOf(e)
+	}
+	e.Name = name
+	tags = tagsOf(e)
+	if tag := nameTag + name; name != id && units(tag) <= maxName {
+		tags = append(tags, tag)
+	}
+	return handType, tags
 }
 
 // start begins a run. With a store the id is reserved there first, so that it stays used after the run's end;
@@ -130,7 +152,11 @@ func (b *Backend) created(s *lambdabiz.RunStart, e *startEnvelope, home string) 
 }
 
 func (b *Backend) startExecution(ctx context.Context, id, name string, e *startEnvelope, list string) (string, error) {
-	t, err := b.workflowType(ctx, name)
+	if err := checkLength("orchestration name", name); err != nil {
+		return "", err
+	}
+	typeName, tags := typeOf(id, name, e)
+	t, err := b.workflowType(ctx, typeName)
 	if err != nil {
 		return "", err
 	}
@@ -140,7 +166,7 @@ func (b *Backend) startExecution(ctx context.Context, id, name string, e *startE
 	}
 	in := &swf.StartWorkflowExecutionInput{
 		Domain: &b.config.Domain, WorkflowId: aws.String(encodeID(id)), WorkflowType: t, Input: &input,
-		TaskList: &types.TaskList{Name: &list}, TagList: tagsOf(e), ChildPolicy: types.ChildPolicyAbandon,
+		TaskList: &types.TaskList{Name: &list}, TagList: tags, ChildPolicy: types.ChildPolicyAbandon,
 		ExecutionStartToCloseTimeout: seconds(maxRun), TaskStartToCloseTimeout: seconds(b.config.DecisionTimeout),
 	}
 	if b.config.LambdaRole != "" {

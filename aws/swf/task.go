@@ -93,9 +93,9 @@ func (b *Backend) BeatTask(ctx context.Context, t *lambdabiz.TaskClaim, details 
 		if err != nil {
 			return err
 		}
-		if len(text) > 2048 { // RecordActivityTaskHeartbeatInput.details is at most 2,048 characters
+		if units(text) > 2048 { // RecordActivityTaskHeartbeatInput.details is at most 2,048 characters
 			return fmt.Errorf("heartbeat details: %w: %d characters with their envelope, the limit of Amazon SWF is 2048",
-				lambdabiz.ErrTooLarge, len(text))
+				lambdabiz.ErrTooLarge, units(text))
 		}
 		in.Details = &text
 	}
@@ -123,6 +123,11 @@ func (b *Backend) EndTask(ctx context.Context, t *lambdabiz.TaskClaim, o lambdab
 		return nil
 	}
 	err := b.endTask(ctx, h.token, &o)
+	if errors.Is(err, lambdabiz.ErrTooLarge) { // as long at the next try: what is no text is longer in the history
+		err = b.endTask(ctx, h.token, &lambdabiz.TaskOutcome{
+			Status: lambdabiz.StatusFailed, Error: lambdabiz.FailureOf(err), Tried: lambdabiz.Tried{Final: true},
+		})
+	}
 	switch {
 	case isUnknown(err): // it is over, or an answer of ours came through whose own answer was lost
 		return lambdabiz.ErrFenced

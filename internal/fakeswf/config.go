@@ -58,6 +58,7 @@ type Limits struct {
 	OpenLambdas    int // per execution, 1,000 (assumed)
 	OpenExecutions int // per domain, 100,000
 	Pollers        int // per task list, 1,000
+	Types          int // of a kind in a domain, deprecated ones included, 10,000
 	PageSize       int // events or executions per page when the caller does not say, and at most: 1,000
 	RequestBytes   int // per request, 1 MB
 }
@@ -71,6 +72,7 @@ func (l Limits) withDefaults() Limits {
 		OpenLambdas:    cmp.Or(l.OpenLambdas, 1000),
 		OpenExecutions: cmp.Or(l.OpenExecutions, 100_000),
 		Pollers:        cmp.Or(l.Pollers, 1000),
+		Types:          cmp.Or(l.Types, 10_000),
 		PageSize:       cmp.Or(l.PageSize, 1000),
 		RequestBytes:   cmp.Or(l.RequestBytes, 1<<20),
 	}

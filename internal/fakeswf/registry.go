@@ -166,6 +166,9 @@ func (s *Server) registerType(table typeTable, in object) (object, error) {
 	if table.of(d)[key] != nil {
 		return nil, faultf("TypeAlreadyExistsFault", "%s=[name=%s, version=%s]", upperFirst(table.member), key.name, key.version)
 	}
+	if len(table.of(d)) >= s.limits.Types { // "Returned by any operation if a system imposed limitation has been reached."
+		return nil, faultf("LimitExceededFault", "Too many types in the domain")
+	}
 	t := &registeredType{key: key, description: in.text("description"), defaults: object{}, created: s.now()}
 	for member, value := range in {
 		if text, ok := value.(string); len(member) > 7 && member[:7] == "default" && (!ok || text != "") {
