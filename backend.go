@@ -232,6 +232,10 @@ type WorkerInfo struct {
 	Version string   `json:"version"` // of its code
 	Host    string   `json:"host"`
 	PID     int      `json:"pid"`
+
+	// Codec names the type of a codec of its own; "" for the default. A client without it can write nothing that
+	// the worker could read.
+	Codec string `json:"codec,omitempty"`
 }
 
 // WorkerRecord is a registered worker.

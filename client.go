@@ -295,10 +295,19 @@ func (e *Engine) DropEvent(ctx context.Context, id string, number int64) error {
 	case s.Status.Ended():
 		return wrap(ErrClosed)
 	case !slices.ContainsFunc(s.Events, func(b Buffered) bool { return b.Number == number }):
-		return wrap(fmt.Errorf("%w: %d events wait to be consumed, none with this number", ErrNotFound, len(s.Events)))
+		return wrap(&noEventError{waiting: len(s.Events)})
 	}
 	return e.controlWith(ctx, "drop an event of", Control{Kind: ControlDrop, ID: id, RunID: s.RunID, Number: number})
 }
+
+// noEventError is the ErrNotFound of an event: the orchestration is there.
+type noEventError struct{ waiting int }
+
+func (e *noEventError) Error() string {
+	return fmt.Sprintf("no event with this number waits to be consumed (%d others do)", e.waiting)
+}
+
+func (e *noEventError) Is(target error) bool { return target == ErrNotFound }
 
 func (e *Engine) control(ctx context.Context, kind ControlKind, verb, id, reason string) error {
 	return e.controlWith(ctx, verb, Control{Kind: kind, ID: id, Reason: reason})

@@ -65,6 +65,15 @@ func withoutHTMLEscapes(p []byte) []byte {
 // Decode reads JSON into v.
 func (JSONCodec) Decode(p Payload, v any) error { return json.Unmarshal(p, v) }
 
+// codecName names a codec for those who have another one; "" for the default.
+func codecName(c Codec) string {
+	switch c.(type) {
+	case JSONCodec, *JSONCodec:
+		return ""
+	}
+	return fmt.Sprintf("%T", c)
+}
+
 // encode makes a payload and checks its size. A Payload is taken as it is, if the codec can read it. A
 // panic of the value's own methods is an error.
 func (e *Engine) encode(what string, v any) (Payload, error) {

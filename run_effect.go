@@ -164,7 +164,11 @@ func (a *attempt) judge() {
 		if p := panicIn(a.err); p != nil {
 			args = append(args, "stack", p.stack)
 		}
-		a.r.log().Warn("attempt failed", args...)
+		if a.r.base.Err() != nil { // settleAttemptLocked does not charge it
+			a.r.log().Info("attempt cut short: its orchestration leaves this process, and it does not count", args...)
+		} else {
+			a.r.log().Warn("attempt failed", args...)
+		}
 		return nil, nil
 	})
 	if fault != nil {

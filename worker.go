@@ -119,6 +119,7 @@ func (w *worker) join(ctx context.Context) error {
 	}
 	number, err := e.backend.Join(ctx, WorkerInfo{
 		Names: e.registry.names(), Version: e.version, Host: host, PID: os.Getpid(),
+		Codec: codecName(e.codec),
 	})
 	if err != nil {
 		return fmt.Errorf("join as a worker: %w", err)

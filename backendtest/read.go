@@ -21,6 +21,7 @@ var listChecks = []check{
 	{name: "list/filters", needs: lists, run: listFilters},
 	{name: "list/filters look at the latest run", needs: lists, run: listLatest},
 	{name: "list/leaves payloads out", needs: lists, run: listPayloads},
+	{name: "list/a cursor that is none is an error", run: listCursor},
 	{name: "list/a prefix is not a pattern", needs: lists, run: listPrefix},
 }
 
@@ -34,6 +35,15 @@ var purgeChecks = []check{
 }
 
 // list returns all pages of a filter.
+func listCursor(h *harness) {
+	h.start("a")
+	for _, cursor := range []string{"garbage", "zz", "1", "0", "-1", "1.1x", "1 a", " ", "%", "a.b"} {
+		if page, err := h.b.List(background, lambdabiz.Filter{Cursor: cursor}); err == nil {
+			h.Errorf("a list went on after the cursor %q, which no page had: %d runs", cursor, len(page.Runs))
+		}
+	}
+}
+
 func (h *harness) list(f lambdabiz.Filter) []lambdabiz.RunInfo {
 	h.Helper()
 	h.settle()

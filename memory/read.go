@@ -86,7 +86,8 @@ func parseCursor(cursor string) (listPlace, error) {
 	if cursor == "" {
 		return p, nil
 	}
-	if n, err := fmt.Sscanf(cursor, "%d.%d", &p.micros, &p.place); err != nil || n != 2 {
+	n, err := fmt.Sscanf(cursor, "%d.%d", &p.micros, &p.place)
+	if err != nil || n != 2 || fmt.Sprintf("%d.%d", p.micros, p.place) != cursor {
 		return p, errCursor
 	}
 	return p, nil

@@ -309,7 +309,7 @@ func (b *Backend) claimHand(ctx context.Context, id string) (lambdabiz.Claims, e
 		case err != nil:
 			return err
 		case h == nil:
-			return fmt.Errorf("claim %s: %w", id, lambdabiz.ErrNotFound)
+			return lambdabiz.ErrNotFound
 		case h.mode != lambdabiz.ModeHand:
 			return fmt.Errorf("claim %s: workers drive it: %w", id, lambdabiz.ErrMode)
 		}

@@ -14,10 +14,10 @@ func (t *tx) control(c *lambdabiz.Commit, k *lambdabiz.Control) (refusal, err er
 		return nil, err
 	}
 	if h == nil || k.Parent != nil && (h.parent == nil || *h.parent != *k.Parent) { // the id may be somebody else's
-		return fmt.Errorf("orchestration %s: %w", k.ID, lambdabiz.ErrNotFound), nil
+		return lambdabiz.ErrNotFound, nil
 	}
 	if h.status.Ended() {
-		return fmt.Errorf("orchestration %s: %w", k.ID, lambdabiz.ErrClosed), nil
+		return lambdabiz.ErrClosed, nil
 	}
 	switch k.Kind {
 	case lambdabiz.ControlCancel:

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"hash/crc32"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	lambdabiz "github.com/lambdabiz/lambdabiz"
@@ -22,9 +25,12 @@ const (
 func (b *Backend) List(ctx context.Context, f lambdabiz.Filter) (lambdabiz.Page, error) {
 	before := int64(math.MaxInt64)
 	if f.Cursor != "" {
-		var err error
-		if before, err = strconv.ParseInt(f.Cursor, 36, 64); err != nil {
-			return lambdabiz.Page{}, fmt.Errorf("list: cursor %q is not of an earlier page", f.Cursor)
+		number, err := unseal(f.Cursor)
+		if err == nil {
+			before, err = strconv.ParseInt(number, 36, 64)
+		}
+		if err != nil {
+			return lambdabiz.Page{}, fmt.Errorf("the cursor %q is not of an earlier page", f.Cursor)
 		}
 	}
 	limit := f.Limit
@@ -39,7 +45,7 @@ func (b *Backend) List(ctx context.Context, f lambdabiz.Filter) (lambdabiz.Page,
 		var last int64
 		for s.next() {
 			if len(page.Runs) == limit {
-				page.Next = strconv.FormatInt(last, 36)
+				page.Next = seal(strconv.FormatInt(last, 36))
 				break
 			}
 			run := s.run()
@@ -55,6 +61,21 @@ func (b *Backend) List(ctx context.Context, f lambdabiz.Filter) (lambdabiz.Page,
 		return lambdabiz.Page{}, err
 	}
 	return page, nil
+}
+
+// seal puts a checksum behind a place in a list. A cursor that somebody has typed would be a place too,
+// where the list goes on in silence.
+func seal(place string) string {
+	return place + "." + strconv.FormatUint(uint64(crc32.ChecksumIEEE([]byte(place))), 36)
+}
+
+// unseal returns the place of a cursor that seal has made.
+func unseal(cursor string) (string, error) {
+	at := strings.LastIndexByte(cursor, '.')
+	if at < 0 || seal(cursor[:at]) != cursor {
+		return "", errors.New("the checksum does not fit")
+	}
+	return cursor[:at], nil
 }
 
 func (c *conn) list(f lambdabiz.Filter, before int64, limit int) *stmt {

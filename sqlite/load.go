@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"fmt"
 
 	lambdabiz "github.com/lambdabiz/lambdabiz"
 )
@@ -20,7 +19,7 @@ func (b *Backend) Load(ctx context.Context, id, runID string) (*lambdabiz.Record
 			return err
 		}
 		if run == nil {
-			return fmt.Errorf("load %s: %w", id, lambdabiz.ErrNotFound)
+			return lambdabiz.ErrNotFound
 		}
 		return c.fill(run)
 	})

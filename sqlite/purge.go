@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"time"
 
@@ -108,7 +107,7 @@ func (c *conn) refuseOpen(p lambdabiz.PurgeRequest) error {
 	}
 	open, err := c.prepare(qOpenOfID).text(p.ID).found()
 	if err == nil && open {
-		err = fmt.Errorf("purge %s: %w", p.ID, lambdabiz.ErrOpen)
+		err = lambdabiz.ErrOpen
 	}
 	return err
 }

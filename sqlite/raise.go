@@ -1,8 +1,6 @@
 package sqlite
 
 import (
-	"fmt"
-
 	lambdabiz "github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/internal/fault"
 )
@@ -25,9 +23,9 @@ func (t *tx) raise(c *lambdabiz.Commit, r *lambdabiz.Raise) (refusal, err error)
 			return nil, t.keep(c, r)
 		}
 		if h == nil {
-			return fmt.Errorf("raise %s in %s: %w", r.Name, r.ID, lambdabiz.ErrNotFound), nil
+			return lambdabiz.ErrNotFound, nil
 		}
-		return fmt.Errorf("raise %s in %s: %w", r.Name, r.ID, lambdabiz.ErrClosed), nil
+		return lambdabiz.ErrClosed, nil
 	}
 	if r.Key != "" {
 		if err := t.prepare(qInsertKey).int(h.chain).text(r.Key).exec(); err != nil {

@@ -97,17 +97,17 @@ func existingVerdict(existing *stored, c *lambdabiz.Commit, s *lambdabiz.RunStar
 		return v, false
 	}
 	if info.Name != s.Name {
-		v.Err = fmt.Errorf("start %s: it belongs to definition %q: %w", s.ID, info.Name, lambdabiz.ErrExists)
+		v.Err = fmt.Errorf("it belongs to definition %q: %w", info.Name, lambdabiz.ErrExists)
 		return v, false
 	}
 	open := !info.Status.Ended()
 	switch s.Policy {
 	case lambdabiz.RejectExisting:
-		v.Err = fmt.Errorf("start %s: %w", s.ID, lambdabiz.ErrExists)
+		v.Err = lambdabiz.ErrExists
 		return v, false
 	case lambdabiz.RejectOpen:
 		if open {
-			v.Err = fmt.Errorf("start %s: it is open: %w", s.ID, lambdabiz.ErrExists)
+			v.Err = fmt.Errorf("it is open: %w", lambdabiz.ErrExists)
 		}
 		return v, !open
 	case lambdabiz.RestartEnded:

@@ -278,7 +278,7 @@ func (s *Store) List(ctx context.Context, f lambdabiz.Filter) (lambdabiz.Page, e
 				}
 				var info lambdabiz.RunInfo
 				s.getJSON(&info)
-				last = strconv.FormatInt(s.getInt(), 36) + " " + s.getText()
+				last = seal(strconv.FormatInt(s.getInt(), 36) + " " + s.getText())
 				page.Runs = append(page.Runs, info)
 			}
 			return s.done()
@@ -307,10 +307,13 @@ func storeCursor(cursor string) (micros int64, id string, err error) {
 	if cursor == "" {
 		return 0, "", nil
 	}
-	number, id, ok := strings.Cut(cursor, " ")
-	micros, err = strconv.ParseInt(number, 36, 64)
+	place, err := unseal(cursor)
+	number, id, ok := strings.Cut(place, " ")
+	if err == nil {
+		micros, err = strconv.ParseInt(number, 36, 64)
+	}
 	if err != nil || !ok {
-		return 0, "", fmt.Errorf("list: cursor %q is not of an earlier page", cursor)
+		return 0, "", fmt.Errorf("the cursor %q is not of an earlier page", cursor)
 	}
 	return micros, id, nil
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -37,7 +36,7 @@ func (b *Backend) listHome(ctx context.Context, f lambdabiz.Filter) (lambdabiz.P
 	for {
 		rows, token, err := b.listSome(ctx, at, limit-len(page.Runs))
 		if err != nil {
-			return page, fmt.Errorf("list: %w", err)
+			return page, err
 		}
 		for i := range rows {
 			if x := executionOf(&rows[i]); len(f.Status) == 0 || slices.Contains(f.Status, x.info.Status) {

@@ -101,6 +101,15 @@ func (a *app) with(ctx context.Context, f func(s *store) error) error {
 	return errors.Join(f(s), s.close())
 }
 
+// look is with for a command that changes nothing.
+func (a *app) look(ctx context.Context, f func(s *store) error) error {
+	s, err := a.openAs(ctx, opening{reads: true})
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(s), s.close())
+}
+
 // takes makes a check of the number of arguments that names them.
 func takes(least int, names ...string) cobra.PositionalArgs {
 	return func(c *cobra.Command, given []string) error {

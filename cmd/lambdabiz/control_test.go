@@ -112,7 +112,7 @@ func TestAnotherProcessDropsAnEvent(t *testing.T) {
 	}
 	c.fails(exitUsage, `NUMBER is "x"`, "drop", "Sequence3", "x")
 	c.fails(exitUsage, "argument NUMBER is missing", "drop", "Sequence3")
-	c.fails(exitNotFound, "none with this number", "drop", "Sequence3", "99999999")
+	c.fails(exitNotFound, "no event with this number", "drop", "Sequence3", "99999999")
 	v := decode[dropped](t, c.must("drop", "Sequence3", number, "-o", "json"))
 	if v.ID != "Sequence3" || v.Action != "drop" || fmt.Sprint(v.Event) != number {
 		t.Errorf("drop printed %+v", v)

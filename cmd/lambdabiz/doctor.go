@@ -41,7 +41,7 @@ func doctorCommand(a *app) *cobra.Command {
 				}
 				return a.diagnoseSWF(c.Context(), where.backend, grace)
 			}
-			return a.with(c.Context(), func(s *store) error {
+			return a.look(c.Context(), func(s *store) error {
 				d, err := diagnose(c.Context(), s, time.Now(), grace)
 				if err != nil {
 					return err

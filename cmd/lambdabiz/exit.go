@@ -47,6 +47,7 @@ func (e *quietError) Error() string { return e.text }
 
 func exitCode(ctx context.Context, err error) int {
 	var usage *usageError
+	var codec *codecError
 	var quiet *quietError
 	var interrupt *interruptError
 	switch {
@@ -54,7 +55,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exitOK
 	case errors.As(err, &quiet):
 		return quiet.code
-	case errors.As(err, &usage), errors.Is(err, lambdabiz.ErrInvalidID),
+	case errors.As(err, &usage), errors.As(err, &codec), errors.Is(err, lambdabiz.ErrInvalidID),
 		errors.Is(err, lambdabiz.ErrTooLarge), errors.Is(err, lambdabiz.ErrInvalidPayload):
 		return exitUsage
 	case errors.Is(err, lambdabiz.ErrNotFound):

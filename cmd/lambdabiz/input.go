@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -31,6 +32,7 @@ func (a *app) payload(ctx context.Context, field string, given []string) (lambda
 	case len(given) > 0:
 		text = []byte(given[0])
 	}
+	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")) // editors and shells of Windows put a mark before it
 	var compact json.RawMessage
 	if err := json.Unmarshal(text, &compact); err != nil {
 		hint := ""

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -9,12 +10,10 @@ import (
 	lambdabiz "github.com/lambdabiz/lambdabiz"
 )
 
-// listFlags are the filters of list, as they are typed.
+// listFlags are the flags of list.
 type listFlags struct {
-	status  []string
-	tags    []string
-	filter  lambdabiz.Filter
-	allRows bool
+	filterFlags
+	allRows, ids, progress bool
 }
 
 func listCommand(a *app) *cobra.Command {
@@ -26,7 +25,8 @@ func listCommand(a *app) *cobra.Command {
 			"All filters that are given must hold.",
 		Example: "  lambdabiz list\n" +
 			"  lambdabiz list --status STARTED,SCHEDULED --tag customer=21\n" +
-			"  lambdabiz list --prefix order- --all -o json\n" +
+			"  lambdabiz list --prefix order- --after 7d --progress\n" +
+			"  lambdabiz list --status FAILED --all --ids\n" +
 			"  lambdabiz list --backend swf:LambdaBiz --region eu-west-1 --status STARTED",
 		Args: takes(0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -34,103 +34,97 @@ func listCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.with(c.Context(), func(s *store) error { return a.list(c.Context(), s, f, l.allRows) })
+			if f.Limit < 1 || f.Limit > 1000 {
+				return usagef("--limit is %d, it must be 1 to 1000", f.Limit)
+			}
+			return a.look(c.Context(), func(s *store) error { return a.list(c.Context(), s, f, &l) })
 		},
 	}
+	l.register(c)
 	f := c.Flags()
-	f.StringSliceVar(&l.status, "status", nil, "only these statuses, separated by commas")
-	f.StringVar(&l.filter.Name, "name", "", "only this definition")
-	f.StringVar(&l.filter.IDPrefix, "prefix", "", "only ids that begin so")
-	f.StringArrayVar(&l.tags, "tag", nil, "only those with this tag, key=value; may be repeated")
-	f.BoolVar(&l.filter.Blocked, "blocked", false, "only blocked ones")
-	f.BoolVar(&l.filter.Paused, "paused", false, "only paused ones")
 	f.BoolVar(&l.filter.AllRuns, "all-runs", false, "every run of an id, not the latest only")
 	f.IntVar(&l.filter.Limit, "limit", 100, "rows at most, 1 to 1000")
 	f.StringVar(&l.filter.Cursor, "cursor", "", "go on after an earlier page")
 	f.BoolVar(&l.allRows, "all", false, "all pages")
-	complete(c.RegisterFlagCompletionFunc("status", cobra.FixedCompletions(
-		statusNames(), cobra.ShellCompDirectiveNoFileComp)))
+	f.BoolVar(&l.ids, "ids", false, "print the ids alone, one in a line")
+	f.BoolVar(&l.progress, "progress", false, "print the progress too; each row takes a look of its own")
+	c.MarkFlagsMutuallyExclusive("ids", "progress")
 	return c
 }
 
-func statusNames() []string {
-	var names []string
-	for s := lambdabiz.StatusScheduled; s <= lambdabiz.StatusTerminated; s++ {
-		names = append(names, s.String())
-	}
-	return names
-}
-
-func (l *listFlags) parse() (lambdabiz.Filter, error) {
-	f := l.filter
-	for _, name := range l.status {
-		s, err := lambdabiz.ParseStatus(strings.ToUpper(strings.TrimSpace(name)))
-		if err != nil || s == lambdabiz.StatusNone {
-			return f, usagef("--status is %q, it must be one of %s", name, strings.Join(statusNames(), ", "))
-		}
-		f.Status = append(f.Status, s)
-	}
-	var err error
-	if f.Tags, err = parseTags(l.tags); err != nil {
-		return f, err
-	}
-	if f.Limit < 1 || f.Limit > 1000 {
-		return f, usagef("--limit is %d, it must be 1 to 1000", f.Limit)
-	}
-	return f, nil
-}
-
-// parseTags reads key=value pairs.
-func parseTags(pairs []string) (map[string]string, error) {
-	var tags map[string]string
-	for _, pair := range pairs {
-		key, value, found := strings.Cut(pair, "=")
-		if !found || key == "" {
-			return nil, usagef("--tag is %q, it must be key=value", pair)
-		}
-		if tags == nil {
-			tags = map[string]string{}
-		}
-		if old, twice := tags[key]; twice && old != value {
-			return nil, usagef("--tag %s is given twice, as %q and %q", key, old, value)
-		}
-		tags[key] = value
-	}
-	return tags, nil
-}
-
 // list prints a page, or all of them as one.
-func (a *app) list(ctx context.Context, s *store, f lambdabiz.Filter, all bool) error {
+func (a *app) list(ctx context.Context, s *store, f lambdabiz.Filter, l *listFlags) error {
 	page, err := s.List(ctx, f)
-	for err == nil && all && page.Next != "" {
+	if err != nil && f.Cursor != "" && strings.Contains(strings.ToLower(err.Error()), "cursor") {
+		return usagef("--cursor: %w", err)
+	}
+	for err == nil && l.allRows && page.Next != "" {
 		f.Cursor = page.Next
 		var more lambdabiz.Page
 		more, err = s.List(ctx, f)
 		page.Runs, page.Next = append(page.Runs, more.Runs...), more.Next
 	}
-	if err != nil && f.Cursor != "" && strings.Contains(err.Error(), "cursor") {
-		return usagef("--cursor: %w", err)
+	if err == nil && l.progress {
+		err = addProgress(ctx, s, page.Runs)
 	}
 	if err != nil {
 		return err
 	}
-	if a.json() {
+	if err := a.printPage(&page, l); err != nil {
+		return err
+	}
+	if page.Next != "" && !a.json() {
+		a.notef("there are more: --cursor %s, or --all", page.Next)
+	}
+	return nil
+}
+
+func (a *app) printPage(page *lambdabiz.Page, l *listFlags) error {
+	ids := []string{}
+	for i := range page.Runs {
+		ids = append(ids, page.Runs[i].ID)
+	}
+	switch {
+	case a.json() && l.ids:
+		return printJSON(a.out, ids)
+	case a.json():
 		if page.Runs == nil {
 			page.Runs = []lambdabiz.RunInfo{}
 		}
 		return printJSON(a.out, page)
-	}
-	if len(page.Runs) == 0 {
+	case len(ids) == 0:
 		a.notef("no orchestration matches")
 		return nil
+	case l.ids:
+		return write(a.out, strings.Join(ids, "\n")+"\n")
+	case l.progress:
+		return write(a.out, progressTable(page.Runs).String())
 	}
-	if err := write(a.out, runTable(page.Runs).String()); err != nil {
-		return err
-	}
-	if page.Next != "" {
-		a.notef("there are more: --cursor %s, or --all", page.Next)
+	return write(a.out, runTable(page.Runs).String())
+}
+
+// addProgress reads what lists leave out.
+func addProgress(ctx context.Context, s *store, runs []lambdabiz.RunInfo) error {
+	for i := range runs {
+		state, err := s.StateOf(ctx, runs[i].ID, runs[i].RunID)
+		if errors.Is(err, lambdabiz.ErrNotFound) {
+			continue // it was removed meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		runs[i].Progress = state.Progress
 	}
 	return nil
+}
+
+func progressTable(runs []lambdabiz.RunInfo) *table {
+	t := newTable("ID", "STATUS", "SCHEDULED", "PROGRESS", "NOTE")
+	for i := range runs {
+		r := &runs[i]
+		t.row(r.ID, r.Status.String(), timeCell(r.ScheduledAt), payloadCell(r.Progress), runNote(r))
+	}
+	return t
 }
 
 func runTable(runs []lambdabiz.RunInfo) *table {

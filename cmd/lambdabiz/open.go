@@ -24,11 +24,13 @@ type store struct {
 	backend lambdabiz.Backend
 	swf     *swf.Backend    // the backend, if it is one on Amazon SWF
 	beside  lambdabiz.Store // the copy of its state, if there is one
+	remove  func() error    // removes a copy that was made to be read; nil without one
 }
 
 // opening is how a command wants the backend.
 type opening struct {
 	create   bool // what is not there: a file, a domain
+	reads    bool // nothing is changed: a file that cannot be written is read as a copy
 	engine   lambdabiz.Config
 	taskList string        // the default on Amazon SWF
 	decision time.Duration // decision time-out on Amazon SWF; 0 for the default
@@ -88,7 +90,13 @@ func (a *app) openTargets(ctx context.Context, s *store, where targets, how open
 		if err := where.backend.checkFile(how.create); err != nil {
 			return err
 		}
-		b, err := sqlite.OpenConfig(ctx, sqlite.Config{Path: where.backend.name})
+		path := where.backend.name
+		if how.reads && unwritable(path) {
+			if path, s.remove, err = copyToRead(path); err != nil {
+				return fmt.Errorf("%s sqlite:%s: %w", where.backend.flag, where.backend.name, err)
+			}
+		}
+		b, err := sqlite.OpenConfig(ctx, sqlite.Config{Path: path})
 		if err != nil {
 			return fmt.Errorf("--backend: %w", err)
 		}
@@ -110,6 +118,8 @@ func (p *target) checkFile(create bool) error {
 		return fmt.Errorf("%s sqlite:%s: %w", p.flag, p.name, err)
 	case stat.IsDir():
 		return fmt.Errorf("%s sqlite:%s: it is a directory, give the path of a file", p.flag, p.name)
+	case stat.Size() == 0:
+		return fmt.Errorf("%s sqlite:%s: the file is empty, it is no database (demo and start make one of it)", p.flag, p.name)
 	}
 	return nil
 }
@@ -187,6 +197,9 @@ func (s *store) close() error {
 	}
 	if s.beside != nil {
 		errs = append(errs, s.beside.Close())
+	}
+	if s.remove != nil {
+		errs = append(errs, s.remove())
 	}
 	return errors.Join(errs...)
 }

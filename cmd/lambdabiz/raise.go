@@ -52,6 +52,9 @@ func raiseCommand(a *app) *cobra.Command {
 				opts = append(opts, lambdabiz.BeforeRestart(keepEnded))
 			}
 			return a.with(c.Context(), func(s *store) error {
+				if err := s.checkCodec(c.Context(), args[0]); err != nil {
+					return err
+				}
 				if err := s.RaiseEvent(c.Context(), args[0], args[1], payload, opts...); err != nil {
 					return err
 				}

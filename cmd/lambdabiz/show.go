@@ -23,7 +23,7 @@ func showCommand(a *app) *cobra.Command {
 		Args:              takes(1, "ID"),
 		ValidArgsFunction: completeIDs(a, false),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.with(c.Context(), func(s *store) error {
+			return a.look(c.Context(), func(s *store) error {
 				state, err := s.StateOf(c.Context(), args[0], runID)
 				if err != nil {
 					return err

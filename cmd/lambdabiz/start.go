@@ -105,6 +105,9 @@ type started struct {
 func (a *app) startOn(
 	ctx context.Context, s *store, name, id string, input lambdabiz.Payload, opts []lambdabiz.StartOption,
 ) error {
+	if err := s.checkCodec(ctx, id); err != nil {
+		return err
+	}
 	run, err := s.StartByName(ctx, name, id, input, opts...)
 	if err != nil {
 		return err
