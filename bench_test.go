@@ -70,7 +70,7 @@ func benchBackend(b *testing.B, home string) lambdabiz.Backend {
 	var backend lambdabiz.Backend
 	var err error
 	if home == "memory" {
-		backend, err = memory.New(memory.Config{})
+		backend = memory.New()
 	} else {
 		backend, err = sqlite.Open(filepath.Join(b.TempDir(), "bench.db"))
 	}

@@ -113,10 +113,7 @@ func describe(t *testing.T) []lambdabiz.Description {
 		}
 		return b
 	}
-	inMemory, err := memory.New(memory.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	inMemory := memory.New()
 	inFile, err := sqlite.Open(filepath.Join(t.TempDir(), "docs.db"))
 	if err != nil {
 		t.Fatal(err)

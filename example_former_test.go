@@ -33,10 +33,7 @@ func ExampleFormerly() {
 		_, err = lambdabiz.WaitForEvent[bool](o, "Approve")
 		return payment, err
 	})
-	backend, err := memory.New(memory.Config{})
-	if err != nil {
-		panic(err)
-	}
+	backend := memory.New()
 	ctx := context.Background()
 
 	engine, stop := exampleWorkerOn(backend, before, charge)

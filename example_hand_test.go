@@ -17,10 +17,7 @@ func ExampleEngine_Create() {
 		fmt.Println("adding", n)
 		return n[0] + n[1], nil
 	})
-	backend, err := memory.New(memory.Config{})
-	if err != nil {
-		panic(err)
-	}
+	backend := memory.New()
 	engine, err := lambdabiz.New(backend, lambdabiz.Config{})
 	if err != nil {
 		panic(err)

@@ -28,10 +28,7 @@ func Example_resume() {
 		}
 		return cup, nil
 	})
-	backend, err := memory.New(memory.Config{})
-	if err != nil {
-		panic(err)
-	}
+	backend := memory.New()
 	ctx := context.Background()
 
 	engine, stop := exampleWorkerOn(backend, serve, pour)

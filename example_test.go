@@ -46,10 +46,7 @@ func Example() {
 		return b, nil
 	})
 
-	backend, err := memory.New(memory.Config{})
-	if err != nil {
-		panic(err)
-	}
+	backend := memory.New()
 	engine, err := lambdabiz.New(backend, lambdabiz.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		panic(err)
@@ -81,10 +78,7 @@ func Example() {
 
 // exampleWorker returns an engine that works on a store in memory, and what stops it.
 func exampleWorker(items ...lambdabiz.Registrable) (engine *lambdabiz.Engine, stop func()) {
-	backend, err := memory.New(memory.Config{})
-	if err != nil {
-		panic(err)
-	}
+	backend := memory.New()
 	return exampleWorkerOn(backend, items...)
 }
 

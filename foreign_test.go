@@ -320,10 +320,7 @@ func misbehave(t *testing.T, v *villain, w way) (complaint string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 	defer cancel()
-	store, err := memory.New(memory.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	store := memory.New()
 	config := lambdabiz.Config{PollInterval: time.Second, Logger: slog.New(slog.DiscardHandler)}
 	if w.config != nil {
 		w.config(v, &config)

@@ -18,10 +18,7 @@ func TestARunThatHoldsItsLockHoldsUpNobodyElse(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a test that hangs must end
 	defer cancel()
-	store, err := memory.New(memory.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	store := memory.New()
 	e, err := lambdabiz.New(store, lambdabiz.Config{PollInterval: -1, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)

@@ -175,7 +175,7 @@ func live(
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Hour)
 		defer cancel()
-		store, err := memory.New(c)
+		store, err := memory.NewWith(c)
 		if err != nil {
 			t.Fatal(err)
 		}

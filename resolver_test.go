@@ -126,7 +126,7 @@ func (p performing) Describe() lambdabiz.Description {
 func TestResolverIsNotAskedWhereTheHomePerformsTasks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		inner, err := memory.New(memory.Config{CommitEndsClaim: true})
+		inner, err := memory.NewWith(memory.Config{CommitEndsClaim: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -150,10 +150,7 @@ func TestResolverIsNotAskedWhereTheHomePerformsTasks(t *testing.T) {
 
 func TestRegisterRefusesEmptyResolvers(t *testing.T) {
 	t.Parallel()
-	b, err := memory.New(memory.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := memory.New()
 	e, err := lambdabiz.New(b, lambdabiz.Config{})
 	if err != nil {
 		t.Fatal(err)

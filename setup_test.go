@@ -79,7 +79,7 @@ func (c *closing) Close() error {
 func openMemory(c memory.Config) func(t *testing.T) lambdabiz.Backend {
 	return func(t *testing.T) lambdabiz.Backend {
 		t.Helper()
-		b, err := memory.New(c)
+		b, err := memory.NewWith(c)
 		if err != nil {
 			t.Fatal(err)
 		}

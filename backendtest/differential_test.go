@@ -11,7 +11,7 @@ import (
 func open(config memory.Config) func(t *testing.T) lambdabiz.Backend {
 	return func(t *testing.T) lambdabiz.Backend {
 		t.Helper()
-		b, err := memory.New(config)
+		b, err := memory.NewWith(config)
 		if err != nil {
 			t.Fatal(err)
 		}

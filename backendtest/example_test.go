@@ -13,10 +13,7 @@ func ExampleRun() {
 	TestBackend := func(t *testing.T) {
 		backendtest.Run(t, backendtest.Config{
 			Open: func(t *testing.T) lambdabiz.Backend {
-				b, err := memory.New(memory.Config{})
-				if err != nil {
-					t.Fatal(err)
-				}
+				b := memory.New()
 				return b
 			},
 		})

@@ -239,7 +239,7 @@ func TestSabotageOfCallersByHand(t *testing.T) {
 	for _, check := range []string{"hand/an older caller is fenced", "hand/an older caller that sleeps is fenced"} {
 		for _, broken := range []bool{false, true} {
 			open := func() lambdabiz.Backend {
-				b, err := memory.New(memory.Config{CommitEndsClaim: true})
+				b, err := memory.NewWith(memory.Config{CommitEndsClaim: true})
 				if err != nil {
 					panic(err)
 				}

@@ -291,10 +291,7 @@ var sabotages = []struct {
 }
 
 func sound() lambdabiz.Backend {
-	b, err := memory.New(memory.Config{})
-	if err != nil {
-		panic(err)
-	}
+	b := memory.New()
 	return b
 }
 

@@ -42,7 +42,7 @@ func (b *bed) home() (*gate, error) {
 	var backend lambdabiz.Backend
 	var err error
 	if b.backend == "memory" {
-		backend, err = memory.New(memory.Config{})
+		backend = memory.New()
 	} else {
 		backend, err = sqlite.Open(b.file())
 	}

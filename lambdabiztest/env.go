@@ -31,10 +31,7 @@ func Run(t *testing.T, f func(t *testing.T, env *Env)) {
 // scene is one life of an Env, inside a bubble; at is the line that began it. What the Env complains of goes to tb.
 func scene(t *testing.T, tb testing.TB, at string, strike *cut, f func(t *testing.T, env *Env)) {
 	t.Helper()
-	backend, err := memory.New(memory.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	backend := memory.New()
 	env := &Env{
 		t: tb, backend: backend, strike: strike, moved: make(chan struct{}), ended: make(chan struct{}), failed: make(chan struct{}),
 		runAt: at, at: at, restless: restless, startedAt: map[string]string{}, starts: map[string]int{},

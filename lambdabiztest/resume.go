@@ -166,10 +166,7 @@ func (r *Recording) play(ctx context.Context, rec *lambdabiz.Record, items []lam
 		at = lastTime(rec)
 	}
 	time.Sleep(time.Until(at)) // the bubble's clock begins in the year 2000
-	store, err := memory.New(memory.Config{})
-	if err != nil {
-		return nil, err
-	}
+	store := memory.New()
 	p := &playback{Backend: store, rec: rec, report: newReport(rec)}
 	engine, err := lambdabiz.New(p, lambdabiz.Config{
 		Logger: slog.New(slog.DiscardHandler), Codec: cmp.Or(r.Codec, lambdabiz.Codec(lambdabiz.JSONCodec{})),

@@ -12,7 +12,7 @@ import (
 // A backend moves rows: what an engine does with it, by hand.
 func Example() {
 	ctx := context.Background()
-	backend, err := memory.New(memory.Config{})
+	backend, err := memory.NewWith(memory.Config{})
 	if err != nil {
 		fmt.Println(err)
 		return

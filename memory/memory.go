@@ -28,7 +28,7 @@ const batchSize = 256
 
 var errClosed = errors.New("memory: backend is closed")
 
-// Backend is a [lambdabiz.Backend] and a [lambdabiz.Waker] in memory. Make one with [New].
+// Backend is a [lambdabiz.Backend] and a [lambdabiz.Waker] in memory. Make one with [New] or [NewWith].
 type Backend struct {
 	config Config
 
@@ -50,8 +50,17 @@ var (
 	_ lambdabiz.Waker   = (*Backend)(nil)
 )
 
-// New makes an empty backend. It returns an error for a Config that cannot be kept.
-func New(config Config) (*Backend, error) {
+// New makes an empty, plain backend.
+func New() *Backend {
+	return &Backend{
+		ids:     map[string][]*run{},
+		kept:    map[string][]kept{},
+		workers: map[int64]*worker{},
+	}
+}
+
+// NewWith makes an empty backend that behaves as the Config says. It returns an error for one that cannot be kept.
+func NewWith(config Config) (*Backend, error) {
 	for _, kind := range config.Performs {
 		if kind != lambdabiz.KindTimer {
 			return nil, fmt.Errorf("memory: Config.Performs has %v (only TIMER is possible)", kind)
@@ -61,12 +70,9 @@ func New(config Config) (*Backend, error) {
 		return nil, errors.New("memory: Config.Performs needs Config.CommitEndsClaim (a held run is not claimed again)")
 	}
 	config.Performs = slices.Clone(config.Performs)
-	return &Backend{
-		config:  config,
-		ids:     map[string][]*run{},
-		kept:    map[string][]kept{},
-		workers: map[int64]*worker{},
-	}, nil
+	b := New()
+	b.config = config
+	return b, nil
 }
 
 // Describe says that nothing is refused and nothing is limited.

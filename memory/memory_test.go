@@ -18,11 +18,11 @@ func TestNewRefusesWhatItCannotKeep(t *testing.T) {
 		"a kind that is no timer": {CommitEndsClaim: true, Performs: []lambdabiz.Kind{lambdabiz.KindTask}},
 		"timers of a held run":    {Performs: timers},
 	} {
-		if _, err := memory.New(config); err == nil {
+		if _, err := memory.NewWith(config); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	if _, err := memory.New(memory.Config{CommitEndsClaim: true, Performs: timers}); err != nil {
+	if _, err := memory.NewWith(memory.Config{CommitEndsClaim: true, Performs: timers}); err != nil {
 		t.Error(err)
 	}
 }
@@ -76,10 +76,7 @@ func TestWorksInABubble(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
-		b, err := memory.New(memory.Config{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		b := memory.New()
 		wake := b.Wake()
 		worker, err := b.Join(ctx, lambdabiz.WorkerInfo{Names: []string{"n"}})
 		if err != nil {
@@ -109,10 +106,7 @@ func TestWorksInABubble(t *testing.T) {
 
 func TestEveryReceiverIsWoken(t *testing.T) {
 	t.Parallel()
-	b, err := memory.New(memory.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := memory.New()
 	first, second := b.Wake(), b.Wake()
 	if _, err := b.Join(context.Background(), lambdabiz.WorkerInfo{}); err != nil {
 		t.Fatal(err)

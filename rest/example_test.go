@@ -35,10 +35,7 @@ func run[In, Out any](definition *lambdabiz.Definition[In, Out], in In) (Out, er
 	var none Out
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	backend, err := memory.New(memory.Config{})
-	if err != nil {
-		return none, err
-	}
+	backend := memory.New()
 	engine, err := lambdabiz.New(backend, lambdabiz.Config{})
 	if err != nil {
 		return none, err

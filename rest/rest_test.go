@@ -42,10 +42,7 @@ func newEngine(t *testing.T, backend lambdabiz.Backend, items ...lambdabiz.Regis
 
 func newMemory(t *testing.T) lambdabiz.Backend {
 	t.Helper()
-	backend, err := memory.New(memory.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	backend := memory.New()
 	return backend
 }
 

@@ -33,10 +33,7 @@ func TestDifferential(t *testing.T) {
 	backendtest.Differential(t, map[string]func(*testing.T) lambdabiz.Backend{
 		"sqlite": func(t *testing.T) lambdabiz.Backend { return open(t, filepath.Join(t.TempDir(), "test.db")) },
 		"memory": func(t *testing.T) lambdabiz.Backend {
-			b, err := memory.New(memory.Config{})
-			if err != nil {
-				t.Fatal(err)
-			}
+			b := memory.New()
 			return b
 		},
 	})

@@ -89,10 +89,7 @@ type both struct {
 
 func newBoth(f *testing.F) *both {
 	f.Helper()
-	m, err := memory.New(memory.Config{})
-	if err != nil {
-		f.Fatal(err)
-	}
+	m := memory.New()
 	return &both{all: []lambdabiz.Backend{setup(f).Backend, m}}
 }
 

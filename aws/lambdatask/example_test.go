@@ -31,9 +31,7 @@ func Example() {
 	order := lambdabiz.Define("Order", func(o lambdabiz.Context, in numbers) (int, error) {
 		return lambdabiz.CallTask[int](o, "Operation1", "Sum", in, lambdabiz.Retry(lambdabiz.Backoff{Attempts: 3}))
 	})
-	backend, err := memory.New(memory.Config{})
-	check(err)
-	engine, err := lambdabiz.New(backend, lambdabiz.Config{Logger: slog.New(slog.DiscardHandler)})
+	engine, err := lambdabiz.New(memory.New(), lambdabiz.Config{Logger: slog.New(slog.DiscardHandler)})
 	check(err)
 	check(engine.Register(order, client.All()))
 	worker := make(chan error, 1)

@@ -32,10 +32,7 @@ func awsConfig() aws.Config {
 
 var homes = map[string]func(t *testing.T) lambdabiz.Backend{
 	"memory": func(t *testing.T) lambdabiz.Backend {
-		b, err := memory.New(memory.Config{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		b := memory.New()
 		return b
 	},
 	"sqlite": func(t *testing.T) lambdabiz.Backend {

@@ -40,10 +40,7 @@ func TestTheBodyOfAnInvocationCannotEndItsConnection(t *testing.T) {
 	d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
 		return lambdabiz.CallTask[int](o, "t", "Function", 1)
 	})
-	b, err := memory.New(memory.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := memory.New()
 	e, err := lambdabiz.New(b, lambdabiz.Config{})
 	if err != nil {
 		t.Fatal(err)

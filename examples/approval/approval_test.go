@@ -18,10 +18,7 @@ import (
 // days have passed.
 func inBubble(t *testing.T, who string, during func(ctx context.Context, e *lambdabiz.Engine)) (Answer, string, float64, error) {
 	t.Helper()
-	backend, err := memory.New(memory.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	backend := memory.New()
 	engine, err := lambdabiz.New(backend, lambdabiz.Config{Logger: slog.New(slog.DiscardHandler), PollInterval: -1})
 	if err != nil {
 		t.Fatal(err)

@@ -40,10 +40,7 @@ func (s *myStore) Put(ctx context.Context, snapshot *lambdabiz.Snapshot) error {
 func TestMyBackend(t *testing.T) {
 	t.Parallel()
 	backendtest.Run(t, backendtest.Config{Open: func(t *testing.T) lambdabiz.Backend {
-		inner, err := memory.New(memory.Config{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		inner := memory.New()
 		return &myBackend{inner, slog.New(slog.DiscardHandler)}
 	}})
 }

@@ -213,10 +213,7 @@ func TestLedgerSeesOldFences(t *testing.T) {
 
 func TestWatchKeepsTheAbilitiesOfABackend(t *testing.T) {
 	t.Parallel()
-	m, err := memory.New(memory.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := memory.New()
 	var plain lambdabiz.Backend = &shelf{}
 	for _, b := range []lambdabiz.Backend{m, plain} {
 		w := (&invariant.Ledger{}).Watch(b)

@@ -40,7 +40,7 @@ var (
 
 func openMemory(t *testing.T, c memory.Config) lambdabiz.Backend {
 	t.Helper()
-	b, err := memory.New(c)
+	b, err := memory.NewWith(c)
 	if err != nil {
 		t.Fatal(err)
 	}

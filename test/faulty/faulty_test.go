@@ -16,10 +16,7 @@ import (
 
 func store(t *testing.T) lambdabiz.Backend {
 	t.Helper()
-	b, err := memory.New(memory.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := memory.New()
 	return b
 }
 

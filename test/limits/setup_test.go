@@ -27,7 +27,7 @@ type home struct {
 var homes = []home{
 	{"memory", func(t *testing.T) lambdabiz.Backend {
 		t.Helper()
-		return must(memory.New(memory.Config{}))(t)
+		return memory.New()
 	}},
 	{"sqlite", func(t *testing.T) lambdabiz.Backend {
 		t.Helper()

@@ -57,7 +57,7 @@ func directory(t *testing.T) string {
 }
 
 func inMemory(c memory.Config) func(t *testing.T) (lambdabiz.Backend, error) {
-	return func(*testing.T) (lambdabiz.Backend, error) { return memory.New(c) }
+	return func(*testing.T) (lambdabiz.Backend, error) { return memory.NewWith(c) }
 }
 
 // stage is one store with the engines on it, in a bubble of virtual time. What the checks find is kept as
