@@ -186,7 +186,7 @@ func (f *future) wait(o Context) error {
 	}
 	s.busy = nil
 	s.knows(f.at)
-	r.given = r.changed
+	r.knowsLocked(r.changed)
 	f.read = true
 	defer r.mu.Unlock()
 	return f.err

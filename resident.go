@@ -177,6 +177,7 @@ func (r *run) resume(c *Claimed) bool {
 	r.acceptLocked(c.Messages)
 	r.acceptLocked(r.ahead.of(c.Ref))
 	r.fireLocked(now())
+	r.openBarrierLocked()
 	r.moved.Broadcast()
 	if r.phase == phaseLive && r.active == 0 {
 		go func() { // nobody woke: the claim must be answered all the same

@@ -65,8 +65,8 @@ type run struct {
 	held       []*waiter // operations that wait until it is sure that they repeat nothing
 	pending    pending
 	changed    uint64 // counts changes
-	given      uint64 // the last change that a branch knows of: an effect waits until it is durable
 	durable    uint64
+	barrier    barrier
 	since      time.Time // when the oldest pending change was made
 	committing bool
 	forced     bool // a stopping run is released although bodies go on
@@ -105,6 +105,7 @@ type op struct {
 	moved     string // its path in the code, if it is recorded under a former one
 	suspected bool   // it was warned of something new in its place
 	dirty     bool   // is in pending
+	change    uint64 // the last one of it; 0 for none in this pass
 	timingOut bool   // is in pending.timeouts
 	tried     bool   // the backend's attempt has ended without success, and is to be judged
 	failed    Status // how the attempt ended, if tried
@@ -145,6 +146,7 @@ func newRun(ctx context.Context, e *Engine, c *Claimed) *run {
 		done: make(chan struct{}), abandoned: make(chan struct{}),
 		active: 1,
 	}
+	r.barrier.begun.L = &r.mu
 	r.moved.L, r.stirred.L = &r.mu, &r.mu
 	r.record.reset(len(c.Operations))
 	r.base, r.endBase = context.WithCancelCause(ctx)

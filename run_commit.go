@@ -76,6 +76,7 @@ func (r *run) touchLocked(o *op) {
 		r.pending.ops = append(r.pending.ops, o)
 	}
 	r.changedLocked()
+	o.change = r.changed
 }
 
 // flushLate commits what has been pending since then, so that a long operation is seen running.
@@ -183,6 +184,7 @@ func (r *run) commitLocked() {
 	if !r.since.IsZero() && !r.ends() && time.Since(r.since) >= flushDelay {
 		r.e.flushes.add(r, r.since) // it has come up during the commit
 	}
+	r.openBarrierLocked()
 	r.moved.Broadcast()
 	r.stirred.Broadcast()
 }

@@ -40,7 +40,6 @@ func (r *run) effect(c *call, opts *callOptions, f func(in Payload) body) error 
 	if r.e.performs(c.kind) {
 		return r.performed(c, o, opts, f != nil)
 	}
-	target := r.given
 	rerun := o.Status == StatusStarted
 	for !o.Status.Ended() {
 		if o.Status == StatusScheduled && !o.DueAt.IsZero() {
@@ -50,23 +49,25 @@ func (r *run) effect(c *call, opts *callOptions, f func(in Payload) body) error 
 			if o.Status.Ended() {
 				break
 			}
-			target = max(target, r.given)
 		}
-		if err := r.try(c, o, opts, f, target, rerun); err != nil {
+		if err := r.try(c, o, opts, f, rerun); err != nil {
 			return err
 		}
-		rerun, target = false, r.changed
+		rerun = false
+		if !o.Status.Ended() {
+			r.knowsLocked(o.change) // the next attempt begins when this one's end is durable
+		}
 	}
 	return r.give(c, o)
 }
 
 // try makes one attempt, once it may begin. It returns with mu held; an error means that mu is given up and the caller
 // must return it.
-func (r *run) try(c *call, o *op, opts *callOptions, f func(in Payload) body, target uint64, rerun bool) error {
+func (r *run) try(c *call, o *op, opts *callOptions, f func(in Payload) body, rerun bool) error {
 	if r.liveLocked(c.scope()) && r.slotLocked(c) {
 		defer r.e.slots.give()
 	}
-	if !r.flushLocked(target) || !r.lastsLocked(opts.timeout) || !r.liveLocked(c.scope()) {
+	if !r.barrierLocked(c.scope(), opts.timeout) {
 		return r.leaveLocked(c.scope())
 	}
 	if r.stopCause != nil && !c.o.detached() {

@@ -203,8 +203,8 @@ func (r *run) give(c *call, o *op) error {
 	if !r.liveLocked(s) && !r.ended {
 		return r.leaveLocked(s)
 	}
-	r.given = r.changed
-	if r.hand && !r.ended && !r.flushLocked(r.changed) {
+	r.knowsLocked(o.change)
+	if r.hand && !r.ended && !r.flushLocked(r.changed) || !r.liveLocked(s) && !r.ended {
 		return r.leaveLocked(s)
 	}
 	s.busy, s.current = nil, nil
