@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	lambdabiz "github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/memory"
 	"github.com/lambdabiz/lambdabiz/sqlite"
 	"github.com/lambdabiz/lambdabiz/test/campaign"
 )
@@ -155,7 +156,11 @@ func overTheLimit(t *testing.T, backend lambdabiz.Backend, most int) (taken, ref
 		text, err := lambdabiz.WaitForEvent[string](o, "text")
 		return len(text), errors.Join(err, lambdabiz.SetProgress(o, text))
 	})
-	e, err := lambdabiz.New(backend, lambdabiz.Config{MaxPayloadBytes: 1 << 30, Logger: slog.New(slog.DiscardHandler)})
+	c := lambdabiz.Config{MaxPayloadBytes: most, Logger: slog.New(slog.DiscardHandler)}
+	if own := backend.Describe().Name == "sqlite"; own {
+		c.MaxPayloadBytes = 1 << 30 // the backend's own limit counts
+	}
+	e, err := lambdabiz.New(backend, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,21 +207,32 @@ func overTheLimit(t *testing.T, backend lambdabiz.Backend, most int) (taken, ref
 }
 
 // The largest payload goes all the way, and one byte more is refused at the door. An orchestration may have any
-// number of large operations, and small ones beside it end in time.
+// number of large operations, and small ones beside it end. In memory all is as large as the engine is told.
 func TestSizesUpToTheLimitsAndBeyond(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	taken, refused, complaint := overTheLimit(t, b.Backend, b.Describe().MaxPayloadBytes)
-	if complaint != "" {
-		t.Error(complaint)
-	}
 	tasks, size := 80, 256<<10
 	if campaign.Rounds(t, 1, 1000) > 1 {
-		tasks, size = 300, 1<<20
+		tasks, size = 300, 1<<20-2
 	}
-	small, err := wideMap(t, setup(t), tasks, size)
-	if err != nil {
-		t.Error(err)
+	b := setup(t)
+	if err := b.LimitMemory(int64(20<<20 + 16*size)); err != nil {
+		t.Fatal(err)
+	}
+	inMemory := memory.New()
+	var taken, refused, small int
+	for _, home := range []struct {
+		wide, limited lambdabiz.Backend
+		most          int
+	}{{b.Backend, setup(t).Backend, b.Describe().MaxPayloadBytes}, {inMemory, inMemory, 4 << 20}} {
+		fits, beyond, complaint := overTheLimit(t, home.limited, home.most)
+		if complaint != "" {
+			t.Error(complaint)
+		}
+		beside, err := wideMap(t, home.wide, tasks, size)
+		if err != nil {
+			t.Error(err)
+		}
+		taken, refused, small = taken+fits, refused+beyond, small+beside
 	}
 	campaign.Report(t, "F46", []campaign.Count{
 		{What: "largest payloads taken", N: taken}, {What: "larger ones refused", N: refused},
@@ -225,11 +241,8 @@ func TestSizesUpToTheLimitsAndBeyond(t *testing.T) {
 }
 
 // wideMap runs one orchestration over tasks with large inputs, results and heartbeats, and small ones beside it.
-func wideMap(t *testing.T, b *bundle, tasks, size int) (small int, err error) {
+func wideMap(t *testing.T, b lambdabiz.Backend, tasks, size int) (small int, err error) {
 	t.Helper()
-	if err := b.LimitMemory(24 << 20); err != nil {
-		return 0, err
-	}
 	blob := lambdabiz.NewTask("Blob", func(ctx context.Context, in string) (string, error) {
 		return in, lambdabiz.Heartbeat(ctx, in)
 	})
@@ -250,7 +263,7 @@ func wideMap(t *testing.T, b *bundle, tasks, size int) (small int, err error) {
 	one := lambdabiz.Define("Small", func(o lambdabiz.Context, n int) (int, error) {
 		return lambdabiz.Step(o, "s", func(context.Context) (int, error) { return n, nil })
 	})
-	e, err := lambdabiz.New(b.Backend, lambdabiz.Config{Logger: slog.New(slog.DiscardHandler)})
+	e, err := lambdabiz.New(b, lambdabiz.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return 0, err
 	}
