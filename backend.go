@@ -2,6 +2,7 @@ package lambdabiz
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -101,6 +102,31 @@ type Waker interface {
 	// Wake returns a channel that receives after a change; signals may be merged. Every call returns
 	// another channel, for one receiver. It is never closed.
 	Wake() <-chan struct{}
+}
+
+// Locked is an optional ability of a [Backend] on which one process at a time writes, and keeps all others waiting: it
+// says which one does.
+type Locked interface {
+	// LockedBy returns who keeps others from writing, by its own word; nil when nobody has said so. With a patience it
+	// tries to write within that time first, and returns nil when that works, and a Holder without a process when
+	// nobody has said that it is writing.
+	LockedBy(ctx context.Context, patience time.Duration) (*Holder, error)
+}
+
+// Holder is a process that keeps others from writing.
+type Holder struct {
+	Host  string    `json:"host"` // empty, with a PID of 0, for a process that is not known
+	PID   int       `json:"pid"`
+	Since time.Time `json:"since"` // when its write began
+}
+
+// String says who has locked the store.
+func (h Holder) String() string {
+	if h.PID == 0 {
+		return "the store is locked by a program that does not say so"
+	}
+	return fmt.Sprintf("the store is locked by process %d on %s, which has been writing since %s",
+		h.PID, h.Host, h.Since.Format(time.RFC3339))
 }
 
 // Queue is an optional ability of a [Backend] that performs tasks or services: it hands attempts that are

@@ -24,6 +24,8 @@ func (e *Engine) commitClient(ctx context.Context, c *Commit) (Verdict, *submiss
 		v, way, err := e.committer.commitWithin(ctx, c)
 		if err == nil {
 			err = v.Err
+		} else if ctx.Err() != nil {
+			err = e.explainWait(ctx, err)
 		}
 		switch {
 		case err == nil:
@@ -64,6 +66,18 @@ func endOf(ctx context.Context) error {
 		return cause
 	}
 	return fmt.Errorf("%w: %w", err, cause)
+}
+
+// explainWait adds to the error of a caller who has waited in vain who keeps everybody from writing.
+func (e *Engine) explainWait(ctx context.Context, err error) error {
+	locked, ok := e.backend.(Locked)
+	if !ok || errors.Is(err, ErrBusy) {
+		return err
+	}
+	if h, fault := locked.LockedBy(context.WithoutCancel(ctx), 0); fault == nil && h != nil {
+		return fmt.Errorf("%w (%s)", err, h)
+	}
+	return err
 }
 
 // carryOn finds out without its caller what became of a start that claims, and runs what it has started: this

@@ -40,6 +40,8 @@ var (
 	// ErrOutcomeUnknown: the backend could not tell whether a write was applied, or the caller's context ended
 	// while it was on its way. Starts are safe to repeat, and so are events with a key.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
+	// ErrBusy: somebody else kept the store locked for too long. Nothing was applied; it may be tried again.
+	ErrBusy = errors.New("store is busy")
 	// ErrStopped: the engine drains or has stopped.
 	ErrStopped = errors.New("engine has stopped")
 )

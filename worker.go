@@ -19,7 +19,8 @@ const stopGrace = 2 * time.Second
 // Run makes the engine a worker: it claims orchestrations whose definitions are registered and drives
 // them until ctx ends. Then it drains: it claims nothing more, lets tasks and steps that run end within
 // the drain timeout, records them, releases all orchestrations, and returns nil. Attempts that it cut
-// are not charged. It returns an error when it could not begin. An engine has one Run at a time.
+// are not charged. It returns an error when it could not begin; where somebody else keeps the store locked
+// ([ErrBusy]) it waits until it can. An engine has one Run at a time.
 func (e *Engine) Run(ctx context.Context) error {
 	e.mu.Lock()
 	if e.running {
@@ -29,7 +30,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.running = true
 	e.mu.Unlock()
 	w := &worker{e: e, watching: make(chan struct{}, 1), peers: map[int64]*peer{}}
-	if err := w.join(ctx); err != nil {
+	if err := w.begin(ctx); err != nil {
 		e.mu.Lock()
 		e.running = false
 		e.mu.Unlock()
@@ -108,6 +109,21 @@ type peer struct {
 	beat   int64
 	since  time.Time // when the beat was first seen
 	looked time.Time
+}
+
+// begin joins, however long others keep the store locked. A second try is a new worker: one that may have joined
+// with an unknown outcome owns nothing.
+func (w *worker) begin(ctx context.Context) error {
+	for try := 1; ; try++ {
+		err := w.join(ctx)
+		if err == nil || !errors.Is(err, ErrBusy) && !errors.Is(err, ErrOutcomeUnknown) {
+			return err
+		}
+		w.e.log.Warn("the worker cannot begin yet", "error", err, "try", try)
+		if sleepUntil(ctx, nil, commitBackoff.wait(try)) != nil {
+			return err
+		}
+	}
 }
 
 // join registers the worker, and takes over at once what processes that are gone have left.

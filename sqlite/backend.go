@@ -34,6 +34,7 @@ func maxPayloadBytes() int {
 type Backend struct {
 	config Config
 	file   *anchor
+	note   *note // of whoever holds the writer
 	token  int64 // names this value in the table of writers
 
 	// Channels instead of mutexes: who waits for one inside a synctest bubble lets the time go on.
@@ -54,6 +55,7 @@ type Backend struct {
 var (
 	_ lambdabiz.Backend = (*Backend)(nil)
 	_ lambdabiz.Waker   = (*Backend)(nil)
+	_ lambdabiz.Locked  = (*Backend)(nil)
 )
 
 var errClosed = errors.New("sqlite: backend is closed")
@@ -111,6 +113,7 @@ func (b *Backend) close() error {
 	for _, l := range b.locks {
 		errs = append(errs, l.flock.Close())
 	}
+	b.note.drop()
 	errs = append(errs, b.file.close())
 	b.idle, b.locks = nil, nil
 	return errors.Join(errs...)
@@ -145,6 +148,9 @@ func (b *Backend) read(ctx context.Context, do func(*conn) error) error {
 		b.idle = append(b.idle, c)
 	}()
 	err = c.snapshot(ctx, b.config.BusyTimeout, do)
+	if !isFault(err) {
+		err = cmp.Or(c.inPlace(), err) // an answer of another file is none
+	}
 	whole = c.isWhole(err)
 	if isFault(err) {
 		return faultOf(ctx, "read", err)
@@ -177,10 +183,7 @@ func (c *conn) snapshot(ctx context.Context, patience time.Duration, do func(*co
 		c.under(context.Background())
 		c.rollback() // a read has nothing to commit
 		c.under(ctx)
-		if isFault(err) {
-			return err
-		}
-		return cmp.Or(c.inPlace(), err) // an answer of another file is none
+		return err
 	})
 }
 

@@ -73,6 +73,15 @@ func childMain(role, path string) error {
 		return b.Close()
 	case "work":
 		return childWork(ctx, b)
+	case "hold":
+		held, release := make(chan struct{}), make(chan struct{})
+		go func() {
+			<-held
+			fmt.Println("holding")
+			_, _ = io.Copy(io.Discard, os.Stdin)
+			close(release)
+		}()
+		return b.HoldWriter(ctx, held, release)
 	case "write":
 		return childWrite(ctx, b)
 	}

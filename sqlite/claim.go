@@ -121,6 +121,9 @@ func (w *watch) look(c *conn, r lambdabiz.ClaimRequest, found *lambdabiz.Claims)
 	if found.NextWake, err = c.nextWake(r); err != nil {
 		return err
 	}
+	if err := c.inPlace(); err != nil { // only where there is something new: else Renew looks
+		return err
+	}
 	w.seen[r.Worker] = &sighting{version, slices.Clone(r.Names), found.NextWake, found.Through}
 	return nil
 }

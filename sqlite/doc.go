@@ -6,6 +6,9 @@
 // "orders.db-worker-7", for as long as its process lives, so that others learn at once of its death. Without
 // that file its lease decides.
 //
+// One process at a time writes. Each says since when it has been in a write in a file like "orders.db-writer-1x2y3z",
+// so that whoever has to wait is told for whom ([Backend.LockedBy], [LockedError]).
+//
 // A database has one name: [Open] refuses hard links ([ErrLinked]). Nothing is acknowledged in a file that is not
 // where its path says any more ([ErrMoved]).
 //

@@ -252,19 +252,26 @@ func (a *anchor) foreignIndex() error {
 	return nil
 }
 
-// inPlace compares what a connection has open with what the paths lead to. It is asked before anything is
-// written, and again before anything is acknowledged or answered: three calls of the system.
+// inPlace compares what a connection has open with what the paths lead to: three calls of the system. It is asked
+// before anything is acknowledged or answered.
 func (c *conn) inPlace() error {
-	if err := c.file.inPlace(); err != nil {
-		return err
+	err := c.file.inPlace()
+	if err == nil && c.files != nil {
+		if err = same(c.file.log, c.files.log); err == nil {
+			err = same(c.file.shm, c.files.shm)
+		}
 	}
-	if c.files == nil {
+	c.astray = err != nil
+	return err
+}
+
+// mayWrite is asked before anything is written. That the files were in place the last time is enough: if they are
+// not any more, the write is not acknowledged.
+func (c *conn) mayWrite() error {
+	if !c.astray {
 		return nil
 	}
-	if err := same(c.file.log, c.files.log); err != nil {
-		return err
-	}
-	return same(c.file.shm, c.files.shm)
+	return c.inPlace()
 }
 
 func same(path string, opened fs.FileInfo) error {

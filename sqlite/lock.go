@@ -98,7 +98,7 @@ func (b *Backend) lock(worker int64) (*workerLock, error) {
 			return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), l.Close())
 		}
 		if there, err := os.Lstat(path); err == nil && os.SameFile(info, there) {
-			b.share(path)
+			b.file.share(path)
 			return &workerLock{flock: l, info: info}, nil
 		}
 		if err := l.Close(); err != nil {
@@ -110,8 +110,8 @@ func (b *Backend) lock(worker int64) (*workerLock, error) {
 
 // share gives a lock file the rights of the database: who may use that must be able to ask for the lock. Where that
 // is not allowed, others cannot know that the worker is gone, and wait for its lease.
-func (b *Backend) share(path string) {
-	if info, err := os.Stat(b.file.path); err == nil {
+func (a *anchor) share(path string) {
+	if info, err := os.Stat(a.path); err == nil {
 		giveTo(path, info)
 		_ = os.Chmod(path, info.Mode().Perm())
 	}

@@ -59,6 +59,7 @@ func OpenConfig(ctx context.Context, c Config) (*Backend, error) {
 		locks:   map[int64]*workerLock{},
 		doubts:  map[int64][]doubt{},
 	}
+	b.note = &note{file: file, token: b.token}
 	w := &writer{}
 	err = retryBusy(ctx, c.BusyTimeout, func() error {
 		conn, err := b.dial(ctx, false)
@@ -86,6 +87,7 @@ func OpenConfig(ctx context.Context, c Config) (*Backend, error) {
 		return nil
 	})
 	if err != nil {
+		err = b.explainBusy(ctx, err)
 		_ = file.close() // the fault is the answer
 		if ctx.Err() != nil {
 			err = ctx.Err()
@@ -136,6 +138,9 @@ func (b *Backend) dial(ctx context.Context, reader bool) (*conn, error) {
 	v, err := newVolume(b.config.VFS)
 	if err != nil {
 		return nil, err
+	}
+	if !reader {
+		v.note = b.note
 	}
 	c := &conn{volume: v, file: b.file}
 	err = c.caught(func() error {
@@ -251,6 +256,9 @@ func faultOf(ctx context.Context, verb string, err error) error {
 	case errors.Is(err, lambdabiz.ErrOutcomeUnknown):
 		fault = fmt.Errorf("%w (%w)", fault, ctx.Err())
 	case errors.Is(err, sqlite3.INTERRUPT), isBusy(err):
+		if locked, ok := errors.AsType[*LockedError](err); ok {
+			return fmt.Errorf("sqlite: %s: %w (%s)", verb, ctx.Err(), locked.Holder)
+		}
 		return fmt.Errorf("sqlite: %s: %w", verb, ctx.Err())
 	}
 	if isTemporary(err) {

@@ -129,8 +129,9 @@ func (b *Backend) writeOne(
 	}
 	returned := false
 	defer b.giveBack(w, &returned, &err)
-	if err = w.conn.inPlace(); err == nil {
+	if err = w.conn.mayWrite(); err == nil {
 		err = b.single(ctx, w, do, applied)
+		b.note.end()
 	}
 	if err == nil {
 		err = w.conn.written()
@@ -143,7 +144,7 @@ func (b *Backend) writeOne(
 		}
 	}
 	returned = true
-	return faultOf(ctx, "commit", err)
+	return faultOf(ctx, "commit", b.explainBusy(ctx, err))
 }
 
 func (b *Backend) single(ctx context.Context, w *writer, do func(*conn) error, applied witness) error {

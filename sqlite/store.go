@@ -35,7 +35,14 @@ func OpenStoreConfig(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = b.write(ctx, "create the tables of the store", func(t *tx) error { return t.createStore() })
+	exists := false
+	err = b.read(ctx, func(c *conn) (err error) {
+		exists, err = c.hasStore()
+		return err
+	})
+	if err == nil && !exists {
+		err = b.write(ctx, "create the tables of the store", func(t *tx) error { return t.createStore() })
+	}
 	if err != nil {
 		_ = b.Close() // the fault is the answer
 		return nil, fmt.Errorf("open store %s: %w", c.Path, err)
@@ -43,17 +50,23 @@ func OpenStoreConfig(ctx context.Context, c Config) (*Store, error) {
 	return &Store{b}, nil
 }
 
-// createStore makes the store's tables, if they are not there.
+// createStore makes the store's tables, unless somebody was faster.
 func (c *conn) createStore() error {
-	var exists bool
-	err := c.statement(storeFindSchema, func(s *stmt) (err error) { exists, err = s.found(); return err })
-	if err != nil {
+	exists, err := c.hasStore()
+	if err != nil || exists {
 		return err
 	}
-	if !exists {
-		return c.db.Exec(storeSchema)
+	return c.db.Exec(storeSchema)
+}
+
+// hasStore reports whether the store's tables are there, and refuses those of a newer version.
+func (c *conn) hasStore() (bool, error) {
+	var exists bool
+	err := c.statement(storeFindSchema, func(s *stmt) (err error) { exists, err = s.found(); return err })
+	if err != nil || !exists {
+		return false, err
 	}
-	return c.statement(storeGetVersion, func(s *stmt) error {
+	return true, c.statement(storeGetVersion, func(s *stmt) error {
 		if s.next() {
 			if version := s.getInt(); version > storeVersion {
 				return fmt.Errorf("version %d of the store is newer than %d: upgrade lambdabiz", version, storeVersion)

@@ -27,6 +27,7 @@ type volume struct {
 	files []*file
 	cut   bool
 	log   int64 // where the log ends, as far as this connection has written it
+	note  *note // says that the file is locked; nil for a connection that only reads
 
 	// What follows counts on a disk that has not much room.
 	tight    bool
@@ -143,6 +144,9 @@ func (f *file) WriteAt(p []byte, offset int64) (int, error) {
 		return 0, errCut
 	}
 	if f.isLog {
+		if f.volume.note != nil {
+			f.volume.note.begin()
+		}
 		if err := f.reserve(p, offset); err != nil {
 			return 0, err
 		}

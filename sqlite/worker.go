@@ -46,6 +46,9 @@ func (b *Backend) Join(ctx context.Context, w lambdabiz.WorkerInfo) (int64, erro
 // worker has been removed.
 func (b *Backend) Renew(ctx context.Context, worker int64) error {
 	return b.write(ctx, "renew", func(t *tx) error {
+		if err := t.inPlace(); err != nil {
+			return err
+		}
 		fault.Point("renew.write")
 		if err := t.prepare(qBeat).int(worker).exec(); err != nil {
 			return err

@@ -164,6 +164,7 @@ func (b *Backend) write(ctx context.Context, verb string, do func(*tx) error) (e
 		for _, undo := range t.undo {
 			undo()
 		}
+		err = b.explainBusy(ctx, err)
 		if isFault(err) || isNoRoom(err) || errors.Is(err, ErrMoved) {
 			err = faultOf(ctx, verb, err)
 		}
@@ -174,6 +175,7 @@ func (b *Backend) write(ctx context.Context, verb string, do func(*tx) error) (e
 
 func (b *Backend) transact(ctx context.Context, w *writer, do func(*tx) error) (*tx, error) {
 	t := &tx{conn: w.conn, at: time.Now()}
+	defer b.note.end()
 	err := b.perform(ctx, w, t, do)
 	if err != nil && t.ending {
 		err = b.resolve(ctx, w, t.witness, err)
@@ -202,13 +204,14 @@ func (b *Backend) perform(ctx context.Context, w *writer, t *tx, do func(*tx) er
 	if !w.conn.db.GetAutocommit() && !w.handOn {
 		return errOpenTransaction
 	}
-	if err := w.conn.inPlace(); err != nil {
+	if err := w.conn.mayWrite(); err != nil {
 		return err
 	}
 	fault.Point("tx.begin")
 	if err := begin(ctx, w.conn, b.config.BusyTimeout); err != nil {
 		return err
 	}
+	b.note.begin()
 	fault.Point("tx.begun")
 	if err := w.conn.measure(); err != nil {
 		return err

@@ -20,6 +20,7 @@ const (
 	problemAsleep     = "asleep"      // nothing will ever wake it
 	problemLate       = "late"        // it will wake later than what it waits for
 	problemUnreadable = "unreadable"  // the store has something of it that cannot be read
+	problemLocked     = "locked"      // a process keeps all others from writing: it concerns all orchestrations
 )
 
 // problem is an open orchestration that will not go on by itself, or not in time.
@@ -109,6 +110,29 @@ func diagnose(ctx context.Context, r reader, now time.Time, grace time.Duration)
 		}
 	}
 	return d, nil
+}
+
+// lockPatience is how long a write may keep all others waiting.
+const lockPatience = time.Second
+
+// lockedProblem says who keeps everybody from writing, nil if nobody does. Under load a write may come to nothing for
+// a moment: a process that says since when it has been writing is a problem only when that is long ago.
+func lockedProblem(ctx context.Context, b lambdabiz.Backend) (*problem, error) {
+	locked, ok := b.(lambdabiz.Locked)
+	if !ok {
+		return nil, nil //nolint:nilnil // there is no lock
+	}
+	h, err := locked.LockedBy(ctx, lockPatience)
+	if err != nil || h == nil || !h.Since.IsZero() && time.Since(h.Since) < lockPatience {
+		return nil, err
+	}
+	hint := "find the program that has the file open, and let it go on or end it"
+	if h.PID != 0 {
+		hint = fmt.Sprintf("on %s let process %d go on (kill -CONT %d), or end it: nothing that was acknowledged is lost",
+			h.Host, h.PID, h.PID)
+	}
+	p := &problem{Since: h.Since}
+	return p.is(problemLocked, h.String(), hint), nil
 }
 
 // confirm looks a second time. A worker's number never comes back: what the first look missed among

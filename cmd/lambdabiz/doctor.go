@@ -20,6 +20,8 @@ func doctorCommand(a *app) *cobra.Command {
 			"  asleep       it has no time to wake, and no event or child to wait for\n" +
 			"  late         it will wake later than what it waits for\n" +
 			"  unreadable   something of it in the store cannot be read\n" +
+			"and a process that keeps all others from writing:\n" +
+			"  locked       it has been in a write for more than a second: frozen, or very slow\n" +
 			"Paused ones and those driven by hand are no problem. The exit code is 5 if there are problems.\n\n" +
 			"On Amazon SWF it checks region, credentials, domain and role, and finds what is blocked or\n" +
 			"unserved: decisions, tasks and REST calls that have waited on a task list for a minute.",
@@ -45,6 +47,13 @@ func doctorCommand(a *app) *cobra.Command {
 				d, err := diagnose(c.Context(), s, time.Now(), grace)
 				if err != nil {
 					return err
+				}
+				locked, err := lockedProblem(c.Context(), s.backend)
+				if err != nil {
+					return err
+				}
+				if locked != nil {
+					d.Problems = append([]problem{*locked}, d.Problems...)
 				}
 				return a.report(d)
 			})
@@ -100,7 +109,7 @@ func (a *app) printDiagnosis(d *diagnosis) error {
 	if len(d.Problems) > 0 {
 		t := newTable("ID", "NAME", "PROBLEM", "SINCE", "DETAIL", "WHAT TO DO")
 		for _, p := range d.Problems {
-			t.row(p.ID, orDash(p.Name), p.Kind, timeCell(p.Since), p.Detail, p.Hint)
+			t.row(orDash(p.ID), orDash(p.Name), p.Kind, timeCell(p.Since), p.Detail, p.Hint)
 		}
 		text += t.String()
 	}

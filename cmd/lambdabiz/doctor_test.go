@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -198,5 +199,58 @@ func TestDoctorFindsALostWakeUp(t *testing.T) {
 	c.rot("UPDATE runs SET tags = 'x' WHERE id = 'w-1'")
 	if out := c.must("list"); !strings.Contains(out, "w-1") || !strings.Contains(out, "n-1") {
 		t.Errorf("list prints\n%s", out)
+	}
+}
+
+// A program has locked the file, as one that is frozen in a transaction does: nobody can write, and all runs look well.
+func TestDoctorSeesALockedFile(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	p := c.waiting()
+	db, err := sqlite3.Open("file:" + c.path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.Exec("BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	c.finds(map[string]string{"": problemLocked})
+	c.fails(exitProblems, "need help", "doctor")
+	if err := db.Exec("ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	c.finds(nil)
+	c.must("resume", "RESTSequence1")
+	p.ends(exitOK)
+}
+
+type lockedBackend struct {
+	lambdabiz.Backend
+	holder *lambdabiz.Holder
+}
+
+func (b lockedBackend) LockedBy(context.Context, time.Duration) (*lambdabiz.Holder, error) {
+	return b.holder, nil
+}
+
+func TestDoctorNamesWhoHasLockedTheFile(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		holder *lambdabiz.Holder
+		want   string
+	}{
+		"nobody":    {nil, ""},
+		"a moment":  {&lambdabiz.Holder{Host: "h", PID: 7, Since: time.Now()}, ""},
+		"long":      {&lambdabiz.Holder{Host: "h", PID: 7, Since: time.Now().Add(-time.Minute)}, "process 7 on h"},
+		"not known": {&lambdabiz.Holder{}, "does not say so"},
+	} {
+		p, err := lockedProblem(t.Context(), lockedBackend{nil, test.holder})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (p != nil) != (test.want != "") || p != nil && !strings.Contains(p.Detail, test.want) {
+			t.Errorf("%s: %+v, want %q", name, p, test.want)
+		}
 	}
 }
