@@ -70,11 +70,15 @@ func endOf(ctx context.Context) error {
 
 // explainWait adds to the error of a caller who has waited in vain who keeps everybody from writing.
 func (e *Engine) explainWait(ctx context.Context, err error) error {
-	locked, ok := e.backend.(Locked)
-	if !ok || errors.Is(err, ErrBusy) {
+	if e.locked == nil || errors.Is(err, ErrBusy) {
 		return err
 	}
-	if h, fault := locked.LockedBy(context.WithoutCancel(ctx), 0); fault == nil && h != nil {
+	var h *Holder
+	_, fault := guard(func() (v any, err error) {
+		h, err = e.locked.LockedBy(context.WithoutCancel(ctx), 0)
+		return nil, err
+	})
+	if fault == nil && h != nil {
 		return fmt.Errorf("%w (%s)", err, h)
 	}
 	return err

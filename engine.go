@@ -76,6 +76,7 @@ type Config struct {
 type Engine struct {
 	backend    Backend // guarded
 	waker      Waker   // nil if the backend is none
+	locked     Locked  // the same
 	queue      Queue   // the same
 	desc       Description
 	config     Config
@@ -132,6 +133,7 @@ func New(b Backend, c Config) (*Engine, error) {
 	e.log = e.lines.log()
 	e.hooks = newHookCaller(c.Hooks, e.log)
 	e.waker, _ = b.(Waker)
+	e.locked, _ = b.(Locked)
 	if queue, ok := b.(Queue); ok {
 		e.queue = guardedQueue{queue}
 	}
