@@ -262,6 +262,9 @@ type WorkerInfo struct {
 	// Codec names the type of a codec of its own; "" for the default. A client without it can write nothing that
 	// the worker could read.
 	Codec string `json:"codec,omitempty"`
+
+	// Lease is how long the worker may be silent before another one takes over from it; 0 if it does not say.
+	Lease time.Duration `json:"lease,omitempty"`
 }
 
 // WorkerRecord is a registered worker.

@@ -31,7 +31,7 @@ type Config struct {
 	Version string
 
 	// Lease is how long a worker may be silent before another one takes its runs over. The default
-	// is 15 s. All workers on one store need about the same.
+	// is 15 s, the least 1 s. Where the leases of two workers differ, the longer one counts between them.
 	Lease time.Duration
 
 	// PollInterval is how often a worker looks for what other processes did, for backends that do
@@ -151,6 +151,9 @@ func New(b Backend, c Config) (*Engine, error) {
 	return e, nil
 }
 
+// minLease is the shortest lease: beats come three times as often, and a disk or a scheduler may be slow.
+const minLease = time.Second
+
 func (c *Config) fill() error {
 	for name, d := range map[string]time.Duration{
 		"Lease": c.Lease, "DrainTimeout": c.DrainTimeout, "ParkAfter": c.ParkAfter,
@@ -158,6 +161,10 @@ func (c *Config) fill() error {
 		if d < 0 {
 			return fmt.Errorf("configure engine: %s is %v, it must be positive, or 0 for its default", name, d)
 		}
+	}
+	if c.Lease > 0 && c.Lease < minLease {
+		return fmt.Errorf("configure engine: Lease is %v, it must be %v at least, or 0 for its default: "+
+			"a worker that is only slow would be taken for dead", c.Lease, minLease)
 	}
 	if c.MaxPayloadBytes < 0 || c.MaxResident < 0 || c.MemoryBudget < 0 || c.MaxTasks < 0 {
 		return errors.New("configure engine: MaxPayloadBytes, MaxResident, MemoryBudget and MaxTasks must be " +

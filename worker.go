@@ -135,7 +135,7 @@ func (w *worker) join(ctx context.Context) error {
 	}
 	number, err := e.backend.Join(ctx, WorkerInfo{
 		Names: e.registry.names(), Version: e.version, Host: host, PID: os.Getpid(),
-		Codec: codecName(e.codec),
+		Codec: codecName(e.codec), Lease: e.config.Lease,
 	})
 	if err != nil {
 		return fmt.Errorf("join as a worker: %w", err)

@@ -91,7 +91,8 @@ func (w *worker) watch(ctx context.Context) error {
 		}
 		p.looked = at
 		seen[other.Number] = p
-		if !other.Gone && at.Sub(p.since) < e.config.Lease {
+		// It beats as often as its own lease needs: the longer one counts.
+		if !other.Gone && at.Sub(p.since) < max(e.config.Lease, other.Lease) {
 			continue
 		}
 		err := e.backend.Leave(ctx, other.Number, other.Beat)

@@ -207,7 +207,7 @@ func (x *exits) plan(point string, hit int) args {
 	x.lives++
 	a := args{Role: "all", Name: fmt.Sprintf("life %d", x.lives), Lease: endless, Parks: x.lives%2 > 0, Fault: point, Hit: hit}
 	if strings.Contains(point, "renew") {
-		a.Lease = 150 * time.Millisecond // nobody else is there to take it for dead
+		a.Lease = time.Second // it beats soon; nobody else is there to take it for dead
 	}
 	for n := range x.lives {
 		if x.missing(n) != "" {

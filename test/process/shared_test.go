@@ -74,7 +74,7 @@ func TestWaitingRunsLeaveMemory(t *testing.T) {
 // short lease: then a longer one is tried. What is wrong whatever the lease fails all of them.
 func TestIdleWorkerIsNotTakenForDead(t *testing.T) {
 	t.Parallel()
-	for lease := 900 * time.Millisecond; ; lease *= 3 {
+	for lease := time.Second; ; lease *= 3 {
 		complaint := idleFor(t, lease)
 		if complaint == "" {
 			return
