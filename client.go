@@ -199,6 +199,8 @@ func (e *Engine) checkStart(s *RunStart) error {
 		return fmt.Errorf("check start policy: %d is none", s.Policy)
 	case s.Policy == RejectOpen, s.Policy == RestartEnded:
 		return nil
+	case s.Mode == ModeHand && s.Policy == UseExisting:
+		return nil // Create has looked: the caller drives the run that is there, and an ended one is ErrClosed
 	default:
 		return e.supports(FeatureStartPolicy)
 	}

@@ -2,8 +2,12 @@ package deploy_test
 
 import (
 	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
+	"testing"
 )
 
 const domainARN = "Sub arn:${AWS::Partition}:swf:*:${AWS::AccountId}:/domain/LambdaBiz"
@@ -119,6 +123,52 @@ func checkAction(r *report, mode, holder, action string, statement any) {
 
 // swfActions are all actions that the template could allow, from the Service Authorization Reference: cfn-lint takes any.
 var swfActions = slices.Concat(needed, []string{
-	"swf:CountPendingActivityTasks", "swf:CountPendingDecisionTasks", "swf:DescribeActivityType", "swf:DescribeDomain",
-	"swf:DescribeWorkflowType", "swf:RegisterDomain",
+	"swf:DescribeDomain", "swf:RegisterDomain",
 })
+
+var (
+	callInCode     = regexp.MustCompile(`\b(?:client|poller)\.([A-Z]\w+)\(ctx`)
+	decisionInCode = regexp.MustCompile(`types\.DecisionType([A-Z]\w+)`)
+)
+
+// TestTheTemplateAllowsWhatTheCodeCalls and no more: SWF's actions are named as its calls and decisions are. Only
+// ScheduleLambdaFunction has none, it is allowed by the role that it names.
+func TestTheTemplateAllowsWhatTheCodeCalls(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("../aws/swf/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	called := map[string]bool{}
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		calls, decisions := callInCode.FindAllStringSubmatch(string(text), -1), decisionInCode.FindAllStringSubmatch(string(text), -1)
+		for _, found := range slices.Concat(calls, decisions) {
+			if found[1] != "ScheduleLambdaFunction" {
+				called["swf:"+found[1]] = true
+			}
+		}
+	}
+	code := slices.Sorted(maps.Keys(called))
+	rules := slices.Clone(swfActions)
+	rules = slices.DeleteFunc(rules, func(action string) bool { return !strings.HasPrefix(action, "swf:") })
+	slices.Sort(rules)
+	if !slices.Equal(code, rules) {
+		t.Errorf("the code calls %v,\nthe rules of the template have %v", code, rules)
+	}
+	template, err := os.ReadFile("template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, action := range regexp.MustCompile(`swf:[A-Z]\w+`).FindAllString(string(template), -1) {
+		if !called[action] {
+			t.Errorf("the template allows or names %s, which the code does not call", action)
+		}
+	}
+}

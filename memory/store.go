@@ -3,6 +3,7 @@ package memory
 import (
 	"cmp"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -154,7 +155,10 @@ func storePlaceOf(s *lambdabiz.Snapshot) storePlace {
 	return storePlace{s.ScheduledAt.UnixMicro(), s.ID}
 }
 
-func (p storePlace) String() string { return strconv.FormatInt(p.micros, 10) + " " + p.id }
+// String is the place as a cursor: encoded, so that what somebody types is none.
+func (p storePlace) String() string {
+	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(p.micros, 10) + " " + p.id))
+}
 
 // compareStorePlace orders the newest start first.
 func compareStorePlace(x, y storePlace) int {
@@ -165,12 +169,17 @@ func parseStorePlace(cursor string) (storePlace, error) {
 	if cursor == "" {
 		return storePlace{}, nil
 	}
-	number, id, ok := strings.Cut(cursor, " ")
-	micros, err := strconv.ParseInt(number, 10, 64)
-	if err != nil || !ok {
+	text, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil {
 		return storePlace{}, errCursor
 	}
-	return storePlace{micros, id}, nil
+	number, id, ok := strings.Cut(string(text), " ")
+	micros, err := strconv.ParseInt(number, 10, 64)
+	p := storePlace{micros, id}
+	if err != nil || !ok || p.String() != cursor {
+		return storePlace{}, errCursor
+	}
+	return p, nil
 }
 
 // inStoreFilter reports whether a filter selects a run. Only open runs are blocked or paused.

@@ -18,7 +18,9 @@ type WorkerConfig struct {
 
 	// Orchestration serves the calls of this orchestration alone, as the original's worker did, when it
 	// has a queue of its own: one that is driven by hand, or that was started with lambdabiz.OnQueue. On
-	// a shared queue the calls of its other orchestrations are served too. It must have been started.
+	// a shared queue the calls of its other orchestrations are served too. Where the worker may not look at it, or
+	// finds none yet, it serves the queue of one that is driven by hand, and waits: for an orchestration to come with
+	// a queue of its own give Queues.
 	Orchestration string
 
 	// Queues are the queues whose calls are served. The default is that of Orchestration, or the home's own.
@@ -50,10 +52,11 @@ type WorkerConfig struct {
 // A process that runs orchestrations with [lambdabiz.Engine.Run] and has registered [Client.Services] is such a
 // worker too.
 type Worker struct {
-	config WorkerConfig
-	client *Client
-	engine *lambdabiz.Engine
-	open   func(queues []string) (*lambdabiz.Engine, error)
+	config  WorkerConfig
+	client  *Client
+	backend lambdabiz.Backend
+	engine  *lambdabiz.Engine
+	open    func(queues []string) (*lambdabiz.Engine, error)
 }
 
 // NewWorker makes a worker. It does no I/O. An error names the field that is wrong, or is
@@ -81,7 +84,7 @@ func NewWorker(backend lambdabiz.Backend, c WorkerConfig) (*Worker, error) {
 			Why: "calls are made in the process that runs their orchestration",
 		}
 	}
-	w := &Worker{config: c, client: client}
+	w := &Worker{config: c, client: client, backend: backend}
 	w.open = func(queues []string) (*lambdabiz.Engine, error) {
 		return lambdabiz.New(backend, lambdabiz.Config{
 			Logger: c.Logger, Hooks: c.Hooks, TaskQueues: queues, MaxTasks: c.Concurrency,
@@ -95,17 +98,16 @@ func NewWorker(backend lambdabiz.Backend, c WorkerConfig) (*Worker, error) {
 }
 
 // Run makes calls until ctx ends. Then it takes no more, lets those that go on end within
-// WorkerConfig.DrainTimeout, reports them, and returns nil. It returns lambdabiz.ErrNotFound when
-// WorkerConfig.Orchestration does not exist.
+// WorkerConfig.DrainTimeout, reports them, and returns nil.
 func (w *Worker) Run(ctx context.Context) error {
 	defer w.client.CloseIdleConnections()
 	engine := w.engine
 	if id := w.config.Orchestration; id != "" {
-		state, err := engine.State(ctx, id)
-		if err != nil {
-			return fmt.Errorf("run REST worker: %w", err)
+		queue, err := w.queueOf(ctx, id)
+		if err == nil {
+			engine, err = w.open([]string{queue})
 		}
-		if engine, err = w.open([]string{state.Queue}); err != nil {
+		if err != nil {
 			return fmt.Errorf("run REST worker: orchestration %s: %w", id, err)
 		}
 	}
@@ -116,4 +118,20 @@ func (w *Worker) Run(ctx context.Context) error {
 		return fmt.Errorf("run REST worker: %w", err)
 	}
 	return nil
+}
+
+// handQueuer is a home where the queue of an orchestration that is driven by hand follows from its id.
+type handQueuer interface{ HandQueue(id string) string }
+
+// queueOf is the queue of an orchestration: as its state says, or, where that cannot be read, as its id does.
+func (w *Worker) queueOf(ctx context.Context, id string) (string, error) {
+	state, err := w.engine.State(ctx, id)
+	if err == nil {
+		return state.Queue, nil
+	}
+	home, ok := w.backend.(handQueuer)
+	if !ok || ctx.Err() != nil {
+		return "", err
+	}
+	return home.HandQueue(id), nil
 }

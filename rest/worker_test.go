@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -172,9 +174,54 @@ func TestAWorkerOfOneOrchestrationFinishesItsCallWhenItStops(t *testing.T) {
 	if err := errors.Join(<-results, <-ended); err != nil {
 		t.Fatal(err)
 	}
-	stranger := newWorker(t, process(t, server), rest.WorkerConfig{Orchestration: "nobody"})
-	if err := stranger.Run(t.Context()); !errors.Is(err, lambdabiz.ErrNotFound) {
-		t.Errorf("for an orchestration that does not exist: %v", err)
+}
+
+// activityRights are what the template allows to a REST worker (RestWorkerPolicy).
+var activityRights = []string{
+	"PollForActivityTask", "RecordActivityTaskHeartbeat", "RespondActivityTaskCanceled", "RespondActivityTaskCompleted",
+	"RespondActivityTaskFailed",
+}
+
+// rights lets calls through that a role may make, and refuses others as AWS does.
+type rights struct{ next http.RoundTripper }
+
+func (r rights) RoundTrip(request *http.Request) (*http.Response, error) {
+	action := strings.TrimPrefix(request.Header.Get("X-Amz-Target"), "SimpleWorkflowService.")
+	if slices.Contains(activityRights, action) {
+		return r.next.RoundTrip(request)
+	}
+	denied := `{"__type":"AccessDeniedException","message":"not authorized to perform swf:` + action + `"}`
+	return &http.Response{
+		StatusCode: http.StatusBadRequest, Request: request, Header: http.Header{"Content-Type": {"application/x-amz-json-1.0"}},
+		Body: io.NopCloser(strings.NewReader(denied)),
+	}, nil
+}
+
+// TestAWorkerNeedsNoMoreThanItsRoleAllows, and waits for its orchestration to begin: it looked for its domain, and for the
+// orchestration, and ended.
+func TestAWorkerNeedsNoMoreThanItsRoleAllows(t *testing.T) {
+	t.Parallel()
+	host := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("21")) })
+	server := newSWF(t)
+	e := newEngine(t, process(t, server))
+	b, err := swf.Open(t.Context(), swf.Config{
+		AWS: aws.Config{
+			Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""),
+			HTTPClient: &http.Client{Transport: rights{server.Transport()}},
+		},
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	background(t, newWorker(t, b, rest.WorkerConfig{Orchestration: "Sequence/3"}).Run)
+	o := drive(t, e, "Sequence/3")
+	n, err := rest.Get[int](o, "get", host)
+	if err != nil || n != 21 {
+		t.Errorf("the call says %d, %v", n, err)
+	}
+	if err := errors.Join(o.Complete(n), b.Close()); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -87,20 +87,23 @@ type shared struct {
 	polls   sync.WaitGroup // polls in flight
 	calls   sync.WaitGroup // commits on their way
 
-	mu       sync.Mutex
-	closed   bool
-	types    map[string]bool                        // registered: "w" or "a" and the name
-	workers  map[int64]*lambdabiz.WorkerRecord      // of this process
-	cache    map[string]*fold                       // of runs that this process has held, by SWF's run id
-	order    []string                               // of cache, the oldest first
-	homes    map[string]string                      // SWF's run ids by homeKey
-	latest   map[string]execution                   // the last run of an id that this process has started, found or claimed
-	lists    map[string]*polls[task]                // decision tasks by task list
-	activity map[string]*polls[lambdabiz.TaskClaim] // activity tasks by task list
-	loaded   map[string]time.Time                   // runs whose first claim has looked at the store
-	seenOpen map[string]time.Time                   // when runs were last seen open, by our run ids
-	stop     context.CancelFunc                     // ends background work
-	life     context.Context                        //nolint:containedctx // the backend's own lifetime
+	listing sync.Mutex
+	lists   map[string]*polls[task] // decision tasks by task list
+
+	mu        sync.Mutex
+	closed    bool
+	types     map[string]bool                        // registered: "w" or "a" and the name
+	workers   map[int64]*lambdabiz.WorkerRecord      // of this process
+	cache     map[string]*fold                       // of runs that this process has held, by SWF's run id
+	order     []string                               // of cache, the oldest first
+	homes     map[string]string                      // SWF's run ids by homeKey
+	latest    map[string]execution                   // the last run of an id that this process has started, found or claimed
+	activity  map[string]*polls[lambdabiz.TaskClaim] // activity tasks by task list
+	loaded    map[string]time.Time                   // runs whose first claim has looked at the store
+	unwritten map[string]*lambdabiz.Snapshot         // copies that the store has not taken, by SWF's run id
+	seenOpen  map[string]time.Time                   // when runs were last seen open, by our run ids
+	stop      context.CancelFunc                     // ends background work
+	life      context.Context                        //nolint:containedctx // the backend's own lifetime
 }
 
 // Open checks the configuration, registers the domain if it is not there (see Config.ExistingDomain), and
@@ -115,7 +118,7 @@ func Open(ctx context.Context, c Config) (*Backend, error) {
 		types:  map[string]bool{}, workers: map[int64]*lambdabiz.WorkerRecord{}, cache: map[string]*fold{},
 		homes: map[string]string{}, latest: map[string]execution{},
 		lists: map[string]*polls[task]{}, activity: map[string]*polls[lambdabiz.TaskClaim]{},
-		loaded: map[string]time.Time{}, seenOpen: map[string]time.Time{},
+		loaded: map[string]time.Time{}, seenOpen: map[string]time.Time{}, unwritten: map[string]*lambdabiz.Snapshot{},
 	}}
 	b.life, b.stop = context.WithCancel(context.Background())
 	b.numbers.Store(time.Now().UnixMicro())

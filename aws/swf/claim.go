@@ -45,7 +45,7 @@ func (b *Backend) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabi
 	if r.Limit <= 0 {
 		return lambdabiz.Claims{}, nil
 	}
-	t, err := b.list(encodeID(b.config.TaskList)).next(ctx)
+	t, err := b.nextOf(ctx, encodeID(b.config.TaskList))
 	if err != nil || t == nil {
 		return lambdabiz.Claims{}, err
 	}
@@ -157,7 +157,7 @@ func (b *Backend) claimByHand(ctx context.Context, r lambdabiz.ClaimRequest) (la
 		return lambdabiz.Claims{}, fmt.Errorf("claim orchestration %s: %w", r.Hand, err)
 	}
 	for {
-		t, err := b.list(f.list).next(ctx)
+		t, err := b.nextOf(ctx, f.list)
 		switch {
 		case err != nil:
 			return lambdabiz.Claims{}, err
@@ -180,7 +180,7 @@ func (b *Backend) claimByHand(ctx context.Context, r lambdabiz.ClaimRequest) (la
 // orPutBack keeps a task of a run driven by hand for the next caller when this one could not deal with it.
 func (b *Backend) orPutBack(t *task, err error) error {
 	if err != nil {
-		b.list(t.list).putBack(t, 0)
+		b.putBackOn(t, 0)
 	}
 	return err
 }
@@ -202,7 +202,7 @@ func (b *Backend) claimNext(ctx context.Context, r lambdabiz.ClaimRequest) (lamb
 	if !ok {
 		return lambdabiz.Claims{}, lambdabiz.ErrFenced
 	}
-	t, err := b.list(h.list).next(ctx)
+	t, err := b.nextOf(ctx, h.list)
 	switch {
 	case err != nil:
 		return lambdabiz.Claims{}, err

@@ -2,8 +2,10 @@ package swf
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/lambdabiz/lambdabiz"
 )
@@ -75,13 +77,48 @@ func (b *Backend) copyCommit(ctx context.Context, h *handle, d *decision) {
 	}
 	f.last = h.fence + h.steps + 1 // the answer's own event, at least
 	if err := b.copyRun(ctx, f, all); err != nil {
-		b.log.Warn("the store was not written, the run goes on", "orchestration", f.info.ID, "error", err)
-		b.mu.Lock()
-		delete(b.loaded, f.home)
-		b.mu.Unlock()
+		b.copyAgain(f, err)
 		return
 	}
 	b.copied(h.fold)
+}
+
+// copyAgain writes a run whole that could not be written, until that works or the backend is closed: the run may not be
+// decided on again for a long time, and its copy would say meanwhile what is over. What somebody else has written
+// since is newer, and stays.
+func (b *Backend) copyAgain(f *fold, cause error) {
+	b.log.Warn("the store was not written, the run goes on; it is tried again", "orchestration", f.info.ID, "error", cause)
+	snap := snapshotOf(f, nil)
+	b.mu.Lock()
+	delete(b.loaded, f.home) // the next decision writes all
+	old, waits := b.unwritten[f.home]
+	b.unwritten[f.home] = snap
+	b.mu.Unlock()
+	if waits && old != nil || !b.beginCall() {
+		return // whoever tries takes the newest
+	}
+	go func() {
+		defer b.calls.Done()
+		for try := 1; ; try++ {
+			if sleep(b.life, min(time.Second<<min(try-1, 10), 5*time.Minute)) != nil {
+				return
+			}
+			b.mu.Lock()
+			snap := b.unwritten[f.home]
+			b.mu.Unlock()
+			err := b.config.Store.Put(b.life, snap)
+			b.mu.Lock()
+			done := b.unwritten[f.home] == snap && (err == nil || errors.Is(err, lambdabiz.ErrTooLarge))
+			if done {
+				delete(b.unwritten, f.home)
+			}
+			b.mu.Unlock()
+			if done {
+				return
+			}
+			b.log.Debug("the store was not written", "orchestration", snap.ID, "try", try, "error", err)
+		}
+	}()
 }
 
 // copied notes that the store has all of a run, up to a fold of this process.
@@ -90,6 +127,9 @@ func (b *Backend) copied(f *fold) {
 	clean.changed = map[int64]bool{}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if len(b.loaded) >= 10*cacheSize {
+		clear(b.loaded) // the next decision of each writes all
+	}
 	b.loaded[f.home] = now()
 	if b.cache[f.home] == f {
 		b.cache[f.home] = &clean
@@ -102,7 +142,7 @@ func (b *Backend) copyPassed(ctx context.Context, f *fold) {
 		return
 	}
 	if err := b.copyRun(ctx, f, f.changed); err != nil {
-		b.log.Warn("the store was not written, the run goes on", "orchestration", f.info.ID, "error", err)
+		b.copyAgain(f, err)
 		return
 	}
 	b.copied(f)
@@ -122,7 +162,7 @@ func (b *Backend) copyHeld(ctx context.Context, h *handle, d *decision) {
 	s := snapshotOf(f, numbers)
 	s.Version.Event = h.fence + h.steps // below that of the answer's copy, which a reader of the history confirms
 	if err := b.config.Store.Put(ctx, s); err != nil {
-		b.log.Warn("the store was not written, the run goes on", "orchestration", f.info.ID, "error", err)
+		b.copyAgain(f, err)
 	}
 }
 
@@ -132,7 +172,7 @@ func (b *Backend) copyEnded(ctx context.Context, h *handle) {
 	if err == nil && f.closed {
 		_, err = b.copyAll(ctx, f)
 	}
-	if err != nil {
+	if err != nil { // who looks at it asks SWF, as it is not known to have ended
 		b.log.Warn("the store does not know yet that a run has ended", "orchestration", h.fold.info.ID, "error", err)
 	}
 }

@@ -85,3 +85,14 @@ func (c *checker) begin(event int64, what string) {
 	}
 	c.begun[what] = true
 }
+
+// Kept counts what a process remembers, by kind.
+func (b *Backend) Kept() map[string]int {
+	b.listing.Lock()
+	defer b.listing.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return map[string]int{
+		"lists": len(b.lists), "types": len(b.types), "order": len(b.order), "cache": len(b.cache), "loaded": len(b.loaded),
+	}
+}

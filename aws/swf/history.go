@@ -214,6 +214,9 @@ func (b *Backend) keep(f *fold) {
 func (b *Backend) forget(home string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.cache[home] != nil {
+		b.order = slices.DeleteFunc(b.order, func(other string) bool { return other == home })
+	}
 	delete(b.cache, home)
 	delete(b.loaded, home)
 }

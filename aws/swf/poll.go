@@ -23,6 +23,9 @@ type polls[T any] struct {
 	most int                                   // polls at the same time
 	ask  func(ctx context.Context) (*T, error) // asks SWF once; nil when it had nothing
 	gone func(t *T) bool                       // reports that SWF has a task again that nobody took; nil for never
+	idle func(l *polls[T])                     // hears of the end of a poll; nil for nobody
+
+	users int // guarded by Backend.listing
 
 	mu      sync.Mutex
 	polling int
@@ -51,20 +54,51 @@ type task struct {
 // answerTime is kept of a decision's time for the way of its task here and of the answer back.
 const answerTime = time.Second
 
-// list is the decision tasks of a task list.
-func (b *Backend) list(name string) *polls[task] {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+// use gives f the decision tasks of a task list. The list is forgotten when nobody uses it and nothing is on it: each run
+// driven by hand has one of its own.
+func (b *Backend) use(name string, f func(l *polls[task])) {
+	b.listing.Lock()
 	l := b.lists[name]
 	if l == nil {
 		l = &polls[task]{
 			b: b, most: b.config.Pollers,
 			ask:  func(ctx context.Context) (*task, error) { return b.pollDecision(ctx, name) },
 			gone: func(t *task) bool { return !time.Now().Before(t.until) },
+			idle: func(l *polls[task]) { b.drop(name, l) },
 		}
 		b.lists[name] = l
 	}
-	return l
+	l.users++
+	b.listing.Unlock()
+	defer func() {
+		b.listing.Lock()
+		l.users--
+		b.listing.Unlock()
+		b.drop(name, l)
+	}()
+	f(l)
+}
+
+// drop forgets a list that is of no use now.
+func (b *Backend) drop(name string, l *polls[task]) {
+	b.listing.Lock()
+	defer b.listing.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.users == 0 && l.polling == 0 && len(l.askers) == 0 && len(l.ready) == 0 && len(l.later) == 0 && b.lists[name] == l {
+		delete(b.lists, name)
+	}
+}
+
+// nextOf takes a decision task of a list; see next.
+func (b *Backend) nextOf(ctx context.Context, name string) (t *task, err error) {
+	b.use(name, func(l *polls[task]) { t, err = l.next(ctx) })
+	return t, err
+}
+
+// putBackOn puts a decision task back; see putBack.
+func (b *Backend) putBackOn(t *task, wait time.Duration) {
+	b.use(t.list, func(l *polls[task]) { l.putBack(t, wait) })
 }
 
 // next returns a task, or nil when SWF had none within its long poll. After the end of ctx no poll begins.
@@ -130,6 +164,9 @@ func (l *polls[T]) giveLocked(end polled[T]) {
 func (l *polls[T]) poll() {
 	defer l.b.polls.Done()
 	t, err := l.ask(l.b.life)
+	if l.idle != nil {
+		defer l.idle(l)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.polling--
@@ -241,9 +278,8 @@ func retryBackoff(tries int) time.Duration {
 // its run would stand still until the task's time-out, which counts as a crash. It is tried again here, while other
 // tasks go on, and given back before its time is over. When the asker is gone it waits for the next one.
 func (b *Backend) notTaken(ctx context.Context, t *task, cause error) error {
-	l := b.list(t.list)
 	if ctx.Err() != nil {
-		l.putBack(t, 0)
+		b.putBackOn(t, 0)
 		return cause
 	}
 	t.tries++
@@ -251,7 +287,7 @@ func (b *Backend) notTaken(ctx context.Context, t *task, cause error) error {
 	b.log.Warn("a decision task could not be taken, it is tried again", "orchestration", t.fold.info.ID,
 		"try", t.tries, "error", cause)
 	if time.Now().Add(wait + answerTime).Before(t.until) {
-		l.putBack(t, wait)
+		b.putBackOn(t, wait)
 		return nil
 	}
 	return b.giveBack(ctx, t, giveBackWait)
@@ -279,8 +315,10 @@ func (b *Backend) Quiesce(ctx context.Context) {
 	case <-ended:
 	case <-ctx.Done():
 	}
-	b.mu.Lock()
+	b.listing.Lock()
 	lists := slices.Collect(maps.Values(b.lists))
+	b.listing.Unlock()
+	b.mu.Lock()
 	activities := slices.Collect(maps.Values(b.activity))
 	b.mu.Unlock()
 	for _, l := range activities {

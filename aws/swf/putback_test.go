@@ -101,3 +101,52 @@ func TestADecisionTaskThatCannotBeTakenIsPutBack(t *testing.T) {
 
 // isPage reports whether a poll only asks for the next page of a task's history.
 func isPage(body []byte) bool { return bytes.Contains(body, []byte(`"nextPageToken"`)) }
+
+// TestACopyThatWasNotWrittenIsWrittenAgain: the state went on waiting for what was over, for as long as the run waited.
+func TestACopyThatWasNotWrittenIsWrittenAgain(t *testing.T) {
+	t.Parallel()
+	d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
+		if _, err := lambdabiz.WaitForEvent[int](o, "first"); err != nil {
+			return 0, err
+		}
+		return 7, lambdabiz.Sleep(o, "month", 30*24*time.Hour)
+	})
+	for name, dies := range map[string]bool{"by who wrote it": false, "by who reads it": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				store := &failingStore{Store: memory.NewStore()}
+				server := newServer(t, fakeswf.Config{})
+				config := configFor(server)
+				config.Store = store
+				p := client(t, config).workOn(d)
+				config.Store = store.Store
+				reader := client(t, config)
+				if _, err := lambdabiz.Start(t.Context(), p.Engine, d, "R", 0); err != nil {
+					t.Fatal(err)
+				}
+				<-time.After(time.Minute)
+				store.puts.Store(3)
+				if err := p.RaiseEvent(t.Context(), "R", "first", 1); err != nil {
+					t.Fatal(err)
+				}
+				if dies {
+					<-time.After(100 * time.Millisecond)
+					p.stop()
+				}
+				<-time.After(5 * time.Minute)
+				snap, err := store.Store.Get(t.Context(), "R")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !dies && len(snap.Operations) != 2 {
+					t.Errorf("the store has %d operations", len(snap.Operations))
+				}
+				s := lookAt(t, reader.Engine, "R")
+				if len(s.WaitingFor) != 1 || s.WaitingFor[0].Operation != "month" {
+					t.Errorf("it waits for %+v", s.WaitingFor)
+				}
+			})
+		})
+	}
+}

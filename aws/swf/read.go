@@ -277,15 +277,35 @@ func (b *Backend) refreshed(ctx context.Context, id string, age time.Duration) (
 		return snap, nil
 	case err != nil:
 		return nil, fmt.Errorf("check orchestration %s: %w", id, err)
+	case out.ExecutionInfo.ExecutionStatus == types.ExecutionStatusOpen && age == 0:
+		return snap, nil
 	case out.ExecutionInfo.ExecutionStatus == types.ExecutionStatusOpen:
 		b.looked(snap.RunID)
-		return snap, nil
+		if current, err := b.isCurrent(ctx, snap); current || err != nil {
+			return snap, err
+		}
 	}
 	f, err := b.readAll(ctx, id, snap.Home)
 	if err != nil {
 		return nil, err
 	}
 	return b.copyAll(ctx, f)
+}
+
+// isCurrent reports whether the history of an open run has nothing that its copy lacks: the copy may have failed to be
+// written by a process that is gone.
+func (b *Backend) isCurrent(ctx context.Context, snap *lambdabiz.Snapshot) (bool, error) {
+	out, err := b.client.GetWorkflowExecutionHistory(ctx, &swf.GetWorkflowExecutionHistoryInput{
+		Domain: &b.config.Domain, ReverseOrder: true, MaximumPageSize: 1,
+		Execution: &types.WorkflowExecution{WorkflowId: aws.String(encodeID(snap.ID)), RunId: &snap.Home},
+	})
+	switch {
+	case isUnknown(err):
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("check orchestration %s: %w", snap.ID, err)
+	}
+	return len(out.Events) == 0 || out.Events[0].EventId <= snap.Version.Event, nil
 }
 
 // lookedAt reports whether this process has seen a run open within the last age: DescribeWorkflowExecution has

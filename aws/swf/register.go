@@ -28,7 +28,7 @@ func (b *Backend) registerDomain(ctx context.Context) error {
 		return nil
 	case errors.As(err, &denied) || isDenied(err): // a role that may not register may still use it
 		_, look := b.client.DescribeDomain(ctx, &swf.DescribeDomainInput{Name: &b.config.Domain})
-		if look == nil {
+		if look == nil || isDenied(look) { // nor look at it
 			return nil
 		}
 	}

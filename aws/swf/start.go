@@ -97,6 +97,10 @@ func (b *Backend) startList(s *lambdabiz.RunStart) (string, error) {
 	}
 }
 
+// HandQueue is the queue of an orchestration that is driven by hand and was started without [lambdabiz.OnQueue]: it
+// follows from its id. Whoever makes its REST calls alone needs no permission to look.
+func (b *Backend) HandQueue(id string) string { return decodeID(handList(id)) }
+
 // handList is the task list of a run that is driven by hand: its own, as in the original.
 func handList(id string) string {
 	if list := "lambdabiz-" + encodeID(id); len(list) <= maxName-len(".rest") {

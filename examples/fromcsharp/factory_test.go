@@ -10,10 +10,10 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/aws/dynamodb"
+	"github.com/lambdabiz/lambdabiz/aws/factory"
 	"github.com/lambdabiz/lambdabiz/aws/swf"
 	"github.com/lambdabiz/lambdabiz/internal/fakeswf"
 	"github.com/lambdabiz/lambdabiz/internal/standins"
@@ -21,34 +21,15 @@ import (
 
 // withKeys is new AWSOrchestrationFactory(awsAccessKey, awsSecretAccessKey, awsRegion, true, lambdaRole).
 func withKeys(ctx context.Context, key, secret, region, lambdaRole string) (*lambdabiz.Engine, error) {
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(region),
-		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(key, secret, "")))
-	if err != nil {
-		return nil, err
-	}
-	store, err := dynamodb.Open(ctx, dynamodb.Config{AWS: cfg, CreateTable: true}) // usePersistantStore
-	if err != nil {
-		return nil, err
-	}
-	backend, err := swf.Open(ctx, swf.Config{AWS: cfg, LambdaRole: lambdaRole, Store: store})
-	if err != nil {
-		return nil, err
-	}
-	return lambdabiz.New(backend, lambdabiz.Config{})
+	return factory.Open(ctx, factory.Config{
+		AccessKey: key, SecretKey: secret, Region: region, Persist: true, LambdaRole: lambdaRole,
+	})
 }
 
 // withDefaults is new AWSOrchestrationFactory(false, lambdaRole): credentials and region are those of the environment,
 // the shared files or the machine's role.
 func withDefaults(ctx context.Context, lambdaRole string) (*lambdabiz.Engine, error) {
-	cfg, err := config.LoadDefaultConfig(ctx)
-	if err != nil {
-		return nil, err
-	}
-	backend, err := swf.Open(ctx, swf.Config{AWS: cfg, LambdaRole: lambdaRole}) // no Store: usePersistantStore is false
-	if err != nil {
-		return nil, err
-	}
-	return lambdabiz.New(backend, lambdabiz.Config{})
+	return factory.Open(ctx, factory.Config{LambdaRole: lambdaRole})
 }
 
 // onAWS is the set-up of docs/aws.md: with the defaults, and with a table that is there.
@@ -66,15 +47,6 @@ func onAWS(ctx context.Context, lambdaRole string) (*lambdabiz.Engine, error) {
 		return nil, err
 	}
 	return lambdabiz.New(backend, lambdabiz.Config{})
-}
-
-// restart is CreateOrchestrationAsync and StartWorkflowAsync where there is no store: SWF knows open ids only.
-func restart(ctx context.Context, engine *lambdabiz.Engine, id string) (*lambdabiz.Orchestration, error) {
-	o, err := engine.Create(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	return o, o.Start("Workflow Started", lambdabiz.OnUsedID(lambdabiz.RestartEnded))
 }
 
 // served gives the fake an address on this machine.
@@ -119,37 +91,36 @@ func TestFactoryWithDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := restart(t.Context(), engine, "Defaults"); err != nil {
+	if err := drive(t, engine, "Defaults", func(lambdabiz.Context) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// TestWithoutAStoreAStartNeedsAPolicy: the default one must know ids for ever.
-func TestWithoutAStoreAStartNeedsAPolicy(t *testing.T) {
+// TestTheDocumentedProgramRunsWithoutAStore as it stands, as the original's did; an id that has ended is closed.
+func TestTheDocumentedProgramRunsWithoutAStore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		engine := engineOn(t, onSWF(t, fake(t, fakeswf.Config{}), nil))
-		o, err := engine.Create(t.Context(), "Free")
+		engine := engineOn(t, onSWF(t, fake(t, fakeswf.Config{ListLag: time.Second}), nil))
+		nothing := func(lambdabiz.Context) error { return nil }
+		if err := drive(t, engine, "Free", nothing); err != nil {
+			t.Fatal(err)
+		}
+		for _, options := range [][]lambdabiz.StartOption{nil, {lambdabiz.OnUsedID(lambdabiz.RestartEnded)}} {
+			again, err := engine.Create(t.Context(), "Free")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := again.Start(nil, options...); !errors.Is(err, lambdabiz.ErrClosed) {
+				t.Errorf("the second start by hand: %v", err)
+			}
+		}
+		never, err := engine.Create(t.Context(), "Never")
 		if err != nil {
 			t.Fatal(err)
 		}
 		var unsupported *lambdabiz.UnsupportedError
-		if err := o.Start(nil); !errors.As(err, &unsupported) || unsupported.Feature != lambdabiz.FeatureStartPolicy {
-			t.Errorf("the default start: %v", err)
-		}
-		first, err := restart(t.Context(), engine, "Free")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := first.Complete(1); err != nil {
-			t.Fatal(err)
-		}
-		again, err := engine.Create(t.Context(), "Free")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := again.Start(nil, lambdabiz.OnUsedID(lambdabiz.RestartEnded)); !errors.Is(err, lambdabiz.ErrClosed) {
-			t.Errorf("the second start by hand: %v", err)
+		if err := never.Start(nil, lambdabiz.OnUsedID(lambdabiz.RejectExisting)); !errors.As(err, &unsupported) {
+			t.Errorf("a policy that must know ids for ever: %v", err)
 		}
 	})
 }

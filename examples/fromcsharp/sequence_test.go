@@ -107,7 +107,11 @@ func withoutStore(t *testing.T, engine *lambdabiz.Engine, id string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	if _, err := restart(ctx, engine, id); err != nil {
+	o, err := engine.Create(ctx, id)
+	if err == nil {
+		err = o.Start("Workflow Started")
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 }
