@@ -6,13 +6,15 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/lambdabiz/lambdabiz/cmd/internal/demo"
 )
 
 func TestDemoRunsBothOrchestrations(t *testing.T) {
 	t.Parallel()
 	c := setup(t)
 	text := c.start("demo", "--timer", "100ms").ends(exitOK)
-	for _, op := range demoOperations {
+	for _, op := range demo.Operations {
 		if n := countLines(text, op, "ran now"); n != 1 {
 			t.Errorf("%d lines say that %s ran now, want 1:\n%s", n, op, text)
 		}
@@ -24,12 +26,12 @@ func TestDemoRunsBothOrchestrations(t *testing.T) {
 	if s.Input["Number1"] != 15.0 || s.Result["Result"] != 3.0 || len(s.WaitingFor) != 0 {
 		t.Errorf("input %v, result %v, waits for %v", s.Input, s.Result, s.WaitingFor)
 	}
-	checkOperations(t, &s, demoOperations[:7])
+	checkOperations(t, &s, demo.Operations[:7])
 	rest := c.show("RESTSequence1")
 	if rest.Status != "SUCCEEDED" {
 		t.Errorf("RESTSequence1 is %s", rest.Status)
 	}
-	checkOperations(t, &rest, demoOperations[7:])
+	checkOperations(t, &rest, demo.Operations[7:])
 }
 
 func TestShowPrintsEveryField(t *testing.T) {
@@ -86,9 +88,9 @@ func countLines(text string, words ...string) int {
 // After a kill behind any operation, what was recorded keeps its times and does not run again.
 func TestDemoSurvivesKillAfterEachOperation(t *testing.T) {
 	t.Parallel()
-	chosen := demoOperations
+	chosen := demo.Operations
 	if withRace { // processes are slow then: one operation of each kind
-		chosen = []string{"Operation3", timerID, approveEvent, "ServiceOperation2", raiseID}
+		chosen = []string{"Operation3", demo.TimerID, demo.ApproveEvent, "ServiceOperation2", demo.RaiseID}
 	}
 	for _, op := range chosen {
 		t.Run(op, func(t *testing.T) {
@@ -157,7 +159,7 @@ func TestDemoAfterTheEndRunsNothing(t *testing.T) {
 	c.must("demo", "--timer", "0")
 	before := c.must("show", "Sequence3", "-o", "json") + c.must("show", "RESTSequence1", "-o", "json")
 	text := c.must("demo", "--timer", "0")
-	for _, op := range demoOperations {
+	for _, op := range demo.Operations {
 		if countLines(text, op, "recorded before") != 1 {
 			t.Errorf("no line says that %s was recorded before:\n%s", op, text)
 		}

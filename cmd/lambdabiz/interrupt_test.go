@@ -15,6 +15,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/lambdabiz/lambdabiz/cmd/internal/demo"
 )
 
 // holdApproval starts RESTSequence1 paused, so that Sequence3 waits for its approval.
@@ -47,13 +49,13 @@ func TestDemoInterruptedInTheTimer(t *testing.T) {
 		t.Errorf("it does not say that it was interrupted:\n%s", text)
 	}
 	before := c.show("Sequence3")
-	if before.Status != "STARTED" || len(before.WaitingFor) != 1 || before.WaitingFor[0].Operation != timerID {
+	if before.Status != "STARTED" || len(before.WaitingFor) != 1 || before.WaitingFor[0].Operation != demo.TimerID {
 		t.Errorf("after the interruption Sequence3 is %+v", before)
 	}
 	c.start("demo", "--timer", "4s").ends(exitOK)
 	after := c.show("Sequence3")
 	sameAsBefore(t, &before, &after)
-	old, now := before.operation(t, timerID), after.operation(t, timerID)
+	old, now := before.operation(t, demo.TimerID), after.operation(t, demo.TimerID)
 	if !old.StartedAt.Equal(*now.StartedAt) {
 		t.Errorf("the timer began again: at %v and at %v", old.StartedAt, now.StartedAt)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -130,23 +129,6 @@ func pausedText(s *lambdabiz.State) string {
 	}
 }
 
-func blockedText(b *lambdabiz.Blocked) string {
-	text := b.Reason
-	if b.Operation != "" {
-		text += ", operation " + b.Operation
-	}
-	if b.Source != "" {
-		text += ", at " + b.Source
-	}
-	if b.Times > 1 {
-		text += fmt.Sprintf(", %d times", b.Times)
-	}
-	if !b.RetryAt.IsZero() {
-		text += ", tried again at " + timeCell(b.RetryAt)
-	}
-	return text
-}
-
 func tagText(tags map[string]string) string {
 	var pairs []string
 	for _, key := range slices.Sorted(maps.Keys(tags)) {
@@ -167,17 +149,4 @@ func operationTable(ops []lambdabiz.Operation) *table {
 			timeCell(o.StartedAt), took, operationOutcome(o))
 	}
 	return t
-}
-
-// waitingText names what a run waits for, "event Approve, timer cool-off until 12:00:00".
-func waitingText(waits []lambdabiz.Waiting) string {
-	var parts []string
-	for _, w := range waits {
-		part := strings.ToLower(w.Kind.String()) + " " + w.Operation
-		if !w.Until.IsZero() {
-			part += " until " + timeCell(w.Until)
-		}
-		parts = append(parts, clean(part))
-	}
-	return strings.Join(parts, ", ")
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	lambdabiz "github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/cmd/internal/text"
 )
 
 func watchCommand(a *app) *cobra.Command {
@@ -35,7 +36,7 @@ func watchCommand(a *app) *cobra.Command {
 				if !c.Flags().Changed("interval") { // a look may cost a call
 					interval = max(interval, s.backend.Describe().PollEvery)
 				}
-				w := &watcher{app: a, store: s, live: newLive(a.out), seen: map[string]string{}}
+				w := &watcher{app: a, store: s, live: text.NewLive(a.out), seen: map[string]string{}}
 				look := w.all
 				if len(args) > 0 {
 					look = func(ctx context.Context) (bool, error) { return w.one(ctx, args[0]) }
@@ -52,7 +53,7 @@ func watchCommand(a *app) *cobra.Command {
 type watcher struct {
 	*app
 	store *store
-	live  *live
+	live  *text.Live
 	runID string
 	seen  map[string]string // by operation or by id: what was printed last
 }
@@ -64,11 +65,11 @@ func (w *watcher) watch(ctx context.Context, interval time.Duration, look func(c
 	for {
 		over, err := look(ctx)
 		if over || err != nil {
-			return errors.Join(err, w.live.end())
+			return errors.Join(err, w.live.End())
 		}
 		select {
 		case <-ctx.Done():
-			return errors.Join(context.Cause(ctx), w.live.end())
+			return errors.Join(context.Cause(ctx), w.live.End())
 		case <-ticks.C:
 		}
 	}
@@ -126,12 +127,12 @@ func (w *watcher) lines(s *lambdabiz.State) error {
 			continue
 		}
 		w.seen[o.ID] = what
-		if err := w.live.operation(s.ID, o, what); err != nil {
+		if err := w.live.Operation(s.ID, o, what); err != nil {
 			return err
 		}
 	}
 	if s.Status.Ended() {
-		return w.live.run(s)
+		return w.live.Run(s)
 	}
 	text := fmt.Sprintf("%s %s%s", s.ID, s.Status, pausedText(s))
 	switch {
@@ -140,7 +141,7 @@ func (w *watcher) lines(s *lambdabiz.State) error {
 	case len(s.WaitingFor) > 0:
 		text += ", waits for " + waitingText(s.WaitingFor)
 	}
-	return w.live.status(text)
+	return w.live.Status(text)
 }
 
 // all looks at all open orchestrations. What was open and is not listed any more has ended.
@@ -179,7 +180,7 @@ func (w *watcher) all(ctx context.Context) (bool, error) {
 			return false, err
 		}
 	}
-	return false, w.live.status(fmt.Sprintf("%d open", len(open)))
+	return false, w.live.Status(fmt.Sprintf("%d open", len(open)))
 }
 
 // run prints a run when its state is another one than last time.
@@ -192,5 +193,5 @@ func (w *watcher) run(r *lambdabiz.RunInfo) error {
 		return nil
 	}
 	w.seen[r.ID] = what
-	return w.live.line(fmt.Sprintf("%s  %-20s %-16s %s", time.Now().Format(time.TimeOnly), r.ID, orDash(r.Name), what))
+	return w.live.Line(fmt.Sprintf("%s  %-20s %-16s %s", time.Now().Format(time.TimeOnly), r.ID, orDash(r.Name), what))
 }

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"context"
@@ -10,13 +10,14 @@ import (
 	"time"
 
 	lambdabiz "github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/cmd/internal/text"
 )
 
 // progress prints the operations of the demo as they stand in the store: what it says has happened is
 // on disk.
 type progress struct {
-	app     *app
-	live    *live
+	config  *Config
+	live    *text.Live
 	tracks  []*track
 	kicks   chan struct{}
 	stopped bool // the worker's end was seen
@@ -35,19 +36,19 @@ type track struct {
 	before  []string // recorded when the demo began
 	told    string   // the last note
 
-	doubted  map[string]bool // operations that were found ended before this process was told so
-	doubtful bool            // the last look has found some
+	doubted  map[string]time.Time // operations that were found ended before this process was told so, and since when
+	doubtful bool                 // the last look has found some
 }
 
-func newProgress(a *app, ids ...string) *progress {
-	w := a.out
-	if a.json() {
-		w = a.errs // standard output is for the one JSON object
+func newProgress(c *Config, ids ...string) *progress {
+	w := c.Out
+	if c.JSON {
+		w = c.Errs // standard output is for the one JSON object
 	}
-	p := &progress{app: a, live: newLive(w), kicks: make(chan struct{}, 1), ran: map[[2]string]bool{}}
+	p := &progress{config: c, live: text.NewLive(w), kicks: make(chan struct{}, 1), ran: map[[2]string]bool{}}
 	for _, id := range ids {
-		p.live.width = max(p.live.width, len(id))
-		p.tracks = append(p.tracks, &track{id: id, printed: map[string]bool{}, doubted: map[string]bool{}})
+		p.live.Width = max(p.live.Width, len(id))
+		p.tracks = append(p.tracks, &track{id: id, printed: map[string]bool{}, doubted: map[string]time.Time{}})
 	}
 	return p
 }
@@ -67,7 +68,7 @@ func (p *progress) ranHere(id, operation string) {
 }
 
 // begin tells what is recorded before anything runs.
-func (p *progress) begin(ctx context.Context, s *store) error {
+func (p *progress) begin(ctx context.Context, s *Home) error {
 	for _, t := range p.tracks {
 		var err error
 		if t.state, err = s.State(ctx, t.id); err != nil && !errors.Is(err, lambdabiz.ErrNotFound) {
@@ -90,13 +91,13 @@ func (p *progress) introduce(t *track) error {
 			intro = fmt.Sprintf("%s: has ended before, %s; everything is recorded, nothing runs", t.id, t.state.Status)
 		}
 	}
-	if err := p.live.line(intro); err != nil {
+	if err := p.live.Line(intro); err != nil {
 		return err
 	}
 	for _, o := range ended {
 		t.printed[o.ID] = true
 		t.before = append(t.before, o.ID)
-		if err := p.live.operation(t.id, o, happened("recorded before", o)); err != nil {
+		if err := p.live.Operation(t.id, o, happened("recorded before", o)); err != nil {
 			return err
 		}
 	}
@@ -136,7 +137,7 @@ func (p *progress) ended() bool {
 
 // follow prints what happens until both orchestrations have ended. The ticks are for what other
 // processes do.
-func (p *progress) follow(ctx context.Context, s *store, k *killer, worker <-chan error) error {
+func (p *progress) follow(ctx context.Context, s *Home, k *killer, worker <-chan error) error {
 	ticks := time.NewTicker(500 * time.Millisecond)
 	defer ticks.Stop()
 	for {
@@ -169,11 +170,11 @@ func (p *progress) follow(ctx context.Context, s *store, k *killer, worker <-cha
 
 // interrupted tells why the program may go on for a while.
 func (p *progress) interrupted(ctx context.Context) error {
-	p.app.notef("interrupted: what has ended is recorded, the same command continues; a second Ctrl-C kills")
+	p.config.notef("interrupted: what has ended is recorded, the same command continues; a second Ctrl-C kills")
 	return context.Cause(ctx)
 }
 
-func (p *progress) lookAll(ctx context.Context, s *store, k *killer) error {
+func (p *progress) lookAll(ctx context.Context, s *Home, k *killer) error {
 	for _, t := range p.tracks {
 		if err := p.look(ctx, s, t, k); err != nil {
 			return err
@@ -183,7 +184,7 @@ func (p *progress) lookAll(ctx context.Context, s *store, k *killer) error {
 }
 
 // look prints what is new in one orchestration.
-func (p *progress) look(ctx context.Context, s *store, t *track, k *killer) error {
+func (p *progress) look(ctx context.Context, s *Home, t *track, k *killer) error {
 	state, err := s.State(ctx, t.id)
 	if errors.Is(err, lambdabiz.ErrNotFound) && t.state == nil {
 		return nil
@@ -202,8 +203,8 @@ func (p *progress) look(ctx context.Context, s *store, t *track, k *killer) erro
 		p.mu.Lock()
 		here := p.ran[[2]string{t.id, o.ID}]
 		p.mu.Unlock()
-		if !here && !p.settled && !t.doubted[o.ID] { // the hook may be on its way
-			t.doubted[o.ID], t.doubtful = true, true
+		if !here && !p.settled && t.doubts(o.ID) {
+			t.doubtful = true
 			continue
 		}
 		t.printed[o.ID] = true
@@ -212,7 +213,7 @@ func (p *progress) look(ctx context.Context, s *store, t *track, k *killer) erro
 			what = "ran now"
 			t.ranNow = append(t.ranNow, o.ID)
 		}
-		if err := p.live.operation(t.id, o, happened(what, o)); err != nil {
+		if err := p.live.Operation(t.id, o, happened(what, o)); err != nil {
 			return err
 		}
 		k.durable(t.id, o.ID)
@@ -221,26 +222,40 @@ func (p *progress) look(ctx context.Context, s *store, t *track, k *killer) erro
 	return nil
 }
 
+// patience is how long the engine's word that an operation has ended here may take: it is told beside the
+// work, not in it.
+const patience = 2 * time.Second
+
+// doubts reports whether the word about an operation may be on its way.
+func (t *track) doubts(operation string) bool {
+	since, before := t.doubted[operation]
+	if !before {
+		since = time.Now()
+		t.doubted[operation] = since
+	}
+	return time.Since(since) < patience
+}
+
 // note tells, once each, why an orchestration does not move.
 func (p *progress) note(t *track) {
-	text := ""
+	why := ""
 	switch s := t.state; {
 	case s.Status.Ended():
 	case s.Blocked != nil && s.Blocked.Times > 0: // else only our own worker is not there yet
-		text = "is blocked: " + blockedText(s.Blocked)
+		why = "is blocked: " + text.Blocked(s.Blocked)
 	case s.Paused:
-		text = "is paused: lambdabiz resume " + s.ID
+		why = "is paused: lambdabiz resume " + s.ID
 	default:
 		for _, w := range s.WaitingFor {
 			if w.Kind == lambdabiz.KindTimer || w.Kind == lambdabiz.KindEvent {
-				text = "waits for " + waitingText([]lambdabiz.Waiting{w})
+				why = "waits for " + text.Waiting([]lambdabiz.Waiting{w})
 			}
 		}
 	}
-	if text != "" && text != t.told {
-		p.app.notef("%s: %s", clean(t.id), clean(text))
+	if why != "" && why != t.told {
+		p.config.notef("%s: %s", text.Clean(t.id), text.Clean(why))
 	}
-	t.told = text
+	t.told = why
 }
 
 // stuck says so when the event that Sequence3 waits for will not come from here.
@@ -250,7 +265,7 @@ func (p *progress) stuck() error {
 		!service.Status.Ended() || service.Status == lambdabiz.StatusSucceeded {
 		return nil
 	}
-	return &quietError{exitError, strings.TrimSpace(fmt.Sprintf(
+	return &FailedError{strings.TrimSpace(fmt.Sprintf(
 		"%s %s: %s; %s stays open: lambdabiz raise %s %s true", service.ID, service.Status,
-		outcomeCell(nil, service.Error), sequence.ID, sequence.ID, approveEvent))}
+		text.OutcomeCell(nil, service.Error), sequence.ID, sequence.ID, ApproveEvent))}
 }

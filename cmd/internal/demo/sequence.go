@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"context"
@@ -14,9 +14,10 @@ import (
 const (
 	sequenceName = "Sequence3"
 	serviceName  = "RESTSequence1"
-	timerID      = "30SecTimer" // its name in the original; --timer sets how long it really takes
-	approveEvent = "Approve"
-	raiseID      = "RaiseApprove"
+
+	TimerID      = "30SecTimer"   // its name in the original; --timer sets how long it really takes
+	ApproveEvent = "Approve"      // what Sequence3 waits for
+	RaiseID      = "RaiseApprove" // by which RESTSequence1 raises it
 )
 
 // Numbers are what the demo computes with.
@@ -58,8 +59,8 @@ var (
 
 var errNotApproved = errors.New("not approved")
 
-// sequence3 computes with four tasks what a first one gives, cools down, and waits for an approval.
-var sequence3 = lambdabiz.Define(sequenceName, func(o lambdabiz.Context, in SequenceInput) (OperationResult, error) {
+// Sequence3 computes with four tasks what a first one gives, cools down, and waits for an approval.
+var Sequence3 = lambdabiz.Define(sequenceName, func(o lambdabiz.Context, in SequenceInput) (OperationResult, error) {
 	var none OperationResult
 	pause := 30 * time.Second
 	if in.Timer != "" {
@@ -85,10 +86,10 @@ var sequence3 = lambdabiz.Define(sequenceName, func(o lambdabiz.Context, in Sequ
 	if err != nil {
 		return none, err
 	}
-	if err := lambdabiz.Sleep(o, timerID, pause); err != nil {
+	if err := lambdabiz.Sleep(o, TimerID, pause); err != nil {
 		return none, err
 	}
-	approved, err := lambdabiz.WaitForEvent[bool](o, approveEvent)
+	approved, err := lambdabiz.WaitForEvent[bool](o, ApproveEvent)
 	if err != nil {
 		return none, err
 	}
@@ -128,15 +129,15 @@ var restSequence1 = lambdabiz.Define(serviceName, func(o lambdabiz.Context, in S
 	if _, err := rest.Delete[Removed](o, "ServiceOperation4", in.URL+"delete/21", patient); err != nil {
 		return none, err
 	}
-	err := lambdabiz.RaiseEvent(o, raiseID, in.Approve, approveEvent, true)
+	err := lambdabiz.RaiseEvent(o, RaiseID, in.Approve, ApproveEvent, true)
 	if errors.Is(err, lambdabiz.ErrClosed) {
 		return ServiceResult{Approved: false}, nil // nobody waits for it any more
 	}
 	return ServiceResult{Approved: err == nil}, err
 })
 
-// demoOperations are the ids of all operations of the demo, in order.
-var demoOperations = []string{
-	"Operation1", "Operation2", "Operation3", "Operation4", "Operation5", timerID, approveEvent,
-	"ServiceOperation1", "ServiceOperation2", "ServiceOperation3", "ServiceOperation4", raiseID,
+// Operations are the ids of all operations of the demo, in order.
+var Operations = []string{
+	"Operation1", "Operation2", "Operation3", "Operation4", "Operation5", TimerID, ApproveEvent,
+	"ServiceOperation1", "ServiceOperation2", "ServiceOperation3", "ServiceOperation4", RaiseID,
 }

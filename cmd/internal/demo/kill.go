@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"fmt"
@@ -21,7 +21,7 @@ type killer struct {
 
 func newKiller(operation, prefix string) *killer {
 	id := prefix + sequenceName
-	if strings.HasPrefix(operation, "Service") || operation == raiseID {
+	if strings.HasPrefix(operation, "Service") || operation == RaiseID {
 		id = prefix + serviceName
 	}
 	return &killer{id: id, operation: operation}
