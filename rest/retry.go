@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -29,15 +30,15 @@ func (r Request) retryStatus(status int) bool {
 	return slices.Contains(unprocessed, status)
 }
 
-// retryAfter reads the header Retry-After: seconds or a date (RFC 9110, section 10.2.3). A date is
-// compared with the service's own clock, when it shows that.
+// retryAfter reads the header Retry-After: seconds or a date (RFC 9110, section 10.2.3), at most as long
+// as given. A date is compared with the service's own clock, when it shows that.
 func retryAfter(h http.Header, most time.Duration) time.Duration {
 	text := h.Get("Retry-After")
 	if text == "" {
 		return 0
 	}
-	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
-		return min(time.Duration(seconds)*time.Second, most)
+	if wait, ok := delaySeconds(text, most); ok {
+		return wait
 	}
 	at, err := http.ParseTime(text)
 	if err != nil {
@@ -48,4 +49,21 @@ func retryAfter(h http.Header, most time.Duration) time.Duration {
 		now = time.Now()
 	}
 	return min(max(at.Sub(now), 0), most)
+}
+
+// delaySeconds reads seconds, more of them than any number holds too, and with a fraction, which some
+// services send: it counts as a whole second, so that nobody comes too early.
+func delaySeconds(text string, most time.Duration) (time.Duration, bool) {
+	whole, fraction, _ := strings.Cut(strings.TrimSpace(text), ".")
+	if whole == "" || strings.Trim(whole+fraction, "0123456789") != "" {
+		return 0, false
+	}
+	seconds, err := strconv.ParseInt(whole, 10, 64)
+	if err != nil || seconds >= int64(most/time.Second) { // an error is one of range
+		return most, true
+	}
+	if strings.Trim(fraction, "0") != "" {
+		seconds++
+	}
+	return min(time.Duration(seconds)*time.Second, most), true
 }
