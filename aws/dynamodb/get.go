@@ -12,52 +12,40 @@ import (
 	"github.com/lambdabiz/lambdabiz"
 )
 
-// rereads is how often a Get begins anew because a newer run has taken the operations' places.
-const rereads = 5
-
 // Get reads the run, then its operations, consistently; see [lambdabiz.Store]. An operation may be newer
-// than the run, never older. While the first Put of a new run is on its way, the run before it may be seen
-// without operations that both have.
+// than the run, never older.
 func (s *Store) Get(ctx context.Context, id string) (*lambdabiz.Snapshot, error) {
 	if id == "" {
 		return nil, lambdabiz.ErrNotFound // DynamoDB refuses an empty key
 	}
-	for try := 1; ; try++ {
-		snapshot, overtaken, err := s.get(ctx, id)
-		if err != nil {
-			return nil, s.fault("get "+id, err)
-		}
-		if snapshot == nil {
-			return nil, lambdabiz.ErrNotFound
-		}
-		if !overtaken || try == rereads {
-			return snapshot, nil
-		}
+	snapshot, err := s.get(ctx, id)
+	if err != nil {
+		return nil, s.fault("get "+id, err)
 	}
+	if snapshot == nil {
+		return nil, lambdabiz.ErrNotFound
+	}
+	return snapshot, nil
 }
 
-// get also reports whether it has met something of a newer run.
-func (s *Store) get(ctx context.Context, id string) (_ *lambdabiz.Snapshot, overtaken bool, _ error) {
+// get returns nil without an error when the id has no run.
+func (s *Store) get(ctx context.Context, id string) (*lambdabiz.Snapshot, error) {
 	run, err := s.getItem(ctx, id, sortRun)
 	if err != nil || run == nil {
-		return nil, false, err
+		return nil, err
 	}
 	snapshot, err := decodeRun(run)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	items, err := s.query(ctx, id, prefixOp)
+	items, err := s.query(ctx, id, ofRun(prefixOp, snapshot.RunID))
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	for _, i := range items {
-		if i.getText(attrRun) != snapshot.RunID {
-			overtaken = overtaken || i.getText(attrVersion) > run.getText(attrVersion)
-			continue
-		}
 		o, err := decodeOperation(i)
 		if err != nil {
-			return nil, false, err
+			return nil, err
 		}
 		snapshot.Operations = append(snapshot.Operations, o)
 	}
@@ -65,7 +53,7 @@ func (s *Store) get(ctx context.Context, id string) (_ *lambdabiz.Snapshot, over
 	if inbox := run.getText("inbox"); inbox != "" {
 		snapshot.Messages, err = s.inbox(ctx, snapshot, inbox)
 	}
-	return snapshot, overtaken, err
+	return snapshot, err
 }
 
 // inbox reads the messages with the given numbers.
@@ -74,15 +62,12 @@ func (s *Store) inbox(ctx context.Context, snapshot *lambdabiz.Snapshot, inbox s
 	if err := json.Unmarshal([]byte(inbox), &numbers); err != nil {
 		return nil, fmt.Errorf("decode inbox: %w", err)
 	}
-	items, err := s.query(ctx, snapshot.ID, prefixMessage)
+	items, err := s.query(ctx, snapshot.ID, ofRun(prefixMessage, snapshot.RunID))
 	if err != nil {
 		return nil, err
 	}
 	found := map[int64]lambdabiz.Message{}
 	for _, i := range items {
-		if i.getText(attrRun) != snapshot.RunID {
-			continue
-		}
 		var m message
 		if err := json.Unmarshal([]byte(i.getText("body")), &m); err != nil {
 			return nil, fmt.Errorf("decode message: %w", err)

@@ -154,6 +154,13 @@ func sortKey(prefix, name string) string {
 	return prefix + strings.ToValidUTF8(name[:longestName-40], "") + "~" + hex.EncodeToString(sum[:])
 }
 
+// ofRun begins the sort keys of a run's own items. Those of earlier runs of its id stay until they expire, and are not read
+// with it.
+func ofRun(prefix, runID string) string {
+	sum := sha256.Sum256([]byte(runID))
+	return prefix + hex.EncodeToString(sum[:8]) + "#"
+}
+
 // partition is the index's partition of a run.
 func partition(status lambdabiz.Status, month string, shard int) string {
 	if status.Ended() {
@@ -235,7 +242,7 @@ func (e *encoder) check(i item, what string) {
 }
 
 func (e *encoder) operation(o lambdabiz.Operation) item {
-	i := e.item(sortKey(prefixOp, o.ID))
+	i := e.item(sortKey(ofRun(prefixOp, e.snapshot.RunID), o.ID))
 	i.number(attrNumber, o.Number)
 	i.bytes("in", o.Input)
 	i.bytes("out", o.Result)
@@ -306,7 +313,7 @@ func (e *encoder) messages(run item) []item {
 	items := make([]item, len(all))
 	numbers := make([]int64, len(all))
 	for n, m := range all {
-		i := e.item(fmt.Sprintf("%s%019d", prefixMessage, m.Number))
+		i := e.item(fmt.Sprintf("%s%019d", ofRun(prefixMessage, e.snapshot.RunID), m.Number))
 		i.bytes("p", m.Payload)
 		m.Payload = nil
 		e.json(i, "body", m)
