@@ -129,7 +129,7 @@ func besides(b *bench) (early bool) {
 	}
 	gate := func(id string) chan struct{} {
 		g, _ := commits.Load(id)
-		return g.(chan struct{}) //nolint:forcetypeassert // see above
+		return g.(chan struct{})
 	}
 	inner := b.backend
 	defer func() { b.backend = inner }()
@@ -144,16 +144,16 @@ func besides(b *bench) (early bool) {
 		return inner.Commit(ctx, batch)
 	}}
 	var ran, told atomic.Bool
-	learn := make(chan struct{})
+	learn, began := make(chan struct{}), make(chan struct{})
 	d := define(func(o lambdabiz.Context) (int, error) {
 		a := lambdabiz.Go(o, "a", func(o lambdabiz.Context) (int, error) {
-			if _, err := lambdabiz.Step(o, "first", one); err != nil {
+			if err := lambdabiz.Do(o, "first", func(context.Context) error { <-began; return nil }); err != nil {
 				return 0, err
 			}
 			return lambdabiz.Step(o, "second", func(context.Context) (int, error) { ran.Store(true); return 1, nil })
 		})
 		k := lambdabiz.Go(o, "k", func(o lambdabiz.Context) (int, error) {
-			n, err := lambdabiz.Step(o, "known", func(context.Context) (int, error) { <-learn; return 1, nil })
+			n, err := lambdabiz.Step(o, "known", func(context.Context) (int, error) { close(began); <-learn; return 1, nil })
 			told.Store(true) // by now the body of the other branch may know it, too
 			return n, err
 		})

@@ -53,6 +53,10 @@ func (r *run) interceptLocked(c *call, o *op, path string, site callSite) error 
 	switch {
 	case asked.Cancelled:
 		return nil
+	case o == nil && r.stopCause != nil && !c.o.detached(): // that came meanwhile
+		s.visitedLocked(c.id, site)
+		r.mu.Unlock()
+		return c.fault(r.stopCause)
 	case answer.Refuse != "":
 		r.blockLocked(Blocked{Operation: path, Source: site.String(), Reason: answer.Refuse})
 		return r.leaveLocked(c.scope())

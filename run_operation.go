@@ -89,10 +89,6 @@ func (r *run) begin(c *call) (*op, error) {
 		if err := r.interceptLocked(c, o, path, site); err != nil {
 			return nil, err
 		}
-		if o == nil && r.stopCause != nil && !c.o.detached() { // that came meanwhile
-			s.visitedLocked(c.id, site)
-			return refuse(r.stopCause)
-		}
 	}
 	if o == nil {
 		o = r.addLocked(c, path, site)
