@@ -211,11 +211,16 @@ func (r *run) waitAnyLocked(o Context, futures []*future) (left bool, err error)
 		if slices.ContainsFunc(futures, func(f *future) bool { return f.ended }) {
 			return false, nil
 		}
+		s.awaits = futures
+		if r.blockCircleLocked(s) {
+			return true, r.leaveLocked(s)
+		}
 		w := &waiter{s: s}
 		for _, f := range futures {
 			f.waiters = append(f.waiters, w)
 		}
 		r.waitLocked(w)
+		s.awaits = nil
 		for _, f := range futures {
 			f.waiters = slices.DeleteFunc(f.waiters, func(x *waiter) bool { return x == w })
 		}
@@ -465,7 +470,8 @@ func keysOf[T any](o Context, id string, items []T, key func(T) string) ([]strin
 	return keys, nil
 }
 
-// runAll begins the prepared branches, so many at a time.
+// runAll begins the prepared branches, so many at a time. When they are cancelled, or have lost a race, no further one
+// begins, but those that this pass has records of.
 func runAll(o Context, futures []*future, start []func(), limit int) {
 	r := o.scope().run
 	r.mu.Lock()
@@ -473,13 +479,28 @@ func runAll(o Context, futures []*future, start []func(), limit int) {
 	if limit <= 0 || limit > len(start) {
 		limit = len(start)
 	}
-	at := 0
+	began := o.Err() == nil // one that begins after a cancellation may be there to clean up
+	over := func(f *future) bool {
+		return f.s.isClosed() || began && o.Err() != nil && f.s.place.unvisited == 0
+	}
+	at, wanted, beginning := 0, 0, false
 	next := func() {
-		for at < len(start) {
+		if wanted++; beginning {
+			return // one has ended at once, the loop below goes on
+		}
+		beginning = true
+		defer func() { beginning = false }()
+		for at < len(start) && wanted > 0 {
+			f, begin := futures[at], start[at]
 			at++
-			if !futures[at-1].ended { // else it could not begin
-				start[at-1]()
-				return
+			switch {
+			case f.ended: // it could not begin
+			case over(f):
+				f.then = nil
+				f.endLocked(ErrCancelled)
+			default:
+				wanted--
+				begin()
 			}
 		}
 	}

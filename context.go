@@ -47,6 +47,7 @@ type scope struct {
 	asking  bool                // the interceptor is asked about it, its code is about to go on
 	branch  *future             // nil for the function itself
 	current *op                 // the operation that goes on; nil while code runs
+	awaits  []*future           // branches of which it waits for one; nil while it does not
 	reached int64               // the last number of what was recorded here before this pass, and it has come to
 	last    time.Time           // when what its code knows last came about
 	closed  bool                // lost a race, or its orchestration's function has returned: see isClosed
