@@ -67,6 +67,13 @@ func (r *run) changedLocked() {
 
 // touchLocked puts an operation into the pending changes.
 func (r *run) touchLocked(o *op) {
+	r.joinLocked(o)
+	r.changedLocked()
+	o.change = r.changed
+}
+
+// joinLocked has an operation written with the next commit, whenever that comes.
+func (r *run) joinLocked(o *op) {
 	if o.Number == 0 {
 		r.record.number(o)
 	}
@@ -75,8 +82,6 @@ func (r *run) touchLocked(o *op) {
 		o.dirty = true
 		r.pending.ops = append(r.pending.ops, o)
 	}
-	r.changedLocked()
-	o.change = r.changed
 }
 
 // flushLate commits what has been pending since then, so that a long operation is seen running.

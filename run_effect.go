@@ -191,6 +191,8 @@ type attempt struct {
 	rec  Operation // as the attempt began
 
 	beats    chan struct{} // receives with a heartbeat; nil if the attempt's time is not limited
+	beaten   time.Time     // when details were written last; guarded by the run's lock, as is late
+	late     bool          // they will be written again by then
 	result   Payload
 	err      error
 	timedOut bool
@@ -331,10 +333,42 @@ func (a *attempt) beat(details any) error {
 	}
 	a.r.mu.Lock()
 	defer a.r.mu.Unlock()
-	o := a.o
-	if a.r.phase != phaseDead && o.Status == StatusStarted && o.Attempts == a.rec.Attempts {
-		o.Details = p
-		a.r.touchLocked(o)
+	if a.isCurrentLocked() {
+		a.o.Details = p
+		a.keepBeatLocked()
 	}
 	return nil
+}
+
+// beatEvery is how often the details of heartbeats are written, when nothing else is written with them.
+const beatEvery = time.Second
+
+// isCurrentLocked reports whether the attempt is the one that its operation has now.
+func (a *attempt) isCurrentLocked() bool {
+	return a.r.phase != phaseDead && a.o.Status == StatusStarted && a.o.Attempts == a.rec.Attempts
+}
+
+// keepBeatLocked has the details written: within milliseconds when none were for beatEvery, else with the next
+// commit of the run, or when that time is over. So the last ones are always written.
+func (a *attempt) keepBeatLocked() {
+	if wait := beatEvery - time.Since(a.beaten); wait > 0 {
+		a.r.joinLocked(a.o)
+		if !a.late {
+			a.late = true
+			time.AfterFunc(wait, a.writeBeat)
+		}
+		return
+	}
+	a.beaten = time.Now()
+	a.r.touchLocked(a.o)
+}
+
+func (a *attempt) writeBeat() {
+	a.r.mu.Lock()
+	defer a.r.mu.Unlock()
+	a.late = false
+	if a.isCurrentLocked() && a.o.dirty {
+		a.beaten = time.Now()
+		a.r.touchLocked(a.o)
+	}
 }

@@ -91,7 +91,8 @@ func TaskInfoFrom(ctx context.Context) (TaskInfo, bool) {
 }
 
 // Heartbeat reports that a task or step is alive, with details that the next attempt finds in
-// [TaskInfo]. They are written with the next commit, within milliseconds. It returns the context's
+// [TaskInfo]. They are written with the next commit, within milliseconds, and within a second when it is called more
+// often than that: the last ones always are, unless the process dies before. It returns the context's
 // error when the attempt is over, and ErrTooLarge for details over the limit. Outside of a task it
 // does nothing.
 func Heartbeat(ctx context.Context, details any) error {
