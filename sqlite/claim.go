@@ -251,7 +251,12 @@ func (t *tx) claim(b *Backend, r lambdabiz.ClaimRequest, found *lambdabiz.Claims
 		return err
 	}
 	found.More = len(due) > r.Limit
+	read := 0
 	for _, d := range due[:min(len(due), r.Limit)] {
+		if read >= claimCost {
+			found.More = true
+			break
+		}
 		fault.Point("claim.take")
 		if err := t.prepare(qClaim).int(r.Worker).int(d.no).exec(); err != nil {
 			return err
@@ -268,10 +273,32 @@ func (t *tx) claim(b *Backend, r lambdabiz.ClaimRequest, found *lambdabiz.Claims
 			return err
 		}
 		found.Runs = append(found.Runs, run)
+		read += costOf(&run.Record)
 	}
 	fault.Point("claim.taken")
 	found.NextWake, err = t.nextWake(r)
 	return err
+}
+
+const (
+	// claimCost is how much one claim reads, in bytes, before it leaves the rest to the next one: everybody else who
+	// writes waits for it meanwhile. One run it takes whatever its size.
+	claimCost = 4 << 20
+	// rowCost is what reading a row costs beside its payloads.
+	rowCost = 2 << 10
+)
+
+// costOf estimates what it has cost to read a run.
+func costOf(r *lambdabiz.Record) int {
+	cost := rowCost*(1+len(r.Operations)+len(r.Messages)) + len(r.Input) + len(r.Progress)
+	for i := range r.Operations {
+		o := &r.Operations[i]
+		cost += len(o.Input) + len(o.Result) + len(o.Details)
+	}
+	for i := range r.Messages {
+		cost += len(r.Messages[i].Payload)
+	}
+	return cost
 }
 
 // setAside blocks a run that cannot be read. It is tried again later, for the file may be mended, or a worker come

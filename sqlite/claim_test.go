@@ -234,3 +234,46 @@ func TestWake(t *testing.T) {
 	default:
 	}
 }
+
+// A claim reads under the lock that all who write wait for: it takes no more than it can read in a moment.
+func TestAClaimTakesNoMoreThanItReadsInAMoment(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		operations int
+		payload    int
+	}{"many operations": {1000, 0}, "large payloads": {2, 1 << 20}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			const runs = 12
+			for i := range runs {
+				ref := b.start(fmt.Sprint(i)).Run
+				c := &lambdabiz.Commit{Run: &ref, Release: &lambdabiz.Release{WakeAt: b.now}}
+				for n := range test.operations {
+					op := b.operation(int64(n + 1))
+					if test.payload > 0 {
+						op.Result = make([]byte, test.payload)
+					}
+					c.Operations = append(c.Operations, op)
+				}
+				b.commit(c)
+			}
+			claimed := map[string]bool{}
+			for claims := 0; len(claimed) < runs; claims++ {
+				got := b.claim(256, 0)
+				if n := len(got.Runs); n == 0 || n > 4 {
+					t.Fatalf("claim %d took %d runs", claims, n)
+				}
+				for _, r := range got.Runs {
+					if claimed[r.ID] || len(r.Operations) != test.operations {
+						t.Errorf("%s: claimed before: %t, with %d operations", r.ID, claimed[r.ID], len(r.Operations))
+					}
+					claimed[r.ID] = true
+				}
+				if want := len(claimed) < runs; got.More != want {
+					t.Errorf("after %d runs it says that there are more: %t", len(claimed), got.More)
+				}
+			}
+		})
+	}
+}
