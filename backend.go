@@ -1,8 +1,10 @@
 package lambdabiz
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -127,6 +129,13 @@ func (h Holder) String() string {
 	}
 	return fmt.Sprintf("the store is locked by process %d on %s, which has been writing since %s",
 		h.PID, h.Host, h.Since.Format(time.RFC3339))
+}
+
+// Informer is an optional ability of a [Backend]: it tells how a run stands without its operations. Who waits for a
+// result asks again and again, and without it each answer costs as much as the run has recorded.
+type Informer interface {
+	// Info is [Backend.Load] without the operations and the messages.
+	Info(ctx context.Context, id, runID string) (*RunInfo, error)
 }
 
 // Queue is an optional ability of a [Backend] that performs tasks or services: it hands attempts that are
@@ -378,7 +387,7 @@ type Commit struct {
 	Conditional bool
 	Fetch       bool
 
-	Operations []Operation // inserted or replaced by number
+	Operations []Operation // inserted or replaced by number, in whose order they are
 	Consumed   []int64     // messages to be removed
 	Progress   Payload     // replaces the progress when not nil
 	Started    bool        // sets the run's StartedAt and status when it has none yet
@@ -413,12 +422,18 @@ type Attempt struct {
 // Refuse marks the operation with the given number in this commit as failed with err: what a backend
 // does when a change that carries an operation is refused. The operation is then stored as failed.
 func (c *Commit) Refuse(operation int64, err error) {
-	for i := range c.Operations {
-		if op := &c.Operations[i]; op.Number == operation {
-			op.Status, op.Error, op.Result = StatusFailed, FailureOf(err), nil
-			op.EndedAt = c.At
-		}
+	at, found := slices.BinarySearchFunc(c.Operations, operation, func(o Operation, n int64) int {
+		return cmp.Compare(o.Number, n)
+	})
+	if !found {
+		at = slices.IndexFunc(c.Operations, func(o Operation) bool { return o.Number == operation })
 	}
+	if at < 0 {
+		return
+	}
+	op := &c.Operations[at]
+	op.Status, op.Error, op.Result = StatusFailed, FailureOf(err), nil
+	op.EndedAt = c.At
 }
 
 // Release ends a claim: the fence is of no use any more. With neither field the run is due again when a

@@ -333,10 +333,11 @@ func (e *Engine) controlWith(ctx context.Context, verb string, c Control) error 
 	}
 	e.poke(id)
 	if c.Kind == ControlTerminate {
-		for _, r := range e.allResidents() {
-			if r.info.ID == id {
-				go r.refresh() // it finds itself fenced
-			}
+		e.mu.Lock()
+		r := e.byID[id]
+		e.mu.Unlock()
+		if r != nil {
+			go r.refresh() // it finds itself fenced
 		}
 	}
 	return nil
@@ -482,21 +483,33 @@ func (h *handle) wait(ctx context.Context) (*RunInfo, error) {
 		}
 	}
 	for poll := max(20*time.Millisecond, h.e.desc.PollEvery); ; poll = min(2*poll, h.e.resultPoll()) {
-		rec, err := h.e.backend.Load(ctx, id, runID)
+		info, err := h.e.info(ctx, id, runID)
 		if err != nil {
 			return nil, fmt.Errorf("wait for orchestration %s: %w", id, err)
 		}
-		if rec.Status.Ended() {
-			if rec.ContinuedAs == "" {
-				return &rec.RunInfo, nil
+		if info.Status.Ended() {
+			if info.ContinuedAs == "" {
+				return info, nil
 			}
-			runID = rec.ContinuedAs
+			runID = info.ContinuedAs
 			continue
 		}
 		if err := sleepUntil(ctx, ended, poll); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// info tells how a run stands, without its operations where the home can leave them out.
+func (e *Engine) info(ctx context.Context, id, runID string) (*RunInfo, error) {
+	if informer, ok := e.backend.(Informer); ok {
+		return informer.Info(ctx, id, runID) //nolint:wrapcheck // the caller says what for
+	}
+	rec, err := e.backend.Load(ctx, id, runID)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // the caller says what for
+	}
+	return &rec.RunInfo, nil
 }
 
 // ending returns what the run ended with in this process; nil if it goes on, continues as another run, or has

@@ -102,8 +102,10 @@ type Engine struct {
 
 	mu        sync.Mutex
 	residents map[string]*run          // by run id
+	byID      map[string]*run          // the latest resident of an orchestration id
 	hands     map[string][]*run        // driven by hand, by id
 	early     map[string]earlyMessages // by run id
+	swept     time.Time                // when what has left was last taken out of early
 	watchers  map[string][]chan<- bool // who waits for an orchestration's end, by its id
 	unserved  map[string]bool          // definitions that were started and are not registered here
 	starting  int                      // starts of clients on their way that may claim, and claims being taken in
@@ -127,7 +129,8 @@ func New(b Backend, c Config) (*Engine, error) {
 		backend: guardedBackend{b}, desc: desc, config: c, codec: c.Codec, lines: newLines(c.Logger.Handler()),
 		version: c.Version, maxPayload: c.MaxPayloadBytes, endsClaim: desc.CommitEndsClaim,
 		registry: newRegistry(desc.MaxFailureBytes), kicks: make(chan struct{}, 1), busy: make(chan struct{}, 1),
-		residents: map[string]*run{}, early: map[string]earlyMessages{}, hands: map[string][]*run{}, watchers: map[string][]chan<- bool{},
+		residents: map[string]*run{}, byID: map[string]*run{}, early: map[string]earlyMessages{},
+		hands: map[string][]*run{}, watchers: map[string][]chan<- bool{},
 		unserved: map[string]bool{},
 	}
 	e.log = e.lines.log()

@@ -77,7 +77,7 @@ func (r *run) enter(worker int64) (entered, accepting bool, early []Message) {
 	if worker != e.claimer || e.residents[r.info.RunID] != nil {
 		return false, false, nil
 	}
-	e.residents[r.info.RunID] = r
+	e.residents[r.info.RunID], e.byID[r.info.ID] = r, r
 	if len(e.residents) == 1 {
 		select {
 		case e.busy <- struct{}{}:

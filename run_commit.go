@@ -296,7 +296,7 @@ func (r *run) takeOperationsLocked(c *Commit) (timeouts, later []*op) {
 			c.Operations = append(c.Operations, o.Operation)
 		}
 	}
-	slices.SortStableFunc(c.Operations, func(a, b Operation) int { return cmp.Compare(a.Number, b.Number) })
+	slices.SortFunc(c.Operations, func(a, b Operation) int { return cmp.Compare(a.Number, b.Number) })
 	return timeouts, later
 }
 

@@ -1,7 +1,6 @@
 package lambdabiz
 
 import (
-	"slices"
 	"time"
 )
 
@@ -153,12 +152,15 @@ func stateOf(rec *Record) *State {
 			s.WaitingFor = append(s.WaitingFor, Waiting{o.ID, o.Kind, o.Name, o.DueAt})
 		}
 	}
-	for _, m := range rec.Messages {
-		switch m.Kind {
-		case MessageEvent:
+	dropped := map[int64]bool{}
+	for i := range rec.Messages {
+		if m := &rec.Messages[i]; m.Kind == MessageDrop {
+			dropped[m.Operation] = true
+		}
+	}
+	for i := range rec.Messages {
+		if m := &rec.Messages[i]; m.Kind == MessageEvent && !dropped[m.Number] {
 			s.Events = append(s.Events, Buffered{m.Number, m.Name, m.Key, m.Payload, m.ArrivedAt})
-		case MessageDrop:
-			s.Events = slices.DeleteFunc(s.Events, func(b Buffered) bool { return b.Number == m.Operation })
 		}
 	}
 	return s

@@ -332,10 +332,12 @@ func (e *Engine) residentOrEarly(a Arrival) *run {
 	if r := e.residents[a.Ref.RunID]; r != nil {
 		return r
 	}
-	t := time.Now()
-	for id, early := range e.early {
-		if t.Sub(early.at) > time.Minute {
-			delete(e.early, id) // it was there once, and has left
+	if t := time.Now(); t.Sub(e.swept) > time.Minute {
+		e.swept = t
+		for id, early := range e.early {
+			if t.Sub(early.at) > time.Minute {
+				delete(e.early, id) // it was there once, and has left
+			}
 		}
 	}
 	early := e.early[a.Ref.RunID]
@@ -406,6 +408,9 @@ func (e *Engine) forget(r *run) {
 	e.idle.remove(r)
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.byID[r.info.ID] == r {
+		delete(e.byID, r.info.ID)
+	}
 	if e.residents[r.info.RunID] == r {
 		delete(e.residents, r.info.RunID)
 		if len(e.residents) == e.config.MaxResident-1 {

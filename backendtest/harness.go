@@ -198,6 +198,11 @@ func (h *harness) loadRun(id, runID string) *lambdabiz.Record {
 	if r == nil {
 		h.Fatalf("Load of %s: nil without an error", id)
 	}
+	if informer, ok := h.b.(lambdabiz.Informer); ok {
+		info, err := informer.Info(background, id, runID)
+		h.must(err, "Info of "+id)
+		want(h, *info, r.RunInfo, "Info of "+id)
+	}
 	return r
 }
 

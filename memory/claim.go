@@ -3,6 +3,7 @@ package memory
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -67,7 +68,15 @@ func (r *run) claimed() lambdabiz.Claimed {
 // arrivals returns the messages with a number above after for the runs that the worker holds.
 func arrivals(w *worker, after int64) []lambdabiz.Arrival {
 	var arrived []lambdabiz.Arrival
-	for r := range w.held {
+	if after < w.after { // it asks again
+		maps.Copy(w.news, w.held)
+	}
+	w.after = after
+	for r := range w.news {
+		if !w.held[r] || r.messages.last() <= after {
+			delete(w.news, r)
+			continue
+		}
 		if messages := r.newer(after); len(messages) > 0 {
 			arrived = append(arrived, lambdabiz.Arrival{Ref: r.ref(), Messages: messages})
 		}

@@ -33,6 +33,20 @@ func (b *Backend) Load(ctx context.Context, id, runID string) (*lambdabiz.Record
 	return &record, nil
 }
 
+// Info returns one run without its operations and messages; see [lambdabiz.Informer].
+func (b *Backend) Info(ctx context.Context, id, runID string) (*lambdabiz.RunInfo, error) {
+	if err := b.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer b.mu.Unlock()
+	r := b.find(id, runID)
+	if r == nil {
+		return nil, lambdabiz.ErrNotFound
+	}
+	info := r.listed()
+	return &info, nil
+}
+
 // List returns a page of runs; see [lambdabiz.Backend].
 func (b *Backend) List(ctx context.Context, f lambdabiz.Filter) (lambdabiz.Page, error) {
 	after, err := parseCursor(f.Cursor)

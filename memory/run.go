@@ -12,7 +12,7 @@ import (
 type run struct {
 	info       lambdabiz.RunInfo
 	operations []lambdabiz.Operation // sorted by number
-	messages   []lambdabiz.Message   // unconsumed, sorted by number
+	messages   messages              // unconsumed
 	keys       map[string]bool       // shared by the runs of a ContinueAsNew chain
 	place      int64                 // in the order of creation
 
@@ -42,8 +42,7 @@ func (r *run) called() bool {
 	if r.kick {
 		return true
 	}
-	n := len(r.messages)
-	return r.info.Blocked == nil && n > 0 && r.messages[n-1].Number > r.seen
+	return r.info.Blocked == nil && r.messages.last() > r.seen
 }
 
 func (r *run) dueAt(now time.Time) bool {
@@ -75,22 +74,13 @@ func (r *run) put(op lambdabiz.Operation) {
 
 // consume removes messages. Cancel messages stay: every later holder has to see them.
 func (r *run) consume(numbers []int64) {
-	if len(numbers) == 0 {
-		return
+	for _, n := range numbers {
+		r.messages.remove(n)
 	}
-	r.messages = slices.DeleteFunc(r.messages, func(m lambdabiz.Message) bool {
-		return m.Kind != lambdabiz.MessageCancel && slices.Contains(numbers, m.Number)
-	})
 }
 
 // newer returns copies of the messages with a number above seen.
-func (r *run) newer(seen int64) []lambdabiz.Message {
-	i := len(r.messages)
-	for i > 0 && r.messages[i-1].Number > seen {
-		i--
-	}
-	return cloneMessages(r.messages[i:])
-}
+func (r *run) newer(seen int64) []lambdabiz.Message { return r.messages.above(seen) }
 
 func (r *run) ref() lambdabiz.RunRef {
 	return lambdabiz.RunRef{ID: r.info.ID, RunID: r.info.RunID, Fence: r.fence}
@@ -113,7 +103,7 @@ func (r *run) record() lambdabiz.Record {
 	return lambdabiz.Record{
 		RunInfo:    r.listed(),
 		Operations: operations,
-		Messages:   cloneMessages(r.messages),
+		Messages:   r.messages.above(0),
 	}
 }
 
@@ -125,6 +115,16 @@ func (r *run) hold(w *worker) {
 	if w != nil {
 		r.info.Worker = w.record.Number
 		w.held[r] = true
+		if r.messages.last() > 0 { // its start may be answered without them
+			w.news[r] = true
+		}
+	}
+}
+
+// announce notes that the holder is to be told of a message.
+func (b *Backend) announce(r *run) {
+	if w := b.workers[r.info.Worker]; w != nil && r.held {
+		w.news[r] = true
 	}
 }
 
@@ -140,6 +140,7 @@ func (b *Backend) free(r *run) {
 func (b *Backend) deliver(r *run, m lambdabiz.Message) {
 	b.lastMsg++
 	m.Number = b.lastMsg
-	r.messages = append(r.messages, m)
+	r.messages.add(m)
+	b.announce(r)
 	b.schedule(r)
 }

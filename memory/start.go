@@ -2,7 +2,6 @@ package memory
 
 import (
 	"maps"
-	"slices"
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
@@ -116,7 +115,7 @@ func (b *Backend) takeKept(r *run, at time.Time) []lambdabiz.Message {
 		}
 	}
 	delete(b.kept, r.info.ID)
-	return cloneMessages(r.messages)
+	return r.messages.above(0)
 }
 
 // next makes the run that continues r. It gets what waits for the orchestration: events, a
@@ -130,12 +129,7 @@ func (b *Backend) next(r *run, s lambdabiz.RunStart, at time.Time) *run {
 	n.info.CancelRequested, n.info.CancelReason = r.info.CancelRequested, r.info.CancelReason
 	n.info.Paused, n.info.PauseReason = r.info.Paused, r.info.PauseReason
 	n.keys = r.keys
-	for _, m := range r.messages {
-		if movesOn(m) {
-			n.messages = append(n.messages, m)
-		}
-	}
-	r.messages = slices.DeleteFunc(r.messages, movesOn)
+	r.messages.move(&n.messages, movesOn)
 	return n
 }
 

@@ -11,6 +11,8 @@ import (
 type worker struct {
 	record lambdabiz.WorkerRecord
 	held   map[*run]bool
+	after  int64         // as it has asked last
+	news   map[*run]bool // runs that it holds, or has held, and may not know all messages of
 }
 
 // Join registers a worker; see [lambdabiz.Backend].
@@ -21,7 +23,7 @@ func (b *Backend) Join(ctx context.Context, w lambdabiz.WorkerInfo) (int64, erro
 	defer b.mu.Unlock()
 	b.lastWorker++
 	record := lambdabiz.WorkerRecord{WorkerInfo: w, Number: b.lastWorker, JoinedAt: stamp(time.Now())}
-	b.workers[b.lastWorker] = &worker{record: cloneWorker(record), held: map[*run]bool{}}
+	b.workers[b.lastWorker] = &worker{record: cloneWorker(record), held: map[*run]bool{}, news: map[*run]bool{}}
 	for _, runs := range b.ids {
 		for _, r := range runs {
 			blocked := r.info.Blocked

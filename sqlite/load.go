@@ -8,6 +8,21 @@ import (
 
 // Load returns a run with its operations and messages, as one snapshot. It waits for no writer.
 func (b *Backend) Load(ctx context.Context, id, runID string) (*lambdabiz.Record, error) {
+	return b.load(ctx, id, runID, (*conn).fill)
+}
+
+// Info returns a run without its operations and messages, in one look at one row.
+func (b *Backend) Info(ctx context.Context, id, runID string) (*lambdabiz.RunInfo, error) {
+	rec, err := b.load(ctx, id, runID, func(*conn, *stored) error { return nil })
+	if err != nil {
+		return nil, err
+	}
+	return &rec.RunInfo, nil
+}
+
+func (b *Backend) load(
+	ctx context.Context, id, runID string, fill func(c *conn, run *stored) error,
+) (*lambdabiz.Record, error) {
 	var run *stored
 	err := b.read(ctx, func(c *conn) error {
 		s := c.prepare(qLatest).text(id)
@@ -21,7 +36,7 @@ func (b *Backend) Load(ctx context.Context, id, runID string) (*lambdabiz.Record
 		if run == nil {
 			return lambdabiz.ErrNotFound
 		}
-		return c.fill(run)
+		return fill(c, run)
 	})
 	if err != nil {
 		return nil, err
