@@ -42,6 +42,8 @@ func TestEveryWorkloadPrintsItsMetrics(t *testing.T) {
 			"inflight_done_s", "all_done_s", "steps_repeated")},
 		{[]string{"-workload", "disk", "-n", "100", "-c", "8"}, append(limits, "bytes_per_orch", "orch_per_s_first_fifth",
 			"orch_per_s_last_fifth")},
+		{[]string{"-workload", "mixed", "-n", "50", "-c", "2", "-time", "30ms"}, append(limits, "alone_ms_p50", "alone_ms_p99",
+			"branches_ms_p99", "branches_ratio", "races_ms_p99", "races_ratio", "events_ms_p99", "events_ratio")},
 		{[]string{"-workload", "idle", "-time", "10ms"}, []string{"cpu_ms_per_s"}},
 	} {
 		t.Run(w.args[1], func(t *testing.T) {

@@ -54,6 +54,7 @@ var workloads = map[string]workload{
 	"idle":     {"a worker with nothing to do: what it computes all the same", 0, 0, idle},
 	"timers":   {"n orchestrations with a timer of 2 s: how late it is", 5000, 0, timers},
 	"crash":    {"n sequences, c in flight, killed at half of the steps, and started again", 2000, 64, crash},
+	"mixed":    {"small sequences, c in flight, alone and beside one orchestration of n branches, races, and events", 10_000, 8, mixed},
 	"disk":     {"bytes on disk per completed sequence, and throughput over the first and the last fifth of n", 20_000, 64, disk},
 }
 
