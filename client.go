@@ -502,8 +502,8 @@ func (h *handle) wait(ctx context.Context) (*RunInfo, error) {
 
 // info tells how a run stands, without its operations where the home can leave them out.
 func (e *Engine) info(ctx context.Context, id, runID string) (*RunInfo, error) {
-	if informer, ok := e.backend.(Informer); ok {
-		return informer.Info(ctx, id, runID) //nolint:wrapcheck // the caller says what for
+	if e.informer != nil {
+		return e.informer.Info(ctx, id, runID) //nolint:wrapcheck // the caller says what for
 	}
 	rec, err := e.backend.Load(ctx, id, runID)
 	if err != nil {

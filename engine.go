@@ -74,10 +74,11 @@ type Config struct {
 // Engine runs orchestrations on a backend and answers for them. It is a client until [Engine.Run]
 // makes it a worker too. Its methods may be called by many goroutines at once.
 type Engine struct {
-	backend    Backend // guarded
-	waker      Waker   // nil if the backend is none
-	locked     Locked  // the same
-	queue      Queue   // the same
+	backend    Backend  // guarded
+	waker      Waker    // nil if the backend is none
+	informer   Informer // the same
+	locked     Locked   // the same
+	queue      Queue    // the same
 	desc       Description
 	config     Config
 	codec      Codec
@@ -136,6 +137,7 @@ func New(b Backend, c Config) (*Engine, error) {
 	e.log = e.lines.log()
 	e.hooks = newHookCaller(c.Hooks, e.log)
 	e.waker, _ = b.(Waker)
+	e.informer, _ = b.(Informer)
 	e.locked, _ = b.(Locked)
 	if queue, ok := b.(Queue); ok {
 		e.queue = guardedQueue{queue}

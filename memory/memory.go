@@ -36,7 +36,7 @@ type Backend struct {
 	closed     bool
 	receivers  []chan struct{}   // one for each call of Wake
 	ids        map[string][]*run // in the order of creation; never an empty slice
-	kept       map[string][]kept // events for starts to come
+	kept       map[string]*shelf // events for starts to come
 	workers    map[int64]*worker
 	lastWorker int64
 	lastRun    int64 // the place of a run in the order of creation
@@ -54,7 +54,7 @@ var (
 func New() *Backend {
 	return &Backend{
 		ids:     map[string][]*run{},
-		kept:    map[string][]kept{},
+		kept:    map[string]*shelf{},
 		workers: map[int64]*worker{},
 	}
 }
@@ -143,7 +143,7 @@ func (b *Backend) find(id, runID string) *run {
 	if runID == "" {
 		return b.latest(id)
 	}
-	for _, r := range b.ids[id] {
+	for _, r := range slices.Backward(b.ids[id]) { // it is nearly always the latest
 		if r.info.RunID == runID {
 			return r
 		}

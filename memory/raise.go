@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -46,14 +47,32 @@ func (b *Backend) deliverEvent(r *run, e lambdabiz.Raise, at time.Time) {
 	})
 }
 
+// shelf is the events that wait for a start of one id.
+type shelf struct {
+	list []kept
+	keys map[string]time.Time // until when an event with the key is kept
+	most int                  // in list, before those are looked for whose time is over
+}
+
 // keep stores an event for a start to come, unless its key is kept already.
 func (b *Backend) keep(e lambdabiz.Raise, at time.Time) {
-	live := slices.DeleteFunc(b.kept[e.ID], func(k kept) bool { return !k.until.After(at) })
-	known := e.Key != "" && slices.ContainsFunc(live, func(k kept) bool { return k.raise.Key == e.Key })
-	if !known {
-		until := stamp(e.Until)
-		e.Payload = clonePayload(e.Payload)
-		live = append(live, kept{raise: e, at: at, until: until})
+	s := b.kept[e.ID]
+	if s == nil {
+		s = &shelf{keys: map[string]time.Time{}, most: 16}
+		b.kept[e.ID] = s
 	}
-	b.kept[e.ID] = live
+	if e.Key != "" && s.keys[e.Key].After(at) {
+		return
+	}
+	if len(s.list) >= s.most {
+		s.list = slices.DeleteFunc(s.list, func(k kept) bool { return !k.until.After(at) })
+		maps.DeleteFunc(s.keys, func(_ string, until time.Time) bool { return !until.After(at) })
+		s.most = max(16, 2*len(s.list))
+	}
+	until := stamp(e.Until)
+	e.Payload = clonePayload(e.Payload)
+	s.list = append(s.list, kept{raise: e, at: at, until: until})
+	if e.Key != "" {
+		s.keys[e.Key] = until
+	}
 }

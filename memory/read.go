@@ -133,11 +133,12 @@ func (b *Backend) Purge(ctx context.Context, p lambdabiz.PurgeRequest) (int, err
 		return 0, err
 	}
 	defer b.mu.Unlock()
+	ids := b.ids
+	if p.ID != "" {
+		ids = map[string][]*run{p.ID: b.ids[p.ID]}
+	}
 	var ended []*run
-	for id, runs := range b.ids {
-		if p.ID != "" && id != p.ID {
-			continue
-		}
+	for _, runs := range ids {
 		for _, r := range runs {
 			switch {
 			case r.open() && p.ID != "":
@@ -154,19 +155,22 @@ func (b *Backend) Purge(ctx context.Context, p lambdabiz.PurgeRequest) (int, err
 		limit = len(ended)
 	}
 	ended = ended[:min(limit, len(ended))]
-	for _, r := range ended {
-		b.remove(r)
-	}
+	b.remove(ended)
 	b.signal()
 	return len(ended), nil
 }
 
-func (b *Backend) remove(r *run) {
-	id := r.info.ID
-	rest := slices.DeleteFunc(b.ids[id], func(x *run) bool { return x == r })
-	if len(rest) == 0 {
-		delete(b.ids, id)
-	} else {
-		b.ids[id] = rest
+func (b *Backend) remove(ended []*run) {
+	gone, ids := make(map[*run]bool, len(ended)), map[string]bool{}
+	for _, r := range ended {
+		gone[r], ids[r.info.ID] = true, true
+	}
+	for id := range ids {
+		rest := slices.DeleteFunc(b.ids[id], func(x *run) bool { return gone[x] })
+		if len(rest) == 0 {
+			delete(b.ids, id)
+		} else {
+			b.ids[id] = rest
+		}
 	}
 }

@@ -109,9 +109,11 @@ func (b *Backend) claimAtStart(r *run, c *lambdabiz.Commit, s lambdabiz.RunStart
 
 // takeKept moves the events that were kept for a start into the new run's inbox.
 func (b *Backend) takeKept(r *run, at time.Time) []lambdabiz.Message {
-	for _, k := range b.kept[r.info.ID] {
-		if k.until.After(at) {
-			b.deliverEvent(r, k.raise, k.at)
+	if s := b.kept[r.info.ID]; s != nil {
+		for _, k := range s.list {
+			if k.until.After(at) {
+				b.deliverEvent(r, k.raise, k.at)
+			}
 		}
 	}
 	delete(b.kept, r.info.ID)

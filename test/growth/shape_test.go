@@ -25,11 +25,7 @@ type place struct {
 
 func open(t *testing.T, c lambdabiz.Config, items ...lambdabiz.Registrable) *place {
 	t.Helper()
-	b, err := memory.New(memory.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &place{t: t, ctx: t.Context(), backend: b}
+	p := &place{t: t, ctx: t.Context(), backend: memory.New()}
 	p.work(c, items...)
 	return p
 }
@@ -288,6 +284,32 @@ var shapes = map[string]func(t *testing.T, n int){
 			}
 			p.raise("one", "go", n)
 		}),
+	"events before the start": func(t *testing.T, n int) {
+		d := lambdabiz.Define("Late", func(o lambdabiz.Context, n int) (int, error) {
+			return n, loop(n, func(_ int, id string) error { return wait(o, id, lambdabiz.Named("e")) })
+		})
+		p := open(t, lambdabiz.Config{}, d)
+		for i := range n {
+			for range 2 { // the second is known
+				key := lambdabiz.Key(strconv.Itoa(i))
+				p.must(p.e.RaiseEvent(p.ctx, "late", "e", i, key, lambdabiz.BeforeStart(time.Hour)))
+			}
+		}
+		p.ends(p.start(d, "late", n), n)
+		p.stop()
+	},
+	"a chain of runs": func(t *testing.T, n int) {
+		d := lambdabiz.Define("Chain", func(o lambdabiz.Context, n int) (int, error) {
+			if err := lambdabiz.Sleep(o, "s", time.Second); err != nil || n == 0 {
+				return n, err //nolint:wrapcheck // it names the operation
+			}
+			return n, lambdabiz.ContinueAsNew(o, n-1)
+		})
+		p := open(t, lambdabiz.Config{}, d)
+		p.ends(p.start(d, "chain", n), 0)
+		p.must(p.e.Purge(p.ctx, "chain"))
+		p.stop()
+	},
 	"a resume":                 resume(lambdabiz.Config{}),
 	"orchestrations that nap":  nap,
 	"orchestrations that wait": sleepers,
