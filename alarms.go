@@ -6,9 +6,13 @@ import (
 	"time"
 )
 
-// maxSnooze is how long an alarm sleeps at most before it looks at the wall clock again: the clock that
+// maxSnooze is how long an alarm and a worker sleep at most before they look at the wall clock again: the clock that
 // timers use does not count while a laptop sleeps, and the wall clock may be set.
 const maxSnooze = time.Minute
+
+// snoozed is how long to sleep of a wait at first. Whoever waits for years need not look every minute: a machine that has
+// slept through all of it is late by the ten thousandth part.
+func snoozed(wait time.Duration) time.Duration { return max(0, min(wait, max(maxSnooze, wait/10_000))) }
 
 // alarms rings runs at their times, from one timer.
 type alarms struct {
@@ -57,7 +61,7 @@ func (a *alarms) armLocked() {
 	if !a.next.IsZero() && !first.Before(a.next) {
 		return
 	}
-	wait := max(min(time.Until(first), maxSnooze), 0)
+	wait := snoozed(time.Until(first))
 	a.next = time.Now().Add(wait)
 	if a.timer == nil {
 		a.timer = time.AfterFunc(wait, a.ring)

@@ -46,16 +46,18 @@ func (b Backoff) wait(attempt int) time.Duration {
 	if most <= 0 {
 		most = time.Minute
 	}
-	if factor < 1 {
+	if !(factor >= 1) { // nor is NaN a factor
 		factor = 2
 	}
 	if jitter == 0 {
 		jitter = 0.2
 	}
 	wait := float64(initial) * math.Pow(factor, float64(attempt-1))
-	wait = min(wait, float64(most))
 	if jitter > 0 {
-		wait *= 1 - min(jitter, 1)*rand.Float64()
+		wait = min(wait, float64(most)) * (1 - min(jitter, 1)*rand.Float64())
+	}
+	if wait >= float64(most) { // which may be more than a Duration holds
+		return most
 	}
 	return time.Duration(wait)
 }

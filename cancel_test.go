@@ -462,7 +462,7 @@ func TestDeadlineOfARunEndsItsContextAndGivesTimeout(t *testing.T) {
 		if cleaned.Load() != 2 {
 			t.Errorf("%d of 2 cleaned up", cleaned.Load())
 		}
-	}, bears(5, countsTime))
+	}, bears(5, countsTime), oneClock(deadlineOfStart))
 }
 
 func TestEvictionClosesTheContextAndRecordsNothing(t *testing.T) {

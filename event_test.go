@@ -127,7 +127,7 @@ func TestEventThatArrivedByTheDeadlineWinsOverTheTimeout(t *testing.T) {
 		if s := b.state(e, "too late"); len(s.Events) != 1 {
 			t.Errorf("the late event is not there any more: %+v", s.Events)
 		}
-	}, bears(0, countsTime))
+	}, bears(0, countsTime), oneClock(onlySender))
 }
 
 func TestRaiseToOnesOwnId(t *testing.T) {

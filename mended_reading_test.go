@@ -275,7 +275,7 @@ func TestAResumeOfABlockedRunThatIsBeingTriedIsHeard(t *testing.T) {
 			}
 			stop()
 		}
-	}, bears(0, countsTime))
+	}, bears(0, countsTime), oneClock(onlySender))
 }
 
 // An event is dropped after a branch has taken it, and before that is recorded: then the branch loses its race. The

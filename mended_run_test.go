@@ -438,7 +438,7 @@ func TestResumeAfterTheDeadline(t *testing.T) {
 		if !errors.Is(err, context.DeadlineExceeded) || late.Load() != 0 {
 			t.Errorf("result: %v, the late step ran %d times", err, late.Load())
 		}
-	})
+	}, oneClock(deadlineOfStart))
 }
 
 // A result that a body gave during the drain is lost when another body does not end.

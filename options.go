@@ -98,7 +98,8 @@ func (t TimeoutOption) applyWait(w *waitOptions) { w.timeout = max(time.Duration
 type DeadlineOption time.Duration
 
 // Deadline limits all attempts of a call together, waits between them included, counted from when the
-// operation is recorded; or a whole orchestration, counted from its start. An attempt that it cuts fails
+// operation is recorded; or a whole orchestration, counted from its start by the clock of who starts it. An attempt
+// that it cuts fails
 // with context.DeadlineExceeded; when the next one would begin after it, the call fails with the last
 // error. An orchestration's context ends, as in a cancellation, and operations
 // that wait end as CANCELLED with context.DeadlineExceeded. 0 or less is over at once.

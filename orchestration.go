@@ -253,7 +253,7 @@ func (r *run) claimNext(ended *RunRef) {
 			}
 			return
 		case !claims.NextWake.IsZero():
-			wait = max(0, time.Until(claims.NextWake))
+			wait = snoozed(time.Until(claims.NextWake))
 		}
 		timer := time.NewTimer(wait)
 		select {

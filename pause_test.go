@@ -218,7 +218,7 @@ func TestListFilters(t *testing.T) {
 		if _, err := e.List(b.ctx, lambdabiz.Filter{Cursor: "no cursor"}); err == nil {
 			t.Error("a cursor that is none is accepted")
 		}
-	}, bears(20, countsTime))
+	}, bears(20, countsTime), oneClock(comparesClocks))
 }
 
 // listed is the ids of all pages, one space between two.

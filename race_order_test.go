@@ -60,19 +60,23 @@ func raceWhileDown(b *bench, eventFirst bool, arrives time.Duration, want string
 }
 
 func TestRaceIsWonByTheEventThatArrivedBeforeTheTimerWasDue(t *testing.T) {
-	everywhere(t, func(_ *testing.T, b *bench) { raceWhileDown(b, true, 30*time.Second, "approved") }, bears(5, countsTime))
+	everywhere(t, func(_ *testing.T, b *bench) { raceWhileDown(b, true, 30*time.Second, "approved") }, bears(5, countsTime),
+		oneClock(onlySender))
 }
 
 func TestRaceIsWonByTheEarlierEventWhateverItsPlace(t *testing.T) {
-	everywhere(t, func(_ *testing.T, b *bench) { raceWhileDown(b, false, 30*time.Second, "approved") }, bears(5, countsTime))
+	everywhere(t, func(_ *testing.T, b *bench) { raceWhileDown(b, false, 30*time.Second, "approved") }, bears(5, countsTime),
+		oneClock(onlySender))
 }
 
 func TestRaceIsWonByTheTimerThatWasDueBeforeTheEvent(t *testing.T) {
-	everywhere(t, func(_ *testing.T, b *bench) { raceWhileDown(b, true, 2*time.Minute, "timer, then approved") }, bears(5, countsTime))
+	everywhere(t, func(_ *testing.T, b *bench) { raceWhileDown(b, true, 2*time.Minute, "timer, then approved") }, bears(5, countsTime),
+		oneClock(onlySender))
 }
 
 func TestRaceIsWonByTheEarlierTimerWhateverItsPlace(t *testing.T) {
-	everywhere(t, func(_ *testing.T, b *bench) { raceWhileDown(b, false, 2*time.Minute, "timer, then approved") }, bears(5, countsTime))
+	everywhere(t, func(_ *testing.T, b *bench) { raceWhileDown(b, false, 2*time.Minute, "timer, then approved") }, bears(5, countsTime),
+		oneClock(onlySender))
 }
 
 // The worker looks for what other processes did every ten seconds: the timer rings before it has seen an

@@ -147,6 +147,7 @@ func newRun(ctx context.Context, e *Engine, c *Claimed) *run {
 		active: 1,
 	}
 	r.barrier.begun.L = &r.mu
+	r.info.Deadline = deadlineHere(&c.RunInfo)
 	r.moved.L, r.stirred.L = &r.mu, &r.mu
 	r.record.reset(len(c.Operations))
 	r.base, r.endBase = context.WithCancelCause(ctx)
@@ -159,6 +160,19 @@ func newRun(ctx context.Context, e *Engine, c *Claimed) *run {
 		r.inbox.leaveLost()
 	}
 	return r
+}
+
+// deadlineHere is a run's deadline by the clock of those who work on it. It was counted by the clock of who started the
+// run; a run that began before it was scheduled tells that this clock is ahead, and by how much at least.
+func deadlineHere(info *RunInfo) time.Time {
+	if info.Deadline.IsZero() {
+		return info.Deadline
+	}
+	begun := info.StartedAt
+	if begun.IsZero() {
+		begun = now()
+	}
+	return info.Deadline.Add(-max(0, info.ScheduledAt.Sub(begun)))
 }
 
 // takeTried keeps an operation open whose attempt the backend has performed without success, until it is
@@ -196,8 +210,37 @@ func (r *run) main() {
 	finished := false
 	defer func() { r.exit(r.root, finished) }()
 	out, err := guard(func() (any, error) { return r.def.run(r.root.view(), r.e, r.info.Input) })
+	_, _ = guard(func() (any, error) { // returned says what is wrong with an error whose methods panic
+		if _, continues := asContinue(err); continues {
+			r.pace()
+		}
+		return nil, nil
+	})
 	r.returned(out, err)
 	finished = true
+}
+
+// leastRun is how long a run of a chain takes at least that has nothing to show for it.
+const leastRun = time.Second
+
+// pace holds a run back that is about to continue as new and has recorded nothing, or was to end: else a chain that
+// ignores its cancellation would begin new runs as fast as the store can write. The first run of a chain need not wait,
+// nor one that has waited by itself.
+func (r *run) pace() {
+	r.mu.Lock()
+	idle := r.info.Previous != "" && (r.record.last == 0 || r.stopCause != nil)
+	wait := min(leastRun-time.Since(r.info.ScheduledAt), leastRun) // whose clock may be another one
+	r.mu.Unlock()
+	if !idle || wait <= 0 {
+		return
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-r.base.Done():
+	case <-r.abandoned:
+	}
 }
 
 // returned takes what the function returned. Author's values are encoded and asked without mu.

@@ -179,6 +179,11 @@ func (r *run) acceptLocked(messages []Message) {
 		}
 		switch m.Kind {
 		case MessageEvent:
+			if t := now(); m.ArrivedAt.After(t) {
+				// The sender's clock is ahead. Whether the event has come in time is for the clock that the wait's
+				// deadline is of.
+				m.ArrivedAt = t
+			}
 			r.inbox.arrive(m)
 		case MessageChild:
 			r.childEndedLocked(m)

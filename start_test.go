@@ -169,7 +169,7 @@ func TestDeadlineAndTagsAreInTheState(t *testing.T) {
 		if s.Status != lambdabiz.StatusScheduled || s.ScheduledAt.IsZero() || !s.StartedAt.IsZero() || len(s.Operations) != 0 {
 			t.Errorf("state is %+v", s)
 		}
-	})
+	}, oneClock(comparesClocks))
 }
 
 func TestClientStartsWhatOnlyWorkersKnow(t *testing.T) {

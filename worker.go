@@ -99,6 +99,7 @@ type worker struct {
 	next    time.Time // when the next run is due, as far as the backend knows
 	failed  int       // claims in a row
 	wanted  int       // runs that shall be parked, since others are due and the engine is full
+	snoozes int       // how often it has looked at the wall clock since it sleeps
 
 	watching chan struct{} // full while a watch is at its I/O: there is one at a time; a lock would stop virtual time
 	peers    map[int64]*peer
@@ -173,16 +174,32 @@ func (w *worker) loop(ctx context.Context) {
 		if more {
 			continue
 		}
-		if wait, ok := w.wait(); ok {
-			timer.Reset(wait)
+		w.sleep(ctx, timer, wake)
+	}
+}
+
+// sleep blocks until there may be something to do.
+func (w *worker) sleep(ctx context.Context, timer *time.Timer, wake <-chan struct{}) {
+	for w.snoozes = 0; ; {
+		wait, ok := w.wait()
+		snooze := snoozed(wait)
+		if ok {
+			timer.Reset(snooze)
 		} else {
 			timer.Stop()
 		}
 		select {
 		case <-ctx.Done():
+			return
 		case <-w.e.kicks:
+			return
 		case <-wake:
+			return
 		case <-timer.C:
+			if snooze == wait {
+				return
+			}
+			w.snoozes++
 		}
 	}
 }
