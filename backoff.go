@@ -16,8 +16,10 @@ type Backoff struct {
 	Factor   float64       // from one wait to the next; 0 means 2
 	Jitter   float64       // part of each wait that is left to chance, 0 to 1; negative means none, 0 means 0.2
 
-	// NonRetryable lists errors (compared with errors.Is) after which no attempt is made. An error
-	// marked with the function of that name is never retried either.
+	// NonRetryable lists errors after which no attempt is made: by errors.Is, and an empty value of a type, as
+	// &CardDeclined{}, stands for all errors of that type. An error marked with the function of that name is never
+	// retried either, nor one that has, or wraps one that has, a method Retryable() bool which returns false.
+	// Where one of them has a method RetryAfter() time.Duration, the next attempt waits for that long at least.
 	NonRetryable []error
 }
 
@@ -31,7 +33,7 @@ func (b Backoff) again(attempt int, err error) (time.Duration, bool) {
 		return 0, false
 	}
 	for _, final := range b.NonRetryable {
-		if errors.Is(err, final) {
+		if errors.Is(err, final) || isOfType(err, final) {
 			return 0, false
 		}
 	}

@@ -3,7 +3,9 @@ package lambdabiz
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"unicode/utf8"
 )
 
 // Codec turns values into payloads and back. Decode(Encode(v)) must give a value that is as good as v
@@ -96,8 +98,7 @@ func (e *Engine) encodeOf(kind Kind, what string, v any) (Payload, error) {
 func (e *Engine) encodeWithin(what string, v any, limit int) (Payload, error) {
 	encoded, err := guard(func() (any, error) {
 		if p, raw := v.(Payload); raw {
-			var value any
-			return p, e.codec.Decode(p, &value)
+			return p, readable(e.codec, p)
 		}
 		return e.codec.Encode(v)
 	})
@@ -109,6 +110,28 @@ func (e *Engine) encodeWithin(what string, v any, limit int) (Payload, error) {
 		return nil, fmt.Errorf("encode %s: %w: %d bytes, the limit is %d", what, ErrTooLarge, len(p), limit)
 	}
 	return p, nil
+}
+
+var errNotText = errors.New("it is not UTF-8")
+
+// readable reports whether a payload is what the codec makes. A number need not fit into a float64 for that.
+func readable(c Codec, p Payload) error {
+	if codecName(c) == "" {
+		if !utf8.Valid(p) {
+			return errNotText
+		}
+		var raw json.RawMessage
+		return json.Unmarshal(p, &raw)
+	}
+	var value any
+	err := c.Decode(p, &value)
+	if err != nil {
+		var raw json.RawMessage
+		if c.Decode(p, &raw) == nil && json.Valid(raw) {
+			return nil
+		}
+	}
+	return err
 }
 
 // Decode reads a payload of a [State] or of a Run[Payload] with the engine's codec.

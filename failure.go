@@ -84,6 +84,7 @@ func (r *errorRegistry) all(yield func(t *ErrorRegistration) bool) {
 // with [ErrorType] or [ErrorValue] and hand it to [Engine.Register].
 type ErrorRegistration struct {
 	name   string
+	wraps  bool // it is recorded with what it wraps
 	encode func(err error) (data json.RawMessage, ok bool, fault error)
 	decode func(data json.RawMessage) (error, error)
 }
@@ -94,12 +95,12 @@ func (r *ErrorRegistration) register(e *Engine) error { return e.registry.addErr
 // resume errors.As finds it again. The name is what is recorded: it must stay when T is renamed.
 func ErrorType[T error](name string) *ErrorRegistration {
 	return &ErrorRegistration{
-		name: name,
+		name: name, wraps: true,
 		encode: func(err error) (json.RawMessage, bool, error) {
 			if _, ok := err.(T); !ok { //nolint:errorlint // each node of the tree is asked for itself
 				return nil, false, nil
 			}
-			data, fault := json.Marshal(err)
+			data, fault := json.Marshal(bare(err))
 			return data, true, fault
 		},
 		decode: func(data json.RawMessage) (error, error) {
@@ -202,10 +203,15 @@ func (f *Failure) trim(budget *int) {
 
 func (r *errorRegistry) recordNode(err error, depth int) *Failure {
 	f := &Failure{Message: cut(strings.ToValidUTF8(err.Error(), "\uFFFD"), min(maxMessageBytes, r.budget()/4))}
-	if depth > maxFailureDepth || r.recordRegistered(f, err) || recordSentinel(f, err) {
+	if depth > maxFailureDepth {
 		return f
 	}
-	recordType(f, err)
+	switch t := r.recordRegistered(f, err); {
+	case t != nil && !t.wraps, t == nil && recordSentinel(f, err):
+		return f
+	case t == nil:
+		recordType(f, err)
+	}
 	for _, cause := range causesOf(err) {
 		if cause == nil {
 			continue
@@ -220,15 +226,16 @@ func (r *errorRegistry) recordNode(err error, depth int) *Failure {
 // recognised reports whether rebuilding gives more than the message.
 func (f *Failure) recognised() bool { return f.Code != "" || f.Type != "" || len(f.Causes) > 0 }
 
-func (r *errorRegistry) recordRegistered(f *Failure, err error) bool {
+// recordRegistered returns the registration that the error fits; nil for none.
+func (r *errorRegistry) recordRegistered(f *Failure, err error) *ErrorRegistration {
 	for t := range r.all {
 		data, ok, fault := t.encode(err)
 		if ok && fault == nil {
 			f.Type, f.Data = t.name, data
-			return true
+			return t
 		}
 	}
-	return false
+	return nil
 }
 
 func recordSentinel(f *Failure, err error) bool {
@@ -329,7 +336,7 @@ func (r *errorRegistry) rebuildTyped(f *Failure, causes []error) error {
 			continue
 		}
 		if err, fault := t.decode(f.Data); fault == nil {
-			return err
+			return wrapping(f, err, causes)
 		}
 		return nil
 	}
@@ -381,19 +388,34 @@ type recordedError struct {
 func (e *recordedError) Error() string   { return e.message }
 func (e *recordedError) Unwrap() []error { return e.causes }
 
-// retryable reports whether another attempt makes sense, by the error's own word.
+// retryable reports whether another attempt makes sense, by the word of the error and of all that it wraps: one that is
+// not retryable decides.
 func retryable(err error) bool {
 	var r interface{ Retryable() bool }
-	return !errors.As(err, &r) || r.Retryable()
+	if errors.As(err, &r) && !r.Retryable() {
+		return false
+	}
+	again := true
+	for node := range treeOf(err) {
+		if r, ok := node.(interface{ Retryable() bool }); ok && !r.Retryable() {
+			again = false
+		}
+	}
+	return again
 }
 
-// retryWait is the least wait that the error asks for.
-func retryWait(err error) time.Duration {
+// retryWait is the least wait that the error, or what it wraps, asks for.
+func retryWait(err error) (wait time.Duration) {
 	var r interface{ RetryAfter() time.Duration }
 	if errors.As(err, &r) {
-		return r.RetryAfter()
+		wait = r.RetryAfter()
 	}
-	return 0
+	for node := range treeOf(err) {
+		if r, ok := node.(interface{ RetryAfter() time.Duration }); ok {
+			wait = max(wait, r.RetryAfter())
+		}
+	}
+	return wait
 }
 
 func cut(s string, limit int) string {
