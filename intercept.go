@@ -23,21 +23,50 @@ func (e *Engine) tested(result any) *tested {
 }
 
 // interceptLocked asks the test that stands behind the backend what becomes of an operation. It gives mu
-// up while it asks. An error means that mu is given up and the caller must return it.
-func (r *run) interceptLocked(c *call, o *op, path string, site callSite) error {
-	asked := seam.Operation{
-		Orchestration: r.info.ID, RunID: r.info.RunID, Path: path, Kind: c.kind.String(), Name: c.name,
-		Source: site.String(), Value: c.input, Input: c.encoded,
+// up while it asks. An error means that mu is given up and the caller must return it. It returns the operation if the
+// code shall go past it.
+func (r *run) interceptLocked(c *call, o *op, path string, site callSite) (passed *op, err error) {
+	s := c.scope()
+	asked := r.askedLocked(c, o, path, site)
+	answer := r.askTestLocked(s, asked, &site)
+	for answer.Hold && !asked.Cancelled && r.liveLocked(s) {
+		w := &waiter{s: s}
+		if r.tested == nil {
+			r.tested = map[string]*waiter{}
+		}
+		s.busy, r.tested[path] = &site, w
+		r.waitLocked(w)
+		delete(r.tested, path)
+		s.busy = nil
+		if r.liveLocked(s) {
+			answer = r.askTestLocked(s, asked, &site)
+		}
+	}
+	if !r.liveLocked(s) {
+		return nil, r.leaveLocked(s)
+	}
+	switch {
+	case asked.Cancelled:
+		return nil, nil //nolint:nilnil // it ends now, whatever the answer
+	case o == nil && r.stopCause != nil && !c.o.detached(): // that came meanwhile
+		s.visitedLocked(c.id, site)
+		r.mu.Unlock()
+		return nil, c.fault(r.stopCause)
+	case answer.Refuse != "":
+		r.blockLocked(Blocked{Operation: path, Source: site.String(), Reason: answer.Refuse})
+		return nil, r.leaveLocked(s)
+	case answer.Pass && o == nil:
+		return r.goPastLocked(c, path, site, answer.Result), nil
 	}
 	if c.tested != nil {
-		asked.Result, asked.Registered = c.tested.result, c.tested.registered
+		c.tested.instead = answer.Perform
 	}
-	if o != nil {
-		asked.Recorded, asked.Ended, asked.RecordedInput = true, o.Status.Ended(), o.Input
-	}
-	asked.Cancelled = asked.Recorded && !asked.Ended && r.stopCause != nil && !c.o.detached()
-	s := c.scope()
-	s.busy, s.asking = &site, true
+	return nil, nil //nolint:nilnil // it goes on as ever
+}
+
+// askTestLocked asks once.
+func (r *run) askTestLocked(s *scope, asked seam.Operation, site *callSite) seam.Answer {
+	s.busy, s.asking = site, true
 	r.mu.Unlock()
 	r.e.hooks.settle()
 	v, fault := guard(func() (any, error) { return r.e.interceptor.Intercept(asked), nil })
@@ -47,29 +76,53 @@ func (r *run) interceptLocked(c *call, o *op, path string, site callSite) error 
 	}
 	r.mu.Lock()
 	s.busy, s.asking = nil, false
-	if !r.liveLocked(s) {
-		return r.leaveLocked(s)
+	return answer
+}
+
+// goPastLocked ends a new operation at once, and records nothing of it.
+func (r *run) goPastLocked(c *call, path string, site callSite, result Payload) *op {
+	o := r.addLocked(c, path, site)
+	r.record.number(o)
+	o.Status, o.Attempts, o.Result, o.EndedAt = StatusSucceeded, 1, result, o.ScheduledAt
+	r.record.changed(o)
+	c.scope().busy, c.scope().current = &o.site, o
+	return o
+}
+
+// restedLocked tells the test that all code of the run waits. It reports whether some of it goes on.
+func (r *run) restedLocked() bool {
+	if r.e.interceptor == nil {
+		return false
 	}
-	switch {
-	case asked.Cancelled:
-		return nil
-	case o == nil && r.stopCause != nil && !c.o.detached(): // that came meanwhile
-		s.visitedLocked(c.id, site)
-		r.mu.Unlock()
-		return c.fault(r.stopCause)
-	case answer.Refuse != "":
-		r.blockLocked(Blocked{Operation: path, Source: site.String(), Reason: answer.Refuse})
-		return r.leaveLocked(c.scope())
-	case answer.Hold:
-		for r.liveLocked(c.scope()) {
-			r.waitLocked(&waiter{s: c.scope()})
+	woken := false
+	for _, path := range r.e.interceptor.Rest(r.info.ID) {
+		if w := r.tested[path]; w != nil {
+			r.wakeLocked(w)
+			woken = true
 		}
-		return r.leaveLocked(c.scope())
+	}
+	return woken
+}
+
+// mayRepeatLocked tells the test what a new operation looks like, and reports whether it may go on.
+func (r *run) mayRepeatLocked(c *call, path string, site callSite, o *op, reason string) bool {
+	return r.e.interceptor != nil && r.e.interceptor.Repeats(r.askedLocked(c, nil, path, site), o.ID, reason)
+}
+
+// askedLocked is what the test is told of an operation.
+func (r *run) askedLocked(c *call, o *op, path string, site callSite) seam.Operation {
+	asked := seam.Operation{
+		Orchestration: r.info.ID, RunID: r.info.RunID, Path: path, Kind: c.kind.String(), Name: c.name,
+		Source: site.String(), Value: c.input, Input: c.encoded,
 	}
 	if c.tested != nil {
-		c.tested.instead = answer.Perform
+		asked.Result, asked.Registered = c.tested.result, c.tested.registered
 	}
-	return nil
+	if o != nil {
+		asked.Recorded, asked.Ended, asked.RecordedInput, asked.RecordedPath = true, o.Status.Ended(), o.Input, o.ID
+	}
+	asked.Cancelled = asked.Recorded && !asked.Ended && r.stopCause != nil && !c.o.detached()
+	return asked
 }
 
 // runID makes an id that no other run has: at random, or as the test says that stands behind the backend.

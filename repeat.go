@@ -105,7 +105,11 @@ func (r *run) guardLocked(c *call, path string, site callSite) (left bool, err e
 		}
 		s.busy = nil
 		if o != nil && r.liveLocked(s) {
-			r.blockRepeatLocked(path, site, o)
+			reason := repeatReason(o, path)
+			if r.mayRepeatLocked(c, path, site, o, reason) {
+				return false, nil
+			}
+			r.blockLocked(Blocked{Operation: path, Source: site.String(), Reason: reason})
 		}
 		if !r.liveLocked(s) {
 			return true, r.leaveLocked(s)
@@ -144,12 +148,12 @@ func (r *run) metLocked(s *scope, o *op) {
 	}
 }
 
-// blockRepeatLocked blocks the run before an operation that would have its effect twice.
-func (r *run) blockRepeatLocked(path string, site callSite, o *op) {
-	r.blockLocked(Blocked{Operation: path, Source: site.String(), Reason: fmt.Sprintf(
+// repeatReason says why a run is blocked before an operation that would have its effect twice.
+func repeatReason(o *op, path string) string {
+	return fmt.Sprintf(
 		"new operation %q would repeat %q: recorded as %s %q with the same input (%s, %s), and this code has not come "+
 			"to it. If it was renamed, add %s to the call; if both are meant, add NotRenamed()",
-		path, o.ID, o.Kind, o.Name, o.Status, o.ScheduledAt.Format(time.RFC3339), formerCall(o, path))})
+		path, o.ID, o.Kind, o.Name, o.Status, o.ScheduledAt.Format(time.RFC3339), formerCall(o, path))
 }
 
 // formerCall is how the code says that the operation at a path was recorded as o.
@@ -174,6 +178,7 @@ func (r *run) suspectLocked(c *call, path string, site callSite) {
 		return
 	}
 	o.suspected = true
+	r.mayRepeatLocked(c, path, site, o, "")
 	r.log().Warn("new operation at the place of a recorded one: if it was renamed, it needs Formerly",
 		"operation", path, "source", site.String(), "recorded", o.ID)
 }

@@ -61,8 +61,9 @@ type run struct {
 	outcome *Close   // the closing, once it is durable
 
 	record     record
-	repeats    *repeats  // nil until something new is looked for
-	held       []*waiter // operations that wait until it is sure that they repeat nothing
+	repeats    *repeats           // nil until something new is looked for
+	tested     map[string]*waiter // operations that a test holds, by path
+	held       []*waiter          // operations that wait until it is sure that they repeat nothing
 	pending    pending
 	changed    uint64 // counts changes
 	durable    uint64

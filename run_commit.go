@@ -137,6 +137,9 @@ func (r *run) idleLocked() {
 		r.commitLocked()
 	}
 	if r.phase == phaseLive && r.active == 0 && !r.committing && r.closing == nil {
+		if r.restedLocked() {
+			return
+		}
 		r.armLocked()
 		if r.hand {
 			if !r.ends() {

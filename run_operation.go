@@ -86,8 +86,8 @@ func (r *run) begin(c *call) (*op, error) {
 		return refuse(r.stopCause)
 	}
 	if r.e.interceptor != nil && !r.ended {
-		if err := r.interceptLocked(c, o, path, site); err != nil {
-			return nil, err
+		if passed, err := r.interceptLocked(c, o, path, site); err != nil || passed != nil {
+			return passed, err
 		}
 	}
 	if o == nil {

@@ -146,7 +146,7 @@ var suites = []string{"backendtest", "storetest", "lambdabiztest"}
 
 // between lists imports within one floor that are meant.
 var between = map[string][]string{
-	"lambdabiztest": {"memory"},
+	"lambdabiztest": {"memory", "check"},
 	"aws":           {"aws", "rest"},
 }
 

@@ -180,6 +180,12 @@ func (env *Env) serves(name string) bool {
 	return slices.Contains(env.worker.names, name)
 }
 
+// Repeats lets the engine block the run, as in production.
+func (*process) Repeats(seam.Operation, string, string) bool { return false }
+
+// Rest asks about nothing again.
+func (*process) Rest(string) []string { return nil }
+
 // RunID makes run ids that are the same in each life of a scenario: with random ones idempotency keys would differ.
 func (p *process) RunID(orchestration string, from ...string) string {
 	if len(from) == 0 { // it is started from outside: by the test, in the same order in each life

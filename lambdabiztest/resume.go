@@ -2,20 +2,16 @@ package lambdabiztest
 
 import (
 	"bytes"
-	"cmp"
-	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
-	"slices"
+	"io"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
-	"github.com/lambdabiz/lambdabiz/memory"
+	"github.com/lambdabiz/lambdabiz/check"
 )
 
 // Recording is the state of an orchestration, exported to be resumed by new code in a test.
@@ -30,12 +26,23 @@ type Recording struct {
 
 	// Codec is the one that made the payloads. The default is lambdabiz.JSONCodec.
 	Codec lambdabiz.Codec
+
+	// Stubs are the results of new operations that the code goes past, by path. The default is the zero value of the
+	// type that the code wants.
+	Stubs map[string]any
 }
+
+// Report is what code does with a [Recording].
+type Report = check.Report
+
+// Item is an operation in a [Report].
+type Item = check.Item
 
 // Resume lets the given code run over a recording, and reports what it would do. Nothing is performed: a task, a step, a
 // service call, a raised event or a child that is not recorded to its end is reported and held there, while other
-// branches go on. So what follows a held operation is not reached. Recorded results are returned to the code, and
-// timers and buffered events end as they would in production.
+// branches go on. Past a new one that stands before something recorded the code goes on, with the result of a stub, to see
+// whether it comes to that; what is new and looks like something recorded that it does not come to is in Repeated.
+// Recorded results are returned to the code, and timers and buffered events end as they would in production.
 //
 // The items are those of Engine.Register; tasks need not be among them. A recording that cannot be read, or whose
 // definition is not among the items, ends the test. A mistake that would block the run does not: it is in the report.
@@ -51,103 +58,71 @@ func Resume(t *testing.T, r Recording, items ...lambdabiz.Registrable) *Report {
 
 func (r *Recording) resume(t *testing.T, items []lambdabiz.Registrable) (report *Report, err error) {
 	t.Helper()
-	rec, err := r.read()
-	if err != nil {
-		return nil, err
-	}
-	synctest.Test(t, func(t *testing.T) { report, err = r.play(t.Context(), rec, items) })
-	if err != nil {
-		return nil, fmt.Errorf("orchestration %s: %w", rec.ID, err)
-	}
-	return report, nil
-}
-
-// read makes a record of the exported state.
-func (r *Recording) read() (*lambdabiz.Record, error) {
 	var s lambdabiz.State
 	if err := json.Unmarshal(r.State, &s); err != nil {
 		return nil, fmt.Errorf("read the recording: %w", err)
 	}
-	if s.ID == "" || s.Name == "" {
-		return nil, errors.New("read the recording: it is no state of an orchestration (export one with lambdabiz show ID -o json)")
+	at := r.At
+	if at.IsZero() {
+		at = lastTime(&s)
 	}
-	if s.Mode == lambdabiz.ModeHand {
-		return nil, errors.New("it is driven by hand: call its code with an engine that has it (see Engine.Create)")
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(at)) // the bubble's clock begins in the year 2000
+		report, err = check.Config{Codec: r.Codec, Stubs: r.Stubs}.Resume(t.Context(), r.State, items...)
+		synctest.Wait()
+	})
+	if err != nil {
+		return nil, err
 	}
-	rec := &lambdabiz.Record{RunInfo: s.RunInfo, Operations: s.Operations}
-	for _, p := range []*lambdabiz.Payload{&rec.Input, &rec.Result, &rec.Progress} {
-		r.restore(p)
+	if report.Skipped != "" {
+		return nil, fmt.Errorf("orchestration %s: %s", s.ID, report.Skipped)
 	}
-	for i := range rec.Operations {
-		o := &rec.Operations[i]
-		o.Number = int64(i + 1) // they are exported in the order of their numbers
-		for _, p := range []*lambdabiz.Payload{&o.Input, &o.Result, &o.Details} {
-			r.restore(p)
-		}
-		if o.Input == nil && hasInput(o.Kind) && r.Codec == nil {
-			o.Input = lambdabiz.Payload("null")
-		}
-	}
-	last := int64(0)
-	for i := range s.Events {
-		e := &s.Events[i]
-		r.restore(&e.Payload)
-		last = max(last+1, e.Number) // recordings of older engines have no numbers
-		rec.Messages = append(rec.Messages, lambdabiz.Message{
-			Number: last, Kind: lambdabiz.MessageEvent, Name: e.Name, Key: e.Key, Payload: e.Payload, ArrivedAt: e.ArrivedAt,
-		})
-	}
-	if rec.CancelRequested {
-		rec.Messages = append(rec.Messages, lambdabiz.Message{Number: last + 1, Kind: lambdabiz.MessageCancel})
-	}
-	return rec, nil
+	return report, nil
 }
 
-func hasInput(k lambdabiz.Kind) bool {
-	switch k {
-	case lambdabiz.KindTask, lambdabiz.KindService, lambdabiz.KindChild, lambdabiz.KindRaise:
-		return true
-	default:
-		return false
-	}
-}
-
-// restore gives a payload the bytes that it had before it was exported: without the white space of an indented export,
-// and without the base64 around what is not JSON.
-func (r *Recording) restore(p *lambdabiz.Payload) {
-	if len(*p) == 0 {
-		return
-	}
-	if r.Codec != nil {
-		var text string
-		var v any
-		if json.Unmarshal(*p, &text) == nil && r.Codec.Decode(*p, &v) != nil {
-			if raw, err := base64.StdEncoding.DecodeString(text); err == nil {
-				*p = raw
-				return
+// Check is [Resume] for each orchestration of an export (lambdabiz export): what the code would do with all that is open,
+// each at the time of its latest record. What is driven by hand, or whose definition is not among the items, is skipped.
+func Check(t *testing.T, export []byte, items ...lambdabiz.Registrable) check.Table {
+	t.Helper()
+	var table check.Table
+	for states := json.NewDecoder(bytes.NewReader(export)); ; {
+		var state json.RawMessage
+		switch err := states.Decode(&state); {
+		case errors.Is(err, io.EOF):
+			return table
+		case err != nil:
+			t.Fatalf("lambdabiztest: read orchestration %d of the export: %v", len(table)+1, err)
+		}
+		var s lambdabiz.State
+		if err := json.Unmarshal(state, &s); err != nil {
+			t.Fatalf("lambdabiztest: read orchestration %d of the export: %v", len(table)+1, err)
+		}
+		synctest.Test(t, func(t *testing.T) {
+			time.Sleep(time.Until(lastTime(&s)))
+			report, err := check.Config{}.Resume(t.Context(), state, items...)
+			if err != nil {
+				t.Fatalf("lambdabiztest: orchestration %d of the export: %v", len(table)+1, err)
 			}
-		}
-	}
-	var b bytes.Buffer
-	if json.Compact(&b, *p) == nil {
-		*p = b.Bytes()
+			table = append(table, report)
+			synctest.Wait()
+		})
 	}
 }
 
 // lastTime is the latest time that is recorded.
-func lastTime(rec *lambdabiz.Record) time.Time {
-	last := rec.ScheduledAt
-	for _, t := range []time.Time{rec.StartedAt, rec.EndedAt} {
+func lastTime(s *lambdabiz.State) time.Time {
+	last := s.ScheduledAt
+	for _, t := range []time.Time{s.StartedAt, s.EndedAt} {
 		last = latest(last, t)
 	}
-	for i := range rec.Operations {
-		o := &rec.Operations[i]
+	for i := range s.Operations {
+		o := &s.Operations[i]
 		for _, t := range []time.Time{o.ScheduledAt, o.StartedAt, o.EndedAt} {
 			last = latest(last, t)
 		}
 	}
-	for i := range rec.Messages {
-		last = latest(last, rec.Messages[i].ArrivedAt)
+	for i := range s.Events {
+		last = latest(last, s.Events[i].ArrivedAt)
 	}
 	return last
 }
@@ -157,40 +132,4 @@ func latest(a, b time.Time) time.Time {
 		return b
 	}
 	return a
-}
-
-// play runs the code over the record, inside a bubble.
-func (r *Recording) play(ctx context.Context, rec *lambdabiz.Record, items []lambdabiz.Registrable) (*Report, error) {
-	at := r.At
-	if at.IsZero() {
-		at = lastTime(rec)
-	}
-	time.Sleep(time.Until(at)) // the bubble's clock begins in the year 2000
-	store := memory.New()
-	p := &playback{Backend: store, rec: rec, report: newReport(rec)}
-	engine, err := lambdabiz.New(p, lambdabiz.Config{
-		Logger: slog.New(slog.DiscardHandler), Codec: cmp.Or(r.Codec, lambdabiz.Codec(lambdabiz.JSONCodec{})),
-		PollInterval: -1, Version: "test", MaxPayloadBytes: 1 << 30,
-	})
-	if err != nil {
-		return nil, err
-	}
-	if err := engine.Register(items...); err != nil {
-		return nil, err
-	}
-	working, stop := context.WithCancel(ctx)
-	defer stop()
-	done := make(chan error, 1)
-	go func() { done <- engine.Run(working) }()
-	synctest.Wait()
-	p.finish()
-	stop()
-	if err := <-done; err != nil {
-		return nil, err
-	}
-	synctest.Wait()
-	if !slices.Contains(p.names, rec.Name) {
-		return nil, fmt.Errorf("no definition with the name %q is among the items, but %q", rec.Name, p.names)
-	}
-	return p.report, nil
 }

@@ -52,7 +52,7 @@ func newRoot(a *app) *cobra.Command {
 		[]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp)))
 	root.AddCommand(demoCommand(a), listCommand(a), showCommand(a), startCommand(a), raiseCommand(a),
 		cancelCommand(a), terminateCommand(a), pauseCommand(a), resumeCommand(a), dropCommand(a), purgeCommand(a),
-		watchCommand(a), doctorCommand(a), restWorkerCommand(a), versionCommand(a))
+		watchCommand(a), doctorCommand(a), exportCommand(a), checkCommand(a), restWorkerCommand(a), versionCommand(a))
 	root.SetIn(a.in)
 	root.SetOut(a.out) // before the completion, which remembers it
 	root.SetErr(a.errs)

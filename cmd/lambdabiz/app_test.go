@@ -67,7 +67,7 @@ func TestReadingCreatesNoFile(t *testing.T) {
 	c := setup(t)
 	path := strings.TrimPrefix(c.backend, "sqlite:")
 	for _, args := range []string{
-		"list", "show a", "watch", "watch a", "doctor", "raise a b", "cancel a", "terminate a", "pause a",
+		"list", "show a", "watch", "watch a", "doctor", "export", "check", "raise a b", "cancel a", "terminate a", "pause a",
 		"resume a", "drop a 1", "purge a",
 	} {
 		c.fails(exitError, "the file does not exist", strings.Fields(args)...)

@@ -16,7 +16,7 @@ const (
 	exitUsage       = 2   // a flag, an argument or an input that makes no sense
 	exitNotFound    = 3   // there is no such orchestration
 	exitConflict    = 4   // it has ended, is still open, or its id is used
-	exitProblems    = 5   // doctor has found something
+	exitProblems    = 5   // doctor or check has found something
 	exitInterrupted = 130 // Ctrl-C, as shells count it; 143 after SIGTERM
 )
 
@@ -26,7 +26,7 @@ const exitCodesHelp = `Exit codes:
   2    wrong usage: a flag, an argument or an input
   3    no such orchestration
   4    a conflict: it has ended, it is still open, or its id is used
-  5    doctor found problems
+  5    doctor or check found problems
   130  interrupted by Ctrl-C (143 by SIGTERM)`
 
 // usageError is a mistake in how the program was called.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,7 +14,7 @@ import (
 // listFlags are the flags of list.
 type listFlags struct {
 	filterFlags
-	allRows, ids, progress bool
+	allRows, ids, progress, orphans bool
 }
 
 func listCommand(a *app) *cobra.Command {
@@ -42,6 +43,7 @@ func listCommand(a *app) *cobra.Command {
 	}
 	l.register(c)
 	f := c.Flags()
+	f.BoolVar(&l.orphans, "orphans", false, "only those that have ended without operations that are recorded")
 	f.BoolVar(&l.filter.AllRuns, "all-runs", false, "every run of an id, not the latest only")
 	f.IntVar(&l.filter.Limit, "limit", 100, "rows at most, 1 to 1000")
 	f.StringVar(&l.filter.Cursor, "cursor", "", "go on after an earlier page")
@@ -58,11 +60,12 @@ func (a *app) list(ctx context.Context, s *store, f lambdabiz.Filter, l *listFla
 	if err != nil && f.Cursor != "" && strings.Contains(strings.ToLower(err.Error()), "cursor") {
 		return usagef("--cursor: %w", err)
 	}
-	for err == nil && l.allRows && page.Next != "" {
+	page.Runs = l.chosen(page.Runs)
+	for err == nil && page.Next != "" && (l.allRows || l.orphans && len(page.Runs) < f.Limit) {
 		f.Cursor = page.Next
 		var more lambdabiz.Page
 		more, err = s.List(ctx, f)
-		page.Runs, page.Next = append(page.Runs, more.Runs...), more.Next
+		page.Runs, page.Next = append(page.Runs, l.chosen(more.Runs)...), more.Next
 	}
 	if err == nil && l.progress {
 		err = addProgress(ctx, s, page.Runs)
@@ -127,6 +130,14 @@ func progressTable(runs []lambdabiz.RunInfo) *table {
 	return t
 }
 
+// chosen are those of a page that the store could not choose.
+func (l *listFlags) chosen(runs []lambdabiz.RunInfo) []lambdabiz.RunInfo {
+	if !l.orphans {
+		return runs
+	}
+	return slices.DeleteFunc(runs, func(r lambdabiz.RunInfo) bool { return len(r.Orphans) == 0 })
+}
+
 func runTable(runs []lambdabiz.RunInfo) *table {
 	t := newTable("ID", "NAME", "STATUS", "SCHEDULED", "ENDED", "NOTE")
 	for i := range runs {
@@ -150,6 +161,9 @@ func runNote(r *lambdabiz.RunInfo) string {
 	}
 	if r.Error != nil {
 		notes = append(notes, cut(r.Error.Message, cellWidth))
+	}
+	if len(r.Orphans) > 0 {
+		notes = append(notes, cut("orphans: "+strings.Join(r.Orphans, ", "), cellWidth))
 	}
 	if r.ContinuedAs != "" {
 		notes = append(notes, "continued")

@@ -18,6 +18,7 @@ type Operation struct {
 
 	// What is recorded of it, if Recorded.
 	Recorded      bool
+	RecordedPath  string // another one than Path if it was renamed
 	Ended         bool
 	RecordedInput []byte
 	Cancelled     bool // it ends now: the answer counts for nothing
@@ -27,8 +28,11 @@ type Operation struct {
 type Answer struct {
 	// Refuse blocks the run with this reason.
 	Refuse string
-	// Hold lets the code wait there for as long as the run is in this process. A new operation is not recorded.
+	// Hold lets the code wait there, until Rest names it: then it is asked again. A new operation is not recorded.
 	Hold bool
+	// Pass ends a new operation at once with Result. Nothing is performed, and nothing recorded.
+	Pass   bool
+	Result []byte
 	// Perform is called instead of the body of a task, a step or a service call, with the recorded input.
 	Perform func(ctx context.Context, input []byte) (any, error)
 }
@@ -40,6 +44,13 @@ type Interceptor interface {
 	Intercept(o Operation) Answer
 	// Alive is called right before a body. False ends the body's goroutine: the process of the test is dead.
 	Alive() bool
+	// Repeats says that a new operation looks like a recorded one under another id: for sure, and then reason would
+	// block the run, or by its place alone, without a reason. It reports whether it may go on. It is called with a lock
+	// of the run held: it must be quick, and must not call the engine.
+	Repeats(o Operation, recorded, reason string) bool
+	// Rest says that all code of a run waits, and nothing of it is to be stored. It returns the paths of held
+	// operations to ask about again. It is called as Repeats is.
+	Rest(orchestration string) []string
 	// RunID makes the id of a run that shall begin: one that no other run has, and the same when the same start is
 	// made again. From is the run that it follows from and, of a child, the operation's path; empty for a start from
 	// outside.

@@ -175,7 +175,7 @@ func (d *demo) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = d.store.Register(Sequence3, restSequence1, number, sum, difference, product, quotient, client.Services())
+	err = d.store.Register(Code, client.Services())
 	if err != nil {
 		return err
 	}

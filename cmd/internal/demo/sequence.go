@@ -57,6 +57,9 @@ var (
 	})
 )
 
+// Code is what the demo registers, but for the client that makes its calls.
+var Code = lambdabiz.Registrables{Sequence3, restSequence1, number, sum, difference, product, quotient}
+
 var errNotApproved = errors.New("not approved")
 
 // Sequence3 computes with four tasks what a first one gives, cools down, and waits for an approval.

@@ -18,7 +18,7 @@ type Live struct {
 }
 
 // NewLive prints to a file, which may be a terminal, or anything else.
-func NewLive(w io.Writer) *Live { return &Live{w: w, terminal: isTerminal(w)} }
+func NewLive(w io.Writer) *Live { return &Live{w: w, terminal: IsTerminal(w)} }
 
 const eraseLine = "\r\x1b[K"
 

@@ -118,8 +118,8 @@ func Short(d time.Duration) string {
 	}
 }
 
-// isTerminal reports whether a person looks at w: only then it makes sense to write over lines.
-func isTerminal(w io.Writer) bool {
+// IsTerminal reports whether a person looks at w: only then it makes sense to write over lines.
+func IsTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok || os.Getenv("TERM") == "dumb" {
 		return false

@@ -99,7 +99,7 @@ func TestNewCodeTakesOverOrdersOfProduction(t *testing.T) {
 		t.Fatal(err)
 	}
 	report := lambdabiztest.Resume(t, lambdabiztest.Recording{State: state}, shop.Order)
-	if report.Blocked != nil || len(report.Changed)+len(report.Orphaned)+len(report.Unreached) > 0 {
+	if !report.Fits() {
 		t.Errorf("the new code does not fit:\n%s", report)
 	}
 	late := lambdabiztest.Recording{State: state, At: time.Date(2026, time.December, 1, 0, 0, 0, 0, time.UTC)}
@@ -113,5 +113,15 @@ kept:
 `
 	if got := lambdabiztest.Resume(t, late, shop.Order).String(); got != want {
 		t.Errorf("on the first of December it would do\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestNewCodeTakesOverAllThatIsOpen(t *testing.T) {
+	export, err := os.ReadFile("testdata/open.jsonl") // lambdabiz export -o open.jsonl
+	if err != nil {
+		t.Fatal(err)
+	}
+	if table := lambdabiztest.Check(t, export, shop.Order); !table.Fits() {
+		t.Errorf("the new code does not fit:\n%s", table)
 	}
 }

@@ -1,4 +1,4 @@
-package lambdabiztest
+package check
 
 import (
 	"cmp"
@@ -9,23 +9,31 @@ import (
 	"github.com/lambdabiz/lambdabiz"
 )
 
-// Report is what code does with a [Recording]. The lists are in the order of the operations' paths. Its String is made
-// to be compared with a text that is kept beside the test.
+// Report is what code does with a recorded orchestration. The lists are in the order of the operations' paths. Its String is
+// made to be compared with a text that is kept beside the test.
 type Report struct {
 	ID   string // the orchestration's
 	Name string // its definition's
 
 	Next      []Item // would be performed now; the code was held there
+	New       []Item // would be performed, before something that is recorded: the code went past it with a stub's result
+	Repeated  []Item // would be performed, and were already, by an operation that is recorded under another id
 	Waits     []Item // timers, events and children that it waits for
 	Goes      []Item // would be recorded at once: timers that are due, events that have arrived, races, cancellations
 	Kept      []Item // recorded results that were returned to the code
 	Changed   []Item // the input differs from the recorded one, which stays
-	Orphaned  []Item // recorded, and not in the code any more: it has come to its end without them
+	Orphaned  []Item // recorded, and the code has gone on without it: to its end, or to something recorded later
 	Unreached []Item // recorded, and not reached: the code was held, waits, or is blocked before
 
-	Ends    string             // the outcome, if the code comes to its end; else ""
-	Blocked *lambdabiz.Blocked // the mistake that would block it; else nil
+	Ends     string             // the outcome, if the code comes to its end; else ""
+	Blocked  *lambdabiz.Blocked // the mistake that would block it; else nil
+	Skipped  string             // why it was not played: it is not this program's
+	Unplayed string             // why it was not played to where it waits: its code does not come to rest, or a stub misled it
 }
+
+// Fits reports whether the code may take the orchestration over: it would not be blocked, and nothing would be
+// repeated. New operations and orphans are allowed. It is true of one that was skipped.
+func (r *Report) Fits() bool { return len(r.Repeated) == 0 && r.Blocked == nil && r.Unplayed == "" }
 
 // Item is an operation in a [Report].
 type Item struct {
@@ -46,6 +54,8 @@ func (r *Report) lists() []struct {
 		items []Item
 	}{
 		{"next", r.Next},
+		{"new", r.New},
+		{"repeated", r.Repeated},
 		{"waits for", r.Waits},
 		{"goes on with", r.Goes},
 		{"kept", r.Kept},
@@ -80,6 +90,11 @@ func (r *Report) String() string {
 			fmt.Fprintf(&b, " (operation %s)", r.Blocked.Operation)
 		}
 		b.WriteString("\n")
+	}
+	for _, why := range []string{r.Skipped, r.Unplayed} {
+		if why != "" {
+			fmt.Fprintf(&b, "not played: %s\n", why)
+		}
 	}
 	if r.Ends != "" {
 		fmt.Fprintf(&b, "ends: %s\n", r.Ends)
