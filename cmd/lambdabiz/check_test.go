@@ -78,3 +78,21 @@ func TestCheckOfWhatFits(t *testing.T) {
 		t.Errorf("it says\n%s", out)
 	}
 }
+
+func TestListOfOrphans(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	c.older("First")
+	c.must("start", "Sequence3", "s-2", `{"Number1":15,"Number2":5}`)
+	without := lambdabiz.Define("Sequence3", func(lambdabiz.Context, demo.SequenceInput) (demo.OperationResult, error) {
+		return demo.OperationResult{}, nil
+	})
+	c.must("raise", "s-1", "Go", "true") // that wakes it
+	stop := c.work(slog.DiscardHandler, without)
+	c.must("watch", "s-1", "--interval", "10ms")
+	c.must("watch", "s-2", "--interval", "10ms")
+	stop()
+	if p := decode[page](t, c.must("list", "--orphans", "-o", "json")); len(p.Runs) != 1 || p.Runs[0].ID != "s-1" {
+		t.Errorf("listed are %v", p.ids())
+	}
+}
