@@ -12,7 +12,7 @@ import (
 func ExampleRun() {
 	TestBackend := func(t *testing.T) {
 		backendtest.Run(t, backendtest.Config{
-			Open: func(t *testing.T) lambdabiz.Backend {
+			Open: func(*testing.T) lambdabiz.Backend {
 				b := memory.New()
 				return b
 			},

@@ -32,7 +32,7 @@ func TestDifferential(t *testing.T) {
 	t.Parallel()
 	backendtest.Differential(t, map[string]func(*testing.T) lambdabiz.Backend{
 		"sqlite": func(t *testing.T) lambdabiz.Backend { return open(t, filepath.Join(t.TempDir(), "test.db")) },
-		"memory": func(t *testing.T) lambdabiz.Backend {
+		"memory": func(*testing.T) lambdabiz.Backend {
 			b := memory.New()
 			return b
 		},

@@ -71,7 +71,7 @@ func TestOpenWaitsForATableThatIsBeingCreated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked := 0
 		c := configFor("http://dynamodb.invalid")
-		c.AWS.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		c.AWS.HTTPClient = &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
 			status := "CREATING"
 			if asked++; asked > 3 {
 				status = "ACTIVE"

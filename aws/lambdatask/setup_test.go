@@ -31,7 +31,7 @@ func awsConfig() aws.Config {
 }
 
 var homes = map[string]func(t *testing.T) lambdabiz.Backend{
-	"memory": func(t *testing.T) lambdabiz.Backend {
+	"memory": func(*testing.T) lambdabiz.Backend {
 		b := memory.New()
 		return b
 	},

@@ -39,7 +39,7 @@ func (s *myStore) Put(ctx context.Context, snapshot *lambdabiz.Snapshot) error {
 
 func TestMyBackend(t *testing.T) {
 	t.Parallel()
-	backendtest.Run(t, backendtest.Config{Open: func(t *testing.T) lambdabiz.Backend {
+	backendtest.Run(t, backendtest.Config{Open: func(*testing.T) lambdabiz.Backend {
 		inner := memory.New()
 		return &myBackend{inner, slog.New(slog.DiscardHandler)}
 	}})
