@@ -10,7 +10,10 @@ import (
 // repeats finds the recorded operation that a new one would repeat: one with the same kind, name and input that
 // this pass has not come to. It has what was recorded before this pass only, and is made when a resumed pass has
 // something new while there is something that it has not come to: a first pass never has one.
-type repeats struct{ ops map[repeatKey][]*op }
+type repeats struct {
+	ops  map[repeatKey][]*op
+	stop recordedStop
+}
 
 type repeatKey struct {
 	kind  Kind
@@ -42,8 +45,9 @@ func (r *run) repeatsLocked() *repeats {
 	if r.repeats != nil {
 		return r.repeats
 	}
-	r.repeats = &repeats{map[repeatKey][]*op{}}
+	r.repeats = &repeats{ops: map[repeatKey][]*op{}}
 	for _, o := range r.record.ops {
+		r.repeats.stop.add(o)
 		if !o.loaded || o.visited || o.Kind == KindStep || !o.Kind.affects() || !o.hasBegun() {
 			continue
 		}
@@ -77,9 +81,9 @@ func (r *repeats) findLocked(run *run, c *call) *op {
 }
 
 // missesLocked reports whether the code should have come to a recorded operation: not in a branch that has lost,
-// and not where a cancellation may have sent it another way, because its context has ended earlier than it did.
+// and not where the end of its context may have sent it another way, which a resumed run knows from its beginning.
 func (r *run) missesLocked(o *op) bool {
-	return !o.place.inLost() && (r.stopCause == nil || !o.ScheduledAt.Before(r.stopAt))
+	return !o.place.inLost() && (r.stopCause == nil || r.repeatsLocked().stop.before(o))
 }
 
 // guardLocked looks at a new operation before it is made, where something is recorded that this pass has not come

@@ -314,7 +314,7 @@ func TestALoopThatEndsWithACancellationIsNotBlocked(t *testing.T) {
 		if result(b, run) != 7 || calls.Load() != 3 {
 			t.Errorf("%d calls", calls.Load())
 		}
-	}, bears(0, countsBodies), oneClock(onlySender))
+	}, bears(0, countsBodies))
 }
 
 // What a branch that has lost has recorded is nobody's any more.

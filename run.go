@@ -92,7 +92,6 @@ type run struct {
 
 	branchesEnded uint64
 
-	stopAt    time.Time   // when what ended the contexts of its code came about
 	stopCause error       // why the contexts of its code have ended: cancellation or deadline
 	left      atomic.Bool // it is dead: its code logs nothing any more
 }

@@ -103,7 +103,7 @@ func (r *run) ring() {
 // fireLocked does what is due at t by the wall clock: never early, whatever woke it.
 func (r *run) fireLocked(t time.Time) {
 	if d := r.info.Deadline; !d.IsZero() && !d.After(t) && r.stopCause == nil {
-		r.stopCodeLocked(context.DeadlineExceeded, d)
+		r.stopCodeLocked(context.DeadlineExceeded)
 	}
 	for len(r.dues) > 0 && (r.dues[0].woken || !r.dues[0].due.After(t)) {
 		w, _ := heap.Pop(&r.dues).(*waiter)
@@ -189,7 +189,7 @@ func (r *run) acceptLocked(messages []Message) {
 			r.childEndedLocked(m)
 		case MessageCancel:
 			r.info.CancelRequested = true
-			r.stopCodeLocked(ErrCancelled, m.ArrivedAt)
+			r.stopCodeLocked(ErrCancelled)
 		case MessageDrop:
 			r.dropLocked(m)
 		case MessagePause:
@@ -320,11 +320,11 @@ func (r *run) takeEventLocked(w *eventWait) {
 
 // stopCodeLocked ends the contexts of the code, for a cancellation or the deadline: operations that
 // wait end as cancelled, children are asked to cancel, and code under Detached goes on.
-func (r *run) stopCodeLocked(cause error, at time.Time) {
+func (r *run) stopCodeLocked(cause error) {
 	if r.stopCause != nil {
 		return
 	}
-	r.stopCause, r.stopAt = cause, at
+	r.stopCause = cause
 	r.root.cancel(cause)
 	r.endTurnsLocked(func(c *call) bool { return !c.o.detached() })
 	for w := range r.waiting {
