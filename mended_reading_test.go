@@ -318,6 +318,42 @@ func TestADroppedEventDoesNotComeBackFromALoser(t *testing.T) {
 		bears(0, countsTime))
 }
 
+// The function returned while a branch read an event: when the claim would have ended, the watch on the reading looked
+// for a wait that was over, and the process died.
+func TestAFunctionThatReturnsWhileAnEventIsReadHarmsNobodyLater(t *testing.T) {
+	d := lambdabiz.Define("Returns", func(o lambdabiz.Context, _ int) (int, error) {
+		lambdabiz.Go(o, "reader", func(o lambdabiz.Context) (letter, error) {
+			return lambdabiz.WaitForEvent[letter](o, "E")
+		})
+		l, err := lambdabiz.WaitForEvent[letter](o, "F")
+		return l.N, err
+	})
+	everywhere(t, func(t *testing.T, b *bench) {
+		reading := make(chan struct{})
+		began := sync.OnceFunc(func() { close(reading) })
+		onReading(b, func(n int) error {
+			if n == 1 {
+				<-reading // the other one is being read
+				return nil
+			}
+			began()
+			time.Sleep(20 * time.Minute)
+			return nil
+		})
+		e, stop := b.worker(d)
+		start(b, e, d, "a", 0)
+		time.Sleep(time.Minute)
+		stop()
+		mail(b, e, "a", "E", 7)
+		mail(b, e, "a", "F", 1)
+		e, _ = b.worker(d) // it gets both at once
+		if got := result(b, lambdabiz.Get(e, d, "a")); got != 1 {
+			t.Errorf("it returned %d", got)
+		}
+		time.Sleep(time.Hour)
+	}, bears(0, countsTime))
+}
+
 // A blocked run that showed its progress on the way to its mistake began its backoff anew each time: it was tried every
 // second, for ever.
 func TestABlockedRunThatShowsProgressBacksOff(t *testing.T) {

@@ -291,12 +291,12 @@ func (r *run) readsTooLongLocked(o *op, m *mail) (stop func() bool) {
 	if r.until.IsZero() {
 		return func() bool { return true } // the claim has no end
 	}
-	fence := r.ref.Fence
+	fence, w := r.ref.Fence, o.wait
 	t := time.AfterFunc(max(0, time.Until(r.until)-lateMargin), func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if r.ref.Fence != fence || !r.claimed || o.wait.mail != m {
-			return
+		if r.ref.Fence != fence || !r.claimed || w.mail != m {
+			return // the wait may be over, and its operation have none any more
 		}
 		r.blockLocked(Blocked{Operation: o.ID, Source: o.site.String(), Reason: fmt.Sprintf(
 			"reading event %d (%q) takes longer than its home lets a worker hold the orchestration: drop it, or register code "+
