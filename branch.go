@@ -26,6 +26,7 @@ type future struct {
 	err     error
 	lost    bool
 	read    bool   // its value was given to the code
+	told    bool   // the child that it is for has its id, see GoChild
 	then    func() // begins the next item of a Map, with mu held
 	waiters []*waiter
 }

@@ -1,6 +1,6 @@
 package lambdabiz
 
-import "sync"
+import "slices"
 
 // Child is a child that goes on beside the orchestration that has begun it with [GoChild].
 type Child[Out any] struct {
@@ -22,23 +22,34 @@ func GoChild[In, Out any](o Context, id string, d *Definition[In, Out], in In, o
 	if given := childOptionsOf(opts).ID; given != "" {
 		child.id = given
 	}
-	started := make(chan struct{})
-	tell := sync.OnceFunc(func() { close(started) })
 	child.Future = Go(o, id, func(o Context) (Out, error) {
-		defer tell() // also when its goroutine ends
 		return callChild[Out](o, operation, d.spec.name, in, opts, func(id string) {
 			child.id = id // another one when it is recorded under a former id
-			tell()
+			o.scope().branch.tellLocked()
 		})
 	})
-	if child.f.hasBegun(s.run) {
-		<-started
-	}
+	child.f.awaitTold(s)
 	return child
 }
 
-func (f *future) hasBegun(r *run) bool {
+// tellLocked lets the code go on that has begun the branch, and waits for it to have come so far.
+func (f *future) tellLocked() {
+	f.told = true
+	for _, w := range f.waiters {
+		f.s.run.wakeLocked(w)
+	}
+}
+
+// awaitTold blocks the code that has begun the branch until that has told, or has ended. It waits as others do that wait
+// for a branch: what is held until all others wait must not wait for it.
+func (f *future) awaitTold(s *scope) {
+	r := s.run
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return f.begun
+	for f.begun && !f.ended && !f.told && (r.liveLocked(s) || r.ended) {
+		w := &waiter{s: s}
+		f.waiters = append(f.waiters, w)
+		r.waitLocked(w)
+		f.waiters = slices.DeleteFunc(f.waiters, func(x *waiter) bool { return x == w })
+	}
 }

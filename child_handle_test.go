@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,4 +65,25 @@ func TestAChildThatLosesARaceIsCancelled(t *testing.T) {
 			t.Errorf("the child ended with %v", err)
 		}
 	})
+}
+
+// A child that was begun under another id than it is recorded under waited for the code that had begun it, and that
+// for the child: nothing said that it would be started again.
+func TestARenamedChildHandleIsBlockedAndDoesNotHang(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		child := lambdabiz.Define("Slow", func(o lambdabiz.Context, in int) (int, error) {
+			return in, lambdabiz.Sleep(o, "s", time.Second)
+		})
+		code := func(id string, opts ...lambdabiz.ChildOption) *lambdabiz.Definition[int, string] {
+			return changing(func(o lambdabiz.Context, in int) error {
+				_, err := lambdabiz.GoChild(o, id, child, in, opts...).Wait(o)
+				return err
+			})
+		}
+		e, _ := changes(b, 1, code("first"), code("second"), child)
+		s := b.state(e, "x0")
+		if s.Blocked == nil || !strings.Contains(s.Blocked.Reason, `FormerlyAt("first/child")`) {
+			t.Errorf("it is not blocked, or not told how to go on: %+v", s.RunInfo)
+		}
+	}, bears(0, countsBodies))
 }
