@@ -314,6 +314,9 @@ type Claims struct {
 //
 // A run is due when it is open, neither held nor paused nor driven by hand, and its WakeAt has passed
 // or, unless it is blocked, a message has arrived since it was released. A new run is due at once.
+//
+// A worker is given no run that its own version has blocked while a registered worker of another version has the run's
+// name: that one shall get it. Claims.More and NextWake do not speak of it then. Supervised homes do not know.
 type Claimed struct {
 	Record
 	Ref     RunRef

@@ -186,11 +186,20 @@ func (m *model) Claim(_ context.Context, q lambdabiz.ClaimRequest) (lambdabiz.Cl
 		switch {
 		case r.held && r.Worker == q.Worker && len(messages) > 0:
 			claims.Arrived = append(claims.Arrived, lambdabiz.Arrival{Ref: r.ref(), Messages: messages})
-		case r.due(q.Now) && slices.Contains(q.Names, r.Name) && len(claims.Runs) < q.Limit:
+		case r.due(q.Now) && slices.Contains(q.Names, r.Name) && !m.leaves(q.Worker, r) && len(claims.Runs) < q.Limit:
 			claims.Runs = append(claims.Runs, r.claim(q.Worker))
 		}
 	}
 	return claims, nil
+}
+
+// leaves reports whether a worker leaves a run to others: its version has blocked it, and another one is there.
+func (m *model) leaves(number int64, r *modelRun) bool {
+	version := m.worker(number).Version
+	return r.Blocked != nil && r.Blocked.Version == version &&
+		slices.ContainsFunc(m.workers, func(w *lambdabiz.WorkerRecord) bool {
+			return w != nil && w.Version != version && slices.Contains(w.Names, r.Name)
+		})
 }
 
 func (m *model) Load(_ context.Context, id, runID string) (*lambdabiz.Record, error) {

@@ -107,6 +107,9 @@ var blockChecks = []check{
 	{name: "block/its time wakes it", run: blockWakeAt},
 	{name: "block/resume wakes it", needs: []lambdabiz.Feature{lambdabiz.FeaturePause}, run: blockResume},
 	{name: "block/another version wakes it", where: leases, run: blockVersion},
+	{name: "block/its version leaves it to another one that lives", where: leases, run: blockPassed},
+	{name: "block/what is left to others holds up nothing", where: leases, run: blockPassedOthers},
+	{name: "block/its version tries again when the other one has gone", where: leases, run: blockPassedGone},
 	{name: "block/a release without a reason clears it", run: blockClears},
 	{name: "block/a commit that ends the claim clears it", where: endsClaims, run: blockEndsWithClaim},
 }
@@ -171,6 +174,64 @@ func blockVersion(h *harness) {
 		h.Fatalf("Blocked of the claim: %+v", claims.Runs[0].Blocked)
 	}
 	h.notDue(at(499), "b", "the worker that joined does not serve it")
+}
+
+// blockPassed: while new code is rolled out, the old code would take it first, again and again.
+func blockPassed(h *harness) {
+	h.startBlocked("a", "v1")
+	old := h.joinVersion("v1", nameOf("a"))
+	fresh := h.joinVersion("v2", nameOf("a"))
+	want(h, len(h.claimAt(old, at(499), "a").Runs), 0, "runs claimed by the old version after the new one has joined")
+	want(h, len(h.claimAt(old, at(500), "a").Runs), 0, "runs claimed by the old version after RetryAt")
+	claims := h.claimAt(fresh, at(500), "a")
+	want(h, len(claims.Runs), 1, "runs claimed by the new version")
+	// What the new version blocks is the old one's again, and not its own.
+	x := &holding{h: h, worker: fresh, Claimed: claims.Runs[0]}
+	x.release(lambdabiz.Release{WakeAt: at(600), Blocked: blocked("v2")})
+	want(h, len(h.claimAt(fresh, at(600), "a").Runs), 0, "runs claimed again by the version that has blocked it")
+	want(h, len(h.claimAt(old, at(600), "a").Runs), 1, "runs claimed by a version that has not blocked it last")
+}
+
+// blockPassedOthers: a worker that is told of what it may not take would ask for it without a pause.
+func blockPassedOthers(h *harness) {
+	h.startBlocked("a", "v1")
+	h.startBlocked("b", "v1")
+	h.start("c")
+	old := h.joinVersion("v1", nameOf("a"), nameOf("b"), nameOf("c"))
+	h.joinVersion("v2", nameOf("a"))
+	r := lambdabiz.ClaimRequest{
+		Worker: old, Names: []string{nameOf("a"), nameOf("b"), nameOf("c")}, Limit: 1, Now: at(500),
+	}
+	for range 2 { // b and c, in any order
+		claims, err := h.b.Claim(background, r)
+		h.must(err, "Claim")
+		if len(claims.Runs) != 1 || claims.Runs[0].ID == "a" {
+			h.Fatalf("claimed, when b and c are due: %+v", claims.Runs)
+		}
+	}
+	for _, limit := range []int{1, 0} {
+		r.Limit = limit
+		claims, err := h.b.Claim(background, r)
+		h.must(err, "Claim")
+		if len(claims.Runs) > 0 || claims.More || !claims.NextWake.IsZero() && !claims.NextWake.After(r.Now) {
+			h.Fatalf("a claim of at most %d says that there is more: %+v", limit, claims)
+		}
+	}
+}
+
+// blockPassedGone: nothing waits for a worker that does not live any more.
+func blockPassedGone(h *harness) {
+	h.startBlocked("a", "v1")
+	old := h.joinVersion("v1", nameOf("a"))
+	h.joinVersion("v1", nameOf("a"))
+	h.joinVersion("v2", nameOf("other"))
+	fresh := h.joinVersion("v2", nameOf("a"))
+	x := h.holdAt(fresh, at(500), "a")
+	x.release(lambdabiz.Release{WakeAt: at(600), Blocked: blocked("v1")})
+	want(h, len(h.claimAt(old, at(600), "a").Runs), 0, "runs claimed while the other version lives")
+	h.leave(fresh)
+	want(h, len(h.claimAt(old, at(599), "a").Runs), 0, "runs claimed before RetryAt")
+	want(h, len(h.claimAt(old, at(600), "a").Runs), 1, "runs claimed when nobody else serves the definition")
 }
 
 func blockClears(h *harness) {

@@ -23,6 +23,7 @@ type sabotaged struct {
 	request  func(r *lambdabiz.ClaimRequest)
 	claims   func(c *lambdabiz.Claims)
 	refusal  func(err error) error // what Claim says instead
+	join     func(w *lambdabiz.WorkerInfo)
 	leave    func(beat int64) (newBeat int64, skip bool)
 	record   func(r *lambdabiz.Record)
 	filter   func(f *lambdabiz.Filter)
@@ -95,6 +96,13 @@ func (s *sabotaged) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambda
 		err = s.refusal(err)
 	}
 	return claims, err
+}
+
+func (s *sabotaged) Join(ctx context.Context, w lambdabiz.WorkerInfo) (int64, error) {
+	if s.join != nil {
+		s.join(&w)
+	}
+	return s.Backend.Join(ctx, w)
 }
 
 func (s *sabotaged) Leave(ctx context.Context, worker, beat int64) error {
@@ -248,6 +256,9 @@ var sabotages = []struct {
 	}},
 	{"a beat is not looked at", "worker/Leave with an old beat does nothing", false, func(s *sabotaged) {
 		s.leave = func(int64) (int64, bool) { return -1, false }
+	}},
+	{"a version takes again what it has blocked", "block/its version leaves it to another one that lives", false, func(s *sabotaged) {
+		s.join = func(w *lambdabiz.WorkerInfo) { w.Version += "'" } // so that none is the version that has blocked it
 	}},
 	{"Leave frees nothing", "worker/Leave frees what it held", false, func(s *sabotaged) {
 		s.leave = func(beat int64) (int64, bool) { return beat, true }

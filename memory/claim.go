@@ -27,7 +27,9 @@ func (b *Backend) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabi
 	// Arrivals first: what comes with a claim is in its Record.
 	claims := lambdabiz.Claims{Arrived: arrivals(w, r.After), Through: b.lastMsg}
 	now := stamp(r.Now)
-	taken, more := b.take(now, max(r.Limit, 0), func(x *run) bool { return slices.Contains(r.Names, x.info.Name) })
+	taken, more := b.take(now, max(r.Limit, 0), func(x *run) bool {
+		return slices.Contains(r.Names, x.info.Name) && !b.leaves(w, x)
+	})
 	for _, x := range taken {
 		x.hold(w)
 		b.perform(x, now)
@@ -36,6 +38,21 @@ func (b *Backend) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabi
 	claims.More = more
 	claims.NextWake = b.nextWake()
 	return claims, nil
+}
+
+// leaves reports whether the worker leaves a run to others: its version has blocked it, and a worker of another
+// version serves the definition.
+func (b *Backend) leaves(w *worker, r *run) bool {
+	blocked := r.info.Blocked
+	if blocked == nil || blocked.Version != w.record.Version {
+		return false
+	}
+	for _, other := range b.workers {
+		if other.record.Version != w.record.Version && slices.Contains(other.record.Names, r.info.Name) {
+			return true
+		}
+	}
+	return false
 }
 
 func (b *Backend) claimByHand(r lambdabiz.ClaimRequest) (lambdabiz.Claims, error) {

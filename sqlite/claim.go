@@ -118,7 +118,11 @@ func (w *watch) look(c *conn, r lambdabiz.ClaimRequest, found *lambdabiz.Claims)
 	if err := c.news(r, found); err != nil {
 		return err
 	}
-	if found.NextWake, err = c.nextWake(r); err != nil {
+	others, err := c.rivals(r.Worker)
+	if err != nil {
+		return err
+	}
+	if found.NextWake, err = c.nextWake(r, &others); err != nil {
 		return err
 	}
 	if err := c.inPlace(); err != nil { // only where there is something new: else Renew looks
@@ -181,10 +185,32 @@ func (c *conn) news(r lambdabiz.ClaimRequest, found *lambdabiz.Claims) error {
 	return s.done()
 }
 
-func (c *conn) nextWake(r lambdabiz.ClaimRequest) (time.Time, error) {
+// rivals is what workers of other versions serve. A run that the worker's version has blocked is theirs.
+type rivals struct {
+	version string // the worker's own
+	names   []string
+}
+
+func (r *rivals) serve(name string) bool { return slices.Contains(r.names, name) }
+
+func (c *conn) rivals(worker int64) (rivals, error) {
+	var found rivals
+	s := c.prepare(qRivals).int(worker)
+	for s.next() {
+		found.names, found.version = append(found.names, s.getText()), s.getText()
+	}
+	return found, s.done()
+}
+
+func (c *conn) nextWake(r lambdabiz.ClaimRequest, others *rivals) (time.Time, error) {
 	var next time.Time
 	for _, name := range r.Names {
-		s := c.prepare(qNextWake).text(name)
+		var s *stmt
+		if others.serve(name) {
+			s = c.prepare(qNextWakeBeside).text(name).text(others.version)
+		} else {
+			s = c.prepare(qNextWake).text(name)
+		}
 		if s.next() {
 			if at := s.getTime(); !at.IsZero() && (next.IsZero() || at.Before(next)) {
 				next = at
@@ -202,13 +228,18 @@ func (c *conn) nextWake(r lambdabiz.ClaimRequest) (time.Time, error) {
 
 // due finds the runs that are due, one more than the limit if there are as many. At least half of the places
 // are for those that are due by time, or a stream of new runs and messages would keep them waiting.
-func (t *tx) due(r lambdabiz.ClaimRequest) ([]candidate, error) {
+func (t *tx) due(r lambdabiz.ClaimRequest, others *rivals) ([]candidate, error) {
 	var byTime, now []candidate
 	for _, name := range r.Names {
-		for _, s := range []*stmt{
-			t.prepare(qDue).text(name).int(micros(r.Now)).int(int64(r.Limit) + 1),
-			t.prepare(qDueAtOnce).text(name).int(int64(r.Limit) + 1),
-		} {
+		var looks [2]*stmt
+		if limit := int64(r.Limit) + 1; others.serve(name) {
+			looks[0] = t.prepare(qDueBeside).text(name).int(micros(r.Now)).int(limit).text(others.version)
+			looks[1] = t.prepare(qDueAtOnceBeside).text(name).int(limit).text(others.version)
+		} else {
+			looks[0] = t.prepare(qDue).text(name).int(micros(r.Now)).int(limit)
+			looks[1] = t.prepare(qDueAtOnce).text(name).int(limit)
+		}
+		for _, s := range looks {
 			for s.next() {
 				if c := (candidate{s.getInt(), s.getInt()}); c.wakeAt == atOnce {
 					now = append(now, c)
@@ -246,7 +277,11 @@ func (t *tx) claim(b *Backend, r lambdabiz.ClaimRequest, found *lambdabiz.Claims
 		return err
 	}
 	fault.Point("claim.find")
-	due, err := t.due(r)
+	others, err := t.rivals(r.Worker)
+	if err != nil {
+		return err
+	}
+	due, err := t.due(r, &others)
 	if err != nil {
 		return err
 	}
@@ -276,7 +311,7 @@ func (t *tx) claim(b *Backend, r lambdabiz.ClaimRequest, found *lambdabiz.Claims
 		read += costOf(&run.Record)
 	}
 	fault.Point("claim.taken")
-	found.NextWake, err = t.nextWake(r)
+	found.NextWake, err = t.nextWake(r, &others)
 	return err
 }
 

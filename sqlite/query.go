@@ -72,6 +72,10 @@ const (
 	qDue
 	qDueAtOnce
 	qNextWake
+	qRivals
+	qDueBeside
+	qDueAtOnceBeside
+	qNextWakeBeside
 	qClaim
 	qClaimHand
 	qFreeDoubtful
@@ -117,6 +121,12 @@ const (
 		wake_at, COALESCE(chain, no), id, run_id, name, parent`
 
 	messageColumns = `number, kind, arrived_at, name, key, operation, status, error, payload`
+
+	blockedVersion = `CASE WHEN json_valid(blocked) THEN COALESCE(json_extract(blocked, '$.version'), '') ELSE '' END`
+	notBlockedBy   = `(blocked IS NULL OR ` + blockedVersion + ` != `
+
+	// readableWorkers keeps one bad row from failing every claim.
+	readableWorkers = `SELECT no, CASE WHEN json_valid(info) THEN info ELSE '{}' END AS info FROM workers`
 
 	// Optional conditions are switched by their parameter, so that no filter changes the text.
 	listWhere = `
@@ -227,8 +237,7 @@ var queries = [queryCount]string{
 			FROM operations WHERE run_no = r.no) AS mark FROM runs AS r WHERE r.status < 3 AND r.owner = ?1) AS o
 		WHERE runs.no = o.run`,
 	qUnblock: `UPDATE runs INDEXED BY runs_blocked SET wake_at = ?3 WHERE blocked IS NOT NULL AND status < 3 AND owner = 0
-		AND mode = 0 AND paused = 0 AND name IN (SELECT value FROM json_each(?1))
-		AND CASE WHEN json_valid(blocked) THEN COALESCE(json_extract(blocked, '$.version'), '') ELSE '' END != ?2`,
+		AND mode = 0 AND paused = 0 AND name IN (SELECT value FROM json_each(?1)) AND ` + blockedVersion + ` != ?2`,
 
 	qDue: `SELECT no, wake_at FROM runs INDEXED BY runs_open
 		WHERE status < 3 AND owner = 0 AND name = ? AND wake_at != 0 AND wake_at <= ? ORDER BY wake_at LIMIT ?`,
@@ -236,6 +245,23 @@ var queries = [queryCount]string{
 		WHERE status < 3 AND owner = 0 AND name = ? AND wake_at = 0 LIMIT ?`,
 	qNextWake: `SELECT MIN(wake_at) FROM runs INDEXED BY runs_open
 		WHERE status < 3 AND owner = 0 AND name = ? AND wake_at IS NOT NULL`,
+	// The definitions that workers of other versions serve, with the worker's own version; none while nothing is
+	// blocked, which is nearly always, and then no worker is looked at.
+	qRivals: `SELECT DISTINCT name.value, COALESCE(json_extract(own.info, '$.version'), '')
+		FROM (` + readableWorkers + `) AS own CROSS JOIN (` + readableWorkers + `) AS other
+		CROSS JOIN json_each(other.info, '$.names') AS name
+		WHERE EXISTS (SELECT 1 FROM runs INDEXED BY runs_blocked WHERE blocked IS NOT NULL) AND own.no = ?1
+		AND COALESCE(json_extract(own.info, '$.version'), '') != COALESCE(json_extract(other.info, '$.version'), '')
+		AND name.type = 'text'`,
+	// Like the three above, without what the worker's version has blocked.
+	qDueBeside: `SELECT no, wake_at FROM runs INDEXED BY runs_open
+		WHERE status < 3 AND owner = 0 AND name = ?1 AND wake_at != 0 AND wake_at <= ?2
+		AND ` + notBlockedBy + `?4) ORDER BY wake_at LIMIT ?3`,
+	qDueAtOnceBeside: `SELECT no, wake_at FROM runs INDEXED BY runs_open
+		WHERE status < 3 AND owner = 0 AND name = ?1 AND wake_at = 0 AND ` + notBlockedBy + `?3) LIMIT ?2`,
+	qNextWakeBeside: `SELECT wake_at FROM runs INDEXED BY runs_open
+		WHERE status < 3 AND owner = 0 AND name = ?1 AND wake_at IS NOT NULL
+		AND ` + notBlockedBy + `?2) ORDER BY wake_at LIMIT 1`,
 	qClaim:     `UPDATE runs SET owner = ?, fence = fence + 1, wake_at = NULL WHERE no = ?`,
 	qClaimHand: `UPDATE runs SET fence = fence + 1 WHERE no = ?`,
 	qFreeDoubtful: `UPDATE runs SET owner = 0, fence = fence + 1, wake_at = CASE paused WHEN 0 THEN ?4 END
