@@ -445,6 +445,12 @@ func (c *Commit) Refuse(operation int64, err error) {
 type Release struct {
 	WakeAt  time.Time // when it is due; zero for never by time
 	Blocked *Blocked  // why it cannot go on; nil clears it
+
+	// Version is of the code that has run it up to where it waits, or to the mistake that blocks it: RunInfo.Version
+	// from now on, which stays when this is empty. A run that continues another one has none. Homes that are
+	// Supervised need not keep it: nobody could compare it with the versions of all workers there. Where commits end
+	// claims, a run that waits was mostly released by none.
+	Version string
 }
 
 // Close ends a run. If the run has a parent that waits, the same transaction puts a MessageChild into

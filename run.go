@@ -421,6 +421,9 @@ func (r *run) stopLocked(release Release, cause error) {
 	if r.phase != phaseLive {
 		return
 	}
+	if r.active == 0 || release.Blocked != nil { // else its code may not have come to where it waits
+		release.Version = r.e.version
+	}
 	r.phase, r.release, r.cause = phaseStopping, &release, cause
 	r.wakeAllLocked()
 	r.e.idle.remove(r)

@@ -251,7 +251,7 @@ func (r *run) takeLocked() taken {
 		}
 		c.Release, c.Conditional = &release, true
 	case r.parking:
-		c.Release, c.Conditional = &Release{WakeAt: r.nextDueLocked()}, true
+		c.Release, c.Conditional = &Release{WakeAt: r.nextDueLocked(), Version: r.e.version}, true
 	}
 	if c.Close != nil || c.Release != nil {
 		for i := range c.Starts {

@@ -32,6 +32,7 @@ type RunInfo struct {
 	Deadline        time.Time `json:"deadline,omitzero"`      // when its context ends; zero for never
 	WakeAt          time.Time `json:"wakeAt,omitzero"`        // when a parked run is due next
 	Worker          int64     `json:"worker,omitempty"`       // the worker that holds it; 0 for none
+	Version         string    `json:"version,omitempty"`      // of the code that ran it last up to where it waits; see Release
 	Orphans         []string  `json:"orphans,omitempty"`      // recorded ids that the completed pass never visited
 	ContinuedAs     string    `json:"nextRunId,omitempty"`    // the run that this one continued as
 }

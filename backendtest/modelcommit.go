@@ -89,6 +89,7 @@ func (m *model) write(r *modelRun, c *lambdabiz.Commit) {
 		m.end(r, c.At, c.Close.Status, c.Close.Error)
 	case c.Release != nil:
 		r.Blocked, r.WakeAt, r.seen = c.Release.Blocked, c.Release.WakeAt, c.Seen
+		r.Version = cmp.Or(c.Release.Version, r.Version)
 		r.letGo()
 	case m.endsClaim:
 		r.Blocked, r.WakeAt, r.seen = nil, c.WakeAt, c.Seen

@@ -14,6 +14,7 @@ var releaseChecks = []check{
 	{name: "release/a seen message does not wake again", run: releaseSeen},
 	{name: "release/applies the commit's changes", run: releaseApplies},
 	{name: "release/the past is due at once", run: releasePast},
+	{name: "release/keeps the version of the code that ran it", where: leases, run: releaseVersion},
 }
 
 func releaseEnds(h *harness) {
@@ -99,6 +100,33 @@ func releasePast(h *harness) {
 	x = h.startHeld("b")
 	x.release(lambdabiz.Release{WakeAt: time.Date(1969, 1, 1, 0, 0, 0, 0, time.UTC)})
 	h.due(at(1), "b", "its WakeAt was before 1970")
+}
+
+// releaseVersion: a release that names no version leaves the one of before, and so does all else but a new run.
+func releaseVersion(h *harness) {
+	x := h.startHeld("a")
+	want(h, h.load("a").Version, "", "Version before the first release")
+	x.release(lambdabiz.Release{WakeAt: at(1), Version: "v1"})
+	want(h, h.load("a").Version, "v1", "Version")
+	worker := h.joinVersion("v2", nameOf("a"))
+	x = h.hold(worker, "a")
+	want(h, x.Version, "v1", "Version of a claim by another version, which has not run it yet")
+	x.release(lambdabiz.Release{WakeAt: at(1)})
+	want(h, h.load("a").Version, "v1", "Version after a release that names none")
+	x = h.hold(worker, "a")
+	x.die()
+	want(h, h.load("a").Version, "v1", "Version after its holder died")
+	x = h.hold(h.join(), "a")
+	x.release(lambdabiz.Release{WakeAt: at(1), Version: "v2", Blocked: blocked("v2")})
+	want(h, h.load("a").Version, "v2", "Version after another one ran it")
+	if !h.refuses(lambdabiz.FeatureList) {
+		want(h, h.list(lambdabiz.Filter{})[0].Version, "v2", "Version in the list")
+	}
+	if reopened := h.reopen; reopened != nil {
+		r, err := reopened().Load(background, "a", "")
+		h.must(err, "Load")
+		want(h, r.Version, "v2", "Version for another process")
+	}
 }
 
 var blockChecks = []check{

@@ -102,7 +102,9 @@ func (s *script) ending(p *part, t *ticket) {
 		c.Release, c.Conditional = &lambdabiz.Release{WakeAt: later("wake")}, true
 	case 2:
 		version := []string{"v1", "v2"}[s.draw(2, "version")]
-		c.Release, c.Conditional = &lambdabiz.Release{WakeAt: later("retry"), Blocked: blocked(version)}, true
+		c.Release, c.Conditional = &lambdabiz.Release{
+			WakeAt: later("retry"), Blocked: blocked(version), Version: version,
+		}, true
 	case 3, 4:
 		c.Close = s.outcome()
 	case 5:

@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -100,6 +101,7 @@ func (b *Backend) write(r *run, c *lambdabiz.Commit) {
 		b.close(r, c)
 	case c.Release != nil:
 		r.info.Blocked = cloneBlocked(c.Release.Blocked)
+		r.info.Version = cmp.Or(c.Release.Version, r.info.Version)
 		b.letGo(r, c, stamp(c.Release.WakeAt))
 	case b.config.CommitEndsClaim:
 		r.info.Blocked = nil // it goes on

@@ -340,7 +340,7 @@ func costOf(r *lambdabiz.Record) int {
 // that is newer.
 func (t *tx) setAside(no int64, why error, at time.Time) error {
 	b := asideBecause(why, at)
-	return t.prepare(qRelease).int(no).time(b.RetryAt).json(b, false).exec()
+	return t.prepare(qRelease).int(no).time(b.RetryAt).json(b, false).null().exec()
 }
 
 const asideRetry = 5 * time.Minute

@@ -217,7 +217,7 @@ func (t *tx) release(c *lambdabiz.Commit, h *head) error {
 	fault.Point("release.write")
 	t.wake = t.wake || !wake.IsZero()
 	blocked := c.Release.Blocked
-	return t.prepare(qRelease).int(h.no).time(wake).json(blocked, blocked == nil).exec()
+	return t.prepare(qRelease).int(h.no).time(wake).json(blocked, blocked == nil).optionalText(c.Release.Version).exec()
 }
 
 // operationRows are rows of operations that are written together.

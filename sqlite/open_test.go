@@ -51,7 +51,7 @@ func TestOpenRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 			exec(`PRAGMA user_version=99`)(t, path)
-		}, "schema version 99 is newer than 2: upgrade lambdabiz"},
+		}, "schema version 99 is newer than 3: upgrade lambdabiz"},
 		"a directory": {func(t *testing.T, path string) {
 			if err := os.Mkdir(path, 0o700); err != nil {
 				t.Fatal(err)

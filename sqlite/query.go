@@ -113,7 +113,7 @@ const (
 
 	infoColumns = `no, status, mode, fence, owner, paused, cancel_requested, crashes, wake_at,
 		scheduled_at, started_after, ended_after, deadline_after,
-		id, run_id, name, tags, parent, blocked, orphans, previous, next, error, pause_reason, cancel_reason`
+		id, run_id, name, tags, parent, blocked, orphans, previous, next, error, pause_reason, cancel_reason, version`
 	runColumns  = infoColumns + `, input, result, progress`
 	listColumns = infoColumns + `, NULL, NULL, NULL`
 
@@ -181,7 +181,7 @@ var queries = [queryCount]string{
 	qSetProgress: `UPDATE runs SET progress = ? WHERE no = ?`,
 	// The fence moves, so that a holder that has released the run can write no more.
 	qRelease: `UPDATE runs SET owner = CASE mode WHEN 0 THEN 0 ELSE -1 END, wake_at = ?2, blocked = ?3,
-		fence = fence + 1, crashes = 0, crash_mark = 0 WHERE no = ?1 AND status < 3`,
+		version = COALESCE(?4, version), fence = fence + 1, crashes = 0, crash_mark = 0 WHERE no = ?1 AND status < 3`,
 	qClose: `UPDATE runs SET owner = 0, wake_at = NULL, blocked = NULL, paused = 0, status = ?2,
 		ended_after = ?3 - scheduled_at, result = ?4, error = ?5, orphans = ?6 WHERE no = ?1 AND status < 3`,
 	qContinue: `UPDATE runs SET next = ? WHERE no = ?`,

@@ -80,7 +80,7 @@ func (s *stmt) run() *stored {
 	s.getJSON(&info.Orphans)
 	info.Previous, info.ContinuedAs = s.getText(), s.getText()
 	s.getJSON(&info.Error)
-	info.PauseReason, info.CancelReason = s.getText(), s.getText()
+	info.PauseReason, info.CancelReason, info.Version = s.getText(), s.getText(), s.getText()
 	if !info.Paused {
 		info.PauseReason = "" // of a pause that is over
 	}

@@ -41,7 +41,8 @@ type diagnosis struct {
 	Paused   int                      `json:"paused"`
 	Workers  []lambdabiz.WorkerRecord `json:"workers"`
 	Problems []problem                `json:"problems"`
-	Checks   []check                  `json:"checks,omitempty"` // of what the backend needs
+	Untried  []untried                `json:"untried,omitempty"` // no problems: the registered code is new to them
+	Checks   []check                  `json:"checks,omitempty"`  // of what the backend needs
 }
 
 // check is one thing that a backend needs.
@@ -91,6 +92,7 @@ func diagnose(ctx context.Context, r reader, now time.Time, grace time.Duration)
 			if run.Paused {
 				d.Paused++
 			}
+			d.Untried = untriedIn(d.Untried, workers, run, now)
 			e := &examination{reader: r, workers: workers, now: now, grace: grace}
 			p, err := e.look(ctx, run.ID, run.RunID)
 			if err != nil && ctx.Err() == nil { // the list could be read
@@ -103,6 +105,9 @@ func diagnose(ctx context.Context, r reader, now time.Time, grace time.Duration)
 				suspects = append(suspects, *p)
 			}
 		}
+	}
+	if d.Untried, err = confirmUntried(ctx, r, d.Untried); err != nil {
+		return nil, err
 	}
 	if len(suspects) > 0 {
 		if d.Problems, err = confirm(ctx, r, suspects, now, grace); err != nil {

@@ -22,9 +22,11 @@ func doctorCommand(a *app) *cobra.Command {
 			"  unreadable   something of it in the store cannot be read\n" +
 			"and a process that keeps all others from writing:\n" +
 			"  locked       it has been in a write for more than a second: frozen, or very slow\n" +
-			"Paused ones and those driven by hand are no problem. The exit code is 5 if there are problems.\n\n" +
+			"Paused ones and those driven by hand are no problem. The exit code is 5 if there are problems.\n" +
+			"A note says on how many that wait the code of the live workers has not been tried yet.\n\n" +
 			"On Amazon SWF it checks region, credentials, domain and role, and finds what is blocked or\n" +
-			"unserved: decisions, tasks and REST calls that have waited on a task list for a minute.",
+			"unserved: decisions, tasks and REST calls that have waited on a task list for a minute. Which code has run\n" +
+			"an orchestration is not known there.",
 		Example: "  lambdabiz doctor\n" +
 			"  lambdabiz doctor --grace 1m -o json\n" +
 			"  lambdabiz doctor --backend swf:LambdaBiz --region eu-west-1",
@@ -113,5 +115,5 @@ func (a *app) printDiagnosis(d *diagnosis) error {
 		}
 		text += t.String()
 	}
-	return write(a.out, text)
+	return write(a.out, text+untriedNote(d.Untried))
 }

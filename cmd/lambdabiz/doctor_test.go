@@ -100,12 +100,17 @@ func TestDoctorFindsWhatNoLiveWorkerServes(t *testing.T) {
 // work runs an engine with the definitions in this process. It returns what ends it, drained.
 func (c *cli) work(log slog.Handler, items ...lambdabiz.Registrable) (stop func()) {
 	c.t.Helper()
+	return c.workAs("one", log, items...)
+}
+
+func (c *cli) workAs(version string, log slog.Handler, items ...lambdabiz.Registrable) (stop func()) {
+	c.t.Helper()
 	backend, err := sqlite.Open(c.path())
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	c.t.Cleanup(func() { _ = backend.Close() })
-	engine, err := lambdabiz.New(backend, lambdabiz.Config{Logger: slog.New(log), Version: "one"})
+	engine, err := lambdabiz.New(backend, lambdabiz.Config{Logger: slog.New(log), Version: version})
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -110,6 +110,9 @@ func headTable(s *lambdabiz.State) *table {
 	if !s.WakeAt.IsZero() && !s.Status.Ended() {
 		t.row("wakes", timeCell(s.WakeAt))
 	}
+	if s.Version != "" && !s.Status.Ended() {
+		t.row("ran last by", "version "+s.Version)
+	}
 	if len(s.Orphans) > 0 {
 		t.row("orphans", strings.Join(s.Orphans, ", "))
 	}
