@@ -1,6 +1,9 @@
 package lambdabiz
 
-import "log/slog"
+import (
+	"log/slog"
+	"time"
+)
 
 // Unguarded takes away what keeps hooks, log handlers and backends from doing harm: they are called where things
 // happen, as a plain function would be.
@@ -21,4 +24,16 @@ func (e *Engine) HoldRun(id string) (release func()) {
 		}
 	}
 	return func() {}
+}
+
+// CancelAsItWakes wakes what waits for its time in an orchestration's run, and cancels the run before its code goes on.
+func (e *Engine) CancelAsItWakes(id string) {
+	for _, r := range e.allResidents() {
+		if r.info.ID == id {
+			r.mu.Lock()
+			r.fireLocked(now().Add(time.Hour))
+			r.stopCodeLocked(ErrCancelled)
+			r.mu.Unlock()
+		}
+	}
 }

@@ -80,6 +80,9 @@ func (r *run) slotLocked(c *call) bool {
 	if r.e.slots == nil {
 		return true
 	}
+	if r.stopCause != nil && !c.o.detached() {
+		return false // the cancellation has ended the turns that there were
+	}
 	t := r.e.slots.take()
 	if t == nil {
 		return true

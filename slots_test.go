@@ -2,6 +2,7 @@ package lambdabiz_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -139,4 +140,33 @@ func TestWhoWaitsForASlotNeedNotGetOne(t *testing.T) {
 		}
 	}, notOnSWF(claimInUse), exception{"memory, a commit ends the claim", claimInUse},
 		exception{"memory, and performs timers", claimInUse}, bears(1, countsBodies))
+}
+
+// A run was cancelled as a retry of it was due: the branch waited for a slot all the same, for as long as others kept it.
+func TestARetryThatIsCancelledAsItIsDueWaitsForNoSlot(t *testing.T) {
+	var c crowd
+	d := lambdabiz.Define("Retries", func(o lambdabiz.Context, id string) (int, error) {
+		return 0, lambdabiz.Do(o, "step", func(ctx context.Context) error {
+			if id == "long" {
+				return c.body(ctx, id, 2*time.Hour)
+			}
+			return errors.New("not yet")
+		}, lambdabiz.Retry(lambdabiz.Backoff{Attempts: 5, Initial: time.Hour, Max: time.Hour, Jitter: -1}))
+	})
+	const why = "it holds no claim while it waits"
+	everywhere(t, func(t *testing.T, b *bench) {
+		e, _ := b.workerWith(lambdabiz.Config{MaxTasks: 1, ParkAfter: 24 * time.Hour}, d)
+		retries := start(b, e, d, "retries", "retries")
+		time.Sleep(time.Minute)
+		long := start(b, e, d, "long", "long")
+		time.Sleep(time.Minute)
+		began := time.Now()
+		e.CancelAsItWakes("retries")
+		_, err := retries.Result(b.ctx)
+		if !errors.Is(err, lambdabiz.ErrCancelled) || time.Since(began) > time.Minute {
+			t.Errorf("it ended with %v, %v later", err, time.Since(began))
+		}
+		result(b, long)
+	}, notOnSWF(why), exception{"memory, a commit ends the claim", why}, exception{"memory, and performs timers", why},
+		bears(0, countsTime))
 }
