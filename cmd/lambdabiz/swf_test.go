@@ -295,7 +295,7 @@ func TestNoCommandShowsCredentials(t *testing.T) {
 		here := &cli{t: t, backend: backend}
 		for _, args := range []string{
 			"start Approval a", "list", "show a", "raise a Approve", "pause a", "resume a", "cancel a", "terminate a",
-			"drop a 1", "purge a", "doctor", "version", "rest-worker --orchestration b",
+			"drop a 1", "purge a", "doctor", "version",
 		} {
 			all := append(strings.Fields(args), "-v", "--store", store)
 			if backend == down {
@@ -305,6 +305,11 @@ func TestNoCommandShowsCredentials(t *testing.T) {
 			seen(all, r.out+r.errs)
 		}
 	}
+	waits := c.start("rest-worker", "--orchestration", "b", "-v", "--store", store) // for an orchestration of that id
+	waits.waitFor("Ctrl-C stops")
+	waits.interrupt()
+	words, _ := waits.end()
+	seen([]string{"rest-worker"}, words)
 	p := c.start("demo", "--timer", "10ms", "-v", "--store", store)
 	text, code := p.end()
 	seen([]string{"demo"}, text)

@@ -155,17 +155,42 @@ func (w *crowd) wantDeadline(limit time.Duration) {
 	}
 }
 
+// lockNowAndThen locks the file for a while again and again.
+func lockNowAndThen(writer *sqlite3.Conn, ended <-chan struct{}) error {
+	for {
+		if err := writer.Exec("BEGIN IMMEDIATE"); err != nil {
+			return err
+		}
+		<-time.After(30 * time.Millisecond)
+		if err := writer.Exec("COMMIT"); err != nil {
+			return err
+		}
+		select {
+		case <-ended:
+			return nil
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
 // TestSabotageBusyWithoutWaiting: processes that do not wait for each other hear of it.
 func TestSabotageBusyWithoutWaiting(t *testing.T) {
 	t.Parallel()
 	w := &crowd{bench: setup(t)}
 	writer := w.rawConnection()
-	execute(t, writer, "BEGIN IMMEDIATE")
-	w.processes = append(w.processes, w.spawn(args{Role: "busy", Name: "impatient", Lease: endless, Busy: time.Millisecond}))
-	code := w.processes[0].awaitExit()
+	impatient := w.spawn(args{Role: "busy", Name: "impatient", Lease: endless, Busy: time.Millisecond})
+	w.processes = append(w.processes, impatient)
+	impatient.await("ended") // a worker that cannot begin waits for itself
+	ended, locked := make(chan struct{}), make(chan error, 1)
+	go func() { locked <- lockNowAndThen(writer, ended) }()
+	code := impatient.awaitExit() // its next start comes while the file is locked, sooner or later
+	close(ended)
+	if err := <-locked; err != nil {
+		t.Fatal(err)
+	}
 	said := ""
 	if code != 0 {
-		said = fmt.Sprintf("the process ended with exit code %d: %s", code, w.processes[0].lastWords())
+		said = fmt.Sprintf("the process ended with exit code %d: %s", code, impatient.lastWords())
 	}
 	campaign.Red(t, "F20", "the waiting for others", said)
 }
