@@ -8,25 +8,36 @@ import (
 // CallChild starts another orchestration and waits for its outcome. The start commits together with
 // the operation, the outcome with the child's end. Its failure is an *OrchestrationError. The child's
 // id is this orchestration's id, "~-", and the operation's path, unless [ChildID] gives another: nobody else can have
-// that id. An id with an open run is ErrExists; one that [ChildID] gives must not have been used at all. When the parent
+// that id. An input that cannot be decoded into In again is ErrInvalidPayload, and nothing is recorded. An id with an
+// open run is ErrExists; one that [ChildID] gives must not have been used at all. When the parent
 // is cancelled, so is the child.
 func CallChild[In, Out any](
 	o Context, id string, d *Definition[In, Out], in In, opts ...ChildOption,
 ) (Out, error) {
-	return callChild[Out](o, id, d.spec.name, in, opts, func(string) {})
+	return callChild[Out](o, id, d.spec, in, opts, func(string) {})
 }
 
 // CallChildByName is [CallChild] for a definition that is known by name only, like the caller itself.
 func CallChildByName[Out any](o Context, id, name string, in any, opts ...ChildOption) (Out, error) {
-	return callChild[Out](o, id, name, in, opts, func(string) {})
+	return callChild[Out](o, id, namedDefinition(o, name), in, opts, func(string) {})
+}
+
+// namedDefinition is the definition that the engine knows by the name, or one of which no more is known.
+func namedDefinition(o Context, name string) *definitionSpec {
+	if d := o.scope().run.e.registry.definition(name); d != nil {
+		return d
+	}
+	return &definitionSpec{name: name}
 }
 
 // callChild calls begun with the child's id when the child's start is recorded, or is about to be with the next commit.
-func callChild[Out any](o Context, id, name string, in any, opts []ChildOption, begun func(id string)) (Out, error) {
+func callChild[Out any](
+	o Context, id string, d *definitionSpec, in any, opts []ChildOption, begun func(id string),
+) (Out, error) {
 	var out, zero Out
 	r := o.scope().run
 	child := childOptionsOf(opts)
-	c := &call{o: o, id: id, kind: KindChild, name: name, input: in, hasInput: true, tested: r.e.tested(&out),
+	c := &call{o: o, id: id, kind: KindChild, name: d.name, input: in, hasInput: true, tested: r.e.tested(&out),
 		renaming: child.renaming,
 		take:     func(p Payload) error { return takeInto(r.e, "result", p, &out) }}
 	op, err := r.begin(c)
@@ -34,6 +45,9 @@ func callChild[Out any](o Context, id, name string, in any, opts []ChildOption, 
 		return zero, err
 	}
 	if op.Number == 0 {
+		if err := r.readsLocked(c, op, func() error { return r.e.readsInput(d, in, c.encoded) }); err != nil {
+			return zero, err
+		}
 		if err := r.startChildLocked(c, op, false, child.RunStart); err != nil {
 			return zero, err
 		}
@@ -65,6 +79,9 @@ func StartChild[In, Out any](
 		return "", err
 	}
 	if op.Number == 0 {
+		if err := r.readsLocked(c, op, func() error { return r.e.readsInput(d.spec, in, c.encoded) }); err != nil {
+			return "", err
+		}
 		if err := r.startChildLocked(c, op, true, child.RunStart); err != nil {
 			return "", err
 		}
@@ -90,6 +107,21 @@ func childOptionsOf(opts []ChildOption) childOptions {
 		opt.applyChild(c)
 	}
 	return *c
+}
+
+// readsLocked refuses a new operation whose input nobody could read, as reads says. That calls the author's codec, without
+// mu. An error means that mu is given up.
+func (r *run) readsLocked(c *call, o *op, reads func() error) error {
+	r.mu.Unlock()
+	err := reads()
+	r.mu.Lock()
+	switch {
+	case !r.liveLocked(c.scope()):
+		return r.leaveLocked(c.scope())
+	case err != nil:
+		return r.refuseLocked(c, o, err)
+	}
+	return nil
 }
 
 // startChildLocked records the operation with the start. An error means that mu is given up.

@@ -23,7 +23,7 @@ func GoChild[In, Out any](o Context, id string, d *Definition[In, Out], in In, o
 		child.id = given
 	}
 	child.Future = Go(o, id, func(o Context) (Out, error) {
-		return callChild[Out](o, operation, d.spec.name, in, opts, func(id string) {
+		return callChild[Out](o, operation, d.spec, in, opts, func(id string) {
 			child.id = id // another one when it is recorded under a former id
 			o.scope().branch.tellLocked()
 		})

@@ -37,7 +37,8 @@ func (r *Run[Out]) Created() bool { return r.h.created }
 // Start starts an orchestration and returns when that is durable. It is idempotent by the id: when the
 // id is used, the default policy UseExisting returns a handle to the run that it has, open or ended,
 // whatever its input; see [OnUsedID], and [Run.Created]. It returns ErrExists by policy, or when the id belongs to an
-// orchestration of another name; ErrInvalidID, ErrTooLarge or ErrInvalidPayload for bad input.
+// orchestration of another name; ErrInvalidID, ErrTooLarge or ErrInvalidPayload for bad input, which an input is too that
+// can be encoded and not be decoded into In again.
 //
 // When ctx ends first, a start that has not begun does not happen, and ctx's error is returned. If it is on its way,
 // or nobody knows what became of it, ErrOutcomeUnknown comes with ctx's error: it is safe to start again, and a run
@@ -47,7 +48,7 @@ func (r *Run[Out]) Created() bool { return r.h.created }
 func Start[In, Out any](
 	ctx context.Context, e *Engine, d *Definition[In, Out], id string, in In, opts ...StartOption,
 ) (*Run[Out], error) {
-	h, err := e.start(ctx, d.spec.name, id, in, opts)
+	h, err := e.start(ctx, d.spec, id, in, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -91,19 +92,24 @@ func (r *Run[Out]) Result(ctx context.Context) (Out, error) {
 }
 
 // StartByName is [Start] for a definition that is known by name only. The input is any value that the
-// codec encodes, or a Payload.
+// codec encodes, or a Payload. Where the definition is registered with the engine, its input must be able to take it;
+// else the value's own type must.
 func (e *Engine) StartByName(
 	ctx context.Context, name, id string, input any, opts ...StartOption,
 ) (*Run[Payload], error) {
-	h, err := e.start(ctx, name, id, input, opts)
+	d := e.registry.definition(name)
+	if d == nil {
+		d = &definitionSpec{name: name}
+	}
+	h, err := e.start(ctx, d, id, input, opts)
 	if err != nil {
 		return nil, err
 	}
 	return &Run[Payload]{h}, nil
 }
 
-func (e *Engine) start(ctx context.Context, name, id string, input any, opts []StartOption) (*handle, error) {
-	s := RunStart{ID: id, RunID: e.runID(id), Name: name}
+func (e *Engine) start(ctx context.Context, d *definitionSpec, id string, input any, opts []StartOption) (*handle, error) {
+	s := RunStart{ID: id, RunID: e.runID(id), Name: d.name}
 	for _, opt := range opts {
 		opt.applyStart(&s)
 	}
@@ -111,11 +117,14 @@ func (e *Engine) start(ctx context.Context, name, id string, input any, opts []S
 		return nil, fmt.Errorf("start orchestration: %w", err)
 	}
 	p, err := e.encode("input", input)
+	if err == nil {
+		err = e.readsInput(d, input, p)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("start orchestration %s: %w", id, err)
 	}
 	e.countStarts(1)
-	s.Input, s.Claim = p, e.wants(name, 1)
+	s.Input, s.Claim = p, e.wants(d.name, 1)
 	c := &Commit{Worker: e.worker.Load(), At: now(), Starts: []RunStart{s}}
 	v, way, err := e.commitClient(ctx, c)
 	if errors.Is(err, ErrOutcomeUnknown) && c.Starts[0].Claim {
@@ -137,7 +146,7 @@ func (e *Engine) start(ctx context.Context, name, id string, input any, opts []S
 	h := &handle{e: e, id: id, runID: started.Run.RunID, created: started.Run.RunID == s.RunID}
 	if h.resident = e.adoptStarts(c, v); h.resident == nil && started.Created {
 		e.kick()
-		e.warnUnserved(ctx, name)
+		e.warnUnserved(ctx, d.name)
 	}
 	return h, nil
 }
@@ -231,9 +240,13 @@ func checkTags(tags map[string]string) error {
 // RaiseEvent sends an event to the latest run of an orchestration. When it returns nil the event is
 // durable, and will be consumed once or still be there when the run ends. It returns ErrNotFound for
 // an unknown id (unless [BeforeStart] keeps the event) and ErrClosed when the orchestration has ended.
-// With [Key] it may be repeated safely. The payload is any value that the codec encodes, or a Payload.
+// With [Key] it may be repeated safely. The payload is any value that the codec encodes and can decode into its own type
+// again, or a Payload.
 func (e *Engine) RaiseEvent(ctx context.Context, id, event string, payload any, opts ...RaiseOption) error {
 	raise, _, err := e.raise(id, event, payload, opts)
+	if err == nil {
+		err = e.readsBack(fmt.Sprintf("payload of event %q", event), payload, raise.Payload)
+	}
 	if err != nil {
 		return fmt.Errorf("raise event in orchestration %q: %w", id, err)
 	}

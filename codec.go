@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"unicode/utf8"
 )
 
@@ -110,6 +111,38 @@ func (e *Engine) encodeWithin(what string, v any, limit int) (Payload, error) {
 		return nil, fmt.Errorf("encode %s: %w: %d bytes, the limit is %d", what, ErrTooLarge, len(p), limit)
 	}
 	return p, nil
+}
+
+// reads reports whether a payload can be read as a T. It is asked at the door: what has been taken and cannot be
+// read blocks its orchestration, with nobody left to tell.
+func reads[T any](e *Engine, what string, p Payload) error {
+	var v T
+	return unreadable(e.decode(what, p, &v))
+}
+
+// readsBack is reads for a value whose reader is not known: its own type must be able to.
+func (e *Engine) readsBack(what string, v any, p Payload) error {
+	switch v.(type) {
+	case nil, Payload, bool, string, int, int64, float64:
+		return nil
+	}
+	return unreadable(e.decode(what, p, reflect.New(reflect.TypeOf(v)).Interface()))
+}
+
+func unreadable(err error) error {
+	if err != nil {
+		return fmt.Errorf("what was encoded cannot be read back: %w", err)
+	}
+	return nil
+}
+
+// readsInput reports whether what begins can read its input: what is known of its definition decides, or else the
+// type of the value itself.
+func (e *Engine) readsInput(d *definitionSpec, v any, p Payload) error {
+	if d != nil && d.readsInput != nil {
+		return d.readsInput(e, "input", p)
+	}
+	return e.readsBack("input", v, p)
 }
 
 var errNotText = errors.New("it is not UTF-8")

@@ -11,6 +11,9 @@ type definitionSpec struct {
 	strict     bool
 	notRenamed bool
 	run        func(o Context, e *Engine, in Payload) (any, error)
+
+	// Whether a payload is an input, or a result, that can be read.
+	readsInput, readsResult func(e *Engine, what string, p Payload) error
 }
 
 // Define names a function as an orchestration. The function runs from its top whenever a worker takes
@@ -24,7 +27,7 @@ type definitionSpec struct {
 func Define[In, Out any](
 	name string, f func(o Context, in In) (Out, error), opts ...DefineOption,
 ) *Definition[In, Out] {
-	spec := &definitionSpec{name: name}
+	spec := &definitionSpec{name: name, readsInput: reads[In], readsResult: reads[Out]}
 	spec.run = func(o Context, e *Engine, p Payload) (any, error) {
 		var in In
 		if err := e.decode("input of the orchestration", p, &in); err != nil {

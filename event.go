@@ -115,7 +115,8 @@ func WaitForAnyEvent[T any](o Context, id string, events []string, opts ...WaitO
 
 // RaiseEvent raises an event in another orchestration, or in its own. It returns after the commit that
 // carries it: nil when the event is stored there, ErrNotFound when there is no such orchestration
-// (unless [BeforeStart] keeps the event), ErrClosed when it has ended.
+// (unless [BeforeStart] keeps the event), ErrClosed when it has ended, ErrInvalidPayload for a payload that cannot be
+// decoded into its own type again.
 func RaiseEvent(o Context, id, orchestrationID, event string, payload any, opts ...RaiseOption) error {
 	r := o.scope().run
 	raise, was, err := r.e.raise(orchestrationID, event, payload, opts)
@@ -127,6 +128,11 @@ func RaiseEvent(o Context, id, orchestrationID, event string, payload any, opts 
 	op, err := r.begin(c)
 	if err != nil {
 		return err
+	}
+	if op.Number == 0 && !op.Status.Ended() {
+		if err := r.readsLocked(c, op, func() error { return r.e.readsBack("payload", payload, raise.Payload) }); err != nil {
+			return err
+		}
 	}
 	if !op.Status.Ended() && (op.Number == 0 || !r.e.performs(KindRaise)) {
 		op.Attempts, op.StartedAt, op.Target = 1, now(), orchestrationID

@@ -106,6 +106,9 @@ func (o *Orchestration) Start(input any, opts ...StartOption) error {
 		return fmt.Errorf("start orchestration: %w", err)
 	}
 	p, err := o.e.encode("input", input)
+	if err == nil {
+		err = o.e.readsBack("input", input, p)
+	}
 	if err != nil {
 		return fmt.Errorf("start orchestration %s: %w", o.id, err)
 	}
@@ -158,7 +161,11 @@ func (o *Orchestration) close(result any, cause error) error {
 		return nil
 	}
 	if cause == nil {
-		if _, err := o.e.encode("result", result); err != nil {
+		p, err := o.e.encode("result", result)
+		if err == nil {
+			err = o.e.readsBack("result", result, p)
+		}
+		if err != nil {
 			return fmt.Errorf("complete orchestration %s: %w", o.id, err)
 		}
 	}

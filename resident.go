@@ -99,7 +99,13 @@ func (r *run) start(c *Claimed) {
 		r.blockLocked(Blocked{Crashes: c.Crashes, Reason: fmt.Sprintf(
 			"%d workers in a row died while they ran it, without a new record", c.Crashes)})
 	case r.def == nil:
-		r.blockLocked(Blocked{Reason: fmt.Sprintf("no definition with the name %q is registered", r.info.Name)})
+		why := fmt.Errorf("no definition with the name %q is registered", r.info.Name)
+		if r.endsUnbegunLocked() {
+			r.closing = r.closeUnbegun(why)
+			r.finishLocked()
+			break
+		}
+		r.blockLocked(Blocked{Reason: why.Error()})
 	}
 	live := r.phase == phaseLive
 	r.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"runtime"
 	"slices"
@@ -247,11 +248,15 @@ func (r *run) pace() {
 func (r *run) returned(out any, err error) {
 	r.mu.Lock()
 	in, cause := r.info, r.stopCause
+	unbegun := r.endsUnbegunLocked()
 	r.mu.Unlock()
 	v, fault := guard(func() (any, error) {
 		var p *panicError
 		var bad *undecodableError
-		if errors.As(err, &p) || errors.As(err, &bad) {
+		switch {
+		case errors.As(err, &bad) && unbegun:
+			return r.closeUnbegun(bad), nil
+		case errors.As(err, &p), errors.As(err, &bad):
 			return nil, err
 		}
 		return r.closeOf(in, cause, out, err), nil
@@ -296,6 +301,18 @@ func (r *run) returned(out any, err error) {
 	r.finishLocked()
 }
 
+// endsUnbegunLocked reports whether the run is to end although its code cannot begin: it was cancelled, and no code has
+// done anything yet that would have to be taken back.
+func (r *run) endsUnbegunLocked() bool {
+	return r.info.CancelRequested && r.record.last == 0 && r.info.Progress == nil
+}
+
+// closeUnbegun is the outcome of a cancelled run whose code could not begin, and why.
+func (r *run) closeUnbegun(why error) *Close {
+	err := fmt.Errorf("%w before its code could begin: %w", ErrCancelled, why)
+	return &Close{Status: StatusCancelled, Error: r.e.registry.record(err)}
+}
+
 // finishLocked commits the closing or the release, again when newer messages come between.
 func (r *run) finishLocked() {
 	for r.phase != phaseDead {
@@ -316,6 +333,9 @@ func (r *run) closeOf(in RunInfo, cause error, out any, err error) *Close {
 	if next, ok := asContinue(err); ok {
 		input, fault := r.e.encode("input of the next run", next.input)
 		if fault == nil {
+			fault = r.e.readsInput(r.def, next.input, input)
+		}
+		if fault == nil {
 			return &Close{Status: StatusSucceeded, Next: &RunStart{
 				ID: in.ID, RunID: r.e.runID(in.ID, in.RunID), Name: in.Name, Mode: in.Mode, Input: input,
 				Deadline: in.Deadline, Tags: in.Tags, Queue: in.Queue, Parent: in.Parent,
@@ -325,6 +345,9 @@ func (r *run) closeOf(in RunInfo, cause error, out any, err error) *Close {
 	}
 	if err == nil {
 		result, fault := r.e.encode("result of the orchestration", out)
+		if fault == nil && r.def != nil {
+			fault = r.def.readsResult(r.e, "result of the orchestration", result)
+		}
 		if fault == nil {
 			return &Close{Status: StatusSucceeded, Result: result}
 		}
