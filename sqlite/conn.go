@@ -19,8 +19,9 @@ type conn struct {
 	volume *volume
 	file   *anchor
 	files  *logFiles // nil before it has a log
-	astray bool      // the files were not in place when that was looked at last
-	mark   *os.File  // the index of the log, locked for claimIndex
+	glance glance
+	astray bool     // the files were not in place when that was looked at last
+	mark   *os.File // the index of the log, locked for claimIndex
 	stmts  [queryCount]*stmt
 	large  bool // its memory has become large, and the driver gives none back before it is closed
 }

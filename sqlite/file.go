@@ -35,6 +35,7 @@ type anchor struct {
 	info fs.FileInfo
 	log  string // paths of the log and of its index
 	shm  string
+	seen struct{ path, log, shm sight }
 
 	mu    sync.Mutex
 	users int      // connections that have the log open
@@ -73,6 +74,7 @@ func (a *anchor) find(path string) error {
 		return err
 	}
 	a.log, a.shm = a.path+"-wal", a.path+"-shm"
+	a.seen.path, a.seen.log, a.seen.shm = newSight(a.path), newSight(a.log), newSight(a.shm)
 	log, logErr := os.Stat(a.log) // before the size of the file, which is written first
 	if a.info, err = a.file.Stat(); err != nil {
 		return err
@@ -255,14 +257,31 @@ func (a *anchor) foreignIndex() error {
 // inPlace compares what a connection has open with what the paths lead to: three calls of the system. It is asked
 // before anything is acknowledged or answered.
 func (c *conn) inPlace() error {
-	err := c.file.inPlace()
-	if err == nil && c.files != nil {
-		if err = same(c.file.log, c.files.log); err == nil {
-			err = same(c.file.shm, c.files.shm)
-		}
-	}
+	err := c.glanceAround()
 	c.astray = err != nil
 	return err
+}
+
+// glanceAround looks at each path, and looks closer where a glance does not tell that all is well.
+func (c *conn) glanceAround() error {
+	a := c.file
+	if !c.glance.finds(a.seen.path, a.info) {
+		if err := a.inPlace(); err != nil {
+			return err
+		}
+	}
+	if c.files == nil {
+		return nil
+	}
+	if !c.glance.finds(a.seen.log, c.files.log) {
+		if err := same(a.log, c.files.log); err != nil {
+			return err
+		}
+	}
+	if !c.glance.finds(a.seen.shm, c.files.shm) {
+		return same(a.shm, c.files.shm)
+	}
+	return nil
 }
 
 // mayWrite is asked before anything is written. That the files were in place the last time is enough: if they are

@@ -238,11 +238,17 @@ func explain(err error) error {
 
 // isFault reports whether an error came from SQLite or its driver, and not from a rule of ours.
 func isFault(err error) bool {
-	var code sqlite3.ErrorCode
-	var fault *sqlite3.Error
-	var panicked *panicError
-	return errors.As(err, &fault) || errors.As(err, &code) || errors.As(err, &panicked) ||
-		errors.Is(err, errOpenTransaction)
+	if err == nil {
+		return false
+	}
+	if _, is := errors.AsType[*sqlite3.Error](err); is {
+		return true
+	}
+	if _, is := errors.AsType[sqlite3.ErrorCode](err); is {
+		return true
+	}
+	_, panicked := errors.AsType[*panicError](err)
+	return panicked || errors.Is(err, errOpenTransaction)
 }
 
 // faultOf maps an error of SQLite's at the edge: an interruption is the context's.
