@@ -103,6 +103,7 @@ func (f *future) run(o Context, id string, code func(o Context) error, begin boo
 	f.s = newScope(r, parent, path, o.detached())
 	f.s.branch = f
 	place.begin(f.s)
+	f.s.heedLocked()
 	start = func() {
 		if r.phase != phaseLive && !r.ended || f.s.isClosed() || f.ended {
 			f.endLocked(ErrCancelled)
@@ -187,6 +188,9 @@ func (f *future) wait(o Context) error {
 	}
 	s.busy = nil
 	s.knows(f.at)
+	if f.s != nil && f.s.past {
+		r.isPastLocked(s)
+	}
 	r.knowsLocked(r.changed)
 	f.read = true
 	defer r.mu.Unlock()
@@ -307,6 +311,7 @@ func (r *run) runRace(c *call, o *op, futures []*future) error {
 		result.Losers = append(result.Losers, f.path)
 		r.record.lose(f.s.place)
 		f.lost = true
+		r.heedFromLocked(f.s.place.above)
 		r.cancelBranchLocked(f.s.place, &branchEndedError{"lost race " + o.ID + " to " + first.path})
 		f.endLocked(ErrCancelled)
 		f.err = ErrCancelled

@@ -10,6 +10,11 @@ import (
 // Context is what an orchestration's function works with: a context.Context that ends when the run is
 // cancelled, when its deadline passes, or when it leaves this process; and the place where operations
 // put their ids. It belongs to one goroutine: every branch gets its own. Only this package makes one.
+//
+// In a run that is resumed after its cancellation or its deadline, the context of the function, and that of each branch,
+// ends when its code has passed what is recorded there: with the last recorded operation, or with one that is new, had
+// not ended, or was cancelled. Until then Err is nil, as it was when that was recorded. Code that comes to nothing
+// recorded for five seconds, because it waits for Done for example, is told then; code driven by hand after a minute.
 type Context interface {
 	context.Context
 
@@ -32,7 +37,9 @@ type scope struct {
 	parent *scope
 	log    atomic.Pointer[slog.Logger] // made when it is asked for
 
-	// own ends with a cancellation, with the loss of a race, or with base. It is run.base's child.
+	// own ends with base, when the scope is closed, and with a cancellation or the deadline once its code has passed
+	// what is recorded: see heedLocked. It is run.base's child, not the parent's: one of them may have passed when the
+	// other has not.
 	own    context.Context //nolint:containedctx // a scope is a context's lifetime
 	cancel context.CancelCauseFunc
 
@@ -50,6 +57,7 @@ type scope struct {
 	awaits  []*future           // branches of which it waits for one; nil while it does not
 	reached int64               // the last number of what was recorded here before this pass, and it has come to
 	last    time.Time           // when what its code knows last came about
+	past    bool                // its code has come to something that had not ended before this pass, or it knows of such a thing
 	closed  bool                // lost a race, or its orchestration's function has returned: see isClosed
 }
 
@@ -92,15 +100,11 @@ func Detached(o Context) Context {
 	return &view{Context: s.run.base, s: s, free: true}
 }
 
-// newScope makes the scope of a branch, or of the function itself when parent is nil. Its context is a
-// child of the given one.
+// newScope makes the scope of a branch, or of the function itself when parent is nil.
 func newScope(r *run, parent *scope, path string, detached bool) *scope {
-	above := r.base
-	if parent != nil && !detached {
-		above = parent.own
-	}
 	s := &scope{run: r, path: path, parent: parent, detached: detached}
-	s.own, s.cancel = context.WithCancelCause(above)
+	s.past = parent != nil && parent.past
+	s.own, s.cancel = context.WithCancelCause(r.base)
 	return s
 }
 

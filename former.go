@@ -147,14 +147,10 @@ func (c *record) move(o *op, path string) bool {
 	delete(c.moves.ops, o.moved)
 	o.moved = path
 	c.moves.ops[path] = o
-	for p := o.place; p != nil; p = p.above {
-		p.unvisited--
-	}
+	o.place.count(-1)
 	o.place.shut(o)
 	o.place = c.placeAt(parentOf(path))
-	for p := o.place; p != nil; p = p.above {
-		p.unvisited++
-	}
+	o.place.count(1)
 	c.changed(o)
 	return true
 }

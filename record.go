@@ -28,7 +28,7 @@ type place struct {
 	above     *place   // nil for the function
 	scope     *scope   // of the branch in this pass; nil before it begins
 	lost      bool     // the branch has lost its race
-	unvisited int      // recorded operations here, and in the branches inside, that this pass has not come to
+	unvisited int      // recorded operations here, and in the branches inside that have not lost, that this pass has not come to
 	open      []*op    // those here that have not ended, or may give the event back that they have taken
 	busy      []*place // of branches right inside: those with something open in them
 	index     int      // in above.busy, from 1; 0 for not there
@@ -80,9 +80,7 @@ func (c *record) placeAt(path string) *place {
 func (c *record) load(o *op) {
 	c.last = max(c.last, o.Number)
 	c.add(o, c.placeAt(parentOf(o.ID)))
-	for p := o.place; p != nil; p = p.above {
-		p.unvisited++
-	}
+	o.place.count(1)
 	c.loaded++
 	if o.Kind.affects() {
 		c.unmet++
@@ -113,9 +111,7 @@ func (c *record) remove(o *op) {
 // visit notes that this pass has come to an operation.
 func (c *record) visit(o *op) {
 	if o.loaded && !o.visited {
-		for p := o.place; p != nil; p = p.above {
-			p.unvisited--
-		}
+		o.place.count(-1)
 		if o.Kind.affects() {
 			c.unmet--
 		}
@@ -216,9 +212,21 @@ func (p *place) begin(s *scope) {
 	p.settle()
 }
 
-// lose notes that a branch has lost its race.
+// lose notes that a branch has lost its race: no code comes to what is recorded in it any more.
 func (c *record) lose(p *place) {
+	if !p.lost && p.above != nil {
+		p.above.count(-p.unvisited)
+	}
 	p.lost, c.anyLost = true, true
+}
+
+// count adds to the operations that this pass has not come to, here and around, up to a branch that has lost.
+func (p *place) count(n int) {
+	for ; p != nil; p = p.above {
+		if p.unvisited += n; p.lost {
+			return
+		}
+	}
 }
 
 // inLost reports whether the place lies in a branch that has lost, or is one.

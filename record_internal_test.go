@@ -31,7 +31,7 @@ func TestRecordKnowsWhatASearchWouldFind(t *testing.T) {
 			}
 			slices.Sort(ids)
 			o := c.ops[ids[rng.IntN(len(ids))]]
-			switch rng.IntN(5) {
+			switch rng.IntN(6) {
 			case 0:
 				c.visit(o)
 			case 1:
@@ -63,6 +63,10 @@ func TestRecordKnowsWhatASearchWouldFind(t *testing.T) {
 					f.ended = true
 					f.s.place.settle()
 				}
+			case 5:
+				if rng.IntN(10) == 0 {
+					c.lose(c.placeAt(scopes[1+rng.IntN(len(scopes)-1)]))
+				}
 			}
 			checkRecord(t, fmt.Sprintf("seed %d, move %d", seed, i), &c, branches)
 		}
@@ -88,7 +92,11 @@ func checkRecord(t *testing.T, what string, c *record, branches map[string]*futu
 			if !o.Status.Ended() || o.message != nil {
 				open[scope] = append(open[scope], path)
 			}
-			if o.loaded && !o.visited {
+			lost := false // between
+			for at, p := range c.places {
+				lost = lost || p.lost && inScope(path, at) && inScope(at, scope)
+			}
+			if o.loaded && !o.visited && !lost {
 				unvisited[scope]++
 			}
 		}

@@ -81,7 +81,7 @@ func (r *repeats) findLocked(run *run, c *call) *op {
 }
 
 // missesLocked reports whether the code should have come to a recorded operation: not in a branch that has lost,
-// and not where the end of its context may have sent it another way, which a resumed run knows from its beginning.
+// and not where the end of its contexts may have sent it another way: it may have come at another point than before.
 func (r *run) missesLocked(o *op) bool {
 	return !o.place.inLost() && (r.stopCause == nil || r.repeatsLocked().stop.before(o))
 }

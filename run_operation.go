@@ -72,7 +72,7 @@ func (r *run) begin(c *call) (*op, error) {
 	if err := r.visitLocked(s, c.id, path, site); err != nil {
 		return nil, err
 	}
-	o := r.record.find(s.path, path, c.former)
+	o := r.findLocked(s, path, c.former)
 	if o == nil && r.record.unmet > 0 && c.kind.affects() {
 		if left, err := r.guardLocked(c, path, site); left {
 			return nil, err
@@ -161,7 +161,7 @@ func (r *run) addLocked(c *call, path string, site callSite) *op {
 // meetLocked compares a recorded operation with what the code asks for.
 func (r *run) meetLocked(c *call, o *op, site callSite) error {
 	s := c.scope()
-	r.record.visit(o)
+	r.visitOpLocked(s, o)
 	o.site = site
 	if o.loaded {
 		r.metLocked(s, o)

@@ -318,14 +318,16 @@ func (r *run) takeEventLocked(w *eventWait) {
 	r.endLocked(o, StatusSucceeded, m.Payload, nil)
 }
 
-// stopCodeLocked ends the contexts of the code, for a cancellation or the deadline: operations that
-// wait end as cancelled, children are asked to cancel, and code under Detached goes on.
+// stopCodeLocked ends the contexts of the code that has passed what is recorded, for a cancellation or the deadline:
+// operations that wait end as cancelled, children are asked to cancel, and code under Detached goes on.
 func (r *run) stopCodeLocked(cause error) {
 	if r.stopCause != nil {
 		return
 	}
 	r.stopCause = cause
-	r.root.cancel(cause)
+	if !r.tellLocked() {
+		r.watchStopLocked()
+	}
 	r.endTurnsLocked(func(c *call) bool { return !c.o.detached() })
 	for w := range r.waiting {
 		if w.op != nil && !w.op.Status.Ended() && !w.detached {
