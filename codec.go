@@ -11,6 +11,7 @@ import (
 
 // Codec turns values into payloads and back. Decode(Encode(v)) must give a value that is as good as v
 // to the author's code, since a first run sees the round trip too. A codec may encrypt or compress.
+// Where inputs are compared, two payloads are the same if they mean the same: see [StrictInputs].
 // Its methods are called by many goroutines at once.
 type Codec interface {
 	Encode(v any) (Payload, error)

@@ -123,7 +123,7 @@ func RaiseEvent(o Context, id, orchestrationID, event string, payload any, opts 
 	if err != nil {
 		return fmt.Errorf("orchestration %s, operation %q: %w", o.ID(), id, err)
 	}
-	c := &call{o: o, id: id, kind: KindRaise, name: event, input: raise.Payload, hasInput: true,
+	c := &call{o: o, id: id, kind: KindRaise, name: event, input: raise.Payload, given: payload, hasInput: true,
 		target: orchestrationID, renaming: was}
 	op, err := r.begin(c)
 	if err != nil {

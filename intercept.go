@@ -28,6 +28,9 @@ func (e *Engine) tested(result any) *tested {
 func (r *run) interceptLocked(c *call, o *op, path string, site callSite) (passed *op, err error) {
 	s := c.scope()
 	asked := r.askedLocked(c, o, path, site)
+	if o != nil {
+		asked.Changed = r.isOtherInputLocked(c, o, &site)
+	}
 	answer := r.askTestLocked(s, asked, &site)
 	for answer.Hold && !asked.Cancelled && r.liveLocked(s) {
 		w := &waiter{s: s}
@@ -66,16 +69,15 @@ func (r *run) interceptLocked(c *call, o *op, path string, site callSite) (passe
 
 // askTestLocked asks once.
 func (r *run) askTestLocked(s *scope, asked seam.Operation, site *callSite) seam.Answer {
-	s.busy, s.asking = site, true
-	r.mu.Unlock()
-	r.e.hooks.settle()
-	v, fault := guard(func() (any, error) { return r.e.interceptor.Intercept(asked), nil })
-	answer, _ := v.(seam.Answer)
-	if fault != nil {
-		answer.Refuse = "the interceptor: " + fault.Error()
-	}
-	r.mu.Lock()
-	s.busy, s.asking = nil, false
+	var answer seam.Answer
+	r.askedAsideLocked(s, site, func() {
+		r.e.hooks.settle()
+		v, fault := guard(func() (any, error) { return r.e.interceptor.Intercept(asked), nil })
+		answer, _ = v.(seam.Answer)
+		if fault != nil {
+			answer.Refuse = "the interceptor: " + fault.Error()
+		}
+	})
 	return answer
 }
 
@@ -113,7 +115,7 @@ func (r *run) mayRepeatLocked(c *call, path string, site callSite, o *op, reason
 func (r *run) askedLocked(c *call, o *op, path string, site callSite) seam.Operation {
 	asked := seam.Operation{
 		Orchestration: r.info.ID, RunID: r.info.RunID, Path: path, Kind: c.kind.String(), Name: c.name,
-		Source: site.String(), Value: c.input, Input: c.encoded,
+		Source: site.String(), Value: c.sample(), Input: c.encoded,
 	}
 	if c.tested != nil {
 		asked.Result, asked.Registered = c.tested.result, c.tested.registered

@@ -222,7 +222,8 @@ func (b branchOptions) applyBranch(to *branchOptions) { *to = b }
 func (c concurrency) applyMap(m *mapOptions) { m.concurrency = int(c) }
 
 // StrictInputs blocks a run when a finished operation is called with another input than the recorded
-// one. The default is to keep the recorded result and to log a warning.
+// one. The default is to keep the recorded result and to log a warning. Inputs are compared by what they mean: the codec
+// may write the same value in other bytes each time, encrypted or in the order of a map.
 func StrictInputs() DefineOption { return strictOption{} }
 
 type strictOption struct{}

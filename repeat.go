@@ -1,9 +1,7 @@
 package lambdabiz
 
 import (
-	"bytes"
 	"fmt"
-	"hash/maphash"
 	"time"
 )
 
@@ -11,20 +9,23 @@ import (
 // this pass has not come to. It has what was recorded before this pass only, and is made when a resumed pass has
 // something new while there is something that it has not come to: a first pass never has one.
 type repeats struct {
-	ops  map[repeatKey][]*op
-	stop recordedStop
+	ops    map[repeatKey][]*op
+	alikes map[alikesKey]*alikes
+	stop   recordedStop
 }
 
 type repeatKey struct {
-	kind  Kind
-	name  string
-	input uint64
+	kind   Kind
+	name   string
+	target string // of a raised event
 }
 
-var repeatSeed = maphash.MakeSeed()
-
-func keyOfRepeat(kind Kind, name string, input Payload) repeatKey {
-	return repeatKey{kind, name, maphash.Bytes(repeatSeed, input)}
+func (o *op) repeatKey() repeatKey {
+	key := repeatKey{kind: o.Kind, name: o.Name}
+	if o.Kind == KindRaise {
+		key.target = o.Target
+	}
+	return key
 }
 
 // affects reports whether an operation of the kind does something that may be done twice.
@@ -45,39 +46,16 @@ func (r *run) repeatsLocked() *repeats {
 	if r.repeats != nil {
 		return r.repeats
 	}
-	r.repeats = &repeats{ops: map[repeatKey][]*op{}}
+	r.repeats = &repeats{ops: map[repeatKey][]*op{}, alikes: map[alikesKey]*alikes{}}
 	for _, o := range r.record.ops {
 		r.repeats.stop.add(o)
 		if !o.loaded || o.visited || o.Kind == KindStep || !o.Kind.affects() || !o.hasBegun() {
 			continue
 		}
-		key := keyOfRepeat(o.Kind, o.Name, o.Input)
+		key := o.repeatKey()
 		r.repeats.ops[key] = append(r.repeats.ops[key], o)
 	}
 	return r.repeats
-}
-
-// findLocked is the first recorded operation that c would repeat.
-func (r *repeats) findLocked(run *run, c *call) *op {
-	key := keyOfRepeat(c.kind, c.name, c.encoded)
-	var first *op
-	kept := r.ops[key][:0]
-	for _, o := range r.ops[key] {
-		if o.visited {
-			continue
-		}
-		kept = append(kept, o)
-		if bytes.Equal(o.Input, c.encoded) && (c.target == "" || o.Target == c.target) && run.missesLocked(o) &&
-			(first == nil || o.Number < first.Number) {
-			first = o
-		}
-	}
-	if len(kept) == 0 {
-		delete(r.ops, key)
-	} else {
-		r.ops[key] = kept
-	}
-	return first
 }
 
 // missesLocked reports whether the code should have come to a recorded operation: not in a branch that has lost,
@@ -100,12 +78,13 @@ func (r *run) guardLocked(c *call, path string, site callSite) (left bool, err e
 	}
 	if c.kind != KindStep {
 		s.busy = &site
-		o := r.repeatsLocked().findLocked(r, c)
+		x := r.seekLocked(c, &site)
+		o := r.repeatedLocked(c, x, &site)
 		for o != nil && r.liveLocked(s) && !r.restLocked(1) {
 			w := &waiter{s: s}
 			r.held = append(r.held, w)
 			r.waitLocked(w)
-			o = r.repeatsLocked().findLocked(r, c)
+			o = r.repeatedLocked(c, x, &site)
 		}
 		s.busy = nil
 		if o != nil && r.liveLocked(s) {

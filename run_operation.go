@@ -1,7 +1,6 @@
 package lambdabiz
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +19,7 @@ type call struct {
 	target   string // of a raised event
 	hasInput bool
 	encoded  Payload
+	given    any  // the input as the code gives it, if input is its payload
 	taken    bool // take has been called
 
 	unresolved error // why no body is known, if a resolver has panicked
@@ -171,8 +171,13 @@ func (r *run) meetLocked(c *call, o *op, site callSite) error {
 			"recorded as %s %q, the code has %s %q now", o.Kind, o.Name, c.kind, c.name)})
 		return r.leaveLocked(s)
 	}
-	if c.hasInput && !bytes.Equal(o.Input, c.encoded) {
-		if o.Status.Ended() && r.def != nil && r.def.strict {
+	ended := o.Status.Ended()
+	other := r.isOtherInputLocked(c, o, &o.site)
+	if !r.liveLocked(s) && !r.ended { // while the inputs were read
+		return r.leaveLocked(s)
+	}
+	if other {
+		if ended && r.def != nil && r.def.strict {
 			r.blockLocked(Blocked{Operation: o.ID, Source: site.String(), Reason: "its input differs from the recorded one"})
 			return r.leaveLocked(s)
 		}

@@ -106,7 +106,7 @@ func (p *playback) Intercept(o seam.Operation) seam.Answer {
 	case known.Kind.String() != o.Kind || known.Name != o.Name: // the engine blocks the run, and the report says so
 		return seam.Answer{}
 	}
-	if len(o.Input) > 0 && string(o.Input) != string(o.RecordedInput) {
+	if o.Changed {
 		item.Detail = fmt.Sprintf("input %s, recorded %s", o.Input, o.RecordedInput)
 		p.report.Changed = append(p.report.Changed, item)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/meaning"
 	"github.com/lambdabiz/lambdabiz/memory"
 )
 
@@ -297,7 +298,7 @@ func (env *Env) end() {
 		if records, err := env.records(); err != nil {
 			env.faultf("read what is stored: %v", err)
 		} else {
-			env.outcome = outcomes(records)
+			env.outcome = env.outcomes(records)
 			open = env.open(records)
 		}
 	}
@@ -411,6 +412,14 @@ func (env *Env) encode(v any) (lambdabiz.Payload, error) {
 		return p, nil
 	}
 	return env.codec().Encode(v)
+}
+
+// meanings compares payloads by what they mean.
+func (env *Env) meanings() meaning.Codec {
+	return meaning.Codec{
+		Encode: func(v any) ([]byte, error) { return env.codec().Encode(v) },
+		Decode: func(p []byte, v any) error { return env.codec().Decode(p, v) },
+	}
 }
 
 func (env *Env) codec() lambdabiz.Codec {

@@ -45,7 +45,7 @@ func (env *Env) records() ([]*lambdabiz.Record, error) {
 }
 
 // outcomes are what came of the runs, by their ids and their numbers in the chain of the id.
-func outcomes(records []*lambdabiz.Record) map[string]*outcome {
+func (env *Env) outcomes(records []*lambdabiz.Record) map[string]*outcome {
 	all := map[string]*outcome{}
 	count := map[string]int{}
 	for _, rec := range records {
@@ -54,19 +54,20 @@ func outcomes(records []*lambdabiz.Record) map[string]*outcome {
 		if n := count[rec.ID]; n > 1 {
 			name = fmt.Sprintf("%s (run %d)", rec.ID, n)
 		}
-		all[name] = outcomeOf(rec)
+		all[name] = env.outcomeOf(rec)
 	}
 	return all
 }
 
-func outcomeOf(rec *lambdabiz.Record) *outcome {
+func (env *Env) outcomeOf(rec *lambdabiz.Record) *outcome {
 	o := &outcome{
-		name: rec.Name, status: rec.Status, input: string(rec.Input), result: resultOf(rec.Result, rec.Error),
+		name: rec.Name, status: rec.Status, input: env.textOf(rec.Input), result: env.resultOf(rec.Result, rec.Error),
 		operations: map[string]string{}, orphans: strings.Join(rec.Orphans, ", "),
 	}
 	for i := range rec.Operations {
 		op := &rec.Operations[i]
-		o.operations[op.ID] = fmt.Sprintf("%s %q %s, input %s, %s", op.Kind, op.Name, op.Status, op.Input, resultOf(op.Result, op.Error))
+		o.operations[op.ID] = fmt.Sprintf("%s %q %s, input %s, %s", op.Kind, op.Name, op.Status, env.textOf(op.Input),
+			env.resultOf(op.Result, op.Error))
 	}
 	return o
 }
@@ -74,11 +75,19 @@ func outcomeOf(rec *lambdabiz.Record) *outcome {
 // aTime is a time in an error: that of a time-out is later by the outage, by right.
 var aTime = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`)
 
-func resultOf(p lambdabiz.Payload, f *lambdabiz.Failure) string {
+func (env *Env) resultOf(p lambdabiz.Payload, f *lambdabiz.Failure) string {
 	if f != nil {
 		return "error " + aTime.ReplaceAllString(f.Message, "(a time)")
 	}
-	return "result " + string(p)
+	return "result " + env.textOf(p)
+}
+
+// textOf is a payload by what it means, since a codec may write one value in many ways; else as it is.
+func (env *Env) textOf(p lambdabiz.Payload) string {
+	if text, ok := env.meanings().Text(p); ok {
+		return string(text)
+	}
+	return string(p)
 }
 
 // differences says in which way the outcomes are not the same.

@@ -128,7 +128,7 @@ func (c *Call) Optional() *Call {
 	return c
 }
 
-// Input says with which input each call shall come. It is compared as the codec makes it.
+// Input says with which input each call shall come. What the codec makes of both must mean the same.
 func (c *Call) Input(want any) *Call {
 	c.env.t.Helper()
 	p, err := c.env.encode(want)
@@ -252,6 +252,7 @@ func typeName[T any]() string {
 // Intercept is asked by the engine about each operation that code comes to.
 func (p *process) Intercept(o seam.Operation) seam.Answer {
 	env := p.env
+	other := env.otherThanExpected(&o)
 	env.mu.Lock()
 	defer env.mu.Unlock()
 	if _, stub := env.children[o.Orchestration]; stub || o.Ended {
@@ -267,7 +268,7 @@ func (p *process) Intercept(o seam.Operation) seam.Answer {
 		if c.perform != nil {
 			stub = c
 		}
-		if c.compare && !o.Recorded && !bytes.Equal(c.input, o.Input) {
+		if slices.Contains(other, c) {
 			env.faultAtLockedf(c.inputAt, "orchestration %s calls operation %q with another input than expected\n\tat:       %s\n"+
 				"\tgot:      %s\n\texpected: %s", o.Orchestration, o.Path, o.Source, o.Input, c.input)
 		}
@@ -288,6 +289,32 @@ func (p *process) Intercept(o seam.Operation) seam.Answer {
 		return seam.Answer{} // when its start is committed
 	}
 	return seam.Answer{Perform: stub.body}
+}
+
+// otherThanExpected are the calls that expect another input of an operation. It calls the codec: not with env.mu held.
+func (env *Env) otherThanExpected(o *seam.Operation) []*Call {
+	if o.Recorded {
+		return nil
+	}
+	type expected struct {
+		call  *Call
+		input lambdabiz.Payload
+	}
+	var all []expected
+	env.mu.Lock()
+	for _, c := range env.calls {
+		if c.compare && c.matches(o.Orchestration, o.Path, o.Kind) {
+			all = append(all, expected{c, c.input})
+		}
+	}
+	env.mu.Unlock()
+	var other []*Call
+	for _, want := range all {
+		if !env.meanings().Same(want.input, o.Input, o.Value) {
+			other = append(other, want.call)
+		}
+	}
+	return other
 }
 
 func (c *Call) wrongKind(o *seam.Operation) string {

@@ -21,6 +21,7 @@ type Operation struct {
 	RecordedPath  string // another one than Path if it was renamed
 	Ended         bool
 	RecordedInput []byte
+	Changed       bool // the recorded input means something else than Input
 	Cancelled     bool // it ends now: the answer counts for nothing
 }
 

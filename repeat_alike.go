@@ -1,0 +1,128 @@
+package lambdabiz
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"reflect"
+	"slices"
+
+	"github.com/lambdabiz/lambdabiz/internal/meaning"
+)
+
+// alikes finds recorded operations by what their inputs mean. They are read once for each type of an input, by the branch
+// that is the first to ask.
+type alikes struct {
+	ready   chan struct{} // closed when they are read
+	byInput map[[sha256.Size]byte]*alike
+}
+
+type alikesKey struct {
+	repeatKey
+	of reflect.Type
+}
+
+// alike is operations whose inputs mean the same, or may do so, in the order of their numbers.
+type alike struct {
+	ops  []read
+	from int // those before it this pass has come to; guarded by run.mu
+}
+
+// read is a recorded operation whose input was read.
+type read struct {
+	*op
+	sum meaning.Sum
+}
+
+// sought is a new operation, and those that it may repeat.
+type sought struct {
+	*alike // nil if there are none
+	sum    meaning.Sum
+	judged map[*op]bool // those that were compared by their values
+}
+
+// seekLocked finds what a new operation may repeat. It gives mu up while payloads are read.
+func (r *run) seekLocked(c *call, site *callSite) *sought {
+	all := r.repeatsLocked()
+	x := &sought{}
+	key := repeatKey{c.kind, c.name, c.target}
+	ops := all.ops[key]
+	if len(ops) == 0 {
+		return x
+	}
+	of := alikesKey{key, reflect.TypeOf(c.sample())}
+	known := all.alikes[of]
+	first := known == nil
+	if first {
+		known = &alikes{ready: make(chan struct{}), byInput: map[[sha256.Size]byte]*alike{}}
+		all.alikes[of] = known
+	}
+	r.askedAsideLocked(c.scope(), site, func() {
+		x.sum = r.sumOf(c, c.encoded)
+		if first {
+			r.read(c, ops, known)
+		}
+		<-known.ready
+	})
+	x.alike = known.byInput[x.sum.Loose]
+	return x
+}
+
+// read reads the inputs of operations. Nothing changes them, nor the list.
+func (r *run) read(c *call, ops []*op, into *alikes) {
+	defer close(into.ready) // whatever the codec does
+	for _, o := range ops {
+		sum := r.sumOf(c, o.Input)
+		at := into.byInput[sum.Loose]
+		if at == nil {
+			at = &alike{}
+			into.byInput[sum.Loose] = at
+		}
+		at.ops = append(at.ops, read{o, sum})
+	}
+	for _, at := range into.byInput {
+		slices.SortFunc(at.ops, func(a, b read) int { return cmp.Compare(a.Number, b.Number) })
+	}
+}
+
+// sumOf is what an input of a call means. What panics has the meaning of what cannot be read.
+func (r *run) sumOf(c *call, p Payload) meaning.Sum {
+	v, fault := guard(func() (any, error) { return r.e.meanings().Of(p, c.sample()), nil })
+	if fault != nil {
+		r.log().Warn("an input cannot be compared with recorded ones", "operation", c.id, "error", fault)
+	}
+	sum, _ := v.(meaning.Sum)
+	return sum
+}
+
+// repeatedLocked is the first recorded operation that the sought one would repeat; nil if there is none. It may give mu up.
+func (r *run) repeatedLocked(c *call, x *sought, site *callSite) *op {
+	if x.alike == nil {
+		return nil
+	}
+	for x.from < len(x.ops) && x.ops[x.from].visited {
+		x.from++
+	}
+	for _, o := range x.ops[x.from:] {
+		if !o.visited && r.missesLocked(o.op) && r.isRepeatedLocked(c, x, o, site) && !o.visited {
+			return o.op
+		}
+	}
+	return nil
+}
+
+// isRepeatedLocked compares a recorded operation with the sought one. It gives mu up if it takes the values of both.
+func (r *run) isRepeatedLocked(c *call, x *sought, o read, site *callSite) bool {
+	if x.sum.Known && o.sum.Known && x.sum.Exact == o.sum.Exact {
+		return true
+	}
+	same, known := x.judged[o.op]
+	if known {
+		return same
+	}
+	r.askedAsideLocked(c.scope(), site, func() { same = r.meansTheSame(c, o.Input) })
+	if x.judged == nil {
+		x.judged = map[*op]bool{}
+	}
+	x.judged[o.op] = same
+	return same
+}
