@@ -208,13 +208,15 @@ func TestCheckOfCodeThatDoesNotCome(t *testing.T) {
 	t.Parallel()
 	var b bank
 	export := exported(t, 1, b.order(func(o lambdabiz.Context, charge caller) error { return charge(o, "charge") }))
-	held := make(chan struct{})
-	defer close(held)
-	table, err := check.Run(t.Context(), bytes.NewReader(export), check.Config{Patience: time.Millisecond},
-		b.order(func(lambdabiz.Context, caller) error { <-held; return nil }))
-	if err != nil || table.Fits() || !strings.Contains(table[0].Unplayed, "has not come to rest") {
-		t.Errorf("%v: %s", err, table)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		held := make(chan struct{})
+		defer close(held)
+		table, err := check.Run(t.Context(), bytes.NewReader(export), check.Config{Patience: time.Millisecond},
+			b.order(func(lambdabiz.Context, caller) error { <-held; return nil }))
+		if err != nil || table.Fits() || !strings.Contains(table[0].Unplayed, "has not come to rest") {
+			t.Errorf("%v: %s", err, table)
+		}
+	})
 }
 
 func TestMainsExitCodes(t *testing.T) {
