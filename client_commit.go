@@ -119,15 +119,8 @@ func (c *committer) commitWithin(ctx context.Context, commit *Commit) (Verdict, 
 		v, err := c.commit(ctx, commit)
 		return v, nil, err
 	}
-	s := &submission{commit: commit, done: make(chan struct{})}
-	c.mu.Lock()
-	if c.lanes == 0 || len(c.queue) > 0 {
-		c.queue = append(c.queue, s)
-	} else {
-		c.lanes--
-		go c.drain(context.WithoutCancel(ctx), []*submission{s})
-	}
-	c.mu.Unlock()
+	s := &submission{commit: commit}
+	c.enqueue(context.WithoutCancel(ctx), s)
 	select {
 	case <-s.done:
 		return s.verdict, nil, s.err

@@ -27,8 +27,15 @@ type submission struct {
 	alone   bool // it has failed in a way that may be its own: it shares no batch with others
 	verdict Verdict
 	err     error
-	done    chan struct{} // closed with the verdict
+
+	// What follows is kept when a run uses its submission again.
+	done  chan struct{}  // receives once when the verdict is there
+	own   [1]*submission // the batch that it is when a lane is free
+	begin func()         // commits that batch, and then what has come meanwhile
 }
+
+// reset forgets the commit and its verdict, for another use.
+func (s *submission) reset() { s.commit, s.alone, s.verdict, s.err = nil, false, Verdict{}, nil }
 
 func newCommitter(b Backend, lanes, size int, hooks *hookCaller) *committer {
 	return &committer{backend: b, lanes: lanes, size: size, hooks: hooks}
@@ -41,17 +48,27 @@ func (c *committer) commit(ctx context.Context, commit *Commit) (Verdict, error)
 }
 
 func (c *committer) submit(ctx context.Context, s *submission) (Verdict, error) {
-	s.done = make(chan struct{})
-	c.mu.Lock()
-	if c.lanes == 0 || len(c.queue) > 0 {
-		c.queue = append(c.queue, s)
-	} else {
-		c.lanes--
-		go c.drain(ctx, []*submission{s})
-	}
-	c.mu.Unlock()
+	c.enqueue(ctx, s)
 	<-s.done
 	return s.verdict, s.err
+}
+
+// enqueue gives a submission to a lane that is free, or puts it into the queue. One that is used again comes with
+// the same context.
+func (c *committer) enqueue(ctx context.Context, s *submission) {
+	if s.done == nil {
+		s.done = make(chan struct{}, 1)
+		s.own[0] = s
+		s.begin = func() { c.drain(ctx, s.own[:]) }
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lanes == 0 || len(c.queue) > 0 {
+		c.queue = append(c.queue, s)
+		return
+	}
+	c.lanes--
+	go s.begin()
 }
 
 // drain commits batch after batch, and gives the lane back when the queue is empty.
@@ -70,10 +87,10 @@ func (c *committer) drain(ctx context.Context, batch []*submission) {
 	}
 }
 
-// tell lets those go on whose commits were decided.
+// tell lets those go on whose commits were decided. They may use their submissions, and so the batch, again.
 func (c *committer) tell(batch []*submission) {
 	for _, s := range batch {
-		close(s.done)
+		s.done <- struct{}{} // there is room
 	}
 }
 
@@ -151,7 +168,9 @@ func (c *Commit) payloadBytes() int {
 // run commits a batch. When that fails as a whole, by an error that may be one member's own, its members are
 // committed one by one, so that a poisoned commit fails alone.
 func (c *committer) run(ctx context.Context, batch []*submission) {
-	ctx = context.WithoutCancel(ctx) // the others in the batch have contexts of their own
+	if ctx.Done() != nil {
+		ctx = context.WithoutCancel(ctx) // the others in the batch have contexts of their own
+	}
 	if c.try(ctx, batch) || len(batch) == 1 || !mayBeOwn(batch[0].err) {
 		return
 	}
@@ -233,9 +252,11 @@ func (e *Engine) commitRun(r *run, c *Commit) Verdict {
 	if err := r.ctxErr(); err != nil {
 		return Verdict{Err: err}
 	}
-	s := submission{commit: c}
+	s := &r.submission
+	s.commit = c
+	defer s.reset()
 	for try, refusals, failures := 1, 0, 0; ; try++ {
-		v, err := e.committer.submit(context.Background(), &s)
+		v, err := e.committer.submit(context.Background(), s)
 		if err == nil && (v.Err == nil || errors.Is(v.Err, ErrFenced) || errors.Is(v.Err, ErrStale)) {
 			if v.Err == nil && r.makesDue(c) {
 				e.kick()
@@ -260,7 +281,9 @@ func (e *Engine) commitRun(r *run, c *Commit) Verdict {
 				return v
 			}
 		}
-		s = submission{commit: c, alone: s.alone || mayBeOwn(err)}
+		alone := s.alone || mayBeOwn(err)
+		s.reset()
+		s.commit, s.alone = c, alone
 		if !r.pause(commitBackoff.wait(try)) {
 			return Verdict{Err: ErrFenced}
 		}

@@ -84,7 +84,5 @@ func (e *endCancelledError) Error() string { return e.reason }
 func (*endCancelledError) Unwrap() error   { return ErrCancelled }
 
 func asContinue(err error) (*continueError, bool) {
-	var c *continueError
-	ok := errors.As(err, &c)
-	return c, ok
+	return errors.AsType[*continueError](err)
 }

@@ -92,23 +92,29 @@ const foreignGrace = 2 * time.Second
 
 // patiently calls foreign code that is given a context, and does not wait for it much longer than the context lasts.
 func patiently[T any](ctx context.Context, f func() (T, error)) (T, error) {
-	var zero T
-	outcomes := apart(func() (any, error) { return f() })
-	var out outcome
-	select {
-	case out = <-outcomes:
-	case <-ctx.Done():
-		grace := time.NewTimer(foreignGrace)
-		defer grace.Stop()
-		select {
-		case out = <-outcomes:
-		case <-grace.C:
-			return zero, fmt.Errorf("%w: it does not return after its context has ended: %w",
-				ErrOutcomeUnknown, context.Cause(ctx))
-		}
+	out, late := awaitForeign(ctx, apart(func() (any, error) { return f() }))
+	if late != nil {
+		out.err = late
 	}
 	v, _ := out.v.(T)
 	return v, out.err
+}
+
+// awaitForeign receives what foreign code on another goroutine comes to. The error says that it does not return.
+func awaitForeign[T any](ctx context.Context, done <-chan T) (out T, late error) {
+	select {
+	case out = <-done:
+		return out, nil
+	case <-ctx.Done():
+	}
+	grace := time.NewTimer(foreignGrace)
+	defer grace.Stop()
+	select {
+	case out = <-done:
+		return out, nil
+	case <-grace.C:
+		return out, fmt.Errorf("%w: it does not return after its context has ended: %w", ErrOutcomeUnknown, context.Cause(ctx))
+	}
 }
 
 // guardedBackend is a backend that can neither panic, nor end the goroutine of a worker, nor hold it for ever.
@@ -134,6 +140,45 @@ func (b guardedBackend) Workers(ctx context.Context) ([]WorkerRecord, error) {
 
 func (b guardedBackend) Claim(ctx context.Context, r ClaimRequest) (Claims, error) {
 	return patiently(ctx, func() (Claims, error) { return b.Backend.Claim(ctx, r) })
+}
+
+// claimCall is [guardedBackend.Claim] for who claims again and again: as long as the backend returns, it needs no room
+// for one call more.
+type claimCall struct {
+	backend Backend
+	ctx     context.Context //nolint:containedctx // of the call
+	request ClaimRequest
+	claims  Claims
+	err     error
+	done    chan struct{} // receives when the call is over
+	begin   func()
+}
+
+func newClaimCall(b Backend) *claimCall {
+	c := &claimCall{backend: b, done: make(chan struct{}, 1)}
+	c.begin = c.perform
+	return c
+}
+
+func (c *claimCall) perform() {
+	c.claims, c.err = Claims{}, errGoexit
+	defer func() { c.done <- struct{}{} }()
+	_, c.err = guard(func() (_ any, err error) {
+		c.claims, err = c.backend.Claim(c.ctx, c.request)
+		return nil, err
+	})
+}
+
+// claim calls the backend. When it reports late, the call is not over, and this must not be used again.
+func (c *claimCall) claim(ctx context.Context, r ClaimRequest) (claims Claims, late bool, err error) {
+	c.ctx, c.request = ctx, r
+	go c.begin()
+	if _, err := awaitForeign(ctx, c.done); err != nil {
+		return Claims{}, true, err
+	}
+	claims, err = c.claims, c.err
+	c.ctx, c.request, c.claims, c.err = nil, ClaimRequest{}, Claims{}, nil
+	return claims, false, err
 }
 
 // guardedQueue is the same for the queue of tasks that a backend may have.

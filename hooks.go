@@ -138,6 +138,11 @@ func (c *hookCaller) attempt(ctx context.Context, task liveTask) (context.Contex
 	if c.h.Attempt == nil || c.stuck.Load() > 0 {
 		return ctx, nil
 	}
+	return c.hook(ctx, task)
+}
+
+// hook calls the hook, and waits for its context. It is apart from attempt, or that would make room for all this.
+func (c *hookCaller) hook(ctx context.Context, task liveTask) (context.Context, *hookedAttempt) {
 	a, info := &hookedAttempt{c: c}, task.info()
 	before := c.mark()
 	called := apart(func() (any, error) {

@@ -71,7 +71,8 @@ type run struct {
 	barrier    barrier
 	since      time.Time // when the oldest pending change was made
 	committing bool
-	forced     bool // a stopping run is released although bodies go on
+	submission submission // of the commit that is on its way: there is one at a time
+	forced     bool       // a stopping run is released although bodies go on
 	parking    bool
 	fetch      bool // the next commit asks for messages
 

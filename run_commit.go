@@ -226,16 +226,28 @@ type taken struct {
 	timeouts []*op
 }
 
+// takenCommit is a commit with room for what most have: their run and one operation.
+type takenCommit struct {
+	commit     Commit
+	ref        RunRef
+	operations [1]Operation
+}
+
 // takeLocked makes a commit of all that is pending.
 func (r *run) takeLocked() taken {
 	p := &r.pending
-	ref := r.ref
-	c := &Commit{
-		Run: &ref, Worker: r.writer(), At: now(), Seen: r.seen, Fetch: r.fetch,
+	room := &takenCommit{ref: r.ref}
+	c := &room.commit
+	*c = Commit{
+		Run: &room.ref, Worker: r.writer(), At: now(), Seen: r.seen, Fetch: r.fetch,
 		Consumed: p.takeConsumed(), Progress: p.progress, Started: p.started,
 		Starts: p.starts, Raises: p.raises, Controls: p.controls, Attempts: p.attempts,
 	}
+	c.Operations = room.operations[:0]
 	timeouts, later := r.takeOperationsLocked(c)
+	if len(c.Operations) == 0 {
+		c.Operations = nil
+	}
 	for _, raise := range c.Raises {
 		c.Fetch = c.Fetch || raise.ID == r.info.ID
 	}

@@ -100,6 +100,7 @@ type worker struct {
 	failed  int       // claims in a row
 	wanted  int       // runs that shall be parked, since others are due and the engine is full
 	snoozes int       // how often it has looked at the wall clock since it sleeps
+	call    *claimCall
 
 	watching chan struct{} // full while a watch is at its I/O: there is one at a time; a lock would stop virtual time
 	peers    map[int64]*peer
@@ -232,7 +233,7 @@ func (w *worker) claim(ctx context.Context) bool {
 	room, free := e.reserve()
 	defer free()
 	number := e.worker.Load()
-	claims, err := e.backend.Claim(ctx, ClaimRequest{
+	claims, err := w.ask(ctx, ClaimRequest{
 		Worker: number, Names: e.registry.names(), Limit: room, Now: now(),
 		After: w.through, Wait: time.Minute,
 	})
@@ -271,6 +272,22 @@ func (w *worker) claim(ctx context.Context) bool {
 	}
 	w.makeRoom(&claims)
 	return claims.More && e.room() > 0
+}
+
+// ask asks the backend what there is to do.
+func (w *worker) ask(ctx context.Context, r ClaimRequest) (Claims, error) {
+	guarded, ok := w.e.backend.(guardedBackend)
+	if !ok {
+		return w.e.backend.Claim(ctx, r)
+	}
+	if w.call == nil {
+		w.call = newClaimCall(guarded.Backend)
+	}
+	claims, late, err := w.call.claim(ctx, r)
+	if late {
+		w.call = nil
+	}
+	return claims, err
 }
 
 // makeRoom parks idle runs when others are due and the engine is full: one first, and twice as many each time that
