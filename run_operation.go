@@ -39,15 +39,8 @@ func (c *call) fault(err error) error {
 // begin looks an operation up by its id, or makes a new one. Without an error it returns with run.mu
 // held. An error is either bad input, of which nothing is recorded, or the end of the run.
 func (r *run) begin(c *call) (*op, error) {
-	if err := errors.Join(checkID("operation id", c.id), checkName(c.name), c.former.check()); err != nil {
+	if err := c.check(r.e); err != nil {
 		return nil, c.fault(err)
-	}
-	if c.hasInput {
-		input, err := r.e.encodeOf(c.kind, "input", c.input)
-		if err != nil {
-			return nil, c.fault(err)
-		}
-		c.encoded = input
 	}
 	s, site := c.scope(), here()
 	r.mu.Lock()
@@ -100,6 +93,17 @@ func (r *run) begin(c *call) (*op, error) {
 	err := r.meetLocked(c, o, site)
 	r.stirred.Broadcast()
 	return o, err
+}
+
+// check looks at what the author has given, and encodes the input.
+func (c *call) check(e *Engine) (err error) {
+	if err := errors.Join(checkID("operation id", c.id), checkName(c.name), c.former.check()); err != nil {
+		return err
+	}
+	if c.hasInput {
+		c.encoded, err = e.encodeOf(c.kind, "input", c.input)
+	}
+	return err
 }
 
 // refuseLocked takes back an operation that was begun and is not recorded, and gives mu up. Its id stays used:

@@ -166,8 +166,22 @@ func (r *run) deliverLocked(messages []Message) {
 	}
 }
 
+// setBack sets the time of events back that come by clocks that are ahead: whether one has come in time is for the clock
+// that the wait's deadline is of. Those that come together keep their order, by which a race may be decided.
+func (r *run) setBack(messages []Message) {
+	t := now()
+	for i := range slices.Backward(messages) {
+		m := &messages[i]
+		if m.Kind == MessageEvent && m.Number > r.seen && m.ArrivedAt.After(t) {
+			m.ArrivedAt = t
+			t = t.Add(-time.Microsecond)
+		}
+	}
+}
+
 // acceptLocked takes messages in, in the order of their numbers; what it has seen before it ignores.
 func (r *run) acceptLocked(messages []Message) {
+	r.setBack(messages)
 	for i := range messages {
 		m := &messages[i]
 		if m.Number <= r.seen {
@@ -179,11 +193,6 @@ func (r *run) acceptLocked(messages []Message) {
 		}
 		switch m.Kind {
 		case MessageEvent:
-			if t := now(); m.ArrivedAt.After(t) {
-				// The sender's clock is ahead. Whether the event has come in time is for the clock that the wait's
-				// deadline is of.
-				m.ArrivedAt = t
-			}
 			r.inbox.arrive(m)
 		case MessageChild:
 			r.childEndedLocked(m)

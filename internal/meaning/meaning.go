@@ -176,4 +176,4 @@ func (c Codec) keeps(v reflect.Value, sum Sum) bool {
 }
 
 // JSON is the codec of encoding/json.
-var JSON = Codec{Encode: json.Marshal, Decode: func(p []byte, v any) error { return json.Unmarshal(p, v) }}
+var JSON = Codec{Encode: json.Marshal, Decode: json.Unmarshal}
