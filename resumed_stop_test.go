@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -267,13 +268,14 @@ func TestContextEndsWhereTheCodeHasLostWhatIsRecorded(t *testing.T) {
 			start(b, e, patient(k, false), id, 0)
 			time.Sleep(10 * time.Second)
 			stop()
-			var told time.Time
+			var told atomic.Pointer[time.Time]
 			d := define(func(o lambdabiz.Context) (int, error) {
 				if further {
 					k.do(o, "new", 0)
 				}
 				<-o.Done()
-				told = time.Now()
+				at := time.Now()
+				told.Store(&at)
 				return 0, lambdabiz.ErrCancelled
 			})
 			e, stop = b.worker(d)
@@ -283,7 +285,7 @@ func TestContextEndsWhereTheCodeHasLostWhatIsRecorded(t *testing.T) {
 				t.Fatal(err)
 			}
 			_ = failure(b, lambdabiz.Get(e, d, id))
-			if took := told.Sub(cancelled); further && took > 2*time.Second || took > 20*time.Second {
+			if took := told.Load().Sub(cancelled); further && took > 2*time.Second || took > 20*time.Second {
 				t.Errorf("%s: its context ended after %v", id, took)
 			}
 			stop()

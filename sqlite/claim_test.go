@@ -123,7 +123,7 @@ func TestBlockedRun(t *testing.T) {
 	b.join("v1", "Order")
 	b.join("v2", "Invoice")
 	claimed("neither does the same version, nor another definition", 0)
-	b.join("v2", "Order")
+	b.worker = b.join("v2", "Order")
 	if b.now.Before(time.Now()) {
 		b.now = time.Now().Add(time.Minute)
 	}

@@ -106,9 +106,9 @@ func More(n int, must func() []Count) iter.Seq[int] {
 }
 
 // UntilRed goes rounds of a twin until its checks complain, and returns their complaint: what is drawn by chance,
-// or left to the scheduler, does not meet the missing protection in every round. After 100 rounds it gives up.
+// or left to the scheduler, does not meet the missing protection in every round. After 1,000 rounds it gives up.
 func UntilRed(round func(round int) string) (complaint string) {
-	for n := 0; complaint == "" && n < 100; n++ {
+	for n := 0; complaint == "" && n < 1000; n++ {
 		complaint = round(n)
 	}
 	return complaint

@@ -178,11 +178,13 @@ func live(
 		}
 		e, _ := b.worker(lambdabiz.Config{ParkAfter: 5 * time.Second}, items)
 		if poisoned {
+			client, err := lambdabiz.New(b.backend, lambdabiz.Config{}) // it does not know what the definitions can read
+			b.check(err)
 			for name, p := range vials {
-				_, err := e.StartByName(b.ctx, "Poison "+name, "poison "+name, p.input)
+				_, err := client.StartByName(b.ctx, "Poison "+name, "poison "+name, p.input)
 				b.check(err)
 			}
-			_, err := e.StartByName(b.ctx, "Nobody knows", "poison name", 1)
+			_, err = client.StartByName(b.ctx, "Nobody knows", "poison name", 1)
 			b.check(errors.Join(err, e.RaiseEvent(b.ctx, "poison event", "E", "no number")))
 		}
 		for n := range seconds {
