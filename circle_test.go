@@ -121,5 +121,5 @@ func TestAMapThatIsOverBeginsNoFurtherItems(t *testing.T) {
 		if n := begun.Load(); n != 2 {
 			t.Errorf("%d items of the cancelled one have begun", n)
 		}
-	})
+	}, bears(1, countsBodies))
 }

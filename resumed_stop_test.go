@@ -290,7 +290,7 @@ func TestContextEndsWhereTheCodeHasLostWhatIsRecorded(t *testing.T) {
 			}
 			stop()
 		}
-	}, notOnSWF("its code may not wait outside of operations there"), bears(5, countsTime))
+	}, notOnSWF("its code may not wait outside of operations there"), bears(1, countsTime))
 }
 
 // A run that has not been resumed hears at once, wherever its code waits.

@@ -37,7 +37,7 @@ func TestWhatWaitsSaysWhichCodeHasRunIt(t *testing.T) {
 		time.Sleep(time.Minute)
 		stop()
 		wants("two")
-	}, notOnSWF("it does not know who polls"),
+	}, notOnSWF("it does not know who polls"), bears(1, "a release that fails says nothing of the version"),
 		exception{"memory, a commit ends the claim", "what waits is released by no commit of its own"},
 		exception{"memory, and performs timers", "what waits is released by no commit of its own"})
 }

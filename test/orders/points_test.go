@@ -334,6 +334,9 @@ func somePoint(random *rand.Rand, commits int) point {
 		p.moment = upTo(random, 110)
 	case 1: // while its first bodies run
 		p.moment = upTo(random, 36)
+		if random.IntN(2) == 0 { // and cut, so that they run again
+			p.action, p.drain = "stop", time.Millisecond
+		}
 	default:
 		p.commit, p.after = 1+random.IntN(commits), random.IntN(2) == 0
 	}
