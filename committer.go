@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/lambdabiz/lambdabiz/internal/spare"
 )
 
 // committer gathers the commits of all runs and clients into batches. A lane that is free takes a commit at once.
@@ -15,6 +17,7 @@ type committer struct {
 	backend Backend
 	size    int
 	hooks   *hookCaller
+	kept    *spare.Pool // whose goroutines call the backend
 
 	mu    sync.Mutex
 	lanes int // free
@@ -37,8 +40,8 @@ type submission struct {
 // reset forgets the commit and its verdict, for another use.
 func (s *submission) reset() { s.commit, s.alone, s.verdict, s.err = nil, false, Verdict{}, nil }
 
-func newCommitter(b Backend, lanes, size int, hooks *hookCaller) *committer {
-	return &committer{backend: b, lanes: lanes, size: size, hooks: hooks}
+func newCommitter(b Backend, lanes, size int, hooks *hookCaller, kept *spare.Pool) *committer {
+	return &committer{backend: b, lanes: lanes, size: size, hooks: hooks, kept: kept}
 }
 
 // commit makes one commit durable, together with others. The error means that it was not applied, or,
@@ -68,7 +71,7 @@ func (c *committer) enqueue(ctx context.Context, s *submission) {
 		return
 	}
 	c.lanes--
-	go s.begin()
+	c.kept.Go(s.begin)
 }
 
 // drain commits batch after batch, and gives the lane back when the queue is empty.

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/lambdabiz/lambdabiz/internal/spare"
 )
 
 // moodyBackend commits slowly, and fails or panics over some batches as a whole and over some commits alone. It
@@ -70,6 +72,15 @@ func (m *moodyBackend) end() {
 	m.running--
 }
 
+// keptFor is a pool that keeps nothing beyond the test's bubble.
+func keptFor(t *testing.T) *spare.Pool {
+	t.Helper()
+	kept := new(spare.Pool)
+	kept.Keep()
+	t.Cleanup(kept.Drop)
+	return kept
+}
+
 // Every commit gets its own verdict, whatever the backend does to others, and all lanes are free in the end.
 func TestCommitterGivesEachCommitItsVerdict(t *testing.T) {
 	t.Parallel()
@@ -78,7 +89,7 @@ func TestCommitterGivesEachCommitItsVerdict(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				m := &moodyBackend{most: 4, stored: map[string]bool{}}
-				c := newCommitter(m, lanes, m.most, &hookCaller{})
+				c := newCommitter(m, lanes, m.most, &hookCaller{}, keptFor(t))
 				var all sync.WaitGroup
 				for i := range 500 {
 					all.Go(func() {
@@ -131,7 +142,7 @@ func TestBatchesAreCutByBytes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := &slowBackend{}
-		c := newCommitter(b, 1, 100, &hookCaller{})
+		c := newCommitter(b, 1, 100, &hookCaller{}, keptFor(t))
 		var all sync.WaitGroup
 		submit := func(id string, bytes int, alone bool) {
 			commit := &Commit{Starts: []RunStart{{ID: id, Input: make(Payload, bytes)}}}
@@ -159,7 +170,7 @@ func TestBatchesAreCutByBytes(t *testing.T) {
 func TestPanicOfABackendIsAnUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		c := newCommitter(&panickyBackend{}, 1, 100, &hookCaller{})
+		c := newCommitter(&panickyBackend{}, 1, 100, &hookCaller{}, keptFor(t))
 		batch := []*submission{
 			{commit: &Commit{Run: &RunRef{RunID: "a"}}},
 			{commit: &Commit{Starts: []RunStart{{ID: "b"}}}},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/lambdabiz/lambdabiz/internal/seam"
+	"github.com/lambdabiz/lambdabiz/internal/spare"
 )
 
 // Config sets up an [Engine]. The zero value works.
@@ -94,6 +95,7 @@ type Engine struct {
 	alarms     *alarms
 	flushes    flushQueue
 	idle       *idleList
+	kept       spare.Pool // goroutines for calls of the backend and for runs; kept while the engine is a worker
 
 	interceptor seam.Interceptor // a test; nil else
 
@@ -148,7 +150,7 @@ func New(b Backend, c Config) (*Engine, error) {
 	if desc.MaxPayloadBytes > 0 {
 		e.maxPayload = min(e.maxPayload, desc.MaxPayloadBytes)
 	}
-	e.committer = newCommitter(b, max(desc.Lanes, 1), max(desc.BatchSize, 1), e.hooks)
+	e.committer = newCommitter(b, max(desc.Lanes, 1), max(desc.BatchSize, 1), e.hooks, &e.kept)
 	e.slots = newSlots(c.MaxTasks)
 	e.alarms = newAlarms()
 	e.idle = newIdleList(e)

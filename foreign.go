@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"runtime"
 	"time"
+
+	"github.com/lambdabiz/lambdabiz/internal/spare"
 )
 
 // Foreign code is what an engine calls and has not written: the author's functions, codecs, the methods of values
@@ -146,6 +148,7 @@ func (b guardedBackend) Claim(ctx context.Context, r ClaimRequest) (Claims, erro
 // for one call more.
 type claimCall struct {
 	backend Backend
+	kept    *spare.Pool
 	ctx     context.Context //nolint:containedctx // of the call
 	request ClaimRequest
 	claims  Claims
@@ -154,8 +157,8 @@ type claimCall struct {
 	begin   func()
 }
 
-func newClaimCall(b Backend) *claimCall {
-	c := &claimCall{backend: b, done: make(chan struct{}, 1)}
+func newClaimCall(b Backend, kept *spare.Pool) *claimCall {
+	c := &claimCall{backend: b, kept: kept, done: make(chan struct{}, 1)}
 	c.begin = c.perform
 	return c
 }
@@ -172,7 +175,7 @@ func (c *claimCall) perform() {
 // claim calls the backend. When it reports late, the call is not over, and this must not be used again.
 func (c *claimCall) claim(ctx context.Context, r ClaimRequest) (claims Claims, late bool, err error) {
 	c.ctx, c.request = ctx, r
-	go c.begin()
+	c.kept.Go(c.begin)
 	if _, err := awaitForeign(ctx, c.done); err != nil {
 		return Claims{}, true, err
 	}

@@ -55,6 +55,8 @@ func (e *Engine) Run(ctx context.Context) error {
 			_ = e.RunTasks(ctx) // it returns an error only where there is no Queue
 		}
 	}()
+	e.kept.Keep()
+	defer e.kept.Drop()
 	w.loop(ctx)
 	w.drain()
 	<-tasks
@@ -281,7 +283,7 @@ func (w *worker) ask(ctx context.Context, r ClaimRequest) (Claims, error) {
 		return w.e.backend.Claim(ctx, r)
 	}
 	if w.call == nil {
-		w.call = newClaimCall(guarded.Backend)
+		w.call = newClaimCall(guarded.Backend, &w.e.kept)
 	}
 	claims, late, err := w.call.claim(ctx, r)
 	if late {
