@@ -103,7 +103,7 @@ func SetProgress(o Context, value any) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.liveLocked(o.scope()) && !r.ended {
+	if r.liveLocked(o.scope()) && !r.isReadOnly() {
 		r.pending.progress = p
 		r.changedLocked()
 	}

@@ -51,6 +51,7 @@ type scope struct {
 	blocked *waiter             // its goroutine, while it waits
 	turn    *turn               // of its goroutine, while it waits for a slot
 	busy    *callSite           // the operation that goes on
+	inBody  bool                // the body of that operation runs
 	asking  bool                // the interceptor is asked about it, its code is about to go on
 	branch  *future             // nil for the function itself
 	current *op                 // the operation that goes on; nil while code runs

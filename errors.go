@@ -30,8 +30,8 @@ var (
 	ErrInvalidID = errors.New("invalid id")
 	// ErrInvalidPayload: a value cannot be encoded, or a payload is not what the codec makes.
 	ErrInvalidPayload = errors.New("invalid payload")
-	// ErrWaiting: an orchestration driven by hand waits, and the context given to Create has ended.
-	// Nothing is recorded; call again later.
+	// ErrWaiting: an orchestration driven by hand waits, and the context given to Create has ended; or it is paused,
+	// see [PausedError]. Nothing is recorded; call again later.
 	ErrWaiting = errors.New("orchestration waits")
 	// ErrFenced: somebody else owns the run, or the worker was declared dead.
 	ErrFenced = errors.New("run has another owner")
@@ -141,6 +141,26 @@ func (e *BlockedError) Error() string {
 	}
 	return text
 }
+
+// PausedError is what the caller of an orchestration driven by hand gets while it is paused. It is ErrWaiting too:
+// nothing is recorded. After [Engine.Resume] call again.
+type PausedError struct {
+	ID     string
+	Reason string // as it was given to [Engine.Pause]; empty for none
+}
+
+// Error names the orchestration, the reason, and what lets it go on.
+func (e *PausedError) Error() string {
+	reason := ""
+	if e.Reason != "" {
+		reason = " (" + e.Reason + ")"
+	}
+	return fmt.Sprintf("orchestration %s is paused%s: Engine.Resume lets it go on, or: lambdabiz resume %s",
+		e.ID, reason, e.ID)
+}
+
+// Unwrap returns ErrWaiting.
+func (*PausedError) Unwrap() error { return ErrWaiting }
 
 // UnsupportedError says that a home cannot keep a promise. Nothing was recorded.
 type UnsupportedError struct {

@@ -17,6 +17,12 @@ import (
 // ErrWaiting, which records nothing. A mistake is a *BlockedError. When somebody else has called Create
 // for the id, operations return ErrFenced. After an ended run operations return what is recorded, and
 // ErrClosed if nothing is.
+//
+// [Engine.Pause] stops it: a body that runs may end and is recorded, then each operation returns a *PausedError, which
+// is ErrWaiting too, with the reason that was given. A pause by another process is heard of within Config.PollInterval,
+// or at the next commit where commits end claims (Amazon SWF). Called again while it is paused, the code gets what is
+// recorded; its first operation beyond that, and all after it, return the *PausedError. After [Engine.Resume] the next
+// call goes on.
 type Orchestration struct {
 	Context
 
@@ -29,8 +35,10 @@ type Orchestration struct {
 }
 
 // Create takes an orchestration over, to drive it by hand: at once, by a new fence, whoever drove it
-// before. An id that has no run yet gets one with [Orchestration.Start]. It returns ErrMode for an
-// orchestration that workers drive, and *UnsupportedError where the home has none driven by hand.
+// before. While the orchestration is paused it takes nothing over: its operations return what is recorded, and a
+// *PausedError beyond that, also after a resume until Create is called again. An id that has no run yet gets one with
+// [Orchestration.Start]. It returns ErrMode for an orchestration that workers drive, and *UnsupportedError where the
+// home has none driven by hand.
 func (e *Engine) Create(ctx context.Context, id string) (*Orchestration, error) {
 	if err := errors.Join(e.checkOrchestrationID(id), e.supports(FeatureHand)); err != nil {
 		return nil, fmt.Errorf("create orchestration: %w", err)
@@ -63,8 +71,14 @@ func (o *Orchestration) unstarted() Context {
 // attach makes the claimed run this orchestration's.
 func (o *Orchestration) attach(c *Claimed) {
 	r := newRun(context.WithoutCancel(o.parent), o.e, c)
-	r.hand = true
+	r.hand, r.caller = true, o.parent.Done()
 	r.ended = c.Status.Ended()
+	if c.Paused && !r.ended { // it was not claimed: nobody may write it
+		r.paused, r.claimed = &PausedError{ID: c.ID, Reason: c.PauseReason}, false
+		o.r, o.Context = r, r.root.view()
+		return
+	}
+	r.looked = time.Now()
 	r.mu.Lock()
 	r.acceptLocked(c.Messages)
 	r.started = true
@@ -87,7 +101,7 @@ func (o *Orchestration) attach(c *Claimed) {
 }
 
 // Start records that the orchestration has begun, with its input; the run's name is its id. Called again
-// for a run that is open it does nothing, and the first input stays. For one that has ended it returns
+// for a run that is open, or paused, it does nothing, and the first input stays. For one that has ended it returns
 // ErrClosed whatever the start policy: purge the id to use it again.
 func (o *Orchestration) Start(input any, opts ...StartOption) error {
 	o.mu.Lock()
@@ -133,7 +147,8 @@ func (o *Orchestration) Start(input any, opts ...StartOption) error {
 }
 
 // Complete ends the orchestration as SUCCEEDED with a result, and returns when that is durable. On a
-// run that has ended it does nothing.
+// run that has ended it does nothing. While it is paused it ends nothing and returns a *PausedError; a pause that comes
+// when the end is on its way to the store may be too late.
 func (o *Orchestration) Complete(result any) error { return o.close(result, nil) }
 
 // Fail ends the orchestration as FAILED with an error; as CANCELLED if the error is ErrCancelled after a
@@ -157,9 +172,15 @@ func (o *Orchestration) close(result any, cause error) error {
 	if r == nil {
 		return fmt.Errorf("end orchestration %s: %w: call Start first", o.id, ErrNotFound)
 	}
-	if r.ended {
+	switch {
+	case r.ended:
 		return nil
+	case r.paused != nil:
+		return r.paused
 	}
+	r.mu.Lock()
+	r.lookLocked()
+	r.mu.Unlock()
 	if cause == nil {
 		p, err := o.e.encode("result", result)
 		if err == nil {
@@ -195,6 +216,22 @@ func (e *Engine) forgetHand(r *run) {
 	}
 }
 
+// lookLocked asks for messages that have come, if nobody has for a while: a worker would have been told by now. What
+// the code does next must not begin after a pause.
+func (r *run) lookLocked() {
+	poll := r.e.config.PollInterval
+	if !r.hand || poll < 0 || r.phase != phaseLive || r.closing != nil || r.committing || r.ends() || r.isReadOnly() {
+		return // where commits end claims, one would end this
+	}
+	if time.Since(r.looked) >= poll {
+		r.fetch = true
+		r.commitLocked()
+	}
+}
+
+// isReadOnly reports whether a run driven by hand is there to be read only: nothing of it may be written.
+func (r *run) isReadOnly() bool { return r.ended || r.paused != nil }
+
 // refresh asks for messages that have come.
 func (r *run) refresh() {
 	r.mu.Lock()
@@ -215,7 +252,7 @@ func (r *run) refresh() {
 func (r *run) giveUp() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	held := r.ends() && r.claimed && !r.committing && r.phase == phaseLive
+	held := r.ends() && r.claimed && !r.committing && r.phase != phaseDead
 	ref, seen := r.ref, r.seen
 	r.evictLocked(ErrWaiting)
 	if held {
@@ -254,6 +291,9 @@ func (r *run) claimNext(ended *RunRef) {
 			failed++
 			r.log().Error("claim again", "error", err, "try", failed)
 			wait = commitBackoff.wait(failed)
+		case len(claims.Runs) == 1 && claims.Runs[0].Paused: // and not claimed
+			r.evict(&PausedError{ID: r.info.ID, Reason: claims.Runs[0].PauseReason})
+			return
 		case len(claims.Runs) == 1:
 			if !r.resume(&claims.Runs[0]) {
 				r.evict(ErrFenced)

@@ -46,15 +46,18 @@ type run struct {
 	stirred sync.Cond
 
 	ref     RunRef
-	claimed bool        // ref may be committed with; false between commits where a commit ends the claim
-	applied int64       // the fence of the last commit that was applied, where commits end claims
-	until   time.Time   // when the claim ends by itself; zero for never
-	renew   bool        // the claim is too short for what comes: the next commit shall end it
-	unwatch func() bool // ends the watch on the context given to Create
-	polling bool        // a run driven by hand will look for messages
-	serving bool        // a run driven by hand performs its own local attempts
-	started bool        // its code runs in this process
-	ended   bool        // driven by hand, and the run was over when it was claimed
+	claimed bool            // ref may be committed with; false between commits where a commit ends the claim
+	applied int64           // the fence of the last commit that was applied, where commits end claims
+	until   time.Time       // when the claim ends by itself; zero for never
+	renew   bool            // the claim is too short for what comes: the next commit shall end it
+	unwatch func() bool     // ends the watch on the context given to Create
+	polling bool            // a run driven by hand will look for messages
+	caller  <-chan struct{} // closed when the context given to Create has ended
+	served  chan struct{}   // a run driven by hand performs its own local attempts: closed when the last has ended
+	started bool            // its code runs in this process
+	ended   bool            // driven by hand, and the run was over when it was claimed
+	paused  error           // driven by hand: it was paused when it was to be claimed, and is not
+	looked  time.Time       // driven by hand: when it was last asked for messages
 	phase   phase
 	cause   error    // why it is not live
 	release *Release // how it stops
@@ -399,8 +402,17 @@ func (r *run) exit(s *scope, finished bool) {
 func (r *run) leaveLocked(s *scope) error {
 	s.busy = nil
 	if r.hand && s.parent == nil {
-		err := r.cause
+		for r.phase == phaseStopping && !s.inBody {
+			r.moved.Wait() // the caller's process may end with it: what bodies come to is on disk by then
+		}
+		err, served := r.cause, r.served
 		r.mu.Unlock()
+		if _, paused := err.(*PausedError); paused && served != nil { //nolint:errorlint // the engine's own
+			select {
+			case <-served: // tasks that the home has given to this process have ended
+			case <-r.caller:
+			}
+		}
 		return err
 	}
 	r.mu.Unlock()

@@ -277,6 +277,9 @@ func (r *run) takeLocked() taken {
 			len(c.Starts) > 0 && !r.e.performs(KindChild) || len(c.Raises) > 0 && !r.e.performs(KindRaise)
 		c.Keep = !r.renew
 	}
+	if c.Fetch {
+		r.looked = time.Now()
+	}
 	t := taken{commit: c, upTo: r.changed, ops: p.ops, timeouts: timeouts}
 	r.pending = pending{timeouts: later}
 	r.since, r.fetch = time.Time{}, false

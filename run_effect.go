@@ -90,6 +90,7 @@ func (r *run) attempt(c *call, o *op, opts *callOptions, f body) error {
 	o.Status, o.StartedAt, o.DueAt = StatusStarted, now(), time.Time{}
 	r.touchLocked(o)
 	r.bodies++
+	c.scope().inBody = true
 	r.judgeHeldLocked()
 	a := &attempt{r: r, o: o, c: c, opts: opts, rec: o.Operation}
 	r.mu.Unlock()
@@ -107,6 +108,7 @@ func (r *run) attempt(c *call, o *op, opts *callOptions, f body) error {
 	a.judge()
 	returned = true
 	r.mu.Lock()
+	c.scope().inBody = false
 	if !r.settleAttemptLocked(a) {
 		r.bodyEndedLocked()
 		return r.leaveLocked(c.scope())

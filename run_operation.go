@@ -44,6 +44,7 @@ func (r *run) begin(c *call) (*op, error) {
 	}
 	s, site := c.scope(), here()
 	r.mu.Lock()
+	r.lookLocked()
 	if r.closing != nil && r.liveLocked(s) {
 		r.mu.Unlock()
 		return nil, c.fault(ErrClosed)
@@ -66,6 +67,10 @@ func (r *run) begin(c *call) (*op, error) {
 		return nil, err
 	}
 	o := r.findLocked(s, path, c.former)
+	if r.paused != nil && (o == nil || !o.Status.Ended()) {
+		r.evictLocked(r.paused)
+		return nil, r.leaveLocked(s)
+	}
 	if o == nil && r.record.unmet > 0 && c.kind.affects() {
 		if left, err := r.guardLocked(c, path, site); left {
 			return nil, err
@@ -209,7 +214,7 @@ func (r *run) give(c *call, o *op) error {
 		return r.leaveLocked(s)
 	}
 	r.knowsLocked(o.change)
-	if r.hand && !r.ended && !r.flushLocked(r.changed) || !r.liveLocked(s) && !r.ended {
+	if r.hand && !r.isReadOnly() && !r.flushLocked(r.changed) || !r.liveLocked(s) && !r.ended {
 		return r.leaveLocked(s)
 	}
 	s.busy, s.current = nil, nil
@@ -225,6 +230,10 @@ func (r *run) give(c *call, o *op) error {
 	if err := c.take(rec.Result); err != nil {
 		failure, reason := r.taskFailure(&rec, NonRetryable(err)), "its record cannot be read: "+err.Error()
 		r.mu.Lock()
+		if r.paused != nil { // what becomes of it can be recorded later
+			r.evictLocked(r.paused)
+			return r.leaveLocked(s)
+		}
 		if r.e.performs(rec.Kind) && !r.ended && r.liveLocked(s) { // the home cannot know what fits
 			s.busy, s.current = &o.site, o
 			o.Result = nil

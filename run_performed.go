@@ -45,6 +45,9 @@ func (r *run) performed(c *call, o *op, opts *callOptions, local bool) error {
 			}
 			r.askLocked(o, opts, local)
 		}
+		if local {
+			r.serveLocked()
+		}
 		if err := r.awaitAttempt(c, o); err != nil {
 			return err
 		}
@@ -86,9 +89,17 @@ func (r *run) askLocked(o *op, opts *callOptions, local bool) {
 		}
 	}
 	r.pending.attempts = append(r.pending.attempts, a)
-	if r.hand && local && !r.serving { // no worker serves the queue of a run that is driven by hand
-		r.serving = true
-		go r.e.serveTasks(r.base, []string{r.info.Queue})
+}
+
+// serveLocked lets this process perform the attempts of a run that is driven by hand, those too that a caller before has
+// asked for: no worker serves its queue.
+func (r *run) serveLocked() {
+	if r.hand && r.served == nil {
+		r.served = make(chan struct{})
+		go func() {
+			defer close(r.served)
+			r.e.serveTasks(r.base, []string{r.info.Queue})
+		}()
 	}
 }
 

@@ -3,7 +3,6 @@ package lambdabiz
 import (
 	"container/heap"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -204,7 +203,7 @@ func (r *run) acceptLocked(messages []Message) {
 		case MessagePause:
 			r.consumeLocked(m.Number)
 			if r.started { // else it was resumed before it was claimed
-				r.stopLocked(Release{WakeAt: now()}, errPaused)
+				r.stopLocked(Release{WakeAt: now()}, r.pausedBy(m))
 			}
 		}
 	}
@@ -232,7 +231,14 @@ func (r *run) dropLocked(m *Message) {
 	}
 }
 
-var errPaused = errors.New("orchestration is paused")
+// pausedBy is why a run stops that such a message has come for.
+func (r *run) pausedBy(m *Message) error {
+	err := &PausedError{ID: r.info.ID}
+	if m.Error != nil {
+		err.Reason = m.Error.Message
+	}
+	return err
+}
 
 func (r *run) consumeLocked(number int64) {
 	r.pending.consume(number)

@@ -39,7 +39,7 @@ func (e *Engine) serveTasks(ctx context.Context, queues []string) {
 	}
 	pollers.Wait()
 	<-ctx.Done()
-	t.drain()
+	t.drain(context.Cause(ctx))
 }
 
 // taskWorker performs attempts that a home hands out.
@@ -82,13 +82,18 @@ func (t *taskWorker) loop(ctx context.Context, kind Kind, queue string) {
 	}
 }
 
-// drain lets attempts end, first by themselves, then by their contexts.
-func (t *taskWorker) drain() {
+// drain lets attempts end, first by themselves, then by their contexts. Those of a run that a pause has stopped have all
+// the time they want.
+func (t *taskWorker) drain(why error) {
 	ended := make(chan struct{})
 	go func() {
 		t.running.Wait()
 		close(ended)
 	}()
+	if _, paused := errors.AsType[*PausedError](why); paused {
+		<-ended
+		return
+	}
 	if within(ended, t.e.config.DrainTimeout) {
 		return
 	}

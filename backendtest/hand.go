@@ -8,6 +8,8 @@ import (
 
 var hands = []lambdabiz.Feature{lambdabiz.FeatureHand}
 
+var handsAndPauses = []lambdabiz.Feature{lambdabiz.FeatureHand, lambdabiz.FeaturePause}
+
 var handChecks = []check{
 	{name: "hand/workers never claim it", needs: hands, run: handWorkers},
 	{name: "hand/its caller takes over at once", needs: hands, run: handTakeover},
@@ -19,6 +21,8 @@ var handChecks = []check{
 	{name: "hand/a claim that follows hears of the end", needs: hands, where: endsClaims, run: handFollowsEnd},
 	{name: "hand/a caller waits for a holder that lives", needs: hands, where: supervised, run: handWaits},
 	{name: "hand/a start may claim", needs: hands, run: handStart},
+	{name: "hand/a paused run can be read, and is left to its holder", needs: handsAndPauses, run: handPaused},
+	{name: "hand/a claim that follows hears of a pause", needs: handsAndPauses, where: endsClaims, run: handFollowsPause},
 }
 
 func handStartOf(id string) lambdabiz.RunStart {
@@ -195,4 +199,34 @@ func handStart(h *harness) {
 	x.commit(lambdabiz.Commit{Operations: []lambdabiz.Operation{operation(1)}})
 	want(h, len(h.load("a").Operations), 1, "operations")
 	x.end()
+}
+
+func handPaused(h *harness) {
+	h.startNew(handStartOf("a"))
+	x := h.holdByHand("a")
+	x.commit(lambdabiz.Commit{Operations: []lambdabiz.Operation{operation(1)}})
+	h.must(h.tryControl(lambdabiz.Control{Kind: lambdabiz.ControlPause, ID: "a", Reason: "stock is counted"}), "pause")
+	y := h.holdByHand("a")
+	want(h, y.Paused, true, "Paused of what is claimed")
+	want(h, y.PauseReason, "stock is counted", "PauseReason of what is claimed")
+	want(h, len(y.Operations), 1, "operations")
+	y.fenced("commit by hand for a paused run")
+
+	h.control(lambdabiz.ControlResume, "a")
+	z := h.holdByHand("a")
+	want(h, z.Paused, false, "Paused after a resume")
+	z.commit(lambdabiz.Commit{Seen: z.last(), Operations: []lambdabiz.Operation{operation(2)}})
+	want(h, len(h.load("a").Operations), 2, "operations after a resume")
+	z.end()
+}
+
+func handFollowsPause(h *harness) {
+	h.startNew(handStartOf("a"))
+	x := h.holdByHand("a")
+	h.must(x.try(lambdabiz.Commit{Operations: []lambdabiz.Operation{operation(1)}, WakeAt: at(60)}).Err, "commit")
+	h.must(h.tryControl(lambdabiz.Control{Kind: lambdabiz.ControlPause, ID: "a", Reason: "stock is counted"}), "pause")
+	paused := h.byHand(lambdabiz.ClaimRequest{Hand: "a", Follows: &x.Ref, Now: at(5)})
+	want(h, paused.Paused, true, "Paused of what the claim that follows gets")
+	want(h, paused.PauseReason, "stock is counted", "PauseReason")
+	(&holding{Claimed: paused, h: h, hand: true}).fenced("commit for a paused run")
 }

@@ -67,19 +67,29 @@ func (b *Backend) claimByHand(r lambdabiz.ClaimRequest) (lambdabiz.Claims, error
 		switch {
 		case !x.open() || x.held || x.info.RunID != r.Follows.RunID || x.follows != r.Follows.Fence:
 			return lambdabiz.Claims{}, lambdabiz.ErrFenced
+		case x.info.Paused:
+			return lambdabiz.Claims{Runs: []lambdabiz.Claimed{x.unclaimed()}}, nil
 		case !x.called() && (x.info.WakeAt.IsZero() || x.info.WakeAt.After(stamp(r.Now))):
 			return lambdabiz.Claims{NextWake: x.info.WakeAt}, nil
 		}
 	}
-	if x.open() {
-		x.hold(nil)
-		b.perform(x, stamp(r.Now))
+	if !x.open() || x.info.Paused {
+		return lambdabiz.Claims{Runs: []lambdabiz.Claimed{x.unclaimed()}}, nil
 	}
+	x.hold(nil)
+	b.perform(x, stamp(r.Now))
 	return lambdabiz.Claims{Runs: []lambdabiz.Claimed{x.claimed()}}, nil
 }
 
 func (r *run) claimed() lambdabiz.Claimed {
 	return lambdabiz.Claimed{Record: r.record(), Ref: r.ref(), Crashes: r.crashes, Follows: r.follows}
+}
+
+// unclaimed is the run for one who may only read it.
+func (r *run) unclaimed() lambdabiz.Claimed {
+	c := r.claimed()
+	c.Ref.Fence = 0
+	return c
 }
 
 // arrivals returns the messages with a number above after for the runs that the worker holds.

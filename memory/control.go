@@ -26,7 +26,8 @@ func (b *Backend) control(c lambdabiz.Control, at time.Time) error {
 		b.pause(r, c.Reason, at)
 	case lambdabiz.ControlResume:
 		// The kick outlives the release of a holder that has yet to answer the pause: else a resume
-		// that overtakes it would be lost.
+		// that overtakes it would be lost. One that has not heard of the pause need not hear of it any more.
+		r.messages.withdraw(lambdabiz.MessagePause)
 		r.info.Paused, r.info.PauseReason, r.info.Blocked, r.kick = false, "", nil, true
 		b.schedule(r)
 	case lambdabiz.ControlDrop:
@@ -56,7 +57,11 @@ func (b *Backend) pause(r *run, reason string, at time.Time) {
 	}
 	r.info.Paused, r.info.PauseReason = true, reason
 	if r.held {
-		b.deliver(r, lambdabiz.Message{Kind: lambdabiz.MessagePause, ArrivedAt: at})
+		m := lambdabiz.Message{Kind: lambdabiz.MessagePause, ArrivedAt: at}
+		if reason != "" {
+			m.Error = &lambdabiz.Failure{Message: reason}
+		}
+		b.deliver(r, m)
 	}
 }
 

@@ -43,6 +43,15 @@ func (m *messages) remove(number int64) {
 	}
 }
 
+// withdraw takes out those of a kind.
+func (m *messages) withdraw(kind lambdabiz.MessageKind) {
+	for _, x := range m.above(0) {
+		if x.Kind == kind {
+			m.remove(x.Number)
+		}
+	}
+}
+
 // above returns copies of the messages with higher numbers.
 func (m *messages) above(number int64) []lambdabiz.Message {
 	i := len(m.list)

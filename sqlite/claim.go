@@ -365,7 +365,7 @@ func (t *tx) claimed(no int64) (lambdabiz.Claimed, error) {
 	return lambdabiz.Claimed{Record: run.record, Ref: run.ref(), Crashes: run.crashes}, nil
 }
 
-// claimHand takes one run for its caller. An ended one comes without a fence: it can be read only.
+// claimHand takes one run for its caller. One that is over, or paused, comes without a fence: it can be read only.
 func (b *Backend) claimHand(ctx context.Context, id string) (lambdabiz.Claims, error) {
 	var run lambdabiz.Claimed
 	err := b.write(ctx, "claim", func(t *tx) error {
@@ -378,7 +378,8 @@ func (b *Backend) claimHand(ctx context.Context, id string) (lambdabiz.Claims, e
 		case h.mode != lambdabiz.ModeHand:
 			return fmt.Errorf("claim %s: workers drive it: %w", id, lambdabiz.ErrMode)
 		}
-		if !h.status.Ended() {
+		taken := !h.status.Ended() && !h.paused
+		if taken {
 			fault.Point("hand.take")
 			if err := t.prepare(qClaimHand).int(h.no).exec(); err != nil {
 				return err
@@ -386,7 +387,7 @@ func (b *Backend) claimHand(ctx context.Context, id string) (lambdabiz.Claims, e
 		}
 		fault.Point("hand.read")
 		run, err = t.claimed(h.no)
-		if h.status.Ended() {
+		if !taken {
 			run.Ref.Fence = 0
 		}
 		return err

@@ -77,7 +77,11 @@ func (t *tx) pause(c *lambdabiz.Commit, h *head, reason string) error {
 		return nil
 	}
 	fault.Point("pause.deliver")
-	return t.deliver(c, h.no, &lambdabiz.Message{Kind: lambdabiz.MessagePause, ArrivedAt: c.At})
+	m := &lambdabiz.Message{Kind: lambdabiz.MessagePause, ArrivedAt: c.At}
+	if reason != "" {
+		m.Error = &lambdabiz.Failure{Message: reason}
+	}
+	return t.deliver(c, h.no, m)
 }
 
 // resume makes the run due. A holder that is about to release it, because of the pause or of the

@@ -139,10 +139,8 @@ func (b *Backend) claimByHand(ctx context.Context, r lambdabiz.ClaimRequest) (la
 	if f.info.Mode != lambdabiz.ModeHand {
 		return lambdabiz.Claims{}, lambdabiz.ErrMode
 	}
-	if f.closed {
-		return lambdabiz.Claims{Runs: []lambdabiz.Claimed{{
-			Record: f.record(), Ref: lambdabiz.RunRef{ID: f.info.ID, RunID: f.info.RunID},
-		}}}, nil
+	if f.closed || f.info.Paused {
+		return b.unclaimed(ctx, f)
 	}
 	if b.config.Store != nil && f.applied == 0 {
 		if err := b.deliverKept(ctx, f); err != nil {
@@ -171,10 +169,32 @@ func (b *Backend) claimByHand(ctx context.Context, r lambdabiz.ClaimRequest) (la
 			}
 		case t.fold.owner() != owner: // somebody has called Create after us
 			return lambdabiz.Claims{}, errors.Join(lambdabiz.ErrFenced, b.orPutBack(t, b.giveBack(ctx, t, 0)))
+		case t.fold.info.Paused:
+			return b.handedPaused(ctx, t)
 		default:
 			return b.handed(ctx, t, owner)
 		}
 	}
+}
+
+// unclaimed is a run that its caller may only read: it has ended, or is paused.
+func (b *Backend) unclaimed(ctx context.Context, f *fold) (lambdabiz.Claims, error) {
+	rec := f.record()
+	for i := range rec.Operations {
+		if err := b.explainRaise(ctx, &rec.Operations[i]); err != nil {
+			return lambdabiz.Claims{}, err
+		}
+	}
+	ref := lambdabiz.RunRef{ID: f.info.ID, RunID: f.info.RunID}
+	return lambdabiz.Claims{Runs: []lambdabiz.Claimed{{Record: rec, Ref: ref}}}, nil
+}
+
+// handedPaused answers the decision task of a paused run, and tells its caller of the pause.
+func (b *Backend) handedPaused(ctx context.Context, t *task) (lambdabiz.Claims, error) {
+	if err := b.orPutBack(t, b.pass(ctx, t)); err != nil {
+		return lambdabiz.Claims{}, err
+	}
+	return b.unclaimed(ctx, t.fold)
 }
 
 // orPutBack keeps a task of a run driven by hand for the next caller when this one could not deal with it.
@@ -212,6 +232,8 @@ func (b *Backend) claimNext(ctx context.Context, r lambdabiz.ClaimRequest) (lamb
 		return lambdabiz.Claims{}, b.orPutBack(t, b.pass(ctx, t))
 	case t.fold.info.ID != r.Hand || t.fold.owner() != h.owner || t.fold.info.RunID != r.Follows.RunID:
 		return lambdabiz.Claims{}, errors.Join(lambdabiz.ErrFenced, b.orPutBack(t, b.giveBack(ctx, t, 0)))
+	case t.fold.info.Paused:
+		return b.handedPaused(ctx, t)
 	case t.fold.news <= t.fold.applied:
 		return lambdabiz.Claims{}, b.orPutBack(t, b.pass(ctx, t))
 	default:

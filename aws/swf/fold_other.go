@@ -62,7 +62,11 @@ func (f *fold) signal(number int64, name string, input *string, at time.Time) {
 		f.cancel(number, s.Reason, at)
 	case signalPause:
 		if !f.info.Paused && f.held {
-			f.message(lambdabiz.Message{Number: number, Kind: lambdabiz.MessagePause, ArrivedAt: at})
+			m := lambdabiz.Message{Number: number, Kind: lambdabiz.MessagePause, ArrivedAt: at}
+			if s.Reason != "" {
+				m.Error = &lambdabiz.Failure{Message: s.Reason}
+			}
+			f.message(m)
 		}
 		if !f.info.Paused {
 			f.info.Paused, f.info.PauseReason = true, s.Reason
