@@ -70,7 +70,8 @@ type Backend interface {
 	// claimed; only one that wraps ErrOutcomeUnknown leaves that open, and makes the worker leave.
 	//
 	// With Hand it claims that one run whatever its state, for its caller: ErrNotFound if there is
-	// none, ErrMode if workers drive it.
+	// none, ErrMode if workers drive it. One that has ended or is paused is not claimed: it comes with a
+	// Ref without a fence, to be read only, and an earlier holder stays what it is.
 	Claim(ctx context.Context, r ClaimRequest) (Claims, error)
 
 	// Commit makes each commit durable at once or not at all, and the verdicts have the commits'
@@ -297,7 +298,8 @@ type ClaimRequest struct {
 	// Hand is an orchestration id, to be driven by hand; of the fields above only Now and Wait count.
 	Hand string
 	// Follows, with Hand where commits end claims: claim the run as a worker would, when it is due again
-	// after the caller's commit that ended this claim. If another caller has claimed it since, ErrFenced.
+	// after the caller's commit that ended this claim. If another caller has claimed it since, ErrFenced. While it
+	// is paused it comes at once, unclaimed, as it would without Follows.
 	Follows *RunRef
 }
 
@@ -374,7 +376,7 @@ type Message struct {
 
 	Operation int64    // the child's operation; the number of the event to be dropped
 	Status    Status   // of the child
-	Error     *Failure // of the child, or a cancellation's reason
+	Error     *Failure // of the child; the reason of a cancellation or a pause, its Message of a pause; nil for none
 }
 
 // Commit is changes that become durable together. They are applied in the order of the fields:

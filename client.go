@@ -277,8 +277,8 @@ func (e *Engine) Terminate(ctx context.Context, id, reason string) error {
 }
 
 // Pause holds an orchestration: bodies that run may end and are recorded, then nothing more happens
-// until [Engine.Resume]. The reason is in RunInfo.PauseReason until then. Events are stored; a timer that
-// falls due meanwhile ends after it.
+// until [Engine.Resume]; operations of one that is driven by hand return a *PausedError. The reason is in
+// RunInfo.PauseReason until then. Events are stored; a timer that falls due meanwhile ends after it.
 func (e *Engine) Pause(ctx context.Context, id, reason string) error {
 	if err := e.supports(FeaturePause); err != nil {
 		return err
@@ -286,7 +286,8 @@ func (e *Engine) Pause(ctx context.Context, id, reason string) error {
 	return e.control(ctx, ControlPause, "pause", id, reason)
 }
 
-// Resume lets a paused orchestration go on, and tries a blocked one again at once.
+// Resume lets a paused orchestration go on, and tries a blocked one again at once. One that is driven by hand goes on
+// when its caller calls again.
 func (e *Engine) Resume(ctx context.Context, id string) error {
 	if err := e.supports(FeaturePause); err != nil {
 		return err

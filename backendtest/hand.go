@@ -211,12 +211,16 @@ func handPaused(h *harness) {
 	want(h, y.PauseReason, "stock is counted", "PauseReason of what is claimed")
 	want(h, len(y.Operations), 1, "operations")
 	y.fenced("commit by hand for a paused run")
+	x.commit(lambdabiz.Commit{ // as it does when a body has ended
+		Seen: x.last(), Operations: []lambdabiz.Operation{operation(2)}, Release: &lambdabiz.Release{WakeAt: at(5)},
+	})
+	want(h, len(h.load("a").Operations), 2, "operations of the holder that was paused")
 
 	h.control(lambdabiz.ControlResume, "a")
 	z := h.holdByHand("a")
 	want(h, z.Paused, false, "Paused after a resume")
-	z.commit(lambdabiz.Commit{Seen: z.last(), Operations: []lambdabiz.Operation{operation(2)}})
-	want(h, len(h.load("a").Operations), 2, "operations after a resume")
+	z.commit(lambdabiz.Commit{Seen: z.last(), Operations: []lambdabiz.Operation{operation(3)}})
+	want(h, len(h.load("a").Operations), 3, "operations after a resume")
 	z.end()
 }
 

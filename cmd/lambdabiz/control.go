@@ -54,7 +54,8 @@ func pauseCommand(a *app) *cobra.Command {
 	return a.control(&control{
 		verb: "pause", short: "Hold an orchestration until it is resumed",
 		long: "Hold an orchestration. Operations that run may end and are recorded, then nothing happens\n" +
-			"until it is resumed. Events are kept meanwhile.",
+			"until it is resumed. Events are kept meanwhile. One that is driven by hand gets an error that\n" +
+			"says that it is paused, and the reason.",
 		example: "  lambdabiz pause order-7 --reason 'stock is counted'",
 		done:    "is paused", fits: isOpen,
 		act: func(ctx context.Context, s *store, id, reason string) error {
@@ -66,7 +67,8 @@ func pauseCommand(a *app) *cobra.Command {
 func resumeCommand(a *app) *cobra.Command {
 	return a.control(&control{
 		verb: "resume", short: "Let a paused or blocked orchestration go on",
-		long:    "Let a paused orchestration go on, and try a blocked one again at once.",
+		long: "Let a paused orchestration go on, and try a blocked one again at once. One that is driven by\n" +
+			"hand goes on when its caller calls again.",
 		example: "  lambdabiz resume order-7\n  lambdabiz resume --blocked --name Order",
 		done:    "goes on", noReason: true, fits: stands,
 		act: func(ctx context.Context, s *store, id, _ string) error { return s.Resume(ctx, id) },
