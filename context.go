@@ -20,7 +20,7 @@ type Context interface {
 
 	// ID is the orchestration id.
 	ID() string
-	// RunID is another one for every run of the id.
+	// RunID is another one for every run of the id; see [RunInfo.Continues].
 	RunID() string
 	// Logger adds the orchestration id and the run id. What it logs is logged again when the run
 	// resumes over the same lines.

@@ -341,7 +341,7 @@ func (r *run) closeOf(in RunInfo, cause error, out any, err error) *Close {
 		}
 		if fault == nil {
 			return &Close{Status: StatusSucceeded, Next: &RunStart{
-				ID: in.ID, RunID: r.e.runID(in.ID, in.RunID), Name: in.Name, Mode: in.Mode, Input: input,
+				ID: in.ID, RunID: continuedRunID(&in), Name: in.Name, Mode: in.Mode, Input: input,
 				Deadline: in.Deadline, Tags: in.Tags, Queue: in.Queue, Parent: in.Parent,
 			}}
 		}

@@ -8,7 +8,7 @@ import (
 type RunInfo struct {
 	ID       string            `json:"id"`
 	Name     string            `json:"name"`
-	RunID    string            `json:"runId"`
+	RunID    string            `json:"runId"` // another one for every run of the id; see Continues
 	Mode     Mode              `json:"mode"`
 	Status   Status            `json:"status"`
 	Paused   bool              `json:"paused"`
@@ -35,6 +35,20 @@ type RunInfo struct {
 	Version         string    `json:"version,omitempty"`      // of the code that ran it last up to where it waits; see Release
 	Orphans         []string  `json:"orphans,omitempty"`      // recorded ids that the completed pass never visited
 	ContinuedAs     string    `json:"nextRunId,omitempty"`    // the run that this one continued as
+}
+
+// Continues reports whether the run is a later one of the same chain as the run of its orchestration with the given run id:
+// whether that has continued as this one by [ContinueAsNew], or as a run that has, and so on. False for the run itself, and
+// for a run that somebody has started anew. It holds when the runs between them are purged: the id of a run that continues
+// is that of the first run of its chain, "-", and its place in the chain, from 2. (Run ids made before that rule do not
+// tell their chain: of those it knows the one right before this run, and those that continue it.)
+func (i *RunInfo) Continues(runID string) bool {
+	if i.Previous == "" || runID == "" {
+		return false
+	}
+	root, n := splitRunID(i.RunID)
+	before, m := splitRunID(runID)
+	return i.Previous == runID || n > 1 && (runID == root || before == root && m < n)
 }
 
 // Parent names the operation that started a child.

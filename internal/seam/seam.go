@@ -53,7 +53,7 @@ type Interceptor interface {
 	// operations to ask about again. It is called as Repeats is.
 	Rest(orchestration string) []string
 	// RunID makes the id of a run that shall begin: one that no other run has, and the same when the same start is
-	// made again. From is the run that it follows from and, of a child, the operation's path; empty for a start from
-	// outside.
+	// made again. From is, of a child, the parent's run and the operation's path; empty for a start from outside. A run
+	// that continues another one is not asked for: its id follows from the other's.
 	RunID(orchestration string, from ...string) string
 }
