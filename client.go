@@ -374,8 +374,9 @@ func (e *Engine) Purge(ctx context.Context, id string) error {
 }
 
 // PurgeEnded removes orchestrations that ended before a time, at most limit (0 for 1,000), and returns
-// how many runs it removed, also with an error. Call it again until that is 0. The zero time is an error, and removes
-// nothing: no orchestration ended before it.
+// how many runs it removed, also with an error. Of an orchestration that goes on it removes the runs that continued as
+// another before then: [Run.Result] still follows, and StateOf of such a run is ErrNotFound. Call it again until that is 0.
+// The zero time is an error, and removes nothing: no orchestration ended before it.
 func (e *Engine) PurgeEnded(ctx context.Context, before time.Time, limit int) (int, error) {
 	if before.IsZero() {
 		return 0, errors.New("purge ended orchestrations: the time is the zero time: give the one before which they ended")

@@ -32,6 +32,10 @@ var purgeChecks = []check{
 	{name: "purge/an open run stays", needs: purges, run: purgeOpen},
 	{name: "purge/by time and limit", needs: purges, run: purgeTime},
 	{name: "purge/a purged id starts from nothing", needs: purges, run: purgeFresh},
+	{
+		name:  "purge/a run that continues stays whole without those before it",
+		needs: []lambdabiz.Feature{lambdabiz.FeaturePurge, lambdabiz.FeatureContinueAsNew}, run: purgeChain,
+	},
 }
 
 // list returns all pages of a filter.
@@ -299,4 +303,19 @@ func purgeFresh(h *harness) {
 	r := h.load("a")
 	want(h, len(r.Operations)+len(r.Messages)+len(r.Progress), 0, "what is left of the purged run")
 	want(h, r.Status, lambdabiz.StatusScheduled, "status")
+}
+
+func purgeChain(h *harness) {
+	x := h.startHeld("p")
+	x.startChild("a", false).continueAsNew(2)
+	h.purge(lambdabiz.PurgeRequest{})
+	if h.describes.Retention == 0 {
+		_, err := h.b.Load(background, "a", "a#1")
+		h.is(err, lambdabiz.ErrNotFound, "Load of a purged run")
+	}
+	r := h.load("a")
+	want(h, r.RunID, "a#2", "latest run")
+	want(h, r.Previous, "a#1", "Previous, by which it is told from a stranger's")
+	h.must(h.tryControl(x.childControl("a")), "control of the child by its parent")
+	want(h, h.loadRun("a", "a#2").CancelRequested, true, "CancelRequested")
 }

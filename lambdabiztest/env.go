@@ -483,9 +483,9 @@ func (s *Started[Out]) Result() (Out, error) {
 		env.mu.Lock()
 		ended := env.ended
 		env.mu.Unlock()
-		state, err := env.client.StateOf(context.WithoutCancel(env.ctx), s.ID(), runID)
+		state, err := s.reached(context.WithoutCancel(env.ctx), runID)
 		env.check(err)
-		switch {
+		switch runID = state.RunID; {
 		case state.Status.Ended() && state.ContinuedAs != "":
 			runID = state.ContinuedAs
 			continue
@@ -506,6 +506,19 @@ func (s *Started[Out]) Result() (Out, error) {
 			over = "after ten virtual years"
 		}
 	}
+}
+
+// reached is the state of a run, or of the one that its chain has come to if the test has purged it.
+func (s *Started[Out]) reached(ctx context.Context, runID string) (*lambdabiz.State, error) {
+	state, err := s.env.client.StateOf(ctx, s.ID(), runID)
+	if !errors.Is(err, lambdabiz.ErrNotFound) {
+		return state, err
+	}
+	latest, lost := s.env.client.State(ctx, s.ID())
+	if lost != nil || !latest.Continues(runID) {
+		return nil, err
+	}
+	return latest, nil
 }
 
 // openText says how an open orchestration is, what it waits for, and what has come that it does not.

@@ -364,3 +364,30 @@ func TestAStubThatNeverReturnsIsNamed(t *testing.T) {
 	}, `the stub of "slow" has not returned ten virtual years after the end of the test`)
 	<-release
 }
+
+// A test that removes what has ended, as production does, waits for its loop all the same.
+func TestResultFollowsALoopWhoseEarlierRunsThePurgeTook(t *testing.T) {
+	t.Parallel()
+	loop := lambdabiz.Define("Loop", func(o lambdabiz.Context, round int) (int, error) {
+		if _, err := lambdabiz.WaitForEvent[bool](o, "go on"); err != nil || round == 3 {
+			return round, err
+		}
+		return 0, lambdabiz.ContinueAsNew(o, round+1)
+	})
+	lambdabiztest.Run(t, func(t *testing.T, env *lambdabiztest.Env) {
+		env.Register(loop)
+		run := lambdabiztest.Start(env, loop, "x", 0)
+		for range 3 {
+			env.Raise("x", "go on", true)
+			env.Settle()
+		}
+		n, err := env.Engine().PurgeEnded(env.Context(), time.Now().Add(time.Hour), 0)
+		if n != 3 || err != nil {
+			t.Errorf("%d runs are gone: %v", n, err)
+		}
+		env.Raise("x", "go on", true)
+		if out, err := run.Result(); out != 3 || err != nil {
+			t.Errorf("the result is %d, %v", out, err)
+		}
+	})
+}

@@ -2,6 +2,7 @@ package swf
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -24,7 +25,7 @@ func (b *Backend) cancelChildren(ctx context.Context, d *decision, f *fold) erro
 		if o.Status != lambdabiz.StatusCancelled || !o.unwanted() || o.child == "" || o.stopping {
 			continue
 		}
-		home, err := b.newestOf(ctx, o)
+		home, err := b.newestOf(ctx, f, o)
 		if err != nil {
 			return err
 		}
@@ -49,7 +50,7 @@ func (b *Backend) cancelChildren(ctx context.Context, d *decision, f *fold) erro
 
 // newestOf is SWF's run id of the run that a child is now: it may have continued as new. It is "" when the child has
 // ended, of which this run's own history may not know yet.
-func (b *Backend) newestOf(ctx context.Context, o *foldedOp) (string, error) {
+func (b *Backend) newestOf(ctx context.Context, f *fold, o *foldedOp) (string, error) {
 	for home := o.child; ; {
 		out, err := b.client.GetWorkflowExecutionHistory(ctx, &swf.GetWorkflowExecutionHistoryInput{
 			Domain: &b.config.Domain, ReverseOrder: true, MaximumPageSize: 1,
@@ -57,7 +58,7 @@ func (b *Backend) newestOf(ctx context.Context, o *foldedOp) (string, error) {
 		})
 		switch {
 		case isUnknown(err): // it has ended so long ago that its history is gone
-			return "", nil
+			return b.openChild(ctx, f, o)
 		case err != nil:
 			return "", fmt.Errorf("look for the latest run of child %s: %w", o.Target, err)
 		case len(out.Events) == 0:
@@ -73,6 +74,30 @@ func (b *Backend) newestOf(ctx context.Context, o *foldedOp) (string, error) {
 			return home, nil
 		}
 	}
+}
+
+// openChild is SWF's run id of the open run of a child whose earlier runs have no history any more; "" if it has ended. The
+// id may be somebody else's.
+func (b *Backend) openChild(ctx context.Context, f *fold, o *foldedOp) (string, error) {
+	x, err := b.findOpenSoon(ctx, o.Target)
+	if errors.Is(err, lambdabiz.ErrNotFound) {
+		return "", nil
+	}
+	var child *fold
+	if err == nil {
+		child, err = b.readAll(ctx, o.Target, x.home)
+	}
+	switch {
+	case isUnknown(err):
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("look for the open run of child %s: %w", o.Target, err)
+	}
+	own := lambdabiz.Parent{ID: f.info.ID, RunID: f.info.RunID, Operation: o.Number}
+	if child.closed || child.info.Parent == nil || *child.info.Parent != own {
+		return "", nil
+	}
+	return x.home, nil
 }
 
 // leavesChildren reports whether a run that closes with the commit would leave a child behind that is cancelled and

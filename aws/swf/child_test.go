@@ -2,6 +2,8 @@ package swf_test
 
 import (
 	"errors"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,4 +90,76 @@ func TestACancelledParentLeavesAStrangerAloneWithoutAStore(t *testing.T) {
 			t.Errorf("the stranger is %+v %v", s, err)
 		}
 	})
+}
+
+// The run that a parent has started goes when its retention is over, though the child goes on as another run.
+func TestACancelledParentReachesAChildWhoseEarlierHistoriesAreGone(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		stored, taken bool
+		id            string
+		opts          []lambdabiz.ChildOption
+	}{
+		"the child goes on, with a store":      {stored: true, id: "parent~-child"},
+		"the child goes on, without a store":   {id: "parent~-child"},
+		"its id comes to a stranger meanwhile": {
+			stored: true, taken: true, id: "child", opts: []lambdabiz.ChildOption{lambdabiz.ChildID("child")},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var during atomic.Pointer[func()] // the parent's decision to cancel its child
+				server := newServer(t, fakeswf.Config{Fault: func(call fakeswf.Call) fakeswf.Fault {
+					if call.Action == "GetWorkflowExecutionHistory" && strings.Contains(string(call.Body), `"child"`) {
+						if f := during.Swap(nil); f != nil {
+							(*f)()
+						}
+					}
+					return fakeswf.Fault{}
+				}})
+				config := configFor(server)
+				if c.stored {
+					config.Store = memory.NewStore()
+				}
+				d := lambdabiz.Define("Waits", func(o lambdabiz.Context, _ int) (int, error) {
+					return lambdabiz.CallChild(o, "child", rounds, -100, c.opts...)
+				})
+				p := client(t, config).workOn(d, rounds)
+				begin := func(d *lambdabiz.Definition[int, int], id string) *lambdabiz.Run[int] {
+					run, err := lambdabiz.Start(t.Context(), p.Engine, d, id, -100, lambdabiz.OnUsedID(lambdabiz.RejectOpen))
+					if err != nil {
+						t.Error(err)
+					}
+					return run
+				}
+				parent := begin(d, "parent")
+				<-time.After(150 * time.Second)
+				server.Expire("LambdaBiz")
+				if c.taken {
+					comes := func() {
+						if err := p.Terminate(t.Context(), "child", "its place is needed"); err != nil {
+							t.Error(err)
+						}
+						begin(rounds, "child")
+						<-time.After(5 * time.Second) // lists know it
+					}
+					during.Store(&comes)
+				}
+				if err := p.Cancel(t.Context(), "parent", "because"); err != nil {
+					t.Error(err)
+				}
+				if _, err := parent.Result(t.Context()); !errors.Is(err, lambdabiz.ErrCancelled) {
+					t.Errorf("the parent ended with %v", err)
+				}
+				<-time.After(30 * time.Second)
+				if s, err := p.State(t.Context(), c.id); err != nil || s.Status.Ended() == c.taken || s.CancelRequested == c.taken {
+					t.Errorf("the child is %+v %v", s, err)
+				}
+				if during.Load() != nil {
+					t.Error("nobody has looked at the child")
+				}
+			})
+		})
+	}
 }

@@ -139,6 +139,18 @@ func (b *Backend) findOpen(ctx context.Context, id string) (execution, error) {
 	}
 }
 
+// findOpenSoon is findOpen for a run that may have begun a moment ago: lists lag behind.
+func (b *Backend) findOpenSoon(ctx context.Context, id string) (execution, error) {
+	x, err := b.findOpen(ctx, id)
+	for try := 1; try < 6 && errors.Is(err, lambdabiz.ErrNotFound); try++ {
+		if err := sleep(ctx, time.Duration(try)*200*time.Millisecond); err != nil {
+			return x, err
+		}
+		x, err = b.findOpen(ctx, id)
+	}
+	return x, err
+}
+
 // executionOf reads a row of a list.
 func executionOf(x *types.WorkflowExecutionInfo) execution {
 	e := execution{home: aws.ToString(x.Execution.RunId), info: lambdabiz.RunInfo{

@@ -120,13 +120,7 @@ func (b *Backend) startOpen(
 		}
 		return b.created(s, e, home), nil
 	}
-	x, err := b.findOpen(ctx, s.ID)
-	for try := 1; try < 6 && errors.Is(err, lambdabiz.ErrNotFound); try++ { // lists lag behind
-		if err := sleep(ctx, time.Duration(try)*200*time.Millisecond); err != nil {
-			return lambdabiz.StartVerdict{}, err
-		}
-		x, err = b.findOpen(ctx, s.ID)
-	}
+	x, err := b.findOpenSoon(ctx, s.ID)
 	switch {
 	case errors.Is(err, lambdabiz.ErrNotFound): // it is open, or was, and no more is known
 		x = execution{info: lambdabiz.RunInfo{ID: s.ID, Name: s.Name, Status: lambdabiz.StatusStarted}}

@@ -130,7 +130,11 @@ func printHistory(ctx context.Context, engine *lambdabiz.Engine, id string) erro
 	}
 	longest, runs := len(state.Operations), 1
 	for state.Previous != "" {
-		if state, err = engine.StateOf(ctx, id, state.Previous); err != nil {
+		state, err = engine.StateOf(ctx, id, state.Previous)
+		if errors.Is(err, lambdabiz.ErrNotFound) {
+			break
+		}
+		if err != nil {
 			return err
 		}
 		longest = max(longest, len(state.Operations))

@@ -20,8 +20,8 @@
 //
 // # Not modelled
 //
-// Signatures and permissions, tags of resources, rates (Config.Fault and Config.RefuseDecision stand in), retention of closed runs,
-// the delay of eventually consistent answers (Fault.Stale stands in).
+// Signatures and permissions, tags of resources, rates (Config.Fault and Config.RefuseDecision stand in), retention of closed runs
+// (Expire stands in), the delay of eventually consistent answers (Fault.Stale stands in).
 //
 // # Assumed
 //

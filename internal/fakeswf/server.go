@@ -120,6 +120,23 @@ func (s *Server) LatestRun(domain, workflowID string) string {
 	return latest
 }
 
+// Expire removes the closed runs of a domain, as if "the duration (in days) that records and histories of workflow executions on
+// the domain should be kept by the service" were over for all of them.
+func (s *Server) Expire(domain string) {
+	s.lock()
+	defer s.unlock()
+	d := s.domains[domain]
+	if d == nil {
+		return
+	}
+	d.runs = slices.DeleteFunc(d.runs, func(ex *execution) bool {
+		if !ex.isOpen() {
+			delete(s.runs, ex.runID)
+		}
+		return !ex.isOpen()
+	})
+}
+
 func (s *Server) lock() {
 	s.mu.Lock()
 }
