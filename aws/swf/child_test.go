@@ -100,8 +100,8 @@ func TestACancelledParentReachesAChildWhoseEarlierHistoriesAreGone(t *testing.T)
 		id            string
 		opts          []lambdabiz.ChildOption
 	}{
-		"the child goes on, with a store":      {stored: true, id: "parent~-child"},
-		"the child goes on, without a store":   {id: "parent~-child"},
+		"the child goes on, with a store":    {stored: true, id: "parent~-child"},
+		"the child goes on, without a store": {id: "parent~-child"},
 		"its id comes to a stranger meanwhile": {
 			stored: true, taken: true, id: "child", opts: []lambdabiz.ChildOption{lambdabiz.ChildID("child")},
 		},
