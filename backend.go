@@ -218,6 +218,9 @@ type Description struct {
 	// Leave do nothing, and Workers returns those of this process.
 	Supervised bool
 
+	// UntoldKeys: a raise with a key may be acknowledged with ReceiptUnknown, whether the key was known or not.
+	UntoldKeys bool
+
 	Queues      bool          // runs may be given to queues of workers
 	StepTimeout time.Duration // the longest that a step may take; 0 for no limit
 	RunTimeout  time.Duration // the longest life of a run; 0 for no limit
@@ -568,8 +571,14 @@ type Verdict struct {
 
 	Messages []Message
 	Starts   []StartVerdict // by place in Commit.Starts
-	Raises   []error        // by place in Commit.Raises
+	Raises   []RaiseVerdict // by place in Commit.Raises
 	Controls []error        // by place in Commit.Controls
+}
+
+// RaiseVerdict is what became of a raise.
+type RaiseVerdict struct {
+	Err     error   // ErrNotFound or ErrClosed
+	Receipt Receipt // without an error; ReceiptUnknown only where keys are untold, see Description.UntoldKeys
 }
 
 // StartVerdict is what became of a start.

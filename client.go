@@ -222,10 +222,15 @@ func checkTags(tags map[string]string) error {
 // RaiseEvent sends an event to the latest run of an orchestration. When it returns nil the event is
 // durable, and will be consumed once or still be there when the run ends. It returns ErrNotFound for
 // an unknown id (unless [BeforeStart] keeps the event) and ErrClosed when the orchestration has ended.
-// With [Key] it may be repeated safely. The payload is any value that the codec encodes and can decode into its own type
+// With [Key] it may be repeated safely, and [WithReceipt] tells whether it was. The payload is any value that the codec encodes and can decode into its own type
 // again, or a Payload.
 func (e *Engine) RaiseEvent(ctx context.Context, id, event string, payload any, opts ...RaiseOption) error {
-	raise, _, err := e.raise(id, event, payload, opts)
+	var o raiseOptions
+	for _, opt := range opts {
+		opt.applyRaise(&o)
+	}
+	o.give(ReceiptUnknown) // what it was is of another raise
+	raise, err := e.raise(id, event, payload, &o)
 	if err == nil {
 		err = e.readsBack(fmt.Sprintf("payload of event %q", event), payload, raise.Payload)
 	}
@@ -234,11 +239,12 @@ func (e *Engine) RaiseEvent(ctx context.Context, id, event string, payload any, 
 	}
 	v, _, err := e.commitClient(ctx, &Commit{At: now(), Raises: []Raise{raise}})
 	if err == nil {
-		err = v.Raises[0]
+		err = v.Raises[0].Err
 	}
 	if err != nil {
 		return fmt.Errorf("raise event %q in orchestration %s: %w", event, id, err)
 	}
+	o.give(v.Raises[0].Receipt)
 	e.poke(id)
 	return nil
 }

@@ -182,7 +182,9 @@ func (c *committer) run(ctx context.Context, batch []*submission) {
 		if unknown && !s.commit.isIdempotent() {
 			continue // it keeps the error of the batch
 		}
-		c.try(ctx, batch[i:i+1])
+		if c.try(ctx, batch[i:i+1]) && unknown {
+			s.verdict.doubtReceipts()
+		}
 	}
 }
 

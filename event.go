@@ -117,14 +117,18 @@ func WaitForAnyEvent[T any](o Context, id string, events []string, opts ...WaitO
 // carries it: nil when the event is stored there, ErrNotFound when there is no such orchestration
 // (unless [BeforeStart] keeps the event), ErrClosed when it has ended, ErrInvalidPayload for a payload that cannot be
 // decoded into its own type again.
-func RaiseEvent(o Context, id, orchestrationID, event string, payload any, opts ...RaiseOption) error {
+func RaiseEvent(o Context, id, orchestrationID, event string, payload any, opts ...RaiseFromOption) error {
 	r := o.scope().run
-	raise, was, err := r.e.raise(orchestrationID, event, payload, opts)
+	var given raiseOptions
+	for _, opt := range opts {
+		opt.applyRaise(&given)
+	}
+	raise, err := r.e.raise(orchestrationID, event, payload, &given)
 	if err != nil {
 		return fmt.Errorf("orchestration %s, operation %q: %w", o.ID(), id, err)
 	}
 	c := &call{o: o, id: id, kind: KindRaise, name: event, input: raise.Payload, given: payload, hasInput: true,
-		target: orchestrationID, renaming: was}
+		target: orchestrationID, renaming: given.renaming}
 	op, err := r.begin(c)
 	if err != nil {
 		return err
@@ -157,29 +161,25 @@ func RaiseEvent(o Context, id, orchestrationID, event string, payload any, opts 
 }
 
 // raise checks the parts of an event at the door.
-func (e *Engine) raise(id, event string, payload any, opts []RaiseOption) (Raise, renaming, error) {
-	var o raiseOptions
-	for _, opt := range opts {
-		opt.applyRaise(&o)
-	}
+func (e *Engine) raise(id, event string, payload any, o *raiseOptions) (Raise, error) {
 	raise := Raise{ID: id, Name: event, Key: o.key, Until: o.until, AfterEnd: o.afterEnd}
 	if err := e.checkOrchestrationID(id); err != nil {
-		return raise, o.renaming, err
+		return raise, err
 	}
 	if err := checkID("event name", event); err != nil {
-		return raise, o.renaming, err
+		return raise, err
 	}
 	if o.keyed {
 		if err := checkID("event key", raise.Key); err != nil {
-			return raise, o.renaming, err
+			return raise, err
 		}
 	}
 	if !raise.Until.IsZero() {
 		if err := e.supports(FeatureBeforeStart); err != nil {
-			return raise, o.renaming, err
+			return raise, err
 		}
 	}
 	p, err := e.encode(fmt.Sprintf("payload of event %q", event), payload)
 	raise.Payload = p
-	return raise, o.renaming, err
+	return raise, err
 }

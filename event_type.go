@@ -25,6 +25,6 @@ func (e Event[T]) Raise(ctx context.Context, engine *Engine, orchestrationID str
 }
 
 // RaiseFrom sends the event from one orchestration to another one, or to itself, as the operation id: see [RaiseEvent].
-func (e Event[T]) RaiseFrom(o Context, id, orchestrationID string, payload T, opts ...RaiseOption) error {
+func (e Event[T]) RaiseFrom(o Context, id, orchestrationID string, payload T, opts ...RaiseFromOption) error {
 	return RaiseEvent(o, id, orchestrationID, e.name, payload, opts...)
 }

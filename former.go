@@ -29,6 +29,7 @@ func FormerlyAt(paths ...string) FormerlyOption { return FormerlyOption{former{p
 func (f FormerlyOption) applyCall(c *callOptions)     { c.former = c.former.and(f.former) }
 func (f FormerlyOption) applyWait(w *waitOptions)     { w.former = w.former.and(f.former) }
 func (f FormerlyOption) applyRaise(r *raiseOptions)   { r.former = r.former.and(f.former) }
+func (FormerlyOption) applyRaiseFrom()                {}
 func (f FormerlyOption) applyChild(c *childOptions)   { c.former = c.former.and(f.former) }
 func (f FormerlyOption) applyTimer(t *timerOptions)   { t.former = t.former.and(f.former) }
 func (f FormerlyOption) applyBranch(b *branchOptions) { b.former = b.former.and(f.former) }
@@ -46,6 +47,7 @@ func NotRenamed() NotRenamedOption { return NotRenamedOption{} }
 
 func (NotRenamedOption) applyCall(c *callOptions)      { c.notRenamed = true }
 func (NotRenamedOption) applyRaise(r *raiseOptions)    { r.notRenamed = true }
+func (NotRenamedOption) applyRaiseFrom()               {}
 func (NotRenamedOption) applyChild(c *childOptions)    { c.notRenamed = true }
 func (NotRenamedOption) applyDefine(d *definitionSpec) { d.notRenamed = true }
 

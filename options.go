@@ -13,8 +13,13 @@ type (
 	CallOption interface{ applyCall(c *callOptions) }
 	// WaitOption is an option of [WaitForEvent].
 	WaitOption interface{ applyWait(w *waitOptions) }
-	// RaiseOption is an option of [RaiseEvent] and [Engine.RaiseEvent].
+	// RaiseOption is an option of [Engine.RaiseEvent], [Run.Raise] and [Event.Raise].
 	RaiseOption interface{ applyRaise(r *raiseOptions) }
+	// RaiseFromOption is an option of [RaiseEvent] and [Event.RaiseFrom], and a [RaiseOption] as well.
+	RaiseFromOption interface {
+		RaiseOption
+		applyRaiseFrom()
+	}
 	// ChildOption is an option of [CallChild] and [StartChild].
 	ChildOption interface{ applyChild(c *childOptions) }
 	// StartOption is an option of [Start].
@@ -58,6 +63,7 @@ type raiseOptions struct {
 	renaming
 
 	afterEnd bool
+	receipt  *Receipt // nil for a caller who does not ask
 }
 
 type childOptions struct {
@@ -150,20 +156,21 @@ type untilOption time.Time
 func (u untilOption) applyWait(w *waitOptions) { w.until = time.Time(u).UTC() }
 
 // Key gives an event a key: a second event with the key is acknowledged and does nothing, until the
-// orchestration is purged. An empty key is [ErrInvalidID]: a caller that has none leaves the option out.
-func Key(key string) RaiseOption { return eventKey(key) }
+// orchestration is purged; [WithReceipt] tells which one it was. An empty key is [ErrInvalidID]: a caller that has none leaves the option out.
+func Key(key string) RaiseFromOption { return eventKey(key) }
 
 type eventKey string
 
 func (k eventKey) applyRaise(r *raiseOptions) { r.key, r.keyed = string(k), true }
+func (eventKey) applyRaiseFrom()              {}
 
 // BeforeStart keeps the event for a start to come, for that long, when the orchestration does not exist. One that has ended
 // is [ErrClosed] all the same: what is said to it has come too late. With 0 or less nothing is kept.
-func BeforeStart(keep time.Duration) RaiseOption { return beforeStart{keep: keep} }
+func BeforeStart(keep time.Duration) RaiseFromOption { return beforeStart{keep: keep} }
 
 // BeforeRestart is [BeforeStart] for an id that is used again: it keeps the event also when the orchestration has ended, for
 // its next start.
-func BeforeRestart(keep time.Duration) RaiseOption { return beforeStart{keep: keep, ended: true} }
+func BeforeRestart(keep time.Duration) RaiseFromOption { return beforeStart{keep: keep, ended: true} }
 
 type beforeStart struct {
 	keep  time.Duration
@@ -173,6 +180,7 @@ type beforeStart struct {
 func (b beforeStart) applyRaise(r *raiseOptions) {
 	r.until, r.afterEnd = roundUp(now().Add(b.keep)), b.ended
 }
+func (beforeStart) applyRaiseFrom() {}
 
 // OnUsedID sets what a start does when the id is used. The default is UseExisting.
 func OnUsedID(p StartPolicy) StartOption { return policyOption(p) }

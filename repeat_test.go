@@ -147,7 +147,7 @@ func effects(b *bench) (lambdabiz.Registrables, map[string]func(o lambdabiz.Cont
 			return err
 		},
 		"RAISE": func(o lambdabiz.Context, id string, former bool) error {
-			var opts []lambdabiz.RaiseOption
+			var opts []lambdabiz.RaiseFromOption
 			if former {
 				opts = append(opts, lambdabiz.Formerly("old"))
 			}

@@ -424,7 +424,7 @@ func refuseAll(c *Commit, v Verdict) {
 		}
 	}
 	for i := range min(len(c.Raises), len(v.Raises)) {
-		if err := v.Raises[i]; err != nil {
+		if err := v.Raises[i].Err; err != nil {
 			c.Refuse(c.Raises[i].Operation, err)
 		}
 	}

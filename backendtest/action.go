@@ -117,10 +117,10 @@ func (p part) answer(s *side, c *lambdabiz.Commit, v lambdabiz.Verdict) string {
 			}
 		}
 	}
-	for _, err := range v.Raises {
-		s.cover("raise " + errorName(err))
+	for _, rv := range v.Raises {
+		s.cover("raise " + raiseText(rv))
 	}
-	return out + "\n  raises " + errorList(v.Raises) + " controls " + errorList(v.Controls)
+	return out + "\n  raises " + raiseList(v.Raises) + " controls " + errorList(v.Controls)
 }
 
 // count says what an applied commit did.

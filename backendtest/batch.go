@@ -43,8 +43,8 @@ func batchVerdicts(h *harness) {
 		h.is(v[i].Err, wanted, fmt.Sprintf("verdict %d", i))
 	}
 	h.inbox(v[1].Messages, "e")
-	h.is(v[3].Raises[0], lambdabiz.ErrNotFound, "first raise")
-	h.is(v[3].Raises[1], nil, "second raise")
+	h.is(v[3].Raises[0].Err, lambdabiz.ErrNotFound, "first raise")
+	h.is(v[3].Raises[1].Err, nil, "second raise")
 	for id, operations := range map[string]int{"good": 1, "stale": 0, "fenced": 0, "ended": 0, "last": 1} {
 		want(h, len(h.load(id).Operations), operations, "operations of "+id)
 	}
@@ -64,9 +64,9 @@ func batchOrder(h *harness) {
 		return
 	}
 	v := h.commitAll(batch...)
-	h.is(v[1].Raises[0], nil, "raise in a run that an earlier commit has started")
+	h.is(v[1].Raises[0].Err, nil, "raise in a run that an earlier commit has started")
 	h.inbox(v[2].Messages, "to a")
-	h.is(v[4].Raises[0], lambdabiz.ErrClosed, "raise in a run that an earlier commit has ended")
+	h.is(v[4].Raises[0].Err, lambdabiz.ErrClosed, "raise in a run that an earlier commit has ended")
 }
 
 func batchLarge(h *harness) {
@@ -173,9 +173,9 @@ func refuseRaise(h *harness) {
 			{ID: "open", Name: "e", Operation: 3},
 		},
 	})
-	h.is(v.Raises[0], lambdabiz.ErrNotFound, "raise in an unknown id")
-	h.is(v.Raises[1], lambdabiz.ErrClosed, "raise in an ended run")
-	h.is(v.Raises[2], nil, "raise in an open run")
+	h.is(v.Raises[0].Err, lambdabiz.ErrNotFound, "raise in an unknown id")
+	h.is(v.Raises[1].Err, lambdabiz.ErrClosed, "raise in an ended run")
+	h.is(v.Raises[2].Err, nil, "raise in an open run")
 	h.refused(1, "notFound")
 	h.refused(2, "closed")
 	r := h.load("a")

@@ -101,7 +101,7 @@ func (c *crowd) send(sender int) error {
 				if err != nil {
 					return fmt.Errorf("commit of a sender: %w", err)
 				}
-				if err := errors.Join(v[0].Err, v[0].Raises[0]); err != nil {
+				if err := errors.Join(v[0].Err, v[0].Raises[0].Err); err != nil {
 					return fmt.Errorf("raise of %s: %w", event.Key, err)
 				}
 				if len(v[0].Starts) > 0 && v[0].Starts[0].Created {

@@ -21,8 +21,8 @@ import (
 // seed and the command that repeats it; -rapid.checks sets how many scripts are tried (100).
 //
 // It fails too when some kind of operation never happened in the whole run, for then it would prove
-// nothing. The backends must agree in Describe().CommitEndsClaim, perform no operations themselves and
-// refuse no feature.
+// nothing. The backends must agree in Describe().CommitEndsClaim, perform no operations themselves,
+// refuse no feature and tell known keys.
 func Differential(t *testing.T, opens map[string]func(t *testing.T) lambdabiz.Backend) {
 	t.Helper()
 	backends := map[string]lambdabiz.Backend{}
@@ -70,8 +70,8 @@ func alike(backends map[string]lambdabiz.Backend) (endsClaim bool, err error) {
 	kinds := map[bool]bool{}
 	for name, b := range backends {
 		d := b.Describe()
-		if len(d.Refuses) > 0 || len(d.Performs) > 0 {
-			return false, fmt.Errorf("%s refuses features or performs operations, and cannot be compared", name)
+		if len(d.Refuses) > 0 || len(d.Performs) > 0 || d.UntoldKeys {
+			return false, fmt.Errorf("%s refuses features, performs operations or tells no keys, and cannot be compared", name)
 		}
 		kinds[d.CommitEndsClaim] = true
 		endsClaim = d.CommitEndsClaim
@@ -168,7 +168,7 @@ func uncovered(covered map[string]int, endsClaim bool) []string {
 		"commit ok", "commit ErrFenced", "commit ErrStale", "consumed", "fetched", "released", "blocked",
 		"closed", "continued", "arrived", "claimed", "claimed with messages", "claimed while blocked",
 		"claim ErrFenced", "start ok created=true", "start ok created=false", "start ErrExists created=false",
-		"raise ok", "raise ErrNotFound", "raise ErrClosed", "hand ok", "hand ErrNotFound", "hand ErrMode",
+		"raise ok added", "raise ok repeated", "raise ErrNotFound", "raise ErrClosed", "hand ok", "hand ErrNotFound", "hand ErrMode",
 		"worker renew", "worker stale", "worker leave", "worker join", "load ok", "load ErrNotFound", "listed",
 		"purge ok", "purge ErrOpen",
 	}

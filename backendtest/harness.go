@@ -149,7 +149,7 @@ func (h *harness) startNew(s lambdabiz.RunStart) {
 
 func (h *harness) tryRaise(r lambdabiz.Raise) error {
 	h.Helper()
-	return h.outside(lambdabiz.Commit{Raises: []lambdabiz.Raise{r}}).Raises[0]
+	return h.outside(lambdabiz.Commit{Raises: []lambdabiz.Raise{r}}).Raises[0].Err
 }
 
 // raise puts an event into an open run's inbox.

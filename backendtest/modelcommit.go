@@ -39,10 +39,10 @@ func (m *model) commit(c *lambdabiz.Commit) lambdabiz.Verdict {
 		}
 	}
 	for _, e := range c.Raises {
-		err := m.raise(e, c.At)
-		v.Raises = append(v.Raises, err)
-		if err != nil {
-			c.Refuse(e.Operation, err)
+		rv := m.raise(e, c.At)
+		v.Raises = append(v.Raises, rv)
+		if rv.Err != nil {
+			c.Refuse(e.Operation, rv.Err)
 		}
 	}
 	for _, k := range c.Controls {
@@ -168,26 +168,28 @@ func event(e lambdabiz.Raise, at time.Time) lambdabiz.Message {
 	}
 }
 
-func (m *model) raise(e lambdabiz.Raise, at time.Time) error {
+func (m *model) raise(e lambdabiz.Raise, at time.Time) lambdabiz.RaiseVerdict {
+	added, repeated := lambdabiz.RaiseVerdict{Receipt: lambdabiz.ReceiptAdded}, lambdabiz.RaiseVerdict{Receipt: lambdabiz.ReceiptRepeated}
 	r := m.find(e.ID, e.RunID)
 	switch {
 	case r != nil && r.knows(e.Key):
-		return nil
+		return repeated
 	case r != nil && r.open():
 		m.deliver(r, event(e, at))
-		return nil
+		return added
 	case e.Until.After(at) && (r == nil || e.AfterEnd):
 		known := slices.ContainsFunc(m.kept, func(k modelKept) bool {
 			return k.ID == e.ID && k.Key == e.Key && e.Key != "" && k.Until.After(at)
 		})
-		if !known {
-			m.kept = append(m.kept, modelKept{e, at})
+		if known {
+			return repeated
 		}
-		return nil
+		m.kept = append(m.kept, modelKept{e, at})
+		return added
 	case r == nil:
-		return lambdabiz.ErrNotFound
+		return lambdabiz.RaiseVerdict{Err: lambdabiz.ErrNotFound}
 	default:
-		return lambdabiz.ErrClosed
+		return lambdabiz.RaiseVerdict{Err: lambdabiz.ErrClosed}
 	}
 }
 

@@ -68,8 +68,8 @@ func raiseKeys(h *harness) {
 	v := h.outside(lambdabiz.Commit{Raises: []lambdabiz.Raise{
 		{ID: "a", Name: "n", Key: "n"}, {ID: "a", Name: "n", Key: "n"}, {ID: "a", Name: "e-k", Key: "k"},
 	}})
-	for _, err := range v.Raises {
-		h.must(err, "raise with a key that was seen")
+	for _, rv := range v.Raises {
+		h.must(rv.Err, "raise with a key that was seen")
 	}
 	h.inbox(x.arrived(), "e-K", "e-k ", "none", "none", "n")
 }
@@ -124,7 +124,7 @@ func raiseRunID(h *harness) {
 func raiseSelf(h *harness) {
 	x := h.startHeld("a")
 	v := x.commit(lambdabiz.Commit{Raises: []lambdabiz.Raise{{ID: "a", Name: "self"}}, Fetch: true})
-	h.is(v.Raises[0], nil, "raise in the own run")
+	h.is(v.Raises[0].Err, nil, "raise in the own run")
 	if !h.describes.LongPoll {
 		h.inbox(v.Messages, "self")
 		x.Messages = v.Messages
@@ -208,7 +208,7 @@ func keepOthers(h *harness) {
 	v := h.outside(lambdabiz.Commit{At: at(3600), Raises: []lambdabiz.Raise{
 		{ID: "other", Name: "e2", Payload: text("e2"), Until: at(3700)},
 	}})
-	h.must(v.Raises[0], "raise for another orchestration by a clock that is ahead")
+	h.must(v.Raises[0].Err, "raise for another orchestration by a clock that is ahead")
 	h.startAt(startOf("a", 1), 10)
 	h.inbox(h.load("a").Messages, "e1")
 }

@@ -52,7 +52,7 @@ func (s *sabotaged) Commit(ctx context.Context, batch []*lambdabiz.Commit) ([]la
 	for i := range verdicts {
 		v := &verdicts[i]
 		for len(v.Raises) < len(batch[i].Raises) { // a dropped change is acknowledged
-			v.Raises = append(v.Raises, nil)
+			v.Raises = append(v.Raises, lambdabiz.RaiseVerdict{})
 		}
 		for len(v.Controls) < len(batch[i].Controls) {
 			v.Controls = append(v.Controls, nil)
@@ -141,6 +141,15 @@ func counter(every int) func() bool {
 	}
 }
 
+// receipts changes what raises are told.
+func receipts(change func(r lambdabiz.Receipt) lambdabiz.Receipt) func(v *lambdabiz.Verdict) {
+	return func(v *lambdabiz.Verdict) {
+		for i := range v.Raises {
+			v.Raises[i].Receipt = change(v.Raises[i].Receipt)
+		}
+	}
+}
+
 // sabotages are the protections, each switched off, with a check of the suite that must notice it.
 // Random scripts must notice it too, unless they cannot see it.
 var sabotages = []struct {
@@ -200,6 +209,15 @@ var sabotages = []struct {
 				c.Raises[i].Key = ""
 			}
 		}
+	}},
+	{"a known key passes for a new one", "receipt/a known key is told from a new one", false, func(s *sabotaged) {
+		s.verdict = receipts(func(r lambdabiz.Receipt) lambdabiz.Receipt { return min(r, lambdabiz.ReceiptAdded) })
+	}},
+	{"a key of a kept event is not told", "receipt/a key of a kept event is known", false, func(s *sabotaged) {
+		s.verdict = receipts(func(lambdabiz.Receipt) lambdabiz.Receipt { return lambdabiz.ReceiptUnknown })
+	}},
+	{"every key passes for a known one", "receipt/one of many is the first", false, func(s *sabotaged) {
+		s.verdict = receipts(func(r lambdabiz.Receipt) lambdabiz.Receipt { return min(2*r, lambdabiz.ReceiptRepeated) })
 	}},
 	{"events are kept for ended runs unasked", "keep/an event waits for the run after an ended one", false, func(s *sabotaged) {
 		s.commit = func(_ *sabotaged, c *lambdabiz.Commit) {

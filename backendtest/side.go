@@ -112,6 +112,22 @@ func errorName(err error) string {
 	return "error: " + err.Error()
 }
 
+// raiseText is an error, or a receipt.
+func raiseText(v lambdabiz.RaiseVerdict) string {
+	if v.Err != nil && v.Receipt == lambdabiz.ReceiptUnknown {
+		return errorName(v.Err)
+	}
+	return errorName(v.Err) + " " + v.Receipt.String()
+}
+
+func raiseList(verdicts []lambdabiz.RaiseVerdict) string {
+	out := []string{}
+	for _, v := range verdicts {
+		out = append(out, raiseText(v))
+	}
+	return strings.Join(out, ",")
+}
+
 func errorList(errs []error) string {
 	out := []string{}
 	for _, err := range errs {

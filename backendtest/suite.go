@@ -119,7 +119,7 @@ func (c check) inapplicable(d lambdabiz.Description) string {
 func allChecks() []check {
 	return slices.Concat(
 		describeChecks, startChecks, claimChecks, commitChecks, batchChecks, refuseChecks, raiseChecks,
-		keepChecks, childChecks, releaseChecks, blockChecks, controlChecks, pauseChecks, continueChecks, identityChecks,
+		receiptChecks, keepChecks, childChecks, releaseChecks, blockChecks, controlChecks, pauseChecks, continueChecks, identityChecks,
 		workerChecks, crashChecks, handChecks, loadChecks, listChecks, purgeChecks, reopenChecks,
 		performChecks, attemptChecks, concurrentChecks,
 	)

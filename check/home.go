@@ -56,7 +56,7 @@ func (p *playback) Commit(_ context.Context, batch []*lambdabiz.Commit) ([]lambd
 	defer p.mu.Unlock()
 	verdicts := make([]lambdabiz.Verdict, len(batch))
 	for i, c := range batch {
-		verdicts[i].Raises = make([]error, len(c.Raises))
+		verdicts[i].Raises = make([]lambdabiz.RaiseVerdict, len(c.Raises))
 		verdicts[i].Controls = make([]error, len(c.Controls))
 		verdicts[i].Starts = make([]lambdabiz.StartVerdict, len(c.Starts))
 		if !p.over {

@@ -43,9 +43,9 @@ func (b *Backend) apply(given *lambdabiz.Commit) lambdabiz.Verdict {
 		verdict.Starts = append(verdict.Starts, v)
 	}
 	for _, raise := range c.Raises {
-		err := b.raise(raise, c.At)
-		refuse(c, raise.Operation, err)
-		verdict.Raises = append(verdict.Raises, err)
+		v := b.raise(raise, c.At)
+		refuse(c, raise.Operation, v.Err)
+		verdict.Raises = append(verdict.Raises, v)
 	}
 	for _, control := range c.Controls {
 		err := b.control(control, c.At)

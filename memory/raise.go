@@ -16,21 +16,20 @@ type kept struct {
 }
 
 // raise applies one event of a commit.
-func (b *Backend) raise(e lambdabiz.Raise, at time.Time) error {
+func (b *Backend) raise(e lambdabiz.Raise, at time.Time) lambdabiz.RaiseVerdict {
 	r := b.find(e.ID, e.RunID)
 	switch {
 	case r != nil && e.Key != "" && r.keys[e.Key]:
-		return nil
+		return lambdabiz.RaiseVerdict{Receipt: lambdabiz.ReceiptRepeated}
 	case r != nil && r.open():
 		b.deliverEvent(r, e, at)
-		return nil
+		return lambdabiz.RaiseVerdict{Receipt: lambdabiz.ReceiptAdded}
 	case e.RunID == "" && (r == nil || e.AfterEnd) && stamp(e.Until).After(at):
-		b.keep(e, at)
-		return nil
+		return lambdabiz.RaiseVerdict{Receipt: b.keep(e, at)}
 	case r == nil:
-		return lambdabiz.ErrNotFound
+		return lambdabiz.RaiseVerdict{Err: lambdabiz.ErrNotFound}
 	default:
-		return lambdabiz.ErrClosed
+		return lambdabiz.RaiseVerdict{Err: lambdabiz.ErrClosed}
 	}
 }
 
@@ -55,14 +54,14 @@ type shelf struct {
 }
 
 // keep stores an event for a start to come, unless its key is kept already.
-func (b *Backend) keep(e lambdabiz.Raise, at time.Time) {
+func (b *Backend) keep(e lambdabiz.Raise, at time.Time) lambdabiz.Receipt {
 	s := b.kept[e.ID]
 	if s == nil {
 		s = &shelf{keys: map[string]time.Time{}, most: 16}
 		b.kept[e.ID] = s
 	}
 	if e.Key != "" && s.keys[e.Key].After(at) {
-		return
+		return lambdabiz.ReceiptRepeated
 	}
 	if len(s.list) >= s.most {
 		s.list = slices.DeleteFunc(s.list, func(k kept) bool { return !k.until.After(at) })
@@ -75,4 +74,5 @@ func (b *Backend) keep(e lambdabiz.Raise, at time.Time) {
 	if e.Key != "" {
 		s.keys[e.Key] = until
 	}
+	return lambdabiz.ReceiptAdded
 }

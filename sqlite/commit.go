@@ -126,12 +126,12 @@ func (t *tx) applyMessages(c *lambdabiz.Commit, v *lambdabiz.Verdict) error {
 		t.refuse(c, c.Starts[i].Operation, verdict.Err)
 	}
 	for i := range c.Raises {
-		refusal, err := t.raise(c, &c.Raises[i])
+		verdict, err := t.raise(c, &c.Raises[i])
 		if err != nil {
 			return err
 		}
-		v.Raises = append(v.Raises, refusal)
-		t.refuse(c, c.Raises[i].Operation, refusal)
+		v.Raises = append(v.Raises, verdict)
+		t.refuse(c, c.Raises[i].Operation, verdict.Err)
 	}
 	for i := range c.Controls {
 		refusal, err := t.control(c, &c.Controls[i])

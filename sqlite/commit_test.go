@@ -156,7 +156,7 @@ func TestReleaseWakesForUnseenMessages(t *testing.T) {
 		Run: &runs[0].Ref, Seen: runs[0].Messages[0].Number, Conditional: true, Release: &lambdabiz.Release{},
 		Raises: []lambdabiz.Raise{{ID: "one", Name: "B"}},
 	})
-	if v.Raises[0] != nil || len(b.claim(1, 0).Runs) != 1 {
+	if v.Raises[0].Err != nil || len(b.claim(1, 0).Runs) != 1 {
 		t.Fatal("the run sleeps over its own message")
 	}
 }
@@ -176,10 +176,10 @@ func TestRefusedChangesMarkTheirOperation(t *testing.T) {
 		Controls: []lambdabiz.Control{{Kind: lambdabiz.ControlCancel, ID: "nobody", Operation: 3}},
 	})
 	wantErr(t, v.Starts[0].Err, lambdabiz.ErrExists)
-	wantErr(t, v.Raises[0], lambdabiz.ErrNotFound)
+	wantErr(t, v.Raises[0].Err, lambdabiz.ErrNotFound)
 	wantErr(t, v.Controls[0], lambdabiz.ErrNotFound)
-	if v.Raises[1] != nil {
-		t.Errorf("raise: %v", v.Raises[1])
+	if v.Raises[1].Err != nil {
+		t.Errorf("raise: %v", v.Raises[1].Err)
 	}
 	for _, op := range b.load("one").Operations {
 		if op.Status != lambdabiz.StatusFailed || op.Error == nil || op.Result != nil {

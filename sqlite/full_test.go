@@ -248,7 +248,7 @@ func (c careless) Commit(ctx context.Context, batch []*lambdabiz.Commit) ([]lamb
 				Created: true, Run: lambdabiz.RunRef{ID: start.ID, RunID: start.RunID},
 			})
 		}
-		verdicts[i].Raises = make([]error, len(one.Raises))
+		verdicts[i].Raises = make([]lambdabiz.RaiseVerdict, len(one.Raises))
 		verdicts[i].Controls = make([]error, len(one.Controls))
 	}
 	return verdicts, nil

@@ -170,8 +170,8 @@ func FuzzRaise(f *testing.F) {
 		}
 		for _, k := range []string{key, key, "other " + key} {
 			got := b.commit(t, lambdabiz.Commit{At: epoch, Raises: []lambdabiz.Raise{{ID: id, Name: name, Key: k, Payload: payload}}})
-			if got[0].Raises[0] != nil || got[1].Raises[0] != nil {
-				t.Errorf("refused: %v, in memory %v", got[0].Raises[0], got[1].Raises[0])
+			if got[0].Raises[0].Err != nil || got[1].Raises[0] != got[0].Raises[0] {
+				t.Errorf("answers %+v, in memory %+v", got[0].Raises[0], got[1].Raises[0])
 			}
 		}
 		for i, backend := range b.all {

@@ -75,7 +75,10 @@ func (s *script) apply(batch ...*lambdabiz.Commit) error {
 		for _, other := range v.Starts {
 			refused = errors.Join(refused, other.Err)
 		}
-		if refused = errors.Join(append(append(v.Controls, v.Raises...), refused)...); refused != nil {
+		for _, other := range v.Raises {
+			refused = errors.Join(refused, other.Err)
+		}
+		if refused = errors.Join(append(v.Controls, refused)...); refused != nil {
 			return fmt.Errorf("%w: %w", errRefusedVerdict, refused)
 		}
 	}

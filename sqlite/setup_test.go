@@ -88,7 +88,7 @@ func (b *bundle) startAs(s lambdabiz.RunStart) lambdabiz.StartVerdict {
 
 func (b *bundle) raise(r lambdabiz.Raise) error {
 	b.t.Helper()
-	return b.commit(&lambdabiz.Commit{Raises: []lambdabiz.Raise{r}}).Raises[0]
+	return b.commit(&lambdabiz.Commit{Raises: []lambdabiz.Raise{r}}).Raises[0].Err
 }
 
 func (b *bundle) control(kind lambdabiz.ControlKind, id string) error {

@@ -244,6 +244,7 @@ func (b *Backend) Describe() lambdabiz.Description {
 	}
 	return lambdabiz.Description{
 		Name: "swf", CommitEndsClaim: true, CloseOnlyConditional: true, LongPoll: true, Supervised: true, Queues: true,
+		UntoldKeys: true,
 		Performs: []lambdabiz.Kind{
 			lambdabiz.KindTask, lambdabiz.KindService, lambdabiz.KindTimer, lambdabiz.KindChild, lambdabiz.KindRaise,
 		},

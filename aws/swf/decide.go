@@ -38,7 +38,7 @@ func (b *Backend) decide(ctx context.Context, h *handle, c *lambdabiz.Commit) (*
 		At: c.At, Consumed: c.Consumed, Progress: payload(c.Progress), Started: c.Started, WakeAt: c.WakeAt,
 	}}
 	v.Starts = make([]lambdabiz.StartVerdict, len(c.Starts))
-	v.Raises = make([]error, len(c.Raises))
+	v.Raises = make([]lambdabiz.RaiseVerdict, len(c.Raises))
 	v.Controls = make([]error, len(c.Controls))
 	timeouts := b.journalOps(d, c)
 	for i := range c.Starts {

@@ -29,7 +29,7 @@ func (b *Backend) outside(ctx context.Context, c *lambdabiz.Commit) (lambdabiz.V
 		if err != nil && !isVerdict(err) {
 			return v, err
 		}
-		v.Raises = append(v.Raises, err)
+		v.Raises = append(v.Raises, lambdabiz.RaiseVerdict{Err: err, Receipt: receiptOf(&c.Raises[i], err)})
 	}
 	for i := range c.Controls {
 		err := b.control(ctx, &c.Controls[i])
@@ -51,6 +51,16 @@ func isVerdict(err error) bool {
 		}
 	}
 	return isAnswered(err)
+}
+
+// receiptOf says what an acknowledged raise has done. SWF takes every signal, and only the run that reads it knows
+// its key. A run that has ended and knows the key may know it by this very signal, which the SDK repeats when its answer
+// was lost.
+func receiptOf(r *lambdabiz.Raise, err error) lambdabiz.Receipt {
+	if err != nil || r.Key != "" {
+		return lambdabiz.ReceiptUnknown
+	}
+	return lambdabiz.ReceiptAdded
 }
 
 // raise sends an event. SWF does not tell an unknown id from a run that has ended: that is looked up.

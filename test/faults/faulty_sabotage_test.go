@@ -23,7 +23,7 @@ func (d *dropper) Commit(ctx context.Context, batch []*lambdabiz.Commit) ([]lamb
 	var places []int
 	for i, c := range batch {
 		if d.drops(c) {
-			verdicts[i] = lambdabiz.Verdict{Raises: make([]error, len(c.Raises)), Held: true}
+			verdicts[i] = lambdabiz.Verdict{Raises: make([]lambdabiz.RaiseVerdict, len(c.Raises)), Held: true}
 			continue
 		}
 		rest, places = append(rest, c), append(places, i)

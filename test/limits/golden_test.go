@@ -98,7 +98,10 @@ func (b *bench) restore(g golden) {
 func (b *bench) commit(c *lambdabiz.Commit) {
 	verdicts, err := b.backend.Commit(b.ctx, []*lambdabiz.Commit{c})
 	if b.check(err); err == nil {
-		b.check(errors.Join(append(verdicts[0].Raises, verdicts[0].Err)...))
+		for _, v := range verdicts[0].Raises {
+			err = errors.Join(err, v.Err)
+		}
+		b.check(errors.Join(err, verdicts[0].Err))
 	}
 }
 

@@ -318,7 +318,7 @@ func losing(b lambdabiz.Backend) lambdabiz.Backend {
 	var n tally
 	return &between{Backend: b, commit: func(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
 		if len(batch) == 1 && len(batch[0].Raises) == 1 && n.add("raises", 1)%9 == 0 {
-			return []lambdabiz.Verdict{{Raises: []error{nil}}}, nil
+			return []lambdabiz.Verdict{{Raises: []lambdabiz.RaiseVerdict{{}}}}, nil
 		}
 		return b.Commit(ctx, batch)
 	}}

@@ -265,7 +265,7 @@ func keysForGood(b lambdabiz.Backend) lambdabiz.Backend {
 			known[r.ID+"\x00"+r.Key] = true
 			mu.Unlock()
 			if seen {
-				return []lambdabiz.Verdict{{Raises: []error{nil}}}, nil
+				return []lambdabiz.Verdict{{Raises: []lambdabiz.RaiseVerdict{{}}}}, nil
 			}
 		}
 		return b.Commit(ctx, batch)
