@@ -15,13 +15,17 @@ import (
 
 func raiseCommand(a *app) *cobra.Command {
 	var key string
+	var receipt lambdabiz.Receipt
 	var keep, keepEnded time.Duration
 	c := &cobra.Command{
 		Use:   "raise ID EVENT [PAYLOAD]",
 		Short: "Raise an event in an orchestration",
 		Long: "Raise an event in an orchestration, and return when it is on disk. It is kept until the\n" +
 			"orchestration waits for it. PAYLOAD is JSON, null when it is left out, and is read from\n" +
-			"standard input when it is \"-\".",
+			"standard input when it is \"-\".\n\n" +
+			"With --key the command may be repeated. A key that was used before is no error: the output says\n" +
+			"that nothing was added, and JSON has the receipt \"repeated\" instead of \"added\". On Amazon SWF\n" +
+			"it is \"unknown\" for an event with a key: nobody knows before the orchestration reads it.",
 		Example: "  lambdabiz raise Sequence3 Approve true\n" +
 			"  lambdabiz raise order-7 paid '{\"amount\":12}' --key payment-4711\n" +
 			"  lambdabiz raise order-8 paid - --before-start 24h < payment.json",
@@ -32,7 +36,7 @@ func raiseCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var opts []lambdabiz.RaiseOption
+			opts := []lambdabiz.RaiseOption{lambdabiz.WithReceipt(&receipt)}
 			if c.Flags().Changed("key") {
 				if key == "" {
 					return usagef("--key is empty, leave it out or give 1 to %d bytes", lambdabiz.MaxIDBytes)
@@ -63,9 +67,9 @@ func raiseCommand(a *app) *cobra.Command {
 					return err
 				}
 				if a.json() {
-					return printJSON(a.out, raised{args[0], args[1], key, waits})
+					return printJSON(a.out, raised{args[0], args[1], key, receipt, waits})
 				}
-				text := fmt.Sprintf("%s: event %s is recorded\n", clean(args[0]), clean(args[1]))
+				text := receiptText(args[0], args[1], key, receipt)
 				if len(waits) > 0 {
 					text += fmt.Sprintf("it stays until the orchestration waits for it: now that waits for %s\n",
 						clean(strings.Join(waits, ", ")))
@@ -86,9 +90,24 @@ type raised struct {
 	ID    string `json:"id"`
 	Event string `json:"event"`
 	Key   string `json:"key,omitempty"`
+	// Receipt is whether the event is new.
+	Receipt lambdabiz.Receipt `json:"receipt"`
 	// Waits are the events that the orchestration waits for instead, if it does not wait for this one: a misspelt
 	// name shows here.
 	Waits []string `json:"waitsFor,omitempty"`
+}
+
+// receiptText says what a raise has done.
+func receiptText(id, event, key string, r lambdabiz.Receipt) string {
+	id, event, key = clean(id), clean(event), clean(key)
+	switch {
+	case r == lambdabiz.ReceiptRepeated:
+		return fmt.Sprintf("%s: an event was raised before with the key %s, nothing was added\n", id, key)
+	case r == lambdabiz.ReceiptUnknown && key != "":
+		return fmt.Sprintf("%s: event %s is recorded; if the key %s was used before, nothing was added\n", id, event, key)
+	default:
+		return fmt.Sprintf("%s: event %s is recorded\n", id, event)
+	}
 }
 
 // otherWaits are the events that an open orchestration waits for now, if it waits for some, has this one in its inbox, and waits
