@@ -222,8 +222,8 @@ func checkTags(tags map[string]string) error {
 // RaiseEvent sends an event to the latest run of an orchestration. When it returns nil the event is
 // durable, and will be consumed once or still be there when the run ends. It returns ErrNotFound for
 // an unknown id (unless [BeforeStart] keeps the event) and ErrClosed when the orchestration has ended.
-// With [Key] it may be repeated safely, and [WithReceipt] tells whether it was. The payload is any value that the codec encodes and can decode into its own type
-// again, or a Payload.
+// With [Key] it may be repeated safely, and [WithReceipt] tells whether it was. The payload is any value that the codec
+// encodes and can decode into its own type again, or a Payload.
 func (e *Engine) RaiseEvent(ctx context.Context, id, event string, payload any, opts ...RaiseOption) error {
 	var o raiseOptions
 	for _, opt := range opts {

@@ -156,7 +156,8 @@ type untilOption time.Time
 func (u untilOption) applyWait(w *waitOptions) { w.until = time.Time(u).UTC() }
 
 // Key gives an event a key: a second event with the key is acknowledged and does nothing, until the
-// orchestration is purged; [WithReceipt] tells which one it was. An empty key is [ErrInvalidID]: a caller that has none leaves the option out.
+// orchestration is purged; [WithReceipt] tells which one it was. An empty key is [ErrInvalidID]: a caller that has none
+// leaves the option out.
 func Key(key string) RaiseFromOption { return eventKey(key) }
 
 type eventKey string

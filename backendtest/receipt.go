@@ -11,7 +11,10 @@ import (
 var receiptChecks = []check{
 	{name: "receipt/a known key is told from a new one", run: receiptKeys},
 	{name: "receipt/a key is known after the end", run: receiptEnded},
-	{name: "receipt/a key is known in the run that continues", run: receiptContinued, needs: []lambdabiz.Feature{lambdabiz.FeatureContinueAsNew}},
+	{
+		name: "receipt/a key is known in the run that continues", run: receiptContinued,
+		needs: []lambdabiz.Feature{lambdabiz.FeatureContinueAsNew},
+	},
 	{name: "receipt/a key of a kept event is known", run: receiptKept, needs: beforeStart},
 	{name: "receipt/one of many is the first", run: receiptCrowd},
 }

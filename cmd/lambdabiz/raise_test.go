@@ -17,7 +17,8 @@ func TestARaiseSaysWhetherItsKeyWasKnown(t *testing.T) {
 		{[]string{"n-1", "paid", "1", "--key", "k"}, "n-1: an event was raised before with the key k, nothing was added\n"},
 		{[]string{"n-1", "paid", "1"}, "n-1: event paid is recorded\n"},
 		{[]string{"n-2", "paid", "--key", "k", "--before-start", "1h"}, "n-2: event paid is recorded\n"},
-		{[]string{"n-2", "paid", "--key", "k", "--before-start", "1h"}, "n-2: an event was raised before with the key k, nothing was added\n"},
+		{[]string{"n-2", "paid", "--key", "k", "--before-start", "1h"}, "n-2: an event was raised before with the key k, " +
+			"nothing was added\n"},
 	} {
 		if out := c.must(append([]string{"raise"}, try.args...)...); out != try.says {
 			t.Errorf("raise %s prints %q, want %q", strings.Join(try.args, " "), out, try.says)

@@ -106,12 +106,13 @@ func TestCommandsOnSWF(t *testing.T) {
 	if v := decode[map[string]any](t, c.must("start", "Approval", "a/1", restart, "-o", "json")); v["created"] != false {
 		t.Errorf("the second start printed %v", v)
 	}
+	raise := []string{"raise", "a/1", "Approve", `"yes"`, "--key", "k"}
 	for range 2 {
-		if out := c.must("raise", "a/1", "Approve", `"yes"`, "--key", "k"); !strings.Contains(out, "if the key k was used before, nothing was added") {
+		if out := c.must(raise...); !strings.Contains(out, "if the key k was used before, nothing was added") {
 			t.Errorf("raise with a key prints %s", out)
 		}
 	}
-	if v := decode[raised](t, c.must("raise", "a/1", "Approve", `"yes"`, "--key", "k", "-o", "json")); v.Receipt != lambdabiz.ReceiptUnknown {
+	if v := decode[raised](t, c.must(append(raise, "-o", "json")...)); v.Receipt != lambdabiz.ReceiptUnknown {
 		t.Errorf("raise with a key prints %+v", v)
 	}
 	c.must("cancel", "a/2", "--reason", "no need")
