@@ -56,6 +56,7 @@ type scope struct {
 	branch  *future             // nil for the function itself
 	current *op                 // the operation that goes on; nil while code runs
 	awaits  []*future           // branches of which it waits for one; nil while it does not
+	began   int64               // what the scope around it had reached when it began
 	reached int64               // the last number of what was recorded here before this pass, and it has come to
 	last    time.Time           // when what its code knows last came about
 	past    bool                // its code has come to something that had not ended before this pass, or it knows of such a thing
@@ -104,7 +105,9 @@ func Detached(o Context) Context {
 // newScope makes the scope of a branch, or of the function itself when parent is nil.
 func newScope(r *run, parent *scope, path string, detached bool) *scope {
 	s := &scope{run: r, path: path, parent: parent, detached: detached}
-	s.past = parent != nil && parent.past
+	if parent != nil {
+		s.past, s.began = parent.past, parent.reached
+	}
 	s.own, s.cancel = context.WithCancelCause(r.base)
 	return s
 }

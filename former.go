@@ -41,7 +41,8 @@ type NotRenamedOption struct{}
 // NotRenamed says that an operation is new although it looks like a recorded one under another id, and lets it
 // go on. Without it a run is blocked before a new task, service call, child or raised event that has the same
 // name and input as a recorded one which the code has not come to: most often that one was renamed, and would
-// have its effect twice (then it needs [Formerly]). It is needed when such a call is inserted before the
+// have its effect twice (then it needs [Formerly]). So it is before a new step with the same id as such a one in another
+// scope: most often that one was moved (then it needs [FormerlyAt]). It is needed when such a call is inserted before the
 // recorded one. As an option of [Define] it is said of all operations of the definition.
 func NotRenamed() NotRenamedOption { return NotRenamedOption{} }
 

@@ -116,6 +116,7 @@ func (r *run) askedLocked(c *call, o *op, path string, site callSite) seam.Opera
 	asked := seam.Operation{
 		Orchestration: r.info.ID, RunID: r.info.RunID, Path: path, Kind: c.kind.String(), Name: c.name,
 		Source: site.String(), Value: c.sample(), Input: c.encoded,
+		NotRenamed: c.notRenamed || r.def != nil && r.def.notRenamed,
 	}
 	if c.tested != nil {
 		asked.Result, asked.Registered = c.tested.result, c.tested.registered

@@ -10,6 +10,7 @@ import (
 type layout struct {
 	ops    map[string][]*op    // in the order of their numbers
 	inside map[string][]string // the scopes in a scope
+	ahead  map[string][]string // those of them whose branches have not begun, or were not known to have when it was looked at last
 }
 
 func (c *record) laidOut() *layout {
@@ -43,6 +44,7 @@ func (l *layout) enter(scope string) {
 	around := parentOf(scope)
 	l.enter(around)
 	l.inside[around] = append(l.inside[around], scope)
+	delete(l.ahead, around)
 	l.inside[scope] = nil
 }
 
@@ -71,14 +73,69 @@ func (l *layout) move(c *record, was, path string) {
 	}
 }
 
-// next is the recorded operation that comes after what the code of a scope has come to.
-func (l *layout) next(s *scope) *op {
-	list := l.ops[s.path]
-	i, _ := slices.BinarySearchFunc(list, s.reached+1, func(o *op, number int64) int {
-		return cmp.Compare(o.Number, number)
-	})
-	if i == len(list) {
-		return nil
+// likely is the recorded operation that stands next where the code of a scope is: in the scope, or in a branch of it that
+// has not begun. A branch of which nothing is recorded stands for where it was begun. It must be one that fits; of
+// those that it was suspected of before it is the first, if there is no other.
+func (l *layout) likely(c *record, s *scope, fits func(o *op) bool) *op {
+	for reached := s.reached; s != nil; s = s.parent {
+		var suspected *op
+		next := l.next(c, s.path, reached, &suspected)
+		switch {
+		case next != nil && fits(next):
+			return next
+		case suspected != nil && fits(suspected):
+			return suspected
+		case len(l.ops[s.path]) > 0 || len(l.inside[s.path]) > 0:
+			return nil
+		}
+		reached = s.began
 	}
-	return list[i]
+	return nil
+}
+
+// next is the first operation in a scope, or in branches of it that have not begun, with a higher number that this pass
+// has not come to and that was suspected of nothing. The first one that was suspected it notes.
+func (l *layout) next(c *record, scope string, reached int64, suspected **op) *op {
+	var first *op
+	earlier := func(o, than *op) bool { return o != nil && (than == nil || o.Number < than.Number) }
+	list := l.ops[scope]
+	from, _ := slices.BinarySearchFunc(list, reached+1, func(o *op, number int64) int { return cmp.Compare(o.Number, number) })
+	for _, o := range list[from:] {
+		switch {
+		case o.visited || o.place.inLost():
+			continue
+		case !o.suspected:
+			first = o
+		case earlier(o, *suspected):
+			*suspected = o
+			continue
+		}
+		if first != nil {
+			break
+		}
+	}
+	for _, inner := range l.aheadIn(c, scope) {
+		if o := l.next(c, inner, reached, suspected); earlier(o, first) {
+			first = o
+		}
+	}
+	return first
+}
+
+// aheadIn lists the scopes in a scope whose branches have not begun in this pass.
+func (l *layout) aheadIn(c *record, scope string) []string {
+	inner, known := l.ahead[scope]
+	if !known {
+		inner = slices.Clone(l.inside[scope])
+	}
+	if len(inner) > 0 || !known {
+		if l.ahead == nil {
+			l.ahead = map[string][]string{}
+		}
+		l.ahead[scope] = slices.DeleteFunc(inner, func(path string) bool {
+			p := c.places[path]
+			return p != nil && (p.scope != nil || p.lost)
+		})
+	}
+	return l.ahead[scope]
 }

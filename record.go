@@ -59,6 +59,9 @@ func parentOf(path string) string {
 	return path[:max(strings.LastIndexByte(path, '/'), 0)]
 }
 
+// lastOf is the last id of a path, as paths have it.
+func lastOf(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
+
 // placeAt finds the place of a path, or makes it.
 func (c *record) placeAt(path string) *place {
 	if path == "" {

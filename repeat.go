@@ -6,11 +6,13 @@ import (
 )
 
 // repeats finds the recorded operation that a new one would repeat: one with the same kind, name and input that
-// this pass has not come to. It has what was recorded before this pass only, and is made when a resumed pass has
-// something new while there is something that it has not come to: a first pass never has one.
+// this pass has not come to. Of steps, which have neither a name nor an input, it is one with the same id in another
+// scope. It has what was recorded before this pass only, and is made when a resumed pass has something new while there
+// is something that it has not come to: a first pass never has one.
 type repeats struct {
 	ops    map[repeatKey][]*op
 	alikes map[alikesKey]*alikes
+	steps  map[string]*alike // by the last id of their paths
 	stop   recordedStop
 }
 
@@ -46,14 +48,20 @@ func (r *run) repeatsLocked() *repeats {
 	if r.repeats != nil {
 		return r.repeats
 	}
-	r.repeats = &repeats{ops: map[repeatKey][]*op{}, alikes: map[alikesKey]*alikes{}}
+	r.repeats = &repeats{ops: map[repeatKey][]*op{}, alikes: map[alikesKey]*alikes{}, steps: map[string]*alike{}}
 	for _, o := range r.record.ops {
 		r.repeats.stop.add(o)
-		if !o.loaded || o.visited || o.Kind == KindStep || !o.Kind.affects() || !o.hasBegun() {
-			continue
+		switch {
+		case !o.loaded || o.visited || !o.Kind.affects() || !o.hasBegun():
+		case o.Kind == KindStep:
+			r.repeats.addStep(o)
+		default:
+			key := o.repeatKey()
+			r.repeats.ops[key] = append(r.repeats.ops[key], o)
 		}
-		key := o.repeatKey()
-		r.repeats.ops[key] = append(r.repeats.ops[key], o)
+	}
+	for _, at := range r.repeats.steps {
+		at.sort()
 	}
 	return r.repeats
 }
@@ -65,9 +73,10 @@ func (r *run) missesLocked(o *op) bool {
 }
 
 // guardLocked looks at a new operation before it is made, where something is recorded that this pass has not come
-// to, and blocks the run if the operation would repeat that. It reports whether the calling branch must leave, with
-// what it must return; else mu is held. Branches run side by side: one of them may be about to come to
-// that, and then it is not repeated. So the operation waits until all others have ended, or wait, or are in a body.
+// to, and blocks the run if the operation would repeat that, or warns if that is only likely. It reports whether the
+// calling branch must leave, with what it must return; else mu is held. Branches run side by side: one of them may be
+// about to come to that, and then it is not repeated. So the operation waits until all others have ended, or wait, or
+// are in a body.
 //
 // In code that has not changed that is soon: what a scope has recorded it comes to before anything that is new,
 // through results that are recorded. It never blocks such a run.
@@ -76,30 +85,42 @@ func (r *run) guardLocked(c *call, path string, site callSite) (left bool, err e
 	if r.ended || r.stopCause != nil && !c.o.detached() || c.notRenamed || r.def != nil && r.def.notRenamed {
 		return false, nil
 	}
-	if c.kind != KindStep {
-		s.busy = &site
-		x := r.seekLocked(c, &site)
+	s.busy = &site
+	x := r.seekLocked(c, &site)
+	for r.liveLocked(s) {
 		o := r.repeatedLocked(c, x, &site)
-		for o != nil && r.liveLocked(s) && !r.restLocked(1) {
+		likely := o == nil
+		if likely {
+			o = r.likelyLocked(c)
+		}
+		switch {
+		case o == nil || !r.liveLocked(s): // while inputs were read
+		case !r.restLocked(1):
 			w := &waiter{s: s}
-			r.held = append(r.held, w)
+			r.held = append(r.held, heldOp{w, x.steps()})
 			r.waitLocked(w)
-			o = r.repeatedLocked(c, x, &site)
-		}
-		s.busy = nil
-		if o != nil && r.liveLocked(s) {
+			continue
+		case likely:
+			r.suspectLocked(c, path, site, o)
+		default:
 			reason := repeatReason(o, path)
-			if r.mayRepeatLocked(c, path, site, o, reason) {
-				return false, nil
+			if !r.mayRepeatLocked(c, path, site, o, reason) {
+				r.blockLocked(Blocked{Operation: path, Source: site.String(), Reason: reason})
 			}
-			r.blockLocked(Blocked{Operation: path, Source: site.String(), Reason: reason})
 		}
-		if !r.liveLocked(s) {
-			return true, r.leaveLocked(s)
-		}
+		break
 	}
-	r.suspectLocked(c, path, site)
+	s.busy = nil
+	if !r.liveLocked(s) {
+		return true, r.leaveLocked(s)
+	}
 	return false, nil
+}
+
+// heldOp is a new operation that waits until it is sure that it repeats nothing.
+type heldOp struct {
+	*waiter
+	steps *alike // those that a step may repeat: it need not look before this pass has come to all of them, or rests
 }
 
 // judgeHeldLocked lets an operation go on that guardLocked holds, if no branch is on its way to what it would
@@ -116,50 +137,77 @@ func (r *run) restLocked(but int) bool { return r.active-but <= r.bodies+len(r.t
 
 // letHeldLocked lets so many operations look again at what they would repeat.
 func (r *run) letHeldLocked(most int) {
-	held := r.held[:min(most, len(r.held))]
-	r.held = r.held[len(held):]
-	for _, w := range held {
-		r.wakeLocked(w)
+	for most > 0 && len(r.held) > 0 {
+		h := r.held[0]
+		r.held = r.held[1:]
+		if !h.woken { // its branch has not ended meanwhile
+			r.wakeLocked(h.waiter)
+			most--
+		}
 	}
 }
 
 // metLocked notes that the code has come to something recorded before this pass.
 func (r *run) metLocked(s *scope, o *op) {
 	s.reached = max(s.reached, o.Number)
-	if o.Kind.affects() {
-		r.letHeldLocked(len(r.held)) // it may be what they wait for
+	if !o.Kind.affects() || r.repeats == nil {
+		return
+	}
+	var steps *alike
+	if o.Kind == KindStep && o.hasBegun() {
+		if steps = r.repeats.steps[lastOf(o.ID)]; steps != nil {
+			steps.left--
+		}
+	}
+	if len(r.held) == 0 {
+		return
+	}
+	held := r.held
+	r.held = nil
+	for _, h := range held { // it may be what they wait for
+		if h.steps != nil && (h.steps != steps || steps.left > 0) {
+			r.held = append(r.held, h)
+			continue
+		}
+		r.wakeLocked(h.waiter)
 	}
 }
 
 // repeatReason says why a run is blocked before an operation that would have its effect twice.
 func repeatReason(o *op, path string) string {
+	what, same := fmt.Sprintf("%s %q", o.Kind, o.Name), "the same input"
+	if o.Kind == KindStep {
+		what, same = o.Kind.String(), "the same id in another scope"
+	}
 	return fmt.Sprintf(
-		"new operation %q would repeat %q: recorded as %s %q with the same input (%s, %s), and this code has not come "+
+		"new operation %q would repeat %q: recorded as %s with %s (%s, %s), and this code has not come "+
 			"to it. If it was renamed, add %s to the call; if both are meant, add NotRenamed()",
-		path, o.ID, o.Kind, o.Name, o.Status, o.ScheduledAt.Format(time.RFC3339), formerCall(o, path))
+		path, o.ID, what, same, o.Status, o.ScheduledAt.Format(time.RFC3339), formerCall(o, path))
 }
 
 // formerCall is how the code says that the operation at a path was recorded as o.
 func formerCall(o *op, path string) string {
 	was, scope := o.path(), parentOf(path)
 	if parentOf(was) == scope && o.moved == "" {
-		id := was
-		if scope != "" {
-			id = was[len(scope)+1:]
-		}
-		return fmt.Sprintf("Formerly(%q)", unescaper.Replace(id))
+		return fmt.Sprintf("Formerly(%q)", unescaper.Replace(lastOf(was)))
 	}
 	return fmt.Sprintf("FormerlyAt(%q)", o.ID)
 }
 
-// suspectLocked warns of a new operation at the place of a recorded one of the same kind and name. That may be an
-// operation that was inserted before another one, or one that was renamed, and changed in its input too. Of steps,
-// which have neither a name nor an input, nothing more can be told.
-func (r *run) suspectLocked(c *call, path string, site callSite) {
-	o := r.record.laidOut().next(c.scope())
-	if o == nil || o.visited || o.suspected || o.Kind != c.kind || o.Name != c.name || !o.hasBegun() || !r.missesLocked(o) {
-		return
+// likelyLocked is the recorded operation that a new one may repeat for all that can be told: one of the same kind and
+// name that is recorded where the new one stands in the code, and that this pass has not come to. It may have
+// been renamed, and moved, and changed in its input; or else the new one was inserted before it. nil if there is none.
+func (r *run) likelyLocked(c *call) *op {
+	if r.record.unmet == 0 {
+		return nil
 	}
+	return r.record.laidOut().likely(&r.record, c.scope(), func(o *op) bool {
+		return o.Kind == c.kind && o.Name == c.name && o.hasBegun() && r.missesLocked(o)
+	})
+}
+
+// suspectLocked warns of a new operation at the place of a recorded one.
+func (r *run) suspectLocked(c *call, path string, site callSite, o *op) {
 	o.suspected = true
 	r.mayRepeatLocked(c, path, site, o, "")
 	r.log().Warn("new operation at the place of a recorded one: if it was renamed, it needs Formerly",

@@ -25,6 +25,23 @@ type alikesKey struct {
 type alike struct {
 	ops  []read
 	from int // those before it this pass has come to; guarded by run.mu
+	left int // steps that this pass has not come to; guarded by run.mu
+}
+
+func (a *alike) sort() {
+	slices.SortFunc(a.ops, func(a, b read) int { return cmp.Compare(a.Number, b.Number) })
+}
+
+// addStep takes in a step that was recorded before this pass.
+func (all *repeats) addStep(o *op) {
+	id := lastOf(o.ID)
+	at := all.steps[id]
+	if at == nil {
+		at = &alike{}
+		all.steps[id] = at
+	}
+	at.ops = append(at.ops, read{op: o})
+	at.left++
 }
 
 // read is a recorded operation whose input was read.
@@ -36,13 +53,25 @@ type read struct {
 // sought is a new operation, and those that it may repeat.
 type sought struct {
 	*alike // nil if there are none
+	step   bool
 	sum    meaning.Sum
 	judged map[*op]bool // those that were compared by their values
+}
+
+// steps is what a step may repeat; nil for anything else.
+func (x *sought) steps() *alike {
+	if x.step {
+		return x.alike
+	}
+	return nil
 }
 
 // seekLocked finds what a new operation may repeat. It gives mu up while payloads are read.
 func (r *run) seekLocked(c *call, site *callSite) *sought {
 	all := r.repeatsLocked()
+	if c.kind == KindStep {
+		return &sought{alike: all.steps[escaper.Replace(c.id)], step: true}
+	}
 	x := &sought{}
 	key := repeatKey{c.kind, c.name, c.target}
 	ops := all.ops[key]
@@ -80,7 +109,7 @@ func (r *run) read(c *call, ops []*op, into *alikes) {
 		at.ops = append(at.ops, read{o, sum})
 	}
 	for _, at := range into.byInput {
-		slices.SortFunc(at.ops, func(a, b read) int { return cmp.Compare(a.Number, b.Number) })
+		at.sort()
 	}
 }
 
@@ -112,7 +141,7 @@ func (r *run) repeatedLocked(c *call, x *sought, site *callSite) *op {
 
 // isRepeatedLocked compares a recorded operation with the sought one. It gives mu up if it takes the values of both.
 func (r *run) isRepeatedLocked(c *call, x *sought, o read, site *callSite) bool {
-	if x.sum.Known && o.sum.Known && x.sum.Exact == o.sum.Exact {
+	if x.step || x.sum.Known && o.sum.Known && x.sum.Exact == o.sum.Exact {
 		return true
 	}
 	same, known := x.judged[o.op]

@@ -338,3 +338,71 @@ func TestWhatALoserHasDoneIsNotRepeatedByOthers(t *testing.T) {
 		}
 	}, bears(0, countsBodies))
 }
+
+// A step that was moved into a branch, or out of one, was performed again, and check said that the code fits.
+func TestAStepThatMovedToAnotherScopeIsBlocked(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		for _, out := range []bool{false, true} {
+			var charged atomic.Int32
+			charge := func(opts ...lambdabiz.CallOption) func(o lambdabiz.Context) error {
+				return func(o lambdabiz.Context) error {
+					return lambdabiz.Do(o, "charge", func(context.Context) error {
+						charged.Add(1)
+						return nil
+					}, opts...)
+				}
+			}
+			flat := func(opts ...lambdabiz.CallOption) *lambdabiz.Definition[int, string] {
+				return changing(func(o lambdabiz.Context, _ int) error { return charge(opts...)(o) })
+			}
+			deep := func(opts ...lambdabiz.CallOption) *lambdabiz.Definition[int, string] {
+				return changing(func(o lambdabiz.Context, _ int) error { return inBranch(o, "pay", charge(opts...)) })
+			}
+			before, after, now, was := flat, deep, "pay/charge", "charge"
+			if out {
+				before, after, now, was = deep, flat, was, now
+			}
+			for name, last := range map[string]struct {
+				opts []lambdabiz.CallOption
+				want int32
+			}{
+				"FormerlyAt": {[]lambdabiz.CallOption{lambdabiz.FormerlyAt(was)}, 1},
+				"NotRenamed": {[]lambdabiz.CallOption{lambdabiz.NotRenamed()}, 2},
+			} {
+				charged.Store(0)
+				e, stop := b.workerWith(lambdabiz.Config{Version: "1"}, before())
+				id := fmt.Sprintf("x-%v-%s", out, name)
+				start(b, e, before(), id, 0)
+				time.Sleep(time.Minute)
+				stop()
+				e, stop = b.workerWith(lambdabiz.Config{Version: "2"}, after())
+				raise(b, e, id, "Go", true)
+				time.Sleep(time.Minute)
+				blockedBefore(b, e, id, now, was, fmt.Sprintf("FormerlyAt(%q)", was))
+				stop()
+				e, stop = b.workerWith(lambdabiz.Config{Version: "3"}, after(last.opts...))
+				time.Sleep(10 * time.Minute)
+				if s := b.state(e, id); s.Status != lambdabiz.StatusSucceeded || charged.Load() != last.want {
+					t.Errorf("%s with %s: %v, blocked %+v, charged %d times", id, name, s.Status, s.Blocked, charged.Load())
+				}
+				stop()
+			}
+		}
+	}, bears(0, countsBodies))
+}
+
+// A step that was moved and renamed may have been inserted as well: it is warned of, into a branch and out of one.
+func TestAStepThatMovedAndWasRenamedIsWarnedOf(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		flat := changing(func(o lambdabiz.Context, _ int) error { return stepWith(o, "charge") })
+		deep := changing(func(o lambdabiz.Context, _ int) error {
+			return inBranch(o, "pay", func(o lambdabiz.Context) error { return stepWith(o, "charge-card") })
+		})
+		e, stop := changes(b, 1, flat, deep)
+		succeed(b, e, 1)
+		stop()
+		if !b.logs.has("operation=pay/charge-card") || !b.logs.has("recorded=charge ") && !b.logs.has("recorded=charge\n") {
+			t.Error("nothing was logged of the step that moved in")
+		}
+	})
+}

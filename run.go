@@ -67,7 +67,7 @@ type run struct {
 	record     record
 	repeats    *repeats           // nil until something new is looked for
 	tested     map[string]*waiter // operations that a test holds, by path
-	held       []*waiter          // operations that wait until it is sure that they repeat nothing
+	held       []heldOp           // operations that wait until it is sure that they repeat nothing
 	pending    pending
 	changed    uint64 // counts changes
 	durable    uint64

@@ -1,8 +1,10 @@
 package check
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -38,13 +40,16 @@ type playback struct {
 // held is a new operation.
 type held struct {
 	asked   seam.Operation
-	decided bool // it is not held any more
-	pass    bool // the code goes past it
+	order   int   // in which the code came to it
+	reached int64 // what its scope had reached then
+	decided bool  // it is not held any more
+	pass    bool  // the code goes past it
 }
 
 // repeat is a new operation that looks like a recorded one.
 type repeat struct {
 	asked    seam.Operation
+	order    int // in which the code came to it
 	recorded string
 	reason   string // why it blocks; "" if it does not
 }
@@ -134,7 +139,7 @@ func (p *playback) isNew(o seam.Operation) seam.Answer {
 	case o.Kind == "EVENT" || o.Kind == "RACE": // they do nothing, and end by what the record has
 		return seam.Answer{}
 	case h == nil:
-		p.held[o.Path] = &held{asked: o}
+		p.held[o.Path] = &held{asked: o, order: len(p.held), reached: p.reached[scopeOf(o.Path)]}
 		return seam.Answer{Hold: true}
 	case h.pass:
 		return seam.Answer{Pass: true, Result: p.result(o)}
@@ -166,7 +171,7 @@ func (p *playback) result(o seam.Operation) []byte {
 func (p *playback) Repeats(o seam.Operation, recorded, reason string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.repeats[o.Path] = &repeat{o, recorded, reason}
+	p.repeats[o.Path] = &repeat{o, len(p.repeats), recorded, reason}
 	return true
 }
 
@@ -199,10 +204,11 @@ func (p *playback) Rest(string) []string {
 	return timers
 }
 
-// hasAhead reports whether the code may still come to something recorded: what its scope has not gone past.
+// hasAhead reports whether the code may still come to something recorded: what its scope has not gone past, and for sure
+// is not repeated.
 func (p *playback) hasAhead() bool {
 	return slices.ContainsFunc(p.rec.Operations, func(o lambdabiz.Operation) bool {
-		return p.misses(&o) && o.Number > p.reached[scopeOf(o.ID)] && !p.isRepeated(o.ID)
+		return p.misses(&o) && o.Number > p.reached[scopeOf(o.ID)] && !p.isRepeated(o.ID, true)
 	})
 }
 
@@ -213,9 +219,10 @@ func (p *playback) misses(o *lambdabiz.Operation) bool {
 	})
 }
 
-func (p *playback) isRepeated(recorded string) bool {
+// isRepeated reports whether a new operation would repeat a recorded one, or only may.
+func (p *playback) isRepeated(recorded string, sure bool) bool {
 	for _, r := range p.repeats {
-		if r.recorded == recorded {
+		if r.recorded == recorded && (r.reason != "" || !sure) {
 			return true
 		}
 	}
@@ -269,26 +276,31 @@ func (p *playback) finish() (*Report, []string) {
 	defer p.mu.Unlock()
 	p.over = true
 	r := p.report
+	var fresh []*held
 	for path, h := range p.held {
-		if again := p.repeats[path]; again != nil && (again.reason != "" || p.misses(p.recorded[again.recorded])) {
-			continue
-		}
-		switch {
-		case h.pass:
-			r.New = append(r.New, itemOf(h.asked))
-		case !h.decided:
-			r.Next = append(r.Next, itemOf(h.asked))
+		if again := p.repeats[path]; again == nil || !p.repeatsFor(again) {
+			fresh = append(fresh, h)
 		}
 	}
-	for path, again := range p.repeats {
-		p.finishRepeat(path, again)
+	slices.SortFunc(fresh, func(a, b *held) int { return cmp.Compare(a.order, b.order) })
+	for _, h := range fresh {
+		p.finishNew(h)
+	}
+	sure := false // the engine would have blocked it there, before anything else that blocks it
+	for _, again := range slices.SortedFunc(maps.Values(p.repeats), func(a, b *repeat) int { return cmp.Compare(a.order, b.order) }) {
+		p.finishRepeat(again)
+		if again.reason != "" && !sure {
+			r.Blocked, r.Unplayed, sure = &lambdabiz.Blocked{
+				Reason: again.reason, Operation: again.asked.Path, Source: again.asked.Source,
+			}, "", true
+		}
 	}
 	for i := range p.rec.Operations {
 		o := &p.rec.Operations[i]
 		item := Item{Operation: o.ID, Kind: o.Kind, Name: o.Name, Detail: o.Status.String()}
 		switch {
 		case !p.misses(o):
-		case r.Ends != "", p.isRepeated(o.ID), o.Number < p.reached[scopeOf(o.ID)]:
+		case r.Ends != "", o.Number < p.reached[scopeOf(o.ID)], p.isRepeated(o.ID, false):
 			r.Orphaned = append(r.Orphaned, item)
 		default:
 			r.Unreached = append(r.Unreached, item)
@@ -298,19 +310,76 @@ func (p *playback) finish() (*Report, []string) {
 	return r, p.names
 }
 
-// finishRepeat reports an operation that looks like a recorded one: if it is sure, or the code has not come to that.
-func (p *playback) finishRepeat(path string, again *repeat) {
-	recorded := p.recorded[again.recorded]
-	if again.reason == "" && !p.misses(recorded) {
-		delete(p.repeats, path)
+// repeatsFor reports whether an operation that looks like a recorded one is taken for it: for sure, or because the code
+// has not come to that.
+func (p *playback) repeatsFor(again *repeat) bool {
+	return again.reason != "" || p.misses(p.recorded[again.recorded])
+}
+
+// isLeft reports whether the code has gone on without a recorded operation to something recorded later, in its scope
+// or in one around it.
+func (p *playback) isLeft(o *lambdabiz.Operation) bool {
+	if !p.misses(o) {
+		return false
+	}
+	for scope := scopeOf(o.ID); o.Number >= p.reached[scope]; scope = scopeOf(scope) {
+		if scope == "" {
+			return false
+		}
+	}
+	return true
+}
+
+// finishNew reports an operation that looks like no recorded one that the code leaves out. The engine cannot know at
+// that place what the code leaves out: here it is known.
+func (p *playback) finishNew(h *held) {
+	path, item := h.asked.Path, itemOf(h.asked)
+	again := p.repeats[path]
+	if o := p.leftFor(h); o != nil && (h.pass || !h.decided) {
+		p.repeats[path] = &repeat{h.asked, len(p.repeats), o.ID, ""}
 		return
 	}
+	if again != nil {
+		beside := item
+		beside.Detail = fmt.Sprintf("at the place of %s, %s", again.recorded, p.recorded[again.recorded].Status)
+		p.report.Beside = append(p.report.Beside, beside)
+		delete(p.repeats, path)
+	}
+	switch {
+	case h.pass:
+		p.report.New = append(p.report.New, item)
+	case !h.decided:
+		p.report.Next = append(p.report.Next, item)
+	}
+}
+
+// leftFor is what the code has left out, and a new operation of the same kind and name may have taken the place of: it
+// was recorded later than all that the new one's scope had come to. nil if there is none that no other one has.
+func (p *playback) leftFor(h *held) *lambdabiz.Operation {
+	if h.asked.NotRenamed {
+		return nil
+	}
+	for i := range p.rec.Operations {
+		o := &p.rec.Operations[i]
+		if o.Kind.String() == h.asked.Kind && o.Name == h.asked.Name && o.Number > h.reached && affects(o) &&
+			p.isLeft(o) && !p.isRepeated(o.ID, false) {
+			return o
+		}
+	}
+	return nil
+}
+
+// affects reports whether something was done for the operation that may be done twice.
+func affects(o *lambdabiz.Operation) bool {
+	return (o.Kind == lambdabiz.KindStep || hasInput(o.Kind)) && (!o.Status.Ended() || o.Attempts > 0)
+}
+
+// finishRepeat reports an operation that is taken for a recorded one.
+func (p *playback) finishRepeat(again *repeat) {
+	recorded := p.recorded[again.recorded]
 	item := itemOf(again.asked)
 	item.Detail = fmt.Sprintf("as %s, %s", recorded.ID, recorded.Status)
 	p.report.Repeated = append(p.report.Repeated, item)
-	if again.reason != "" && p.report.Blocked == nil {
-		p.report.Blocked = &lambdabiz.Blocked{Reason: again.reason, Operation: path, Source: again.asked.Source}
-	}
 }
 
 // itemOf is a new operation.

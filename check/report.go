@@ -17,12 +17,13 @@ type Report struct {
 
 	Next      []Item // would be performed now; the code was held there
 	New       []Item // would be performed, before something that is recorded: the code went past it with a stub's result
-	Repeated  []Item // would be performed, and were already, by an operation that is recorded under another id
+	Beside    []Item // of the new ones: those where the code comes to a recorded one of the same kind and name as well
+	Repeated  []Item // would be performed, and were already, for all that can be told, under another id
 	Waits     []Item // timers, events and children that it waits for
 	Goes      []Item // would be recorded at once: timers that are due, events that have arrived, races, cancellations
 	Kept      []Item // recorded results that were returned to the code
 	Changed   []Item // the input differs from the recorded one, which stays
-	Orphaned  []Item // recorded, and the code has gone on without it: to its end, or to something recorded later
+	Orphaned  []Item // recorded, and the code has gone on without it so far: to its end, or to something recorded later
 	Unreached []Item // recorded, and not reached: the code was held, waits, or is blocked before
 
 	Ends     string             // the outcome, if the code comes to its end; else ""
@@ -55,6 +56,7 @@ func (r *Report) lists() []struct {
 	}{
 		{"next", r.Next},
 		{"new", r.New},
+		{"beside recorded ones", r.Beside},
 		{"repeated", r.Repeated},
 		{"waits for", r.Waits},
 		{"goes on with", r.Goes},

@@ -61,6 +61,9 @@ func (t Table) String() string {
 
 // explain says what does not fit.
 func (r *Report) explain(b *strings.Builder) {
+	for _, i := range r.Beside {
+		fmt.Fprintf(b, "%s: new: %s: both are performed\n", clean(r.ID), clean(i.String()))
+	}
 	for _, i := range r.Repeated {
 		fmt.Fprintf(b, "%s: repeated: %s\n", clean(r.ID), clean(i.String()))
 	}

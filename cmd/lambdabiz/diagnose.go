@@ -41,8 +41,9 @@ type diagnosis struct {
 	Paused   int                      `json:"paused"`
 	Workers  []lambdabiz.WorkerRecord `json:"workers"`
 	Problems []problem                `json:"problems"`
-	Untried  []untried                `json:"untried,omitempty"` // no problems: the registered code is new to them
-	Checks   []check                  `json:"checks,omitempty"`  // of what the backend needs
+	Untried  []untried                `json:"untried,omitempty"`  // no problems: the registered code is new to them
+	Orphaned []orphaned               `json:"orphaned,omitempty"` // no problems either: their code has left something out
+	Checks   []check                  `json:"checks,omitempty"`   // of what the backend needs
 }
 
 // check is one thing that a backend needs.
@@ -107,6 +108,9 @@ func diagnose(ctx context.Context, r reader, now time.Time, grace time.Duration)
 		}
 	}
 	if d.Untried, err = confirmUntried(ctx, r, d.Untried); err != nil {
+		return nil, err
+	}
+	if d.Orphaned, err = findOrphaned(ctx, r); err != nil {
 		return nil, err
 	}
 	if len(suspects) > 0 {

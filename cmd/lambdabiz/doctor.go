@@ -23,7 +23,8 @@ func doctorCommand(a *app) *cobra.Command {
 			"and a process that keeps all others from writing:\n" +
 			"  locked       it has been in a write for more than a second: frozen, or very slow\n" +
 			"Paused ones and those driven by hand are no problem. The exit code is 5 if there are problems.\n" +
-			"A note says on how many that wait the code of the live workers has not been tried yet.\n\n" +
+			"Notes say on how many that wait the code of the live workers has not been tried yet, and which of the last\n" +
+			"1,000 that have ended left out something that is recorded (orphans).\n\n" +
 			"On Amazon SWF it checks region, credentials, domain and role, and finds what is blocked or\n" +
 			"unserved: decisions, tasks and REST calls that have waited on a task list for a minute. Which code has run\n" +
 			"an orchestration is not known there.",
@@ -115,5 +116,5 @@ func (a *app) printDiagnosis(d *diagnosis) error {
 		}
 		text += t.String()
 	}
-	return write(a.out, text+untriedNote(d.Untried))
+	return write(a.out, text+untriedNote(d.Untried)+orphanedNote(d.Orphaned))
 }

@@ -15,6 +15,7 @@ type Operation struct {
 	Input      []byte // the same, encoded
 	Result     any    // a pointer to where the result goes; nil for kinds without one
 	Registered bool   // a task or service that is registered with the engine, or that a resolver knows
+	NotRenamed bool   // the code says that it is new
 
 	// What is recorded of it, if Recorded.
 	Recorded      bool
