@@ -511,7 +511,12 @@ func runAll(o Context, futures []*future, start []func(), limit int) {
 		}
 	}
 	for _, f := range futures {
-		f.then = next
+		f.then = func() {
+			if f.s.past { // this waits for all of them, and knows now what f knows
+				r.isPastLocked(o.scope())
+			}
+			next()
+		}
 	}
 	for range limit {
 		next()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -88,11 +89,11 @@ func TestAMapThatIsOverBeginsNoFurtherItems(t *testing.T) {
 		for i := range items {
 			items[i] = i
 		}
-		var begun atomic.Int64
+		var begun sync.Map // the items, not how often: a worker that has lost its claim begins the code again
 		many := func(o lambdabiz.Context) error {
 			_, err := lambdabiz.Map(o, "m", items, func(i int) string { return fmt.Sprint(i) },
-				func(o lambdabiz.Context, _ int) (int, error) {
-					begun.Add(1)
+				func(o lambdabiz.Context, i int) (int, error) {
+					begun.Store(i, true)
 					return lambdabiz.WaitForEvent[int](o, "never")
 				}, lambdabiz.Concurrency(2))
 			return err
@@ -107,9 +108,16 @@ func TestAMapThatIsOverBeginsNoFurtherItems(t *testing.T) {
 		cancelled := lambdabiz.Define("Cancelled", func(o lambdabiz.Context, _ int) (int, error) { return 0, many(o) })
 		e, _ := b.worker(loses, cancelled)
 		result(b, start(b, e, loses, "loses", 0))
-		if n := begun.Swap(0); n != 2 {
-			t.Errorf("%d items of the loser have begun", n)
+		wantTwo := func(whose string) {
+			t.Helper()
+			n := 0
+			begun.Range(func(any, any) bool { n++; return true })
+			if n != 2 {
+				t.Errorf("%d items of %s have begun", n, whose)
+			}
+			begun.Clear()
 		}
+		wantTwo("the loser")
 		run := start(b, e, cancelled, "cancelled", 0)
 		b.settle()
 		if err := e.Cancel(b.ctx, "cancelled", ""); err != nil {
@@ -118,8 +126,40 @@ func TestAMapThatIsOverBeginsNoFurtherItems(t *testing.T) {
 		if _, err := run.Result(context.WithoutCancel(b.ctx)); err == nil {
 			t.Error("it has succeeded")
 		}
-		if n := begun.Load(); n != 2 {
-			t.Errorf("%d items of the cancelled one have begun", n)
+		wantTwo("the cancelled one")
+	})
+}
+
+// A resumed run that is cancelled tells each branch by itself. A Map heard last, of the item that came last to what is
+// recorded, and began the items without a record in the place of those that had ended before.
+func TestAMapOfAResumedRunThatIsCancelledBeginsNoFurtherItems(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		var resumed atomic.Bool
+		var begun notes
+		d := define(func(o lambdabiz.Context) (int, error) {
+			_, err := lambdabiz.Map(o, "m", []string{"first", "slow", "third", "fourth"}, func(item string) string { return item },
+				func(o lambdabiz.Context, item string) (int, error) {
+					if resumed.Load() {
+						begun.add(item)
+						if item == "slow" {
+							time.Sleep(time.Second) // before it comes to what is recorded
+						}
+					}
+					return lambdabiz.WaitForEvent[int](o, "never")
+				}, lambdabiz.Concurrency(2))
+			return 0, err
+		})
+		e, stop := b.worker(d)
+		start(b, e, d, "x", 0)
+		b.settle()
+		stop()
+		b.cancel("x")
+		resumed.Store(true)
+		b.well() // else the code may run more than once
+		b.resumed(d, "x")
+		b.ill()
+		if got := begun.String(); got != "first, slow" && got != "slow, first" {
+			t.Errorf("the items that have begun are %s", got)
 		}
-	}, bears(1, countsBodies))
+	})
 }

@@ -269,7 +269,9 @@ func TestContextEndsWhereTheCodeHasLostWhatIsRecorded(t *testing.T) {
 			time.Sleep(10 * time.Second)
 			stop()
 			var told atomic.Pointer[time.Time]
+			var passes atomic.Int64
 			d := define(func(o lambdabiz.Context) (int, error) {
+				passes.Add(1)
 				if further {
 					k.do(o, "new", 0)
 				}
@@ -280,17 +282,22 @@ func TestContextEndsWhereTheCodeHasLostWhatIsRecorded(t *testing.T) {
 			})
 			e, stop = b.worker(d)
 			time.Sleep(10 * time.Second)
+			b.settle()
+			b.well() // a store that fails takes its own time to say that the run is cancelled
 			cancelled := time.Now()
 			if err := e.Cancel(b.ctx, id, ""); err != nil {
 				t.Fatal(err)
 			}
 			_ = failure(b, lambdabiz.Get(e, d, id))
-			if took := told.Load().Sub(cancelled); further && took > 2*time.Second || took > 20*time.Second {
+			b.ill()
+			// In a second pass "new" is recorded too, and says no more that the code has passed the others.
+			atOnce := further && passes.Load() == 1
+			if took := told.Load().Sub(cancelled); atOnce && took > 2*time.Second || took > 20*time.Second {
 				t.Errorf("%s: its context ended after %v", id, took)
 			}
 			stop()
 		}
-	}, notOnSWF("its code may not wait outside of operations there"), bears(1, countsTime))
+	}, notOnSWF("its code may not wait outside of operations there"))
 }
 
 // A run that has not been resumed hears at once, wherever its code waits.

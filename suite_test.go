@@ -142,10 +142,24 @@ func (b *bench) settle() {
 	if b.faults == nil {
 		return
 	}
-	b.faults.Heal()
+	b.well()
 	time.Sleep(30 * time.Second)
 	synctest.Wait()
-	b.faults.Fail()
+	b.ill()
+}
+
+// well ends the faults for as long as a test measures times, or counts on what one call does, until ill.
+func (b *bench) well() {
+	if b.faults != nil {
+		b.faults.Heal()
+	}
+}
+
+// ill lets calls fail again after well.
+func (b *bench) ill() {
+	if b.faults != nil {
+		b.faults.Fail()
+	}
 }
 
 // calm ends the faults, lets what they have cut come to rest, and tells what they were.
