@@ -188,10 +188,12 @@ func TestAStartStaysUnknownWhenItsRepetitionIsRefused(t *testing.T) {
 			return nil, errors.New("no connection")
 		}}
 		client := b.engine(lambdabiz.Config{}, ends)
+		b.well() // the first try is to be stored
 		_, err := lambdabiz.Start(b.ctx, client, ends, "x", "SUCCEEDED")
 		if !errors.Is(err, lambdabiz.ErrOutcomeUnknown) {
 			t.Errorf("it gave %v", err)
 		}
+		b.ill()
 		b.backend = inner
 		b.worker(ends)
 		time.Sleep(time.Minute)

@@ -22,6 +22,7 @@ func TestDrainWarnsOfNoTaskThatIsNotCharged(t *testing.T) {
 			return 0, errors.Join(errors.New("it was cut"), context.Cause(ctx))
 		})
 		d := define(func(o lambdabiz.Context) (int, error) { return lambdabiz.Call(o, "long", long, 0) })
+		b.well() // a store that fails is warned of
 		e, stop := b.workerWith(lambdabiz.Config{DrainTimeout: time.Second}, d, long)
 		run := start(b, e, d, "x", 0)
 		time.Sleep(10 * time.Second)
@@ -29,6 +30,7 @@ func TestDrainWarnsOfNoTaskThatIsNotCharged(t *testing.T) {
 		if b.logs.has("level=WARN") || !b.logs.has("attempt cut short") {
 			t.Errorf("the log of the drain:\n%s", b.logs.buf.String())
 		}
+		b.ill()
 		b.worker(d, long)
 		if result(b, run); lives != 2 || operation(t, b.state(e, "x"), "long").Attempts != 1 {
 			t.Errorf("%d lives, %+v", lives, operation(t, b.state(e, "x"), "long"))

@@ -39,6 +39,8 @@ func TestATypedEventIsTheEventOfItsName(t *testing.T) {
 
 func TestAStartThatNoWorkerServesIsLogged(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
+		b.well() // which workers there are is looked up once, and if that fails nothing is said
+		defer b.ill()
 		e, _ := b.worker(collect)
 		start(b, e, collect, "known", 0)
 		if b.logs.has("no worker that runs knows") {

@@ -150,10 +150,10 @@ func TestErrorsAfterAResume(t *testing.T) {
 	for name, made := range makers {
 		t.Run(name, func(t *testing.T) {
 			everywhere(t, func(t *testing.T, b *bench) {
-				var seen []string
+				var described notes
 				d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
 					_, err := lambdabiz.Step(o, "s", func(context.Context) (int, error) { return 0, made })
-					seen = append(seen, describe(err))
+					described.add(describe(err))
 					_, _ = lambdabiz.WaitForEvent[int](o, "go")
 					return 0, err
 				})
@@ -169,7 +169,7 @@ func TestErrorsAfterAResume(t *testing.T) {
 				if _, err := lambdabiz.Get(e, d, "x").Result(b.ctx); err == nil {
 					t.Error("no error")
 				}
-				seen = slices.Compact(seen)
+				seen := slices.Compact(described.all())
 				if len(seen) != 1 {
 					t.Errorf("first run and resumed run see different errors:\n%.300q\n%.300q", seen[0], seen[1])
 				}
