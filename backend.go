@@ -71,7 +71,8 @@ type Backend interface {
 	//
 	// With Hand it claims that one run whatever its state, for its caller: ErrNotFound if there is
 	// none, ErrMode if workers drive it. One that has ended or is paused is not claimed: it comes with a
-	// Ref without a fence, to be read only, and an earlier holder stays what it is.
+	// Ref without a fence, to be read only, and an earlier holder stays what it is. After any other error an
+	// earlier holder may have lost the run, and the next call claims it.
 	Claim(ctx context.Context, r ClaimRequest) (Claims, error)
 
 	// Commit makes each commit durable at once or not at all, and the verdicts have the commits'

@@ -36,6 +36,7 @@ type Backend struct {
 	file   *anchor
 	note   *note // of whoever holds the writer
 	token  int64 // names this value in the table of writers
+	inside cost  // as large may be what a claim reads while it keeps others from writing
 
 	// Channels instead of mutexes: who waits for one inside a synctest bubble lets the time go on.
 	writing chan *writer  // one place: the only connection that writes

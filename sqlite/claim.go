@@ -40,7 +40,7 @@ func (b *Backend) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabi
 	if r.Hand != "" {
 		return b.claimHand(ctx, r.Hand)
 	}
-	found, err := b.look(ctx, r)
+	found, seen, err := b.look(ctx, r)
 	if err != nil {
 		return lambdabiz.Claims{}, err
 	}
@@ -54,7 +54,7 @@ func (b *Backend) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabi
 	fault.Point("claim.begin")
 	err = b.write(ctx, "claim", func(t *tx) error {
 		found = lambdabiz.Claims{}
-		return t.claim(b, r, &found)
+		return t.claim(b, r, seen, &found)
 	})
 	if errors.Is(err, lambdabiz.ErrOutcomeUnknown) {
 		b.addDoubts(r.Worker, found.Runs)
@@ -65,18 +65,18 @@ func (b *Backend) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabi
 	return found, nil
 }
 
-// look finds messages for held runs, and when a run is due next.
-func (b *Backend) look(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabiz.Claims, error) {
+// look finds messages for held runs, when a run is due next, and if that is now, what is due.
+func (b *Backend) look(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabiz.Claims, prospects, error) {
 	var w *watch
 	select {
 	case <-b.closed:
-		return lambdabiz.Claims{}, errClosed
+		return lambdabiz.Claims{}, prospects{}, errClosed
 	case <-ctx.Done():
-		return lambdabiz.Claims{}, ctx.Err()
+		return lambdabiz.Claims{}, prospects{}, ctx.Err()
 	case w = <-b.watches:
 	}
 	defer func() {
-		if w.conn != nil && !w.conn.isIdle() { // it has not returned
+		if w.conn != nil && (w.conn.large || !w.conn.isIdle()) { // the latter has not returned
 			w.conn.discard()
 			w.conn = nil
 		}
@@ -85,23 +85,27 @@ func (b *Backend) look(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabiz
 	if w.conn == nil {
 		c, err := b.connect(ctx, true)
 		if err != nil {
-			return lambdabiz.Claims{}, faultOf(ctx, "claim", err)
+			return lambdabiz.Claims{}, prospects{}, faultOf(ctx, "claim", err)
 		}
 		w.conn, w.seen = c, map[int64]*sighting{}
 	}
 	var found lambdabiz.Claims
-	err := w.conn.snapshot(ctx, b.config.BusyTimeout, func(c *conn) error {
+	var due prospects
+	err := w.conn.snapshot(ctx, b.config.BusyTimeout, func(c *conn) (err error) {
 		found = lambdabiz.Claims{}
-		return w.look(c, r, &found)
+		if err = w.look(c, r, &found); err == nil && r.Limit > 0 && !found.NextWake.IsZero() && !found.NextWake.After(r.Now) {
+			due, err = c.survey(r, b.inside)
+		}
+		return err
 	})
 	if !w.conn.isWhole(err) {
 		w.conn.discard()
 		w.conn = nil
 	}
 	if isFault(err) {
-		return lambdabiz.Claims{}, faultOf(ctx, "claim", err)
+		return lambdabiz.Claims{}, prospects{}, faultOf(ctx, "claim", err)
 	}
-	return found, err
+	return found, due, err
 }
 
 func (w *watch) look(c *conn, r lambdabiz.ClaimRequest, found *lambdabiz.Claims) error {
@@ -143,12 +147,8 @@ func (s *stmt) one() (int64, error) {
 
 // news finds the messages for runs that the worker holds.
 func (c *conn) news(r lambdabiz.ClaimRequest, found *lambdabiz.Claims) error {
-	known, err := c.prepare(qFindWorker).int(r.Worker).found()
-	if err != nil {
+	if err := c.mustKnow(r.Worker); err != nil {
 		return err
-	}
-	if !known {
-		return fmt.Errorf("worker %d was removed: %w", r.Worker, lambdabiz.ErrFenced)
 	}
 	last, err := c.prepare(qLastMessage).one()
 	if err != nil {
@@ -183,6 +183,15 @@ func (c *conn) news(r lambdabiz.ClaimRequest, found *lambdabiz.Claims) error {
 		return slices.Contains(rotten, no)
 	})
 	return s.done()
+}
+
+// mustKnow returns ErrFenced for a worker that has been removed.
+func (c *conn) mustKnow(worker int64) error {
+	known, err := c.prepare(qFindWorker).int(worker).found()
+	if err == nil && !known {
+		err = fmt.Errorf("worker %d was removed: %w", worker, lambdabiz.ErrFenced)
+	}
+	return err
 }
 
 // rivals is what workers of other versions serve. A run that the worker's version has blocked is theirs.
@@ -228,23 +237,23 @@ func (c *conn) nextWake(r lambdabiz.ClaimRequest, others *rivals) (time.Time, er
 
 // due finds the runs that are due, one more than the limit if there are as many. At least half of the places
 // are for those that are due by time, or a stream of new runs and messages would keep them waiting.
-func (t *tx) due(r lambdabiz.ClaimRequest, others *rivals) ([]candidate, error) {
+func (c *conn) due(r lambdabiz.ClaimRequest, others *rivals) ([]candidate, error) {
 	var byTime, now []candidate
 	for _, name := range r.Names {
 		var looks [2]*stmt
 		if limit := int64(r.Limit) + 1; others.serve(name) {
-			looks[0] = t.prepare(qDueBeside).text(name).int(micros(r.Now)).int(limit).text(others.version)
-			looks[1] = t.prepare(qDueAtOnceBeside).text(name).int(limit).text(others.version)
+			looks[0] = c.prepare(qDueBeside).text(name).int(micros(r.Now)).int(limit).text(others.version)
+			looks[1] = c.prepare(qDueAtOnceBeside).text(name).int(limit).text(others.version)
 		} else {
-			looks[0] = t.prepare(qDue).text(name).int(micros(r.Now)).int(limit)
-			looks[1] = t.prepare(qDueAtOnce).text(name).int(limit)
+			looks[0] = c.prepare(qDue).text(name).int(micros(r.Now)).int(limit)
+			looks[1] = c.prepare(qDueAtOnce).text(name).int(limit)
 		}
 		for _, s := range looks {
 			for s.next() {
-				if c := (candidate{s.getInt(), s.getInt()}); c.wakeAt == atOnce {
-					now = append(now, c)
+				if found := (candidate{s.getInt(), s.getInt()}); found.wakeAt == atOnce {
+					now = append(now, found)
 				} else {
-					byTime = append(byTime, c)
+					byTime = append(byTime, found)
 				}
 			}
 			if err := s.done(); err != nil {
@@ -268,8 +277,8 @@ const atOnce = 0
 
 type candidate struct{ no, wakeAt int64 }
 
-// claim takes what is due, the longest due first.
-func (t *tx) claim(b *Backend, r lambdabiz.ClaimRequest, found *lambdabiz.Claims) error {
+// claim takes what is due, the longest due first. It leaves what is large, unless that was read ahead.
+func (t *tx) claim(b *Backend, r lambdabiz.ClaimRequest, seen prospects, found *lambdabiz.Claims) error {
 	if err := t.settle(b, r.Worker, r.Now); err != nil {
 		return err
 	}
@@ -286,54 +295,73 @@ func (t *tx) claim(b *Backend, r lambdabiz.ClaimRequest, found *lambdabiz.Claims
 		return err
 	}
 	found.More = len(due) > r.Limit
-	read := 0
+	var read cost
 	for _, d := range due[:min(len(due), r.Limit)] {
 		if read >= claimCost {
 			found.More = true
 			break
 		}
-		fault.Point("claim.take")
-		if err := t.prepare(qClaim).int(r.Worker).int(d.no).exec(); err != nil {
-			return err
-		}
-		fault.Point("claim.read")
-		run, err := t.claimed(d.no)
-		if isUnreadable(err) { // the others go on
-			if err := t.setAside(d.no, err, r.Now); err != nil {
-				return err
-			}
+		p := seen.byNumber[d.no]
+		if p == nil && seen.cut {
+			found.More = true
 			continue
 		}
+		if p == nil { // it is due since then
+			if p, err = t.prospect(d.no, b.inside); err != nil {
+				return err
+			}
+		}
+		taken, err := t.take(r.Worker, p, b.inside)
 		if err != nil {
 			return err
 		}
-		found.Runs = append(found.Runs, run)
-		read += costOf(&run.Record)
+		if !taken {
+			found.More = true
+			continue
+		}
+		fault.Point("claim.read")
+		if err := t.add(p, r.Now, found); err != nil {
+			return err
+		}
+		read += p.insideCost()
 	}
 	fault.Point("claim.taken")
 	found.NextWake, err = t.nextWake(r, &others)
 	return err
 }
 
-const (
-	// claimCost is how much one claim reads, in bytes, before it leaves the rest to the next one: everybody else who
-	// writes waits for it meanwhile. One run it takes whatever its size.
-	claimCost = 4 << 20
-	// rowCost is what reading a row costs beside its payloads.
-	rowCost = 2 << 10
-)
+// take takes a run, if what was found out of it is still so.
+func (t *tx) take(worker int64, p *prospect, inside cost) (bool, error) {
+	if p.ahead == nil && p.size.total() > inside {
+		return false, nil
+	}
+	if p.ahead != nil {
+		if whole, err := t.hasAll(p.ahead); err != nil || !whole {
+			return false, err
+		}
+	}
+	fault.Point("claim.take")
+	err := t.prepare(qClaim).int(worker).int(p.no).int(p.fence).exec()
+	return err == nil && t.db.Changes() > 0, err
+}
 
-// costOf estimates what it has cost to read a run.
-func costOf(r *lambdabiz.Record) int {
-	cost := rowCost*(1+len(r.Operations)+len(r.Messages)) + len(r.Input) + len(r.Progress)
-	for i := range r.Operations {
-		o := &r.Operations[i]
-		cost += len(o.Input) + len(o.Result) + len(o.Details)
+// add adds a run that was taken to what is found. One that cannot be read is set aside: the others go on.
+func (t *tx) add(p *prospect, at time.Time, found *lambdabiz.Claims) error {
+	var run lambdabiz.Claimed
+	var err error
+	if p.ahead != nil {
+		run, err = t.catchUp(p.ahead)
+	} else {
+		run, err = t.claimed(p.no, p.size)
 	}
-	for i := range r.Messages {
-		cost += len(r.Messages[i].Payload)
+	switch {
+	case isUnreadable(err):
+		return t.setAside(p.no, err, at)
+	case err != nil:
+		return err
 	}
-	return cost
+	found.Runs = append(found.Runs, run)
+	return nil
 }
 
 // setAside blocks a run that cannot be read. It is tried again later, for the file may be mended, or a worker come
@@ -354,46 +382,87 @@ func asideBecause(why error, at time.Time) *lambdabiz.Blocked {
 }
 
 // claimed reads a run with all that belongs to it.
-func (t *tx) claimed(no int64) (lambdabiz.Claimed, error) {
-	run, err := t.prepare(qRun).int(no).stored()
-	if err != nil {
+func (c *conn) claimed(no int64, size size) (lambdabiz.Claimed, error) {
+	run, err := c.prepare(qRun).int(no).stored()
+	switch {
+	case err != nil:
 		return lambdabiz.Claimed{}, err
+	case run == nil: // purged, if nobody holds the lock
+		return lambdabiz.Claimed{}, lambdabiz.ErrNotFound
 	}
-	if err := t.fill(run); err != nil {
-		return lambdabiz.Claimed{}, err
+	if size.operations > 0 {
+		if err := c.readOperations(run); err != nil {
+			return lambdabiz.Claimed{}, err
+		}
 	}
-	return lambdabiz.Claimed{Record: run.record, Ref: run.ref(), Crashes: run.crashes}, nil
+	if size.messages > 0 {
+		if err := c.readMessages(run); err != nil {
+			return lambdabiz.Claimed{}, err
+		}
+	}
+	return run.claimed(), nil
 }
 
-// claimHand takes one run for its caller. One that is over, or paused, comes without a fence: it can be read only.
+// claimHand takes one run for its caller. One that is over, or paused, comes without a fence: it can be read only. A
+// large one is read when it is taken, and not before: until then its former holder may write.
 func (b *Backend) claimHand(ctx context.Context, id string) (lambdabiz.Claims, error) {
-	var run lambdabiz.Claimed
-	err := b.write(ctx, "claim", func(t *tx) error {
-		h, err := t.findHead(id, "")
-		switch {
-		case err != nil:
-			return err
-		case h == nil:
-			return lambdabiz.ErrNotFound
-		case h.mode != lambdabiz.ModeHand:
-			return fmt.Errorf("claim %s: workers drive it: %w", id, lambdabiz.ErrMode)
-		}
-		taken := !h.status.Ended() && !h.paused
-		if taken {
-			fault.Point("hand.take")
-			if err := t.prepare(qClaimHand).int(h.no).exec(); err != nil {
-				return err
-			}
-		}
-		fault.Point("hand.read")
-		run, err = t.claimed(h.no)
-		if !taken {
-			run.Ref.Fence = 0
+	var p *prospect
+	err := b.read(ctx, func(c *conn) error {
+		h, err := c.findByHand(id)
+		if err == nil {
+			p, err = c.prospect(h.no, b.inside)
 		}
 		return err
 	})
 	if err != nil {
 		return lambdabiz.Claims{}, err
 	}
+	var run lambdabiz.Claimed
+	var h *head
+	var later bool
+	err = b.write(ctx, "claim", func(t *tx) (err error) {
+		if h, err = t.findByHand(id); err != nil {
+			return err
+		}
+		if !h.status.Ended() && !h.paused {
+			fault.Point("hand.take")
+			if err := t.prepare(qClaimHand).int(h.no).exec(); err != nil {
+				return err
+			}
+			h.fence++
+		}
+		fault.Point("hand.read")
+		if later = h.no != p.no || p.size.total() > b.inside; !later {
+			run, err = t.claimed(h.no, everything)
+		}
+		return err
+	})
+	if err == nil && later {
+		err = b.read(ctx, func(c *conn) (err error) {
+			run, err = c.claimed(h.no, everything)
+			return err
+		})
+	}
+	if err != nil {
+		return lambdabiz.Claims{}, err
+	}
+	run.Ref.Fence = h.fence // if it is another caller's by now, that shows with the first commit
+	if run.Status.Ended() || run.Paused {
+		run.Ref.Fence = 0
+	}
 	return lambdabiz.Claims{Runs: []lambdabiz.Claimed{run}}, nil
+}
+
+// findByHand finds the latest run of an id that is driven by hand.
+func (c *conn) findByHand(id string) (*head, error) {
+	h, err := c.findHead(id, "")
+	switch {
+	case err != nil:
+		return nil, err
+	case h == nil:
+		return nil, lambdabiz.ErrNotFound
+	case h.mode != lambdabiz.ModeHand:
+		return nil, fmt.Errorf("claim %s: workers drive it: %w", id, lambdabiz.ErrMode)
+	}
+	return h, nil
 }

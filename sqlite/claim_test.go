@@ -235,7 +235,7 @@ func TestWake(t *testing.T) {
 	}
 }
 
-// A claim reads under the lock that all who write wait for: it takes no more than it can read in a moment.
+// A claim takes no more than it can read in a moment, for its caller waits, and all who write wait for a part of it.
 func TestAClaimTakesNoMoreThanItReadsInAMoment(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -13,6 +13,21 @@ import (
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
+	conform(t, open)
+}
+
+// The same where claims read all runs as they read large ones.
+func TestConformanceOfClaimsThatReadAhead(t *testing.T) {
+	t.Parallel()
+	conform(t, func(t *testing.T, path string) lambdabiz.Backend {
+		b := open(t, path)
+		b.(*sqlite.Backend).ReadAhead()
+		return b
+	})
+}
+
+func conform(t *testing.T, open func(t *testing.T, path string) lambdabiz.Backend) {
+	t.Helper()
 	var paths sync.Map // of the files, by backend
 	backendtest.Run(t, backendtest.Config{
 		Open: func(t *testing.T) lambdabiz.Backend {

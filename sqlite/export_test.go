@@ -124,3 +124,17 @@ func (b *Backend) LimitMemory(bytes int64) error {
 	w.conn.db.HardHeapLimit(bytes)
 	return nil
 }
+
+// ReadAhead lets claims read all runs outside of the transaction that takes them, however small they are.
+func (b *Backend) ReadAhead() { b.inside = 0 }
+
+// WithdrawMessages removes the messages of a run, as a resume does with those of a pause.
+func (b *Backend) WithdrawMessages(id string) error {
+	return b.write(context.Background(), "withdraw", func(t *tx) error {
+		h, err := t.findHead(id, "")
+		if err != nil {
+			return err
+		}
+		return t.prepare(qPurgeMessages).int(h.no).exec()
+	})
+}

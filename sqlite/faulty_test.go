@@ -23,6 +23,14 @@ type faulty struct {
 
 	readOnly bool
 	during   atomic.Pointer[func()] // is called once, when the log is synced next
+	reads    atomic.Int64
+	reading  atomic.Pointer[reading]
+}
+
+// reading is what happens at a read.
+type reading struct {
+	at int64
+	do func() error
 }
 
 func newFaulty(t *testing.T) *faulty {
@@ -35,6 +43,9 @@ func newFaulty(t *testing.T) *faulty {
 
 // onSync has do called once, when the log is synced next.
 func (f *faulty) onSync(do func()) { f.during.Store(&do) }
+
+// onRead has do called once, at the nth read from now. Its error is the read's.
+func (f *faulty) onRead(n int64, do func() error) { f.reading.Store(&reading{f.reads.Load() + n, do}) }
 
 // heal ends all faults.
 func (f *faulty) heal() {
@@ -78,6 +89,16 @@ type faultyFile struct {
 
 func (f *faultyFile) SharedMemory() vfs.SharedMemory {
 	return f.File.(vfs.FileSharedMemory).SharedMemory()
+}
+
+func (f *faultyFile) ReadAt(p []byte, offset int64) (int, error) {
+	n := f.faults.reads.Add(1)
+	if r := f.faults.reading.Load(); r != nil && n >= r.at && f.faults.reading.CompareAndSwap(r, nil) {
+		if err := r.do(); err != nil {
+			return 0, err
+		}
+	}
+	return f.File.ReadAt(p, offset)
 }
 
 func (f *faultyFile) WriteAt(p []byte, offset int64) (int, error) {

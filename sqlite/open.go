@@ -52,6 +52,7 @@ func OpenConfig(ctx context.Context, c Config) (*Backend, error) {
 		config:  c,
 		file:    file,
 		token:   rand.Int64(),
+		inside:  insideCost,
 		writing: make(chan *writer, 1),
 		reading: make(chan struct{}, maxReaders),
 		watches: make(chan *watch, 1),

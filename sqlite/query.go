@@ -26,6 +26,9 @@ const (
 	qLatestHead
 	qRunIDHead
 	qRun
+	qRunInfo
+	qSize
+	qOperationSizes
 	qLatest
 	qByRunID
 	qSetStarted
@@ -45,6 +48,7 @@ const (
 	qInsertMessage
 	qMessages
 	qNewerMessages
+	qCountMessages
 	qConsume
 	qMoveMessages
 	qWithdrawPause
@@ -174,8 +178,18 @@ var queries = [queryCount]string{
 	qLatestHead: `SELECT ` + headColumns + ` FROM runs WHERE id = ? ORDER BY no DESC LIMIT 1`,
 	qRunIDHead:  `SELECT ` + headColumns + ` FROM runs WHERE id = ? AND run_id = ? ORDER BY no DESC LIMIT 1`,
 	qRun:        `SELECT ` + runColumns + ` FROM runs WHERE no = ?`,
-	qLatest:     `SELECT ` + runColumns + ` FROM runs WHERE id = ? ORDER BY no DESC LIMIT 1`,
-	qByRunID:    `SELECT ` + runColumns + ` FROM runs WHERE id = ? AND run_id = ? ORDER BY no DESC LIMIT 1`,
+	qRunInfo:    `SELECT ` + listColumns + ` FROM runs WHERE no = ?`,
+	// What the row and the messages of a run cost to read: no more messages than ?3, each ?2 beside its payload. Their
+	// lengths are known without reading them.
+	qSize: `SELECT fence,
+		COALESCE(octet_length(input), 0) + COALESCE(octet_length(result), 0) + COALESCE(octet_length(progress), 0),
+		(SELECT COALESCE(SUM(?2 + COALESCE(length, 0)), 0) FROM (SELECT octet_length(payload) AS length
+			FROM inbox WHERE run_no = ?1 LIMIT ?3))
+		FROM runs WHERE no = ?1`,
+	qOperationSizes: `SELECT COALESCE(octet_length(input), 0) + COALESCE(octet_length(result), 0) +
+		COALESCE(octet_length(details), 0) FROM operations WHERE run_no = ? ORDER BY number`,
+	qLatest:  `SELECT ` + runColumns + ` FROM runs WHERE id = ? ORDER BY no DESC LIMIT 1`,
+	qByRunID: `SELECT ` + runColumns + ` FROM runs WHERE id = ? AND run_id = ? ORDER BY no DESC LIMIT 1`,
 
 	qSetStarted:  `UPDATE runs SET status = 2, started_after = ?2 - scheduled_at WHERE no = ?1 AND status = 1`,
 	qSetProgress: `UPDATE runs SET progress = ? WHERE no = ?`,
@@ -202,6 +216,7 @@ var queries = [queryCount]string{
 		VALUES (?,?,?,?,?,?,?,?,?)`,
 	qMessages:      `SELECT ` + messageColumns + ` FROM inbox WHERE run_no = ? ORDER BY number`,
 	qNewerMessages: `SELECT ` + messageColumns + ` FROM inbox WHERE run_no = ? AND number > ? ORDER BY number`,
+	qCountMessages: `SELECT COUNT(*) FROM inbox WHERE run_no = ? AND number <= ?`,
 	qConsume:       `DELETE FROM inbox WHERE number = ? AND run_no = ? AND kind != 3`,
 	qMoveMessages:  `UPDATE inbox SET run_no = ? WHERE run_no = ? AND kind != 2`,
 	qWithdrawPause: `DELETE FROM inbox WHERE run_no = ? AND kind = 4`,
@@ -262,7 +277,7 @@ var queries = [queryCount]string{
 	qNextWakeBeside: `SELECT wake_at FROM runs INDEXED BY runs_open
 		WHERE status < 3 AND owner = 0 AND name = ?1 AND wake_at IS NOT NULL
 		AND ` + notBlockedBy + `?2) ORDER BY wake_at LIMIT 1`,
-	qClaim:     `UPDATE runs SET owner = ?, fence = fence + 1, wake_at = NULL WHERE no = ?`,
+	qClaim:     `UPDATE runs SET owner = ?, fence = fence + 1, wake_at = NULL WHERE no = ? AND fence = ?`,
 	qClaimHand: `UPDATE runs SET fence = fence + 1 WHERE no = ?`,
 	qFreeDoubtful: `UPDATE runs SET owner = 0, fence = fence + 1, wake_at = CASE paused WHEN 0 THEN ?4 END
 		WHERE no = ?1 AND owner = ?2 AND fence = ?3 AND status < 3`,

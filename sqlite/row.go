@@ -61,6 +61,10 @@ func (s *stored) ref() lambdabiz.RunRef {
 	}
 }
 
+func (s *stored) claimed() lambdabiz.Claimed {
+	return lambdabiz.Claimed{Record: s.record, Ref: s.ref(), Crashes: s.crashes}
+}
+
 // run reads the row at which a statement that selects runColumns or listColumns stands.
 func (s *stmt) run() *stored {
 	r := &stored{no: s.getInt()}
@@ -105,14 +109,21 @@ func (s *stmt) stored() (*stored, error) {
 
 // fill reads the operations and the messages of a run.
 func (c *conn) fill(r *stored) error {
+	if err := c.readOperations(r); err != nil {
+		return err
+	}
+	return c.readMessages(r)
+}
+
+func (c *conn) readOperations(r *stored) error {
 	s := c.prepare(qOperations).int(r.no)
 	for s.next() {
 		r.record.Operations = append(r.record.Operations, s.operation())
 	}
-	if err := s.done(); err != nil {
-		return err
-	}
-	var err error
+	return s.done()
+}
+
+func (c *conn) readMessages(r *stored) (err error) {
 	r.record.Messages, err = c.prepare(qMessages).int(r.no).messages()
 	return err
 }
