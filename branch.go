@@ -217,9 +217,6 @@ func (r *run) waitAnyLocked(o Context, futures []*future) (left bool, err error)
 			return false, nil
 		}
 		s.awaits = futures
-		if r.blockCircleLocked(s) {
-			return true, r.leaveLocked(s)
-		}
 		w := &waiter{s: s}
 		for _, f := range futures {
 			f.waiters = append(f.waiters, w)
@@ -289,6 +286,7 @@ func (r *run) runRace(c *call, o *op, futures []*future) error {
 	if len(running) == 0 {
 		return r.refuseLocked(c, o, fmt.Errorf("%w: all its branches have lost an earlier race", ErrCancelled))
 	}
+	c.scope().racing = running
 	if left, err := r.waitAnyLocked(c.o, running); left {
 		return err
 	}
@@ -321,6 +319,7 @@ func (r *run) runRace(c *call, o *op, futures []*future) error {
 		r.blockLocked(Blocked{Operation: o.ID, Source: o.site.String(), Reason: "its winner cannot be recorded: " + err.Error()})
 		return r.leaveLocked(c.scope())
 	}
+	c.scope().racing = nil
 	o.Attempts, o.StartedAt = 1, o.ScheduledAt
 	r.endLocked(o, StatusSucceeded, p, nil)
 	return nil

@@ -4,39 +4,113 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
-// blockCircleLocked blocks the run if the code of a scope has come to wait for what only it can end: branches that wait
-// for each other, or a branch that waits for itself. A wait is for the first of several branches to end, so it is in
-// vain if no chain of waits leads from it to a branch that does something else.
-func (r *run) blockCircleLocked(s *scope) bool {
-	var circle []*scope
-	for next := []*scope{s}; len(next) > 0; next = next[1:] {
-		at := next[0]
-		if slices.Contains(circle, at) {
-			continue
-		}
-		circle = append(circle, at)
-		for _, f := range at.awaits {
-			if f.ended || !f.begun || f.s == nil || f.s.awaits == nil {
-				return false
+// circle is scopes that wait for each other, as far as is known.
+type circle struct{ waiting []*scope }
+
+// judgeCircleLocked is called when a branch has blocked or ended. It blocks the run if nothing can end what its function
+// waits for: branches wait for each other, or a branch waits for itself. A wait is for the first of several branches to
+// end. Who waits ends too when its branch, or one around it, loses a race. So the wait is in vain if no chain of these
+// leads from it to code that does something else. Code that is not in an operation may be about to race: it has a while
+// to come to one.
+func (r *run) judgeCircleLocked() {
+	if r.root.awaits == nil || r.doubted && !r.restLocked(0) {
+		return
+	}
+	switch c := (&circle{}); {
+	case !c.add(r.root):
+	case r.restLocked(0):
+		r.blockCircleLocked(c)
+	default:
+		r.doubted = true
+		time.AfterFunc(raceGrace, func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.doubted = false
+			if c := (&circle{}); c.add(r.root) {
+				r.blockCircleLocked(c)
 			}
-			next = append(next, f.s)
-		}
+		})
 	}
+}
+
+// blockCircleLocked blocks the run if no race ends any of the waits.
+func (r *run) blockCircleLocked(c *circle) {
+	if r.phase != phaseLive || r.closing != nil || !r.addRacesLocked(c) {
+		return
+	}
+	at := r.root // which waits for a circle, and is not in it
+	for seen := map[*scope]bool{}; !seen[at]; at = at.awaits[0].s {
+		seen[at] = true
+	}
+	c = &circle{}
+	c.add(at)
 	var waits []string
-	for _, at := range circle {
-		waits = append(waits, at.waitText())
+	for _, s := range c.waiting {
+		waits = append(waits, s.waitText())
 	}
-	b := Blocked{Operation: s.path, Reason: "branches wait for each other: " + strings.Join(waits, ", ")}
-	if len(circle) == 1 {
+	b := Blocked{Operation: at.path, Reason: "branches wait for each other: " + strings.Join(waits, ", ")}
+	if len(waits) == 1 {
 		b.Reason = "a branch waits for itself: " + waits[0]
 	}
-	if s.busy != nil {
-		b.Source = s.busy.String()
+	if at.busy != nil {
+		b.Source = at.busy.String()
 	}
 	r.blockLocked(b)
+}
+
+// add adds a scope and all that it waits for. It reports whether all of them only wait.
+func (c *circle) add(s *scope) bool {
+	if s.met == c {
+		return true
+	}
+	if s.awaits == nil || s.blocked == nil {
+		return false // its code runs, or is about to
+	}
+	s.met = c
+	c.waiting = append(c.waiting, s)
+	for _, f := range s.awaits {
+		if f.ended || !f.begun || f.s == nil || !c.add(f.s) {
+			return false
+		}
+	}
 	return true
+}
+
+// addRacesLocked adds the scopes that race something in the circle against something else: if that wins, what is in the
+// circle ends. It reports whether all of them only wait.
+func (r *run) addRacesLocked(c *circle) bool {
+	for more := true; more; {
+		more = false
+		for _, p := range r.record.places {
+			s := p.scope
+			if s == nil || s.racing == nil || s.isClosed() || s.branch.ended || s.met == c {
+				continue
+			}
+			if !slices.ContainsFunc(s.racing, c.isInside) {
+				continue
+			}
+			if !c.add(s) {
+				return false
+			}
+			more = true
+		}
+	}
+	return true
+}
+
+// isInside reports whether something in the circle is in the branch.
+func (c *circle) isInside(f *future) bool {
+	return slices.ContainsFunc(c.waiting, func(s *scope) bool {
+		for ; s != nil; s = s.parent {
+			if s.branch == f {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // waitText says where the scope waits for what.

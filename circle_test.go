@@ -2,6 +2,7 @@ package lambdabiz_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -80,6 +81,205 @@ func TestBranchesThatWaitInAChainAreNotBlocked(t *testing.T) {
 			t.Errorf("result is %d", got)
 		}
 	})
+}
+
+// pair begins two branches that wait for each other.
+func pair(o lambdabiz.Context) (x, y *lambdabiz.Future[int]) {
+	ready := make(chan struct{})
+	x = lambdabiz.Go(o, "x", func(o lambdabiz.Context) (int, error) { <-ready; return y.Wait(o) })
+	y = lambdabiz.Go(o, "y", func(o lambdabiz.Context) (int, error) { <-ready; return x.Wait(o) })
+	close(ready)
+	return x, y
+}
+
+// nap is a branch that ends by itself.
+func nap(o lambdabiz.Context, id string, d time.Duration) *lambdabiz.Future[int] {
+	return lambdabiz.Go(o, id, func(o lambdabiz.Context) (int, error) { return 7, lambdabiz.Sleep(o, "s", d) })
+}
+
+// The end of something else may end such waits: of a race that they are in, or of the function. The run was blocked
+// before that could be.
+func TestACircleThatSomethingElseEndsDoesNotBlockTheRun(t *testing.T) {
+	for name, code := range map[string]func(o lambdabiz.Context) (int, error){
+		"a race with a timer": func(o lambdabiz.Context) (int, error) {
+			x, y := pair(o)
+			first, err := lambdabiz.Race(o, "r", x, nap(o, "nap", 10*time.Second), y)
+			return first, err
+		},
+		"a race with an event that times out": func(o lambdabiz.Context) (int, error) {
+			x, _ := pair(o)
+			late := lambdabiz.Go(o, "late", func(o lambdabiz.Context) (int, error) {
+				_, err := lambdabiz.WaitForEvent[int](o, "never", lambdabiz.Timeout(10*time.Second))
+				return 0, err
+			})
+			return lambdabiz.Race(o, "r", x, late)
+		},
+		"a race with a task": func(o lambdabiz.Context) (int, error) {
+			x, _ := pair(o)
+			task := lambdabiz.Go(o, "task", func(o lambdabiz.Context) (int, error) {
+				if err := lambdabiz.Sleep(o, "s", time.Second); err != nil {
+					return 0, err
+				}
+				return lambdabiz.Call(o, "double", doubleTask, 1)
+			})
+			return lambdabiz.Race(o, "r", x, task)
+		},
+		"a race around the branch that they are in": func(o lambdabiz.Context) (int, error) {
+			both := lambdabiz.Go(o, "both", func(o lambdabiz.Context) (int, error) {
+				x, _ := pair(o)
+				return x.Wait(o)
+			})
+			return lambdabiz.Race(o, "r", both, nap(o, "nap", 10*time.Second))
+		},
+		"a race in another branch": func(o lambdabiz.Context) (int, error) {
+			x, y := pair(o)
+			lambdabiz.Go(o, "q", func(o lambdabiz.Context) (int, error) {
+				return lambdabiz.Race(o, "r", x, nap(o, "nap", 10*time.Second))
+			})
+			if _, err := y.Wait(o); !errors.Is(err, lambdabiz.ErrCancelled) {
+				return 0, fmt.Errorf("the other one has ended with %w", err)
+			}
+			return 1, nil
+		},
+		"a race that has not begun": func(o lambdabiz.Context) (int, error) {
+			x, y := pair(o)
+			lambdabiz.Go(o, "q", func(o lambdabiz.Context) (int, error) {
+				later := nap(o, "nap", 5*time.Second)
+				time.Sleep(time.Millisecond) // the others come to their waits
+				return lambdabiz.Race(o, "r", x, later)
+			})
+			_, err := y.Wait(o)
+			if !errors.Is(err, lambdabiz.ErrCancelled) || o.Err() != nil {
+				return 0, fmt.Errorf("the other one has ended with %w", err)
+			}
+			return 1, nil
+		},
+		"a race in a race": func(o lambdabiz.Context) (int, error) {
+			x, _ := pair(o)
+			inner := lambdabiz.Go(o, "q", func(o lambdabiz.Context) (int, error) {
+				return lambdabiz.Race(o, "r", x, lambdabiz.Go(o, "w", func(o lambdabiz.Context) (int, error) { return x.Wait(o) }))
+			})
+			return lambdabiz.Race(o, "r", inner, nap(o, "nap", 10*time.Second))
+		},
+		"a race with an item of a Map": func(o lambdabiz.Context) (int, error) {
+			all := lambdabiz.Go(o, "all", func(o lambdabiz.Context) (int, error) {
+				_, err := lambdabiz.Map(o, "m", []string{"a", "b"}, func(s string) string { return s },
+					func(o lambdabiz.Context, _ string) (int, error) { x, _ := pair(o); return x.Wait(o) })
+				return 0, err
+			})
+			return lambdabiz.Race(o, "r", all, nap(o, "nap", 10*time.Second))
+		},
+		"the end of the function": func(o lambdabiz.Context) (int, error) {
+			pair(o)
+			return 1, lambdabiz.Sleep(o, "s", 10*time.Second)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			everywhere(t, func(t *testing.T, b *bench) {
+				d := define(code)
+				e, _ := b.worker(d, doubleTask)
+				start(b, e, d, "x", 0)
+				time.Sleep(time.Minute) // one that was blocked by mistake is tried again, and late
+				s := b.state(e, "x")
+				took := s.EndedAt.Sub(s.StartedAt)
+				if s.Status != lambdabiz.StatusSucceeded || string(s.Result) != "1" || took > 13*time.Second || b.logs.has("blocked") {
+					t.Errorf("it is %v with %s after %v, blocked is %+v", s.Status, s.Result, took, s.Blocked)
+				}
+			})
+		})
+	}
+}
+
+// What could have ended a circle may be over, or come to wait for it too, and then nothing ends it.
+func TestACircleThatNothingEndsAnyMoreBlocksTheRun(t *testing.T) {
+	for name, code := range map[string]func(o lambdabiz.Context) (int, error){
+		"the function waits at last": func(o lambdabiz.Context) (int, error) {
+			x, _ := pair(o)
+			if err := lambdabiz.Sleep(o, "s", 10*time.Second); err != nil {
+				return 0, err
+			}
+			return x.Wait(o)
+		},
+		"the race has nothing else in it": func(o lambdabiz.Context) (int, error) {
+			x, y := pair(o)
+			return lambdabiz.Race(o, "r", x, y)
+		},
+		"the race was for others": func(o lambdabiz.Context) (int, error) {
+			x, _ := pair(o)
+			if _, err := lambdabiz.Race(o, "r", nap(o, "a", 2*time.Second), nap(o, "b", 3*time.Second)); err != nil {
+				return 0, err
+			}
+			return x.Wait(o)
+		},
+		"the other branch of the race waits for them at last": func(o lambdabiz.Context) (int, error) {
+			x, y := pair(o)
+			return lambdabiz.Race(o, "r", x, lambdabiz.Go(o, "w", func(o lambdabiz.Context) (int, error) {
+				if err := lambdabiz.Sleep(o, "s", 10*time.Second); err != nil {
+					return 0, err
+				}
+				return y.Wait(o)
+			}))
+		},
+		"the race around them has lost itself": func(o lambdabiz.Context) (int, error) {
+			x, y := pair(o)
+			racing := lambdabiz.Go(o, "q", func(o lambdabiz.Context) (int, error) {
+				return lambdabiz.Race(o, "r", x, nap(o, "nap", time.Hour))
+			})
+			lambdabiz.Go(o, "p", func(o lambdabiz.Context) (int, error) {
+				return lambdabiz.Race(o, "r", racing, nap(o, "nap", 10*time.Second))
+			})
+			return y.Wait(o)
+		},
+		"a branch works on beside them": func(o lambdabiz.Context) (int, error) {
+			x, _ := pair(o)
+			lambdabiz.Go(o, "beside", func(o lambdabiz.Context) (int, error) { return never(o) })
+			return x.Wait(o)
+		},
+		"a branch waits outside of operations": func(o lambdabiz.Context) (int, error) {
+			x, _ := pair(o)
+			lambdabiz.Go(o, "beside", func(o lambdabiz.Context) (int, error) { <-o.Done(); return 0, nil })
+			return x.Wait(o)
+		},
+		"items of a Map and a branch": func(o lambdabiz.Context) (int, error) {
+			var x, y *lambdabiz.Future[int]
+			ready := make(chan struct{})
+			x = lambdabiz.Go(o, "x", func(o lambdabiz.Context) (int, error) {
+				<-ready
+				_, err := lambdabiz.Map(o, "m", []string{"a", "b", "c"}, func(s string) string { return s },
+					func(o lambdabiz.Context, _ string) (int, error) { return y.Wait(o) }, lambdabiz.Concurrency(2))
+				return 0, err
+			})
+			y = lambdabiz.Go(o, "y", func(o lambdabiz.Context) (int, error) { <-ready; return x.Wait(o) })
+			close(ready)
+			return x.Wait(o)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			everywhere(t, func(t *testing.T, b *bench) {
+				d := define(code)
+				e, _ := b.worker(d)
+				start(b, e, d, "x", 0)
+				time.Sleep(time.Minute)
+				blocked := b.state(e, "x").Blocked
+				if blocked == nil {
+					t.Fatal("it is not blocked")
+				}
+				lines := map[string]bool{}
+				for _, line := range strings.FieldsFunc(blocked.Reason, func(r rune) bool { return r == ' ' || r == ',' }) {
+					lines[line] = strings.Contains(line, "circle_test.go:") || lines[line]
+				}
+				n := 0
+				for _, is := range lines {
+					if is {
+						n++
+					}
+				}
+				if n < 2 || !strings.Contains(blocked.Source, "circle_test.go:") || blocked.Operation == "" {
+					t.Errorf("blocked is %+v", blocked)
+				}
+			})
+		})
+	}
 }
 
 // A Map that had lost, or was cancelled, began its further items all the same.

@@ -57,6 +57,8 @@ type scope struct {
 	current *op                 // the operation that goes on; nil while code runs
 	awaits  []*future           // branches of which it waits for one; nil while it does not
 	began   int64               // what the scope around it had reached when it began
+	racing  []*future           // branches of which all but one lose when its race is over; nil while it has none
+	met     *circle             // that it was found in last
 	reached int64               // the last number of what was recorded here before this pass, and it has come to
 	last    time.Time           // when what its code knows last came about
 	past    bool                // its code has come to something that had not ended before this pass, or it knows of such a thing

@@ -118,6 +118,7 @@ func (r *run) flushLocked(target uint64) bool {
 // idleLocked is called when a branch has blocked or ended. The last one commits what is pending.
 func (r *run) idleLocked() {
 	r.judgeHeldLocked()
+	r.judgeCircleLocked()
 	for r.phase == phaseLive && r.active == r.flushers && !r.committing && r.closing == nil {
 		if r.active == 0 && (r.matchLocked(true) || r.phase != phaseLive) {
 			return
