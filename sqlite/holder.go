@@ -74,6 +74,8 @@ func (n *note) write(since int64) {
 	n.since = since
 }
 
+var errNoteTaken = errors.New("somebody else has locked the note of this process")
+
 func (n *note) make() error {
 	path := n.file.notePrefix() + strconv.FormatUint(uint64(n.token), 36) //nolint:gosec // a name
 	host, err := os.Hostname()
@@ -89,11 +91,15 @@ func (n *note) make() error {
 		return err
 	}
 	n.open = f
-	if _, err := f.WriteAt(append(make([]byte, noteText), head...), 0); err != nil {
-		return err
-	}
 	n.flock = flock.New(path, flock.SetFlag(os.O_RDONLY))
-	if _, err := n.flock.TryRLock(); err != nil {
+	switch locked, err := n.flock.TryRLock(); {
+	case err != nil:
+		return err
+	case !locked:
+		return errNoteTaken
+	}
+	// Once it says something, whoever finds it without a lock takes it for one of the dead.
+	if _, err := f.WriteAt(append(make([]byte, noteText-noteTime), head...), noteTime); err != nil {
 		return err
 	}
 	n.file.share(path)
