@@ -64,7 +64,7 @@ func (f *future) run(o Context, id string, code func(o Context) error, begin boo
 		f.ended, f.err = true, fmt.Errorf("orchestration %s, branch %q: %w", r.info.ID, id, err)
 		return start
 	}
-	site := here()
+	site := here(parent)
 	r.mu.Lock()
 	if !r.liveLocked(parent) && !r.ended {
 		f.ended, f.err = true, r.leaveLocked(parent)
@@ -101,7 +101,7 @@ func (f *future) run(o Context, id string, code func(o Context) error, begin boo
 		return start
 	}
 	f.s = newScope(r, parent, path, o.detached())
-	f.s.branch = f
+	f.s.branch, f.s.site = f, site
 	place.begin(f.s)
 	f.s.heedLocked()
 	start = func() {
@@ -175,7 +175,7 @@ func (f *Future[T]) Wait(o Context) (T, error) {
 
 func (f *future) wait(o Context) error {
 	s := o.scope()
-	r, site := s.run, here()
+	r, site := s.run, here(s)
 	r.mu.Lock()
 	if s.busy != nil && r.liveLocked(s) {
 		r.blockLocked(Blocked{Source: site.String(), Reason: fmt.Sprintf(

@@ -8,28 +8,46 @@ import (
 
 // callSite is where the author's code called an operation. It is cheap to take; it is resolved only
 // for a message.
-type callSite struct{ pcs [6]uintptr }
+type callSite struct {
+	pcs   [6]uintptr
+	begun *callSite // of the branch around it; nil for none
+}
 
-// here takes the call site above the operation's own functions.
-func here() callSite {
+// here takes the call site above the operation's own functions, in a scope.
+func here(s *scope) callSite {
 	var c callSite
 	runtime.Callers(3, c.pcs[:])
+	if s.branch != nil {
+		c.begun = &s.site
+	}
 	return c
 }
 
 // modulePath is how the functions of this package and of package rest begin.
 const modulePath = "github.com/lambdabiz/lambdabiz"
 
-// String returns file:line of the first frame that is not this library's, or "".
+// String returns file:line of the first frame that is not this library's, or "". Where a branch runs the library's own
+// code, as Map and GoChild have it, it is the line where the branch was begun.
 func (c callSite) String() string {
 	n := 0
 	for n < len(c.pcs) && c.pcs[n] != 0 {
 		n++
 	}
-	if n == 0 {
-		return ""
+	if n > 0 {
+		if line := authorLine(runtime.CallersFrames(c.pcs[:n])); line != "" {
+			return line
+		}
 	}
-	return authorLine(runtime.CallersFrames(c.pcs[:n]))
+	if c.begun != nil {
+		return c.begun.String()
+	}
+	return ""
+}
+
+// goexitLine is the line in the author's code where the calling goroutine ends, for what it has deferred.
+func goexitLine() string {
+	var pcs [32]uintptr
+	return authorLine(runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])]))
 }
 
 func authorLine(frames *runtime.Frames) string {
@@ -46,5 +64,5 @@ func authorLine(frames *runtime.Frames) string {
 
 func ownFrame(function string) bool {
 	rest, ok := strings.CutPrefix(function, modulePath)
-	return strings.HasPrefix(function, "runtime.") || ok && (strings.HasPrefix(rest, ".") || strings.HasPrefix(rest, "/rest."))
+	return strings.HasPrefix(function, "runtime.") || strings.HasPrefix(function, "testing.") || ok && (strings.HasPrefix(rest, ".") || strings.HasPrefix(rest, "/rest."))
 }

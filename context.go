@@ -54,6 +54,7 @@ type scope struct {
 	inBody  bool                // the body of that operation runs
 	asking  bool                // the interceptor is asked about it, its code is about to go on
 	branch  *future             // nil for the function itself
+	site    callSite            // where that was begun
 	current *op                 // the operation that goes on; nil while code runs
 	awaits  []*future           // branches of which it waits for one; nil while it does not
 	began   int64               // what the scope around it had reached when it began

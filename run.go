@@ -389,7 +389,7 @@ func (r *run) exit(s *scope, finished bool) {
 	}
 	if !finished && !s.isClosed() {
 		b := Blocked{Reason: "the function ended its goroutine instead of returning (runtime.Goexit?)"}
-		if s.busy != nil {
+		if b.Source = goexitLine(); s.busy != nil {
 			b.Source = s.busy.String()
 		}
 		r.blockLocked(b)

@@ -42,7 +42,8 @@ func (r *run) begin(c *call) (*op, error) {
 	if err := c.check(r.e); err != nil {
 		return nil, c.fault(err)
 	}
-	s, site := c.scope(), here()
+	s := c.scope()
+	site := here(s)
 	r.mu.Lock()
 	r.lookLocked()
 	if r.closing != nil && r.liveLocked(s) {
