@@ -310,6 +310,9 @@ func (r *run) backoff(c *call, o *op) error {
 	if !r.liveLocked(c.scope()) {
 		return r.leaveLocked(c.scope())
 	}
+	if r.stopCause != nil && !c.o.detached() && !o.Status.Ended() {
+		r.cancelOpLocked(o, r.stopCause) // it came when this had been woken
+	}
 	return nil
 }
 

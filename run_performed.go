@@ -110,6 +110,10 @@ func (r *run) awaitAttempt(c *call, o *op) error {
 			r.endLocked(o, StatusTimeout, nil, r.taskFailure(&o.Operation, errLate))
 			break
 		}
+		if r.stopCause != nil && !c.o.detached() {
+			r.cancelOpLocked(o, r.stopCause) // it came when this had been woken
+			break
+		}
 		o.waiter = &waiter{op: o, s: c.scope(), detached: c.o.detached(), due: o.ExpiresAt}
 		r.waitLocked(o.waiter)
 		o.waiter = nil

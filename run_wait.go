@@ -300,25 +300,29 @@ func (r *run) readLocked(o *op) {
 	r.stirred.Broadcast() // a race may wait for what the branch has read
 }
 
-// readsTooLongLocked blocks the run when an event is still being read as its claim is about to end: else the next holder
-// would begin anew, and nothing would say what it is that takes so long.
+// readsTooLongLocked blocks the run when an event is read for too long: nothing else would say what it is that takes so
+// long, and a race that the event may decide waits for it, as may all other code. Where claims end by themselves, it does
+// so while it has the claim: else the next holder would begin anew.
 func (r *run) readsTooLongLocked(o *op, m *mail) (stop func() bool) {
-	if r.until.IsZero() {
-		return func() bool { return true } // the claim has no end
+	limit, why := readsFor, "than "+readsFor.String()
+	if left := time.Until(r.until) - lateMargin; !r.until.IsZero() && left < limit {
+		limit, why = max(0, left), "than its home lets a worker hold the orchestration"
 	}
 	fence, w := r.ref.Fence, o.wait
-	t := time.AfterFunc(max(0, time.Until(r.until)-lateMargin), func() {
+	t := time.AfterFunc(limit, func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if r.ref.Fence != fence || !r.claimed || w.mail != m {
 			return // the wait may be over, and its operation have none any more
 		}
 		r.blockLocked(Blocked{Operation: o.ID, Source: o.site.String(), Reason: fmt.Sprintf(
-			"reading event %d (%q) takes longer than its home lets a worker hold the orchestration: drop it, or register code "+
-				"that reads it faster", m.Number, m.Name)})
+			"reading event %d (%q) takes longer %s: drop it, or register code that reads it faster", m.Number, m.Name, why)})
 	})
 	return t.Stop
 }
+
+// readsFor is how long the code may take to read an event.
+const readsFor = time.Minute
 
 // lateMargin is kept of a claim's time for the commit that blocks its run.
 const lateMargin = 2 * time.Second
