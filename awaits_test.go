@@ -21,12 +21,12 @@ func TestARetryThatIsCancelledAsItIsDueIsNotAskedFor(t *testing.T) {
 		})
 		d := define(func(o lambdabiz.Context) (int, error) {
 			return lambdabiz.Call(o, "task", fails, 1, lambdabiz.Retry(lambdabiz.Backoff{
-				Initial: 10 * time.Minute, Jitter: -1, Attempts: 2,
+				Initial: time.Minute, Jitter: -1, Attempts: 2,
 			}))
 		})
 		e, _ := b.worker(d, fails)
 		start(b, e, d, "x", 0)
-		time.Sleep(time.Minute)
+		time.Sleep(30 * time.Second)
 		e.CancelAsItWakes("x")
 		_ = e.Cancel(b.ctx, "x", "") // for a claim, where a commit ends it; else it may have ended
 		time.Sleep(time.Minute)
@@ -55,7 +55,8 @@ func TestAnEventThatIsNotReadInTimeBlocksTheRun(t *testing.T) {
 		if !b.logs.has("takes longer") || !b.logs.has("awaits_test.go:") { // it is tried again, and reads
 			t.Error("it is not blocked, or not by its reading")
 		}
-		if err := b.engine(lambdabiz.Config{}).Terminate(b.ctx, "x", ""); err != nil {
+		// One that is blocked is tried again; it may have come to its end in another pass.
+		if err := b.engine(lambdabiz.Config{}).Terminate(b.ctx, "x", ""); err != nil && !errors.Is(err, lambdabiz.ErrClosed) {
 			t.Error(err)
 		}
 		stop()
