@@ -63,6 +63,9 @@ func authorLine(frames *runtime.Frames) string {
 }
 
 func ownFrame(function string) bool {
+	if strings.HasPrefix(function, "runtime.") || strings.HasPrefix(function, "testing.") {
+		return true
+	}
 	rest, ok := strings.CutPrefix(function, modulePath)
-	return strings.HasPrefix(function, "runtime.") || strings.HasPrefix(function, "testing.") || ok && (strings.HasPrefix(rest, ".") || strings.HasPrefix(rest, "/rest."))
+	return ok && (strings.HasPrefix(rest, ".") || strings.HasPrefix(rest, "/rest."))
 }
