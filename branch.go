@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"time"
 )
@@ -53,7 +54,20 @@ func Go[T any](o Context, id string, f func(o Context) (T, error), opts ...Branc
 		*fu.value = v
 		return err
 	}, true)
+	o.scope().run.giveWay()
 	return fu
+}
+
+// crowd is how many branches a run begins before it gives way.
+const crowd = 64
+
+// giveWay lets other goroutines go first after a crowd of branches has begun. What other runs wake comes behind all
+// that is in the scheduler's queue: without it, that would be as many branches as a run begins at once.
+func (r *run) giveWay() {
+	if r.begun.Load() >= crowd {
+		r.begun.Store(0)
+		runtime.Gosched()
+	}
 }
 
 // run begins the branch, or only prepares it (see start) if begin is false.
@@ -111,6 +125,7 @@ func (f *future) run(o Context, id string, code func(o Context) error, begin boo
 		}
 		f.begun = true
 		r.active++
+		r.begun.Add(1)
 		go f.main(code)
 	}
 	if begin {
@@ -519,5 +534,10 @@ func runAll(o Context, futures []*future, start []func(), limit int) {
 	}
 	for range limit {
 		next()
+		if r.begun.Load() >= crowd {
+			r.mu.Unlock()
+			r.giveWay()
+			r.mu.Lock()
+		}
 	}
 }

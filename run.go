@@ -97,6 +97,7 @@ type run struct {
 	fireLate bool      // the alarm rang during a commit
 
 	branchesEnded uint64
+	begun         atomic.Int32 // branches since the run gave way
 
 	stopCause error       // why the contexts of its code have ended: cancellation or deadline
 	left      atomic.Bool // it is dead: its code logs nothing any more
