@@ -19,9 +19,6 @@ const (
 // size is what a run costs to read, as far as it was looked at.
 type size struct{ row, operations, messages cost }
 
-// everything is the size of a run of which all is to be read.
-var everything = size{1, 1, 1}
-
 func (s size) total() cost { return rowCost + s.row + s.operations + s.messages }
 
 // prospect is a run that is due, as it was found ahead of the transaction that takes it. Nobody writes the operations

@@ -243,6 +243,28 @@ func TestWhatHappensToALargeRunBeforeItIsClaimed(t *testing.T) {
 	}
 }
 
+// What a small run gets between the look and the claim is in the claim: nothing would tell of it later, and what comes
+// after it would be taken first.
+func TestAnEventThatComesBetweenTheLookAndTheClaimIsInIt(t *testing.T) {
+	t.Parallel()
+	b, f, beside := setupLarge(t, lambdabiz.ModeWorker)
+	b.startAs(lambdabiz.RunStart{ID: "small", RunID: "small", Name: "Order"})
+	claims, err := b.claimAmid(f, b.request(0), func() error {
+		return errors.Join(beside.raises("small", "first"), beside.raises("small", "second"))
+	})
+	if err == nil {
+		err = wantRuns(claims, 2)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, run := range claims.Runs {
+		if run.ID == "small" && eventsOf(run.Messages) != "first second" {
+			t.Errorf("claimed with the messages %q, want both", eventsOf(run.Messages))
+		}
+	}
+}
+
 func wantRuns(claims lambdabiz.Claims, want int) error {
 	if len(claims.Runs) != want {
 		return fmt.Errorf("claimed %d runs, want %d", len(claims.Runs), want)

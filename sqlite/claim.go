@@ -352,7 +352,7 @@ func (t *tx) add(p *prospect, at time.Time, found *lambdabiz.Claims) error {
 	if p.ahead != nil {
 		run, err = t.catchUp(p.ahead)
 	} else {
-		run, err = t.claimed(p.no, p.size)
+		run, err = t.claimed(p.no)
 	}
 	switch {
 	case isUnreadable(err):
@@ -382,7 +382,7 @@ func asideBecause(why error, at time.Time) *lambdabiz.Blocked {
 }
 
 // claimed reads a run with all that belongs to it.
-func (c *conn) claimed(no int64, size size) (lambdabiz.Claimed, error) {
+func (c *conn) claimed(no int64) (lambdabiz.Claimed, error) {
 	run, err := c.prepare(qRun).int(no).stored()
 	switch {
 	case err != nil:
@@ -390,15 +390,8 @@ func (c *conn) claimed(no int64, size size) (lambdabiz.Claimed, error) {
 	case run == nil: // purged, if nobody holds the lock
 		return lambdabiz.Claimed{}, lambdabiz.ErrNotFound
 	}
-	if size.operations > 0 {
-		if err := c.readOperations(run); err != nil {
-			return lambdabiz.Claimed{}, err
-		}
-	}
-	if size.messages > 0 {
-		if err := c.readMessages(run); err != nil {
-			return lambdabiz.Claimed{}, err
-		}
+	if err := c.fill(run); err != nil {
+		return lambdabiz.Claimed{}, err
 	}
 	return run.claimed(), nil
 }
@@ -433,13 +426,13 @@ func (b *Backend) claimHand(ctx context.Context, id string) (lambdabiz.Claims, e
 		}
 		fault.Point("hand.read")
 		if later = h.no != p.no || p.size.total() > b.inside; !later {
-			run, err = t.claimed(h.no, everything)
+			run, err = t.claimed(h.no)
 		}
 		return err
 	})
 	if err == nil && later {
 		err = b.read(ctx, func(c *conn) (err error) {
-			run, err = c.claimed(h.no, everything)
+			run, err = c.claimed(h.no)
 			return err
 		})
 	}
