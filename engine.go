@@ -95,7 +95,7 @@ type Engine struct {
 	alarms     *alarms
 	flushes    flushQueue
 	idle       *idleList
-	kept       spare.Pool // goroutines for calls of the backend and for runs; kept while the engine is a worker
+	kept       spare.Pool // goroutines that call the backend; kept while the engine is a worker
 
 	interceptor seam.Interceptor // a test; nil else
 

@@ -201,6 +201,42 @@ func TestPauseWhileABodyRunsByHandRecordsIt(t *testing.T) {
 	}, fencedByHand())
 }
 
+// No further attempt of a step begins after a pause that came during the one before.
+func TestNoAttemptByHandBeginsAfterAPause(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		bodies := 0
+		e := b.engine(lambdabiz.Config{PollInterval: 200 * time.Millisecond})
+		o := byHand(b, b.ctx, e, "x")
+		_, err := lambdabiz.Step(o, "body", func(context.Context) (int, error) {
+			if bodies++; bodies == 1 {
+				hold(b, "x")
+			}
+			time.Sleep(700 * time.Millisecond)
+			return 0, errors.New("not now")
+		}, lambdabiz.Retry(lambdabiz.Backoff{Initial: 20 * time.Millisecond, Factor: 1, Jitter: -1, Attempts: 6}))
+		wantPaused(b, o, "the step", err)
+		if bodies != 1 {
+			t.Errorf("%d attempts were made", bodies)
+		}
+	}, fencedByHand())
+}
+
+// What waits on a paused orchestration ends with the caller's context, as any wait does.
+func TestAWaitOnAPausedRunByHandEndsWithItsCaller(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		e := b.engine(lambdabiz.Config{})
+		byHand(b, b.ctx, e, "x")
+		hold(b, "x")
+		ctx, cancel := context.WithTimeout(b.ctx, 10*time.Second)
+		defer cancel()
+		o := byHand(b, ctx, e, "x")
+		_, err := lambdabiz.Go(o, "b", func(o lambdabiz.Context) (int, error) { <-o.Done(); return 0, o.Err() }).Wait(o)
+		if !errors.Is(err, lambdabiz.ErrWaiting) {
+			t.Errorf("the wait gave %v", err)
+		}
+	}, fencedByHand())
+}
+
 // A call of a paused orchestration takes nothing over: the body of the caller before is recorded.
 func TestCreateOfAPausedRunLeavesItsCallerAlone(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {

@@ -76,6 +76,9 @@ func (o *Orchestration) attach(c *Claimed) {
 	if c.Paused && !r.ended { // it was not claimed: nobody may write it
 		r.paused, r.claimed = &PausedError{ID: c.ID, Reason: c.PauseReason}, false
 		o.r, o.Context = r, r.root.view()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.unwatch = context.AfterFunc(o.parent, r.giveUp)
 		return
 	}
 	r.looked = time.Now()
@@ -220,11 +223,14 @@ func (e *Engine) forgetHand(r *run) {
 // the code does next must not begin after a pause.
 func (r *run) lookLocked() {
 	poll := r.e.config.PollInterval
-	if !r.hand || poll < 0 || r.phase != phaseLive || r.closing != nil || r.committing || r.ends() || r.isReadOnly() {
+	if !r.hand || poll < 0 || r.phase != phaseLive || r.closing != nil || r.ends() || r.isReadOnly() {
 		return // where commits end claims, one would end this
 	}
-	if time.Since(r.looked) >= poll {
-		r.fetch = true
+	if time.Since(r.looked) < poll {
+		return
+	}
+	r.fetch = true // if not with this commit, then with the next one
+	if !r.committing {
 		r.commitLocked()
 	}
 }

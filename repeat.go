@@ -2,6 +2,7 @@ package lambdabiz
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -88,7 +89,7 @@ func (r *run) guardLocked(c *call, path string, site callSite) (left bool, err e
 	s.busy = &site
 	x := r.seekLocked(c, &site)
 	for r.liveLocked(s) {
-		o := r.repeatedLocked(c, x, &site)
+		o := r.repeatedLocked(c, x, path, &site)
 		likely := o == nil
 		if likely {
 			o = r.likelyLocked(c)
@@ -97,7 +98,8 @@ func (r *run) guardLocked(c *call, path string, site callSite) (left bool, err e
 		case o == nil || !r.liveLocked(s): // while inputs were read
 		case !r.restLocked(1):
 			w := &waiter{s: s}
-			r.held = append(r.held, heldOp{w, x.steps()})
+			r.held = append(r.held, heldOp{w, x.steps(), o})
+			o.holding++
 			r.waitLocked(w)
 			continue
 		case likely:
@@ -121,6 +123,7 @@ func (r *run) guardLocked(c *call, path string, site callSite) (left bool, err e
 type heldOp struct {
 	*waiter
 	steps *alike // those that a step may repeat: it need not look before this pass has come to all of them, or rests
+	by    *op    // what it may repeat; the others need not look before this pass has come to that, or rests
 }
 
 // judgeHeldLocked lets an operation go on that guardLocked holds, if no branch is on its way to what it would
@@ -140,6 +143,7 @@ func (r *run) letHeldLocked(most int) {
 	for most > 0 && len(r.held) > 0 {
 		h := r.held[0]
 		r.held = r.held[1:]
+		h.by.holding--
 		if !h.woken { // its branch has not ended meanwhile
 			r.wakeLocked(h.waiter)
 			most--
@@ -159,18 +163,20 @@ func (r *run) metLocked(s *scope, o *op) {
 			steps.left--
 		}
 	}
-	if len(r.held) == 0 {
+	if len(r.held) == 0 || o.holding == 0 && (steps == nil || steps.left > 0) {
 		return
 	}
-	held := r.held
-	r.held = nil
-	for _, h := range held { // it may be what they wait for
-		if h.steps != nil && (h.steps != steps || steps.left > 0) {
-			r.held = append(r.held, h)
-			continue
+	r.held = slices.DeleteFunc(r.held, func(h heldOp) bool { // it may be what they wait for
+		met := h.by == o
+		if h.steps != nil {
+			met = h.steps == steps && steps.left == 0
 		}
-		r.wakeLocked(h.waiter)
-	}
+		if met {
+			h.by.holding--
+			r.wakeLocked(h.waiter)
+		}
+		return met
+	})
 }
 
 // repeatReason says why a run is blocked before an operation that would have its effect twice.

@@ -124,7 +124,7 @@ func (r *run) sumOf(c *call, p Payload) meaning.Sum {
 }
 
 // repeatedLocked is the first recorded operation that the sought one would repeat; nil if there is none. It may give mu up.
-func (r *run) repeatedLocked(c *call, x *sought, site *callSite) *op {
+func (r *run) repeatedLocked(c *call, x *sought, path string, site *callSite) *op {
 	if x.alike == nil {
 		return nil
 	}
@@ -132,7 +132,10 @@ func (r *run) repeatedLocked(c *call, x *sought, site *callSite) *op {
 		x.from++
 	}
 	for _, o := range x.ops[x.from:] {
-		if !o.visited && r.missesLocked(o.op) && r.isRepeatedLocked(c, x, o, site) && !o.visited {
+		if o.visited || !r.missesLocked(o.op) || c.scope().hasTwinOf(o.op, path) {
+			continue
+		}
+		if r.isRepeatedLocked(c, x, o, site) && !o.visited {
 			return o.op
 		}
 	}

@@ -59,7 +59,7 @@ func (e *Engine) admit(c *Claimed, worker int64, started bool, ahead []Message) 
 		r.acceptLocked(early)
 	}
 	if accepting {
-		e.kept.Go(func() { r.start(c) })
+		go r.start(c)
 	} else {
 		r.stopLocked(Release{WakeAt: now()}, ErrStopped)
 		late := time.AfterFunc(e.config.DrainTimeout+stopGrace, r.abandon) // the drain may not have seen it

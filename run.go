@@ -111,6 +111,7 @@ type op struct {
 	loaded    bool   // recorded before this pass
 	moved     string // its path in the code, if it is recorded under a former one
 	suspected bool   // it was warned of something new in its place
+	holding   int    // new operations that are held, since they may repeat it
 	dirty     bool   // is in pending
 	change    uint64 // the last one of it; 0 for none in this pass
 	timingOut bool   // is in pending.timeouts

@@ -67,6 +67,7 @@ func (r *run) try(c *call, o *op, opts *callOptions, f func(in Payload) body, re
 	if r.liveLocked(c.scope()) && r.slotLocked(c) {
 		defer r.e.slots.give()
 	}
+	r.lookLocked()
 	if !r.barrierLocked(c.scope(), opts.timeout) {
 		return r.leaveLocked(c.scope())
 	}

@@ -56,13 +56,13 @@ func (e *Engine) Run(ctx context.Context) error {
 		}
 	}()
 	e.kept.Keep()
-	defer e.kept.Drop()
 	w.loop(ctx)
 	w.drain()
 	<-tasks
 	close(stop)
 	<-beats
 	w.leave()
+	e.kept.Drop() // before another Run may keep some
 	e.mu.Lock()
 	e.running = false
 	e.mu.Unlock()

@@ -272,6 +272,39 @@ func wantRuns(claims lambdabiz.Claims, want int) error {
 	return nil
 }
 
+// A caller by hand that has found the run paused does not go on under the fence of the one who holds it, when it is
+// resumed while the caller reads.
+func TestAClaimByHandOfARunThatIsResumedMeanwhileHasAFenceOfItsOwn(t *testing.T) {
+	t.Parallel()
+	b, _, beside := setupLarge(t, lambdabiz.ModeHand)
+	held := beside.mustHand("large")
+	if err := beside.control(lambdabiz.ControlPause, "large"); err != nil {
+		t.Fatal(err)
+	}
+	b.Backend.OnHandClaimed(func() {
+		b.Backend.OnHandClaimed(nil)
+		if err := beside.control(lambdabiz.ControlResume, "large"); err != nil {
+			t.Error(err)
+		}
+	})
+	if run := b.mustHand("large"); run.Paused || run.Ref.Fence <= held.Ref.Fence {
+		t.Errorf("paused: %t, fence %d, that of the holder is %d", run.Paused, run.Ref.Fence, held.Ref.Fence)
+	}
+}
+
+// mustHand claims a run by hand.
+func (b *bundle) mustHand(id string) lambdabiz.Claimed {
+	b.t.Helper()
+	claims, err := b.Claim(b.t.Context(), lambdabiz.ClaimRequest{Hand: id, Now: b.now})
+	if err == nil {
+		err = wantRuns(claims, 1)
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return claims.Runs[0]
+}
+
 // A worker that is declared dead while it reads claims nothing: nobody would ever take it over.
 func TestAWorkerThatIsRemovedWhileItReadsClaimsNothing(t *testing.T) {
 	t.Parallel()

@@ -32,11 +32,13 @@ func maxPayloadBytes() int {
 // [lambdabiz.Waker] for what is changed through the same value; changes by other processes, and by
 // other values of this one, are found by Claim.
 type Backend struct {
-	config Config
-	file   *anchor
-	note   *note // of whoever holds the writer
-	token  int64 // names this value in the table of writers
-	inside cost  // as large may be what a claim reads while it keeps others from writing
+	config      Config
+	file        *anchor
+	note        *note  // of whoever holds the writer
+	token       int64  // names this value in the table of writers
+	handClaimed func() // called by a test between the claim of a large run by hand and its reading; nil else
+
+	inside cost // as large may be what a claim reads while it keeps others from writing
 
 	// Channels instead of mutexes: who waits for one inside a synctest bubble lets the time go on.
 	writing chan *writer  // one place: the only connection that writes

@@ -412,12 +412,12 @@ func (b *Backend) claimHand(ctx context.Context, id string) (lambdabiz.Claims, e
 	}
 	var run lambdabiz.Claimed
 	var h *head
-	var later bool
+	var taken, later bool
 	err = b.write(ctx, "claim", func(t *tx) (err error) {
 		if h, err = t.findByHand(id); err != nil {
 			return err
 		}
-		if !h.status.Ended() && !h.paused {
+		if taken = !h.status.Ended() && !h.paused; taken {
 			fault.Point("hand.take")
 			if err := t.prepare(qClaimHand).int(h.no).exec(); err != nil {
 				return err
@@ -431,6 +431,9 @@ func (b *Backend) claimHand(ctx context.Context, id string) (lambdabiz.Claims, e
 		return err
 	})
 	if err == nil && later {
+		if b.handClaimed != nil {
+			b.handClaimed()
+		}
 		err = b.read(ctx, func(c *conn) (err error) {
 			run, err = c.claimed(h.no)
 			return err
@@ -439,9 +442,13 @@ func (b *Backend) claimHand(ctx context.Context, id string) (lambdabiz.Claims, e
 	if err != nil {
 		return lambdabiz.Claims{}, err
 	}
-	run.Ref.Fence = h.fence // if it is another caller's by now, that shows with the first commit
-	if run.Status.Ended() || run.Paused {
+	switch over := run.Status.Ended() || run.Paused; {
+	case over:
 		run.Ref.Fence = 0
+	case !taken: // it was paused, and was resumed since: the fence that was seen may be another caller's
+		return b.claimHand(ctx, id)
+	default:
+		run.Ref.Fence = h.fence // if it is another caller's by now, that shows with the first commit
 	}
 	return lambdabiz.Claims{Runs: []lambdabiz.Claimed{run}}, nil
 }

@@ -43,6 +43,9 @@ func (b *Backend) Pragmas(name string) ([]string, error) {
 	return answers, nil
 }
 
+// OnHandClaimed has f called between the claim of a large run by hand and its reading.
+func (b *Backend) OnHandClaimed(f func()) { b.handClaimed = f }
+
 // HoldReader keeps a snapshot open until release is closed.
 func (b *Backend) HoldReader(ctx context.Context, held chan<- struct{}, release <-chan struct{}) error {
 	return b.read(ctx, func(c *conn) error {
