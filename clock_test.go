@@ -195,7 +195,7 @@ func TestAnEventOfAClockThatIsAheadIsInTime(t *testing.T) {
 			}
 			stop()
 		}
-	}, notOnSWF("events have the time of the home"), oneClock(setsClocks))
+	}, notOnSWF("events have the time of the home"), oneClock(setsClocks), bears(20, countsTime))
 }
 
 func TestARaceGoesByTheWorkersClock(t *testing.T) {
