@@ -15,7 +15,7 @@ func TestWhatIsBlockedNamesItsLine(t *testing.T) {
 	child := lambdabiz.Define("Child", func(o lambdabiz.Context, in int) (int, error) {
 		return in, lambdabiz.Sleep(o, "s", time.Second)
 	})
-	recorded := func(o lambdabiz.Context, in int) error {
+	recorded := func(o lambdabiz.Context, _ int) error {
 		_, err := lambdabiz.Go(o, "branch", func(o lambdabiz.Context) (int, error) {
 			return 0, lambdabiz.Do(o, "item", func(context.Context) error { return nil })
 		}).Wait(o)

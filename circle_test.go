@@ -231,7 +231,7 @@ func TestACircleThatNothingEndsAnyMoreBlocksTheRun(t *testing.T) {
 		},
 		"a branch works on beside them": func(o lambdabiz.Context) (int, error) {
 			x, _ := pair(o)
-			lambdabiz.Go(o, "beside", func(o lambdabiz.Context) (int, error) { return never(o) })
+			lambdabiz.Go(o, "beside", never)
 			return x.Wait(o)
 		},
 		"a branch waits outside of operations": func(o lambdabiz.Context) (int, error) {

@@ -149,7 +149,7 @@ func TestTheEnginesOwnRepetitionIsNotReportedAsRepeated(t *testing.T) {
 		if struck != 1 {
 			t.Fatalf("%d batches lost their answers", struck)
 		}
-		if got := fmt.Sprint(receipts); got != "[added unknown unknown]" {
+		if got := fmt.Sprintf("%v", receipts); got != "[added unknown unknown]" {
 			t.Errorf("the receipts are %s", got)
 		}
 	})

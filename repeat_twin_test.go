@@ -21,7 +21,7 @@ func TestItemsOfAMapDoNotRepeatEachOther(t *testing.T) {
 		return err //nolint:wrapcheck // it names the operation
 	}
 	type itemOf = func(shipped *atomic.Int32) func(o lambdabiz.Context, item string) (int, error)
-	var oneWaits itemOf = func(shipped *atomic.Int32) func(o lambdabiz.Context, item string) (int, error) {
+	oneWaits := func(shipped *atomic.Int32) func(o lambdabiz.Context, item string) (int, error) {
 		return func(o lambdabiz.Context, item string) (int, error) {
 			if item == "a" {
 				if err := waits(o, item); err != nil {
@@ -31,7 +31,7 @@ func TestItemsOfAMapDoNotRepeatEachOther(t *testing.T) {
 			return ship(o, shipped)
 		}
 	}
-	var allWait itemOf = func(shipped *atomic.Int32) func(o lambdabiz.Context, item string) (int, error) {
+	allWait := func(shipped *atomic.Int32) func(o lambdabiz.Context, item string) (int, error) {
 		return func(o lambdabiz.Context, item string) (int, error) {
 			if err := waits(o, item); err != nil {
 				return 0, err

@@ -46,17 +46,8 @@ func (r *run) begin(c *call) (*op, error) {
 	site := here(s)
 	r.mu.Lock()
 	r.lookLocked()
-	if r.closing != nil && r.liveLocked(s) {
-		r.mu.Unlock()
-		return nil, c.fault(ErrClosed)
-	}
-	if !r.liveLocked(s) && !r.ended {
-		return nil, r.leaveLocked(s)
-	}
-	if s.busy != nil {
-		r.blockLocked(Blocked{Operation: joinPath(s.path, c.id), Source: site.String(), Reason: fmt.Sprintf(
-			"a context is used by two goroutines at once: the operation at %s has not ended", s.busy)})
-		return nil, r.leaveLocked(s)
+	if left, err := r.mayBeginLocked(c, site); left {
+		return nil, err
 	}
 	path := joinPath(s.path, c.id)
 	refuse := func(cause error) (*op, error) {
@@ -99,6 +90,25 @@ func (r *run) begin(c *call) (*op, error) {
 	err := r.meetLocked(c, o, site)
 	r.stirred.Broadcast()
 	return o, err
+}
+
+// mayBeginLocked looks whether the scope's code may begin an operation. It reports whether the calling code must leave,
+// with what it must return; else mu is held.
+func (r *run) mayBeginLocked(c *call, site callSite) (left bool, err error) {
+	s := c.scope()
+	if r.closing != nil && r.liveLocked(s) {
+		r.mu.Unlock()
+		return true, c.fault(ErrClosed)
+	}
+	if !r.liveLocked(s) && !r.ended {
+		return true, r.leaveLocked(s)
+	}
+	if s.busy != nil {
+		r.blockLocked(Blocked{Operation: joinPath(s.path, c.id), Source: site.String(), Reason: fmt.Sprintf(
+			"a context is used by two goroutines at once: the operation at %s has not ended", s.busy)})
+		return true, r.leaveLocked(s)
+	}
+	return false, nil
 }
 
 // check looks at what the author has given, and encodes the input.

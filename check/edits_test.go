@@ -74,7 +74,7 @@ func (w *world) time(key string) time.Duration {
 func (w *world) code(lines []line, opts ...lambdabiz.DefineOption) lambdabiz.Registrables {
 	body := func(ctx context.Context, in item) (int, error) { return 1, w.do(ctx, in.Key) }
 	child := lambdabiz.Define("Child", func(o lambdabiz.Context, in item) (int, error) {
-		err := lambdabiz.Do(o, "work", func(ctx context.Context) error {
+		err := lambdabiz.Do(o, "work", func(context.Context) error {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.done[in.Key]++
@@ -290,7 +290,7 @@ func (c *cell) complaints(e *edit, path, point string, code []line) (all []strin
 	performed("kept", r.Kept, 0)
 	if c.state.Blocked == nil {
 		performed("new", r.New, 1)
-		performed("next", slices.DeleteFunc(slices.Clone(r.Next), func(i check.Item) bool { return e.moves() }), 1)
+		performed("next", slices.DeleteFunc(slices.Clone(r.Next), func(check.Item) bool { return e.moves() }), 1)
 		for _, i := range r.Orphaned {
 			if !slices.Contains(c.state.Orphans, i.Operation) && !has(code, i.Operation) {
 				complain("%s is orphaned, and the state has %q", i.Operation, c.state.Orphans)

@@ -1,6 +1,10 @@
 package sqlite
 
-import lambdabiz "github.com/lambdabiz/lambdabiz"
+import (
+	"slices"
+
+	lambdabiz "github.com/lambdabiz/lambdabiz"
+)
 
 // cost is what it costs to read something, in bytes.
 type cost int64
@@ -160,6 +164,6 @@ func (t *tx) catchUp(a *ahead) (lambdabiz.Claimed, error) {
 	}
 	was := &a.run.record
 	now.record.Input, now.record.Result, now.record.Progress = was.Input, was.Result, was.Progress
-	now.record.Operations, now.record.Messages = was.Operations, append(was.Messages, newer...)
+	now.record.Operations, now.record.Messages = was.Operations, slices.Concat(was.Messages, newer)
 	return now.claimed(), nil
 }

@@ -236,7 +236,7 @@ func TestWhatHappensToALargeRunBeforeItIsClaimed(t *testing.T) {
 			if err != nil {
 				t.Fatalf("the next claim: %v", err)
 			}
-			if runs := append(claims.Runs, again.Runs...); test.check != nil {
+			if runs := slices.Concat(claims.Runs, again.Runs); test.check != nil {
 				test.check(t, &runs[0])
 			}
 		})
@@ -281,8 +281,8 @@ func TestAClaimByHandOfARunThatIsResumedMeanwhileHasAFenceOfItsOwn(t *testing.T)
 	if err := beside.control(lambdabiz.ControlPause, "large"); err != nil {
 		t.Fatal(err)
 	}
-	b.Backend.OnHandClaimed(func() {
-		b.Backend.OnHandClaimed(nil)
+	b.OnHandClaimed(func() {
+		b.OnHandClaimed(nil)
 		if err := beside.control(lambdabiz.ControlResume, "large"); err != nil {
 			t.Error(err)
 		}

@@ -45,6 +45,7 @@ func TestTimersThatFallDueWhileFrozen(t *testing.T) {
 			if complaint := b.firedWrong(id, due[i]); complaint != "" {
 				t.Error(complaint)
 			}
+			p.awaitNth("recorded "+id+" nap SUCCEEDED", 1) // hooks tell of it shortly after it is on disk
 			if n := p.said("recorded " + id + " nap SUCCEEDED"); n != 1 {
 				t.Errorf("the timer of %s fired %d times", id, n)
 			}

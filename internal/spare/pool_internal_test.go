@@ -134,7 +134,7 @@ func TestNothingIsKeptAfterDrop(t *testing.T) {
 	})
 }
 
-func TestManyCallsAtOnce(t *testing.T) {
+func TestManyCallsAtOnce(*testing.T) {
 	var p Pool
 	p.Keep()
 	defer p.Drop()
