@@ -3,7 +3,6 @@ package lambdabiz_test
 import (
 	"fmt"
 	"go/ast"
-	"net/http"
 	"os"
 	"path"
 	"path/filepath"
@@ -13,14 +12,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-
 	"github.com/lambdabiz/lambdabiz"
-	"github.com/lambdabiz/lambdabiz/aws/swf"
-	"github.com/lambdabiz/lambdabiz/internal/fakeswf"
-	"github.com/lambdabiz/lambdabiz/memory"
-	"github.com/lambdabiz/lambdabiz/sqlite"
 )
 
 // page reads a file of the documentation.
@@ -98,28 +90,8 @@ func TestDocsHaveEveryNameOfTheOriginal(t *testing.T) {
 // describe opens every home and returns what it says of itself.
 func describe(t *testing.T) []lambdabiz.Description {
 	t.Helper()
-	onSWF := func(store lambdabiz.Store) lambdabiz.Backend {
-		server := fakeswf.New(fakeswf.Config{})
-		t.Cleanup(server.Close)
-		b, err := swf.Open(t.Context(), swf.Config{
-			AWS: aws.Config{
-				Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""),
-				HTTPClient: &http.Client{Transport: server.Transport()},
-			},
-			Store: store,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
-	}
-	inMemory := memory.New()
-	inFile, err := sqlite.Open(filepath.Join(t.TempDir(), "docs.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var all []lambdabiz.Description
-	for _, b := range []lambdabiz.Backend{inMemory, inFile, onSWF(memory.NewStore()), onSWF(nil)} {
+	for _, b := range []lambdabiz.Backend{openMemory(t), openSQLite(t), openSWF(t), openSWFWith(t, nil)} {
 		all = append(all, b.Describe())
 		if err := b.Close(); err != nil {
 			t.Fatal(err)

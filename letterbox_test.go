@@ -24,7 +24,7 @@ func TestARunThatHoldsItsLockHoldsUpNobodyElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	waiting := make(chan struct{}, 2)
-	d := define(func(o lambdabiz.Context) (int, error) {
+	d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
 		branch := lambdabiz.Go(o, "b", func(o lambdabiz.Context) (int, error) {
 			return 0, lambdabiz.Sleep(o, "soon", time.Millisecond)
 		})

@@ -272,7 +272,9 @@ func TestTidyFiles(t *testing.T) {
 // inBubble reports whether a test file works with a fake clock, on which sleeping costs nothing.
 func inBubble(f *goFile) bool {
 	return slices.Contains(f.imports(), "testing/synctest") ||
-		strings.Contains(f.text, "everywhere"+"(t, ") || strings.Contains(f.text, "onHomes"+"(t, ")
+		slices.ContainsFunc([]string{"everywhere", "onHomes", "inVirtualTime"}, func(bubble string) bool {
+			return strings.Contains(f.text, bubble+"(t, ")
+		})
 }
 
 // TestTidyComments: every package has a doc.go (a program has its comment anywhere), every exported name a comment that begins with it.

@@ -1,0 +1,292 @@
+package homes_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/lambdabiz/lambdabiz"
+)
+
+// echo is a child that ends at once.
+var echo = lambdabiz.Define("Echo", func(_ lambdabiz.Context, n int) (int, error) { return n, nil })
+
+func TestDefaultIDOfAChildIsItsParentsIDAndTheOperationsPath(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (string, error) {
+			if _, err := lambdabiz.CallChild(o, "c", echo, 1); err != nil {
+				return "", err
+			}
+			return lambdabiz.Go(o, "branch", func(o lambdabiz.Context) (string, error) {
+				if _, err := lambdabiz.CallChild(o, "given", echo, 2, lambdabiz.ChildID("my child")); err != nil {
+					return "", err
+				}
+				return lambdabiz.StartChild(o, "c", echo, 3)
+			}).Wait(o)
+		})
+		e, _ := b.worker(d, echo)
+		run := start(b, e, d, "x", 0)
+		if got := result(b, run); got != "x~-branch/c" {
+			t.Errorf("the detached child's id is %q", got)
+		}
+		for id, want := range map[string]int{"x~-c": 1, "my child": 2, "x~-branch/c": 3} {
+			if got := result(b, lambdabiz.Get(e, echo, id)); got != want {
+				t.Errorf("%s gave %d", id, got)
+			}
+			s := b.state(e, id)
+			if s.Parent == nil || s.Parent.ID != "x" || s.Parent.RunID != run.RunID() || s.Parent.Detached != (want == 3) {
+				t.Errorf("the parent of %s is %+v", id, s.Parent)
+			}
+		}
+		if o := operation(t, b.state(e, "x"), "branch/given"); o.Target != "my child" || o.Name != "Echo" {
+			t.Errorf("the operation is %+v", o)
+		}
+	})
+}
+
+func TestChildWhoseIDIsTakenIsRecordedAsErrExists(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		d := define(func(o lambdabiz.Context) (int, error) {
+			for id, call := range map[string]func(o lambdabiz.Context, id, child string) error{
+				"call": func(o lambdabiz.Context, id, child string) error {
+					_, err := lambdabiz.CallChild(o, id, echo, 1, lambdabiz.ChildID(child))
+					return err
+				},
+				"start": func(o lambdabiz.Context, id, child string) error {
+					_, err := lambdabiz.StartChild(o, id, echo, 1, lambdabiz.ChildID(child))
+					return err
+				},
+			} {
+				for _, child := range []string{"open", "ended", "another name"} {
+					if err := call(o, id+" "+child, child); !errors.Is(err, lambdabiz.ErrExists) {
+						t.Errorf("%s %s gave %v", id, child, err)
+					}
+				}
+			}
+			_, err := lambdabiz.WaitForEvent[bool](o, "go")
+			return 1, err
+		})
+		held := lambdabiz.Define("Echo", func(o lambdabiz.Context, _ int) (int, error) { return never(o) })
+		e, stop := b.worker(held)
+		start(b, e, held, "open", 0)
+		if err := e.Pause(b.ctx, "open", "stays open"); err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		e, stop = b.worker(d, echo, sleeper)
+		result(b, start(b, e, echo, "ended", 0))
+		start(b, e, sleeper, "another name", 0)
+		start(b, e, d, "x", 0)
+		b.settle()
+		s := b.state(e, "x")
+		if len(s.Operations) != 7 {
+			t.Errorf("%d operations are recorded", len(s.Operations))
+		}
+		for _, o := range s.Operations {
+			if o.Kind == lambdabiz.KindChild && o.Status != lambdabiz.StatusFailed {
+				t.Errorf("%s is %v", o.ID, o.Status)
+			}
+		}
+		stop()
+		e, _ = b.worker(d, sleeper) // which sees the same errors
+		raise(b, e, "x", "go", true)
+		result(b, lambdabiz.Get(e, d, "x"))
+	})
+}
+
+func TestFailureOfAChildIsAnOrchestrationErrorAfterAResumeToo(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		bad := errors.New("bad child")
+		fails := lambdabiz.Define("Fails", func(o lambdabiz.Context, _ int) (int, error) {
+			return 0, lambdabiz.Do(o, "s", func(context.Context) error { return bad })
+		})
+		var passes atomic.Int64
+		d := define(func(o lambdabiz.Context) (int, error) {
+			passes.Add(1)
+			_, err := lambdabiz.CallChild(o, "c", fails, 1)
+			var ended *lambdabiz.OrchestrationError
+			var failed *lambdabiz.TaskError
+			if !errors.Is(err, bad) || !errors.As(err, &ended) || ended.ID != "x~-c" || ended.Name != "Fails" ||
+				ended.Status != lambdabiz.StatusFailed || !errors.As(err, &failed) || failed.OperationID != "s" {
+				t.Errorf("pass %d: the child gave %v", passes.Load(), err)
+			}
+			_, err = lambdabiz.WaitForEvent[bool](o, "go")
+			return 1, err
+		})
+		known := lambdabiz.ErrorValue("bad", bad)
+		e, stop := b.worker(d, fails, known)
+		start(b, e, d, "x", 0)
+		b.settle()
+		stop()
+		e, _ = b.worker(d, known)
+		raise(b, e, "x", "go", true)
+		if result(b, lambdabiz.Get(e, d, "x")); passes.Load() != 2 {
+			t.Errorf("%d passes", passes.Load())
+		}
+	}, bears(0, countsBodies))
+}
+
+func TestRecursionByName(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		d := lambdabiz.Define("Factorial", func(o lambdabiz.Context, n int) (int, error) {
+			if n <= 1 {
+				return 1, nil
+			}
+			below, err := lambdabiz.CallChildByName[int](o, "c", "Factorial", n-1)
+			return n * below, err
+		})
+		e, _ := b.worker(d)
+		if got := result(b, start(b, e, d, "f", 8)); got != 40320 {
+			t.Errorf("8! is %d", got)
+		}
+		if got := result(b, lambdabiz.Get(e, d, "f"+strings.Repeat("~-c", 7))); got != 1 {
+			t.Errorf("the innermost gave %d", got)
+		}
+	})
+}
+
+func TestDetachedChildrenGoOnAfterTheEndOfTheirParent(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		child := lambdabiz.Define("Child", func(o lambdabiz.Context, n int) (int, error) {
+			return n, lambdabiz.Sleep(o, "s", 20*time.Second)
+		})
+		d := define(func(o lambdabiz.Context) (int, error) {
+			if _, err := lambdabiz.StartChild(o, "detached", child, 5); err != nil {
+				return 0, err
+			}
+			_, err := lambdabiz.Go(o, "branch", func(o lambdabiz.Context) (string, error) {
+				return lambdabiz.StartChild(o, "detached", child, 6)
+			}).Wait(o)
+			return 1, err
+		})
+		e, _ := b.worker(d, child)
+		result(b, start(b, e, d, "x", 0))
+		children := map[string]int{"x~-detached": 5, "x~-branch/detached": 6}
+		for id := range children {
+			if s := b.state(e, id); s.Status.Ended() || s.CancelRequested {
+				t.Errorf("when its parent has ended %s is %+v", id, s.RunInfo)
+			}
+		}
+		for id, want := range children {
+			if got := result(b, lambdabiz.Get(e, child, id)); got != want {
+				t.Errorf("%s ended with %d", id, got)
+			}
+		}
+	}, bears(20, countsTime))
+}
+
+func TestUnawaitedChildGoesOnAfterTheEndOfItsParent(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		child := lambdabiz.Define("Child", func(o lambdabiz.Context, n int) (int, error) {
+			return n, lambdabiz.Sleep(o, "s", 20*time.Second)
+		})
+		// The function of a run that was recorded with a child returns without coming to it again.
+		before := define(func(o lambdabiz.Context) (int, error) { return lambdabiz.CallChild(o, "c", child, 5) })
+		after := define(func(lambdabiz.Context) (int, error) { return 1, nil })
+		e, stop := b.worker(before, child)
+		start(b, e, before, "x", 0)
+		synctest.Wait()
+		stop()
+		e, _ = b.worker(after, child)
+		// A home where a worker holds a run has gone on by itself.
+		if err := e.Resume(b.ctx, "x"); err != nil && !errors.Is(err, lambdabiz.ErrClosed) {
+			t.Fatal(err)
+		}
+		result(b, lambdabiz.Get(e, after, "x"))
+		if s := b.state(e, "x~-c"); s.Status.Ended() || s.CancelRequested {
+			t.Errorf("when its parent has ended the child is %+v", s.RunInfo)
+		}
+		if got := result(b, lambdabiz.Get(e, child, "x~-c")); got != 5 {
+			t.Errorf("the child ended with %d", got)
+		}
+	}, bears(0, countsTime))
+}
+
+func TestParentGetsTheOutcomeOnceThoughBothRestart(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		var seen notes
+		child := lambdabiz.Define("Child", func(o lambdabiz.Context, n int) (int, error) {
+			for i := range 3 {
+				if err := lambdabiz.Sleep(o, fmt.Sprint("sleep ", i), 10*time.Second); err != nil {
+					return 0, err
+				}
+				if err := lambdabiz.Do(o, fmt.Sprint("step ", i), func(context.Context) error { seen.add(i); return nil }); err != nil {
+					return 0, err
+				}
+			}
+			return n, nil
+		})
+		d := define(func(o lambdabiz.Context) (int, error) {
+			n, err := lambdabiz.CallChild(o, "c", child, 7)
+			if err != nil {
+				return 0, err
+			}
+			return n, lambdabiz.Do(o, "after", func(context.Context) error { seen.add("got ", n); return nil })
+		})
+		e := b.engine(lambdabiz.Config{}, d)
+		start(b, e, d, "x", 0)
+		for range 2 {
+			_, kill := b.killable(d, child)
+			time.Sleep(7 * time.Second)
+			kill()
+			_, stop := b.worker(d, child)
+			time.Sleep(8 * time.Second)
+			stop()
+		}
+		e, _ = b.worker(d, child)
+		if got := result(b, lambdabiz.Get(e, d, "x")); got != 7 || seen.String() != "0, 1, 2, got 7" {
+			t.Errorf("result is %d, what ran: %v", got, &seen)
+		}
+	}, keepsClaims(countsBodies), bears(20, countsBodies))
+}
+
+func TestChildOfAnUnknownDefinitionWaitsForAWorkerThatKnowsIt(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		d := define(func(o lambdabiz.Context) (int, error) {
+			return lambdabiz.CallChildByName[int](o, "c", "Echo", 7)
+		})
+		e, _ := b.worker(d)
+		run := start(b, e, d, "x", 0)
+		time.Sleep(10 * time.Second)
+		s := b.state(e, "x~-c")
+		if s.Status != lambdabiz.StatusScheduled || s.Blocked == nil || !strings.Contains(s.Blocked.Reason, `"Echo"`) {
+			t.Errorf("the child is %v, blocked %+v", s.Status, s.Blocked)
+		}
+		if s := b.state(e, "x"); s.Blocked != nil || len(s.WaitingFor) != 1 || s.WaitingFor[0].Kind != lambdabiz.KindChild {
+			t.Errorf("the parent is blocked %+v, waiting for %+v", s.Blocked, s.WaitingFor)
+		}
+		b.worker(echo)
+		if got := result(b, run); got != 7 {
+			t.Errorf("result is %d", got)
+		}
+	}, notOnSWF("all workers share one task list, and one that does not know the definition says so"), bears(5, countsTime))
+}
+
+func TestDeadlineAndTagsOfAChild(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		d := define(func(o lambdabiz.Context) (int, error) {
+			return lambdabiz.CallChild(o, "c", sleeper, 0,
+				lambdabiz.Deadline(10*time.Second), lambdabiz.Tags(map[string]string{"k": "v"}))
+		})
+		e, _ := b.worker(d, sleeper)
+		err := failure(b, start(b, e, d, "x", 0))
+		var ended *lambdabiz.OrchestrationError
+		if !errors.As(errors.Unwrap(err), &ended) || ended.ID != "x~-c" || ended.Status != lambdabiz.StatusTimeout ||
+			!errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error is %v", err)
+		}
+		_ = failure(b, lambdabiz.Get(e, sleeper, "x~-c")) // a home that lags may show it open for a moment
+		s := b.state(e, "x~-c")
+		if s.Status != lambdabiz.StatusTimeout || s.Tags["k"] != "v" || s.Deadline.IsZero() {
+			t.Errorf("the child is %+v", s.RunInfo)
+		}
+		if s := b.state(e, "x"); s.Status != lambdabiz.StatusFailed || operation(t, s, "c").Status != lambdabiz.StatusTimeout {
+			t.Errorf("the parent is %v, its operation %v", s.Status, operation(t, s, "c").Status)
+		}
+	})
+}

@@ -1,0 +1,80 @@
+package homes_test
+
+import (
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/aws/swf"
+	"github.com/lambdabiz/lambdabiz/internal/fakeswf"
+	"github.com/lambdabiz/lambdabiz/memory"
+	"github.com/lambdabiz/lambdabiz/sqlite"
+)
+
+// home is a backend that the engine's tests run on.
+type home struct {
+	name string
+	open func(t *testing.T) lambdabiz.Backend
+}
+
+var homes = []home{
+	{"memory", openMemory(memory.Config{})},
+	{"memory, a commit ends the claim", openMemory(memory.Config{CommitEndsClaim: true})},
+	{"memory, and performs timers", openMemory(memory.Config{
+		CommitEndsClaim: true, Performs: []lambdabiz.Kind{lambdabiz.KindTimer},
+	})},
+	{"sqlite", func(t *testing.T) lambdabiz.Backend {
+		b, err := sqlite.Open(filepath.Join(t.TempDir(), "test.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}},
+	{"swf", openSWF},
+}
+
+// openSWF is Amazon SWF's stand-in, with a store in memory.
+func openSWF(t *testing.T) lambdabiz.Backend {
+	t.Helper()
+	server := fakeswf.New(fakeswf.Config{ListLag: 2 * time.Second})
+	b, err := swf.Open(t.Context(), swf.Config{
+		AWS: aws.Config{
+			Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""),
+			HTTPClient: &http.Client{Transport: server.Transport()},
+		},
+		Store: memory.NewStore(), Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &closing{b, server.Close}
+}
+
+// closing is a backend on a server that ends with it.
+type closing struct {
+	*swf.Backend
+	end func()
+}
+
+func (c *closing) Close() error {
+	err := c.Backend.Close()
+	c.end()
+	return err
+}
+
+func openMemory(c memory.Config) func(t *testing.T) lambdabiz.Backend {
+	return func(t *testing.T) lambdabiz.Backend {
+		t.Helper()
+		b, err := memory.NewWith(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+}

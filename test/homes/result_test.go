@@ -1,0 +1,215 @@
+package homes_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/lambdabiz/lambdabiz"
+)
+
+// keepsRuns is an exception: earlier runs do not go there by a purge.
+var keepsRuns = notOnSWF("histories stay there for their retention")
+
+// tenSeconds is an orchestration of five runs, each of which lasts ten seconds. Its result has its input.
+var tenSeconds = lambdabiz.Define("TenSeconds", func(o lambdabiz.Context, in string) (string, error) {
+	if err := lambdabiz.Sleep(o, "s", 10*time.Second); err != nil || strings.Count(in, ".") == 4 {
+		return in, err
+	}
+	return "", lambdabiz.ContinueAsNew(o, in+".")
+})
+
+// purgeEnded removes all runs that have ended.
+func purgeEnded(b *bench, e *lambdabiz.Engine) {
+	b.t.Helper()
+	if _, err := e.PurgeEnded(b.ctx, time.Now().Add(time.Hour), 0); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// isGone expects that a run is not in the store any more.
+func isGone(b *bench, e *lambdabiz.Engine, id, runID string) {
+	b.t.Helper()
+	if _, err := e.StateOf(b.ctx, id, runID); !errors.Is(err, lambdabiz.ErrNotFound) {
+		b.t.Fatalf("run %s is still there: %v", runID, err)
+	}
+}
+
+// outcomes waits for the results of handles beside the test.
+func outcomes(b *bench, runs ...*lambdabiz.Run[string]) (say func() string) {
+	said := make([]chan string, len(runs))
+	for i, run := range runs {
+		said[i] = make(chan string, 1)
+		go func() {
+			out, err := run.Result(b.ctx)
+			switch {
+			case errors.Is(err, lambdabiz.ErrNotFound):
+				out = "not found"
+			case err != nil:
+				out = err.Error()
+			}
+			said[i] <- out
+		}()
+	}
+	return func() string {
+		var all []string
+		for _, c := range said {
+			all = append(all, <-c)
+		}
+		return strings.Join(all, ", ")
+	}
+}
+
+func TestResultFollowsAChainWhoseEarlierRunsWerePurged(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		e, _ := b.worker(tenSeconds)
+		client := b.engine(lambdabiz.Config{})
+		mine := start(b, e, tenSeconds, "x", "in")
+		found := start(b, client, tenSeconds, "x", "")
+		before := outcomes(b, mine, found, lambdabiz.Get(client, tenSeconds, "x"))
+		time.Sleep(15 * time.Second)
+		second := b.state(client, "x").RunID
+		time.Sleep(20 * time.Second)
+		purgeEnded(b, client)
+		isGone(b, client, "x", mine.RunID())
+		isGone(b, client, "x", second)
+		while := outcomes(b, mine, found, lambdabiz.Get(client, tenSeconds, "x"))
+		if got := before(); got != "in...., in...., in...." {
+			t.Errorf("who waited since before the purge got %s", got)
+		}
+		if got := while(); got != "in...., in...., in...." {
+			t.Errorf("who waited since the purge got %s", got)
+		}
+		if got := outcomes(b, mine, found)(); got != "in...., in...." {
+			t.Errorf("who asked after the end got %s", got)
+		}
+	}, keepsRuns, bears(5, countsTime))
+}
+
+// Between two looks of a client the run that it knows continues, ends and is purged, again and again.
+func TestResultFollowsAChainThatIsPurgedBetweenItsLooks(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		e, _ := b.worker(tenSeconds)
+		inner := b.backend
+		var looks atomic.Int64
+		b.backend = &looker{Backend: inner, look: func(runID string) {
+			if runID == "" || looks.Add(1)%2 != 0 {
+				return
+			}
+			time.Sleep(11 * time.Second)
+			if !b.state(e, "x").Status.Ended() {
+				purgeEnded(b, e)
+			}
+		}}
+		client := b.engine(lambdabiz.Config{})
+		b.backend = inner
+		run := start(b, client, tenSeconds, "x", "in")
+		if got := outcomes(b, run)(); got != "in...." || looks.Load() < 4 {
+			t.Errorf("after %d looks the result is %s", looks.Load(), got)
+		}
+	}, keepsRuns, bears(5, countsTime))
+}
+
+// looker is a backend that tells of each look at a run, before it.
+type looker struct {
+	lambdabiz.Backend
+	look func(runID string)
+}
+
+func (l *looker) Load(ctx context.Context, id, runID string) (*lambdabiz.Record, error) {
+	l.look(runID)
+	return l.Backend.Load(ctx, id, runID)
+}
+
+// Whoever uses the id next is no part of the chain, nor are the runs that continue his.
+func TestResultIsNeverThatOfAnotherChain(t *testing.T) {
+	restart := lambdabiz.OnUsedID(lambdabiz.RestartEnded)
+	// stranger uses the id again, and comes to his third run.
+	stranger := func(b *bench, e *lambdabiz.Engine) {
+		start(b, e, tenSeconds, "x", "his", restart)
+		time.Sleep(25 * time.Second)
+	}
+	for name, c := range map[string]struct {
+		purge func(b *bench, e *lambdabiz.Engine)
+		want  string
+	}{
+		"the whole chain was purged":           {purgeEnded, "not found"},
+		"the id was purged":                    {func(b *bench, e *lambdabiz.Engine) { purgeID(b, e, "x") }, "not found"},
+		"the chain was purged, and used again": {func(b *bench, e *lambdabiz.Engine) { purgeEnded(b, e); stranger(b, e) }, "not found"},
+		"it was used again, and purged":        {func(b *bench, e *lambdabiz.Engine) { stranger(b, e); purgeEnded(b, e) }, "not found"},
+		"it was used again":                    {stranger, "in...."},
+		"the last run is left": {func(b *bench, e *lambdabiz.Engine) {
+			if n, err := e.PurgeEnded(b.ctx, time.Now().Add(time.Hour), 4); n != 4 || err != nil {
+				b.t.Errorf("%d runs were purged: %v", n, err)
+			}
+		}, "in...."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			everywhere(t, func(t *testing.T, b *bench) {
+				e, _ := b.worker(tenSeconds)
+				client := b.engine(lambdabiz.Config{})
+				run := start(b, client, tenSeconds, "x", "in")
+				time.Sleep(time.Minute)
+				c.purge(b, client)
+				if got := outcomes(b, run, start(b, e, tenSeconds, "y", "other"))(); got != c.want+", other...." {
+					t.Errorf("the results are %s", got)
+				}
+			}, keepsRuns, bears(0, countsTime))
+		})
+	}
+}
+
+func purgeID(b *bench, e *lambdabiz.Engine, id string) {
+	b.t.Helper()
+	if err := e.Purge(b.ctx, id); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// A handle from Get waits for the run that was the latest when it was asked, and for those that continue it.
+func TestResultOfAHandleFromGetIsNotThatOfARestart(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		e, _ := b.worker(tenSeconds)
+		client := b.engine(lambdabiz.Config{})
+		start(b, e, tenSeconds, "x", "in")
+		time.Sleep(15 * time.Second)
+		got := outcomes(b, lambdabiz.Get(client, tenSeconds, "x"))
+		synctest.Wait()
+		if err := e.Terminate(b.ctx, "x", "enough"); err != nil {
+			t.Fatal(err)
+		}
+		start(b, e, tenSeconds, "x", "his", lambdabiz.OnUsedID(lambdabiz.RestartEnded))
+		if got := got(); !strings.Contains(got, "TERMINATED") {
+			t.Errorf("the result is %s", got)
+		}
+	}, bears(0, countsTime))
+}
+
+// A chain whose runs have ids of their own, as all had once, goes on with ids that tell the chain.
+func TestRunsOfAChainHaveItsId(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		e, _ := b.worker(tenSeconds)
+		run := start(b, e, tenSeconds, "x", "in")
+		var seen, want []string
+		time.Sleep(5 * time.Second)
+		for i := range 5 {
+			s := b.state(e, "x")
+			seen, want = append(seen, s.RunID), append(want, run.RunID())
+			if i > 0 {
+				want[i] += fmt.Sprint("-", i+1)
+				if !s.Continues(run.RunID()) || s.Previous != want[i-1] {
+					t.Errorf("run %s after %s is of another chain than %s", s.RunID, s.Previous, run.RunID())
+				}
+			}
+			time.Sleep(10 * time.Second)
+		}
+		if fmt.Sprint(seen) != fmt.Sprint(want) {
+			t.Errorf("the runs are %v, not %v", seen, want)
+		}
+	}, bears(0, countsTime))
+}

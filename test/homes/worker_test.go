@@ -1,0 +1,53 @@
+package homes_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/lambdabiz/lambdabiz"
+)
+
+func TestRunWhileWorksUntilTheFunctionReturns(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		d := lambdabiz.Define("One", func(o lambdabiz.Context, _ int) (int, error) { return step(o, "s") })
+		e := b.engine(lambdabiz.Config{}, d)
+		want := errors.New("the function's own")
+		err := e.RunWhile(b.ctx, func(context.Context) error {
+			if got := result(b, start(b, e, d, "o", 0)); got != 1 {
+				t.Errorf("result is %d", got)
+			}
+			return want
+		})
+		if !errors.Is(err, want) {
+			t.Errorf("it returned %v", err)
+		}
+		workers, err := e.Workers(b.ctx)
+		if err != nil || len(workers) != 0 {
+			t.Errorf("workers are %v, %v", workers, err)
+		}
+	}, bears(0, "its worker may be kept from joining, which is told to the caller"))
+}
+
+// refusing is a backend that takes no worker.
+type refusing struct{ lambdabiz.Backend }
+
+var errRefused = errors.New("no workers here")
+
+func (refusing) Join(context.Context, lambdabiz.WorkerInfo) (int64, error) { return 0, errRefused }
+
+func TestRunWhileEndsTheFunctionWhenTheWorkerCannotBegin(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		inner := b.backend
+		b.backend = refusing{inner}
+		defer func() { b.backend = inner }()
+		e := b.engine(lambdabiz.Config{})
+		err := e.RunWhile(b.ctx, func(ctx context.Context) error {
+			<-ctx.Done()
+			return context.Cause(ctx)
+		})
+		if !errors.Is(err, errRefused) {
+			t.Errorf("it returned %v", err)
+		}
+	})
+}
