@@ -26,20 +26,20 @@ func callTask[Out any](o Context, id string, t *taskSpec, in any, opts []CallOpt
 	var out Out
 	r := o.scope().run
 	asked := t
-	t, fault := r.e.task(t)
+	t, fault := r.env.registry.resolved(t, &r.env.desc)
 	options := callOptionsOf(opts)
 	c := &call{
-		o: o, id: id, kind: t.kind, name: t.name, input: in, hasInput: true, tested: r.e.tested(&out),
+		o: o, id: id, kind: t.kind, name: t.name, input: in, hasInput: true, tested: r.env.tested(&out),
 		renaming: options.renaming, unresolved: fault,
-		take: func(p Payload) error { return takeInto(r.e, "result", p, &out) },
+		take: func(p Payload) error { return takeInto(&r.env.payloads, "result", p, &out) },
 	}
 	if c.tested != nil {
-		c.tested.registered = r.e.knows(asked, t)
+		c.tested.registered = r.env.registry.knows(asked, t)
 	}
 	var f func(in Payload) body
 	if t.run != nil {
 		f = func(in Payload) body {
-			return func(ctx context.Context) (any, error) { return t.run(ctx, r.e, in) }
+			return func(ctx context.Context) (any, error) { return t.run(ctx, &r.env.payloads, in) }
 		}
 	}
 	err := r.effect(c, options, f)
@@ -57,8 +57,8 @@ func Step[T any](o Context, id string, f func(ctx context.Context) (T, error), o
 	var out T
 	r := o.scope().run
 	options := callOptionsOf(opts)
-	c := &call{o: o, id: id, kind: KindStep, tested: r.e.tested(&out), renaming: options.renaming,
-		take: func(p Payload) error { return takeInto(r.e, "result", p, &out) }}
+	c := &call{o: o, id: id, kind: KindStep, tested: r.env.tested(&out), renaming: options.renaming,
+		take: func(p Payload) error { return takeInto(&r.env.payloads, "result", p, &out) }}
 	run := body(func(ctx context.Context) (any, error) { return f(ctx) })
 	err := r.effect(c, options, func(Payload) body { return run })
 	if err != nil {
@@ -83,9 +83,9 @@ func callOptionsOf(opts []CallOption) *callOptions {
 }
 
 // takeInto decodes into a fresh value, so that nothing of an earlier one stays.
-func takeInto[T any](e *Engine, what string, p Payload, out *T) error {
+func takeInto[T any](p *payloads, what string, stored Payload, out *T) error {
 	var v T
-	if err := e.decode(what, p, &v); err != nil {
+	if err := p.decode(what, stored, &v); err != nil {
 		return err
 	}
 	*out = v
@@ -97,7 +97,7 @@ func takeInto[T any](e *Engine, what string, p Payload, out *T) error {
 // that cannot be stored.
 func SetProgress(o Context, value any) error {
 	r := o.scope().run
-	p, err := r.e.encode("progress", value)
+	p, err := r.env.encode("progress", value)
 	if err != nil {
 		return fmt.Errorf("orchestration %s: %w", r.info.ID, err)
 	}

@@ -24,7 +24,7 @@ func CallChildByName[Out any](o Context, id, name string, in any, opts ...ChildO
 
 // namedDefinition is the definition that the engine knows by the name, or one of which no more is known.
 func namedDefinition(o Context, name string) *definitionSpec {
-	if d := o.scope().run.e.registry.definition(name); d != nil {
+	if d := o.scope().run.env.registry.definition(name); d != nil {
 		return d
 	}
 	return &definitionSpec{name: name}
@@ -37,15 +37,15 @@ func callChild[Out any](
 	var out, zero Out
 	r := o.scope().run
 	child := childOptionsOf(opts)
-	c := &call{o: o, id: id, kind: KindChild, name: d.name, input: in, hasInput: true, tested: r.e.tested(&out),
+	c := &call{o: o, id: id, kind: KindChild, name: d.name, input: in, hasInput: true, tested: r.env.tested(&out),
 		renaming: child.renaming,
-		take:     func(p Payload) error { return takeInto(r.e, "result", p, &out) }}
+		take:     func(p Payload) error { return takeInto(&r.env.payloads, "result", p, &out) }}
 	op, err := r.begin(c)
 	if err != nil {
 		return zero, err
 	}
 	if op.Number == 0 {
-		if err := r.readsLocked(c, op, func() error { return r.e.readsInput(d, in, c.encoded) }); err != nil {
+		if err := r.readsLocked(c, op, func() error { return r.env.readsInput(d, in, c.encoded) }); err != nil {
 			return zero, err
 		}
 		if err := r.startChildLocked(c, op, false, child.RunStart); err != nil {
@@ -79,7 +79,7 @@ func StartChild[In, Out any](
 		return "", err
 	}
 	if op.Number == 0 {
-		if err := r.readsLocked(c, op, func() error { return r.e.readsInput(d.spec, in, c.encoded) }); err != nil {
+		if err := r.readsLocked(c, op, func() error { return r.env.readsInput(d.spec, in, c.encoded) }); err != nil {
 			return "", err
 		}
 		if err := r.startChildLocked(c, op, true, child.RunStart); err != nil {
@@ -89,7 +89,7 @@ func StartChild[In, Out any](
 	if err := r.await(c, op); err != nil {
 		return "", err
 	}
-	if !op.loaded && !r.e.performs(KindChild) && !r.flushLocked(r.changed) {
+	if !op.loaded && !r.env.desc.performs(KindChild) && !r.flushLocked(r.changed) {
 		return "", r.leaveLocked(c.scope())
 	}
 	if err := r.give(c, op); err != nil {
@@ -130,8 +130,8 @@ func (r *run) startChildLocked(c *call, o *op, detached bool, s RunStart) error 
 	if !given { // the default id may have had a child in an earlier run of this orchestration
 		s.ID, s.Policy = childID(r.info.ID, o.ID), RejectOpen
 	}
-	s.RunID, s.Name, s.Input = r.e.runID(r.info.ID, r.info.RunID, o.ID), o.Name, o.Input
-	err := r.e.checkStart(&s)
+	s.RunID, s.Name, s.Input = r.env.runID(r.info.ID, r.info.RunID, o.ID), o.Name, o.Input
+	err := r.env.desc.checkStart(&s)
 	if given && err == nil {
 		err = checkGivenID(s.ID)
 	}
@@ -142,11 +142,11 @@ func (r *run) startChildLocked(c *call, o *op, detached bool, s RunStart) error 
 	if err != nil {
 		return r.refuseLocked(c, o, fmt.Errorf("encode child id: %w", err))
 	}
-	s.Claim = !r.hand && r.e.wants(s.Name, 0)
+	s.Claim = !r.hand && r.env.owner.wants(s.Name, 0)
 	o.Attempts, o.StartedAt, o.Target = 1, now(), s.ID
 	o.Status = StatusStarted
 	r.touchLocked(o)
-	if detached && !r.e.performs(KindChild) {
+	if detached && !r.env.desc.performs(KindChild) {
 		r.endLocked(o, StatusSucceeded, result, nil) // or refused, by the verdict on its commit
 	}
 	s.Operation = o.Number

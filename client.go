@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -95,7 +94,7 @@ func (e *Engine) start(ctx context.Context, d *definitionSpec, id string, input 
 	for _, opt := range opts {
 		opt.applyStart(&s)
 	}
-	if err := errors.Join(e.checkStart(&s), checkGivenID(id)); err != nil {
+	if err := errors.Join(e.desc.checkStart(&s), checkGivenID(id)); err != nil {
 		return nil, fmt.Errorf("start orchestration: %w", err)
 	}
 	p, err := e.encode("input", input)
@@ -169,56 +168,6 @@ func (e *Engine) countStarts(n int) {
 	e.tellDrainedLocked()
 }
 
-func (e *Engine) checkStart(s *RunStart) error {
-	if err := errors.Join(e.checkOrchestrationID(s.ID), checkID("orchestration name", s.Name)); err != nil {
-		return err
-	}
-	if err := checkTags(s.Tags); err != nil {
-		return err
-	}
-	s.Tags = maps.Clone(s.Tags)
-	if s.Queue != "" {
-		if err := checkID("queue", s.Queue); err != nil {
-			return err
-		}
-		if !e.desc.Queues {
-			return &UnsupportedError{Backend: e.desc.Name, Feature: FeatureQueue, Why: "all workers serve all runs"}
-		}
-	}
-	switch {
-	case s.Policy > RestartFailed:
-		return fmt.Errorf("check start policy: %d is none", s.Policy)
-	case s.Policy == RejectOpen, s.Policy == RestartEnded:
-		return nil
-	case s.Mode == ModeHand && s.Policy == UseExisting:
-		return nil // Create has looked: the caller drives the run that is there, and an ended one is ErrClosed
-	default:
-		return e.supports(FeatureStartPolicy)
-	}
-}
-
-// maxTagsBytes bounds the tags of a run together: every row of a list carries them.
-const maxTagsBytes = 64 << 10
-
-func checkTags(tags map[string]string) error {
-	all := 0
-	for k, v := range tags {
-		if err := checkID("tag", k); err != nil {
-			return err
-		}
-		if v != "" { // else a home may take it for another one
-			if err := checkID("value of tag "+k, v); err != nil {
-				return err
-			}
-		}
-		all += len(k) + len(v)
-	}
-	if all > maxTagsBytes {
-		return fmt.Errorf("check tags: %w: they have %d bytes together, the limit is %d", ErrTooLarge, all, maxTagsBytes)
-	}
-	return nil
-}
-
 // RaiseEvent sends an event to the latest run of an orchestration. When it returns nil the event is
 // durable, and will be consumed once or still be there when the run ends. It returns ErrNotFound for
 // an unknown id (unless [BeforeStart] keeps the event) and ErrClosed when the orchestration has ended.
@@ -268,7 +217,7 @@ func (e *Engine) Terminate(ctx context.Context, id, reason string) error {
 // until [Engine.Resume]; operations of one that is driven by hand return a *PausedError. The reason is in
 // RunInfo.PauseReason until then. Events are stored; a timer that falls due meanwhile ends after it.
 func (e *Engine) Pause(ctx context.Context, id, reason string) error {
-	if err := e.supports(FeaturePause); err != nil {
+	if err := e.desc.supports(FeaturePause); err != nil {
 		return err
 	}
 	return e.control(ctx, ControlPause, "pause", id, reason)
@@ -277,7 +226,7 @@ func (e *Engine) Pause(ctx context.Context, id, reason string) error {
 // Resume lets a paused orchestration go on, and tries a blocked one again at once. One that is driven by hand goes on
 // when its caller calls again.
 func (e *Engine) Resume(ctx context.Context, id string) error {
-	if err := e.supports(FeaturePause); err != nil {
+	if err := e.desc.supports(FeaturePause); err != nil {
 		return err
 	}
 	return e.control(ctx, ControlResume, "resume", id, "")
@@ -290,7 +239,7 @@ func (e *Engine) Resume(ctx context.Context, id string) error {
 // [ErrClosed] when it has ended.
 func (e *Engine) DropEvent(ctx context.Context, id string, number int64) error {
 	wrap := func(err error) error { return fmt.Errorf("drop event %d of orchestration %s: %w", number, id, err) }
-	if err := e.checkOrchestrationID(id); err != nil {
+	if err := e.desc.checkOrchestrationID(id); err != nil {
 		return fmt.Errorf("drop event %d: %w", number, err)
 	}
 	s, err := e.State(ctx, id)
@@ -320,7 +269,7 @@ func (e *Engine) control(ctx context.Context, kind ControlKind, verb, id, reason
 
 func (e *Engine) controlWith(ctx context.Context, verb string, c Control) error {
 	id, reason := c.ID, c.Reason
-	if err := e.checkOrchestrationID(id); err != nil {
+	if err := e.desc.checkOrchestrationID(id); err != nil {
 		return fmt.Errorf("%s orchestration: %w", verb, err)
 	}
 	if len(reason) > maxMessageBytes {
@@ -366,7 +315,7 @@ func (e *Engine) poke(id string) {
 // Purge removes an ended orchestration, all its runs and keys. ErrOpen if it has not ended,
 // ErrNotFound if there is none.
 func (e *Engine) Purge(ctx context.Context, id string) error {
-	if err := e.checkOrchestrationID(id); err != nil {
+	if err := e.desc.checkOrchestrationID(id); err != nil {
 		return fmt.Errorf("purge orchestration: %w", err)
 	}
 	n, err := e.backend.Purge(ctx, PurgeRequest{ID: id})
@@ -402,7 +351,7 @@ func (e *Engine) State(ctx context.Context, id string) (*State, error) {
 
 // StateOf is [Engine.State] of the run with the given run id.
 func (e *Engine) StateOf(ctx context.Context, id, runID string) (*State, error) {
-	if err := e.checkOrchestrationID(id); err != nil {
+	if err := e.desc.checkOrchestrationID(id); err != nil {
 		return nil, fmt.Errorf("load state: %w", err)
 	}
 	rec, err := e.backend.Load(ctx, id, runID)
@@ -436,7 +385,7 @@ func (e *Engine) List(ctx context.Context, f Filter) (Page, error) {
 		return Page{}, fmt.Errorf("list: Limit is %d, it must be 1 to 1000, or 0 for 100", f.Limit)
 	}
 	if f.Name != "" || len(f.Tags) > 0 || !f.ScheduledAfter.IsZero() || !f.ScheduledBefore.IsZero() {
-		if err := e.supports(FeatureList); err != nil {
+		if err := e.desc.supports(FeatureList); err != nil {
 			return Page{}, err
 		}
 	}
@@ -444,7 +393,7 @@ func (e *Engine) List(ctx context.Context, f Filter) (Page, error) {
 		return Page{}, fmt.Errorf("list: %w", err)
 	}
 	if f.AllRuns {
-		if err := e.supports(FeatureEarlierRuns); err != nil {
+		if err := e.desc.supports(FeatureEarlierRuns); err != nil {
 			return Page{}, err
 		}
 	}

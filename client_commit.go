@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 )
 
 // clientTries is how often a start of unknown outcome is made before its caller is told so.
@@ -93,7 +92,7 @@ func (e *Engine) carryOn(c *Commit, way *submission) {
 		var v Verdict
 		var err error
 		if way != nil {
-			<-way.done
+			<-way.Done()
 			v, err, way = way.verdict, way.err, nil
 		} else {
 			v, err = e.committer.commit(context.Background(), c)
@@ -119,32 +118,20 @@ func (c *committer) commitWithin(ctx context.Context, commit *Commit) (Verdict, 
 		v, err := c.commit(ctx, commit)
 		return v, nil, err
 	}
-	s := &submission{commit: commit}
-	c.enqueue(context.WithoutCancel(ctx), s)
+	s := &submission{decision: decision{commit: commit}}
+	s.enqueue(context.WithoutCancel(ctx), c)
 	select {
-	case <-s.done:
+	case <-s.Done():
 		return s.verdict, nil, s.err
 	case <-ctx.Done():
 	}
-	if c.withdraw(s) {
+	if c.lanes.Withdraw(&s.Item) {
 		return Verdict{}, nil, endOf(ctx)
 	}
 	select {
-	case <-s.done: // at the same moment
+	case <-s.Done(): // at the same moment
 		return s.verdict, nil, s.err
 	default:
 		return Verdict{}, s, fmt.Errorf("%w: %w", ErrOutcomeUnknown, endOf(ctx))
 	}
-}
-
-// withdraw takes a commit out of the queue, and reports false if it is on its way.
-func (c *committer) withdraw(s *submission) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	i := slices.Index(c.queue, s)
-	if i < 0 {
-		return false
-	}
-	c.queue = slices.Delete(c.queue, i, i+1)
-	return true
 }

@@ -78,56 +78,69 @@ func codecName(c Codec) string {
 	return fmt.Sprintf("%T", c)
 }
 
+// payloads makes payloads of the author's values, and values of payloads. It calls the author's codec: not while a lock
+// is held.
+type payloads struct {
+	codec Codec
+	most  int // bytes of one payload
+	body  int // of the input, and of the result, of a service
+}
+
+// newPayloads has the limit of a config, and that of a home, 0 for none. A service's payloads have room for half as much
+// again, since a body that is no text is recorded in base64, and the headers stand beside it.
+func newPayloads(c Codec, most, home int) payloads {
+	if home <= 0 {
+		return payloads{c, most, most + most/2}
+	}
+	most = min(most, home)
+	return payloads{c, most, min(most+most/2, home)}
+}
+
 // encode makes a payload and checks its size. A Payload is taken as it is, if the codec can read it. A
 // panic of the value's own methods is an error.
-func (e *Engine) encode(what string, v any) (Payload, error) {
-	return e.encodeWithin(what, v, e.maxPayload)
+func (p *payloads) encode(what string, v any) (Payload, error) {
+	return p.encodeWithin(what, v, p.most)
 }
 
-// encodeOf is encode for the input or the result of an operation. A service's has room for half as much
-// again, since a body that is no text is recorded in base64, and the headers stand beside it.
-func (e *Engine) encodeOf(kind Kind, what string, v any) (Payload, error) {
-	if kind != KindService {
-		return e.encodeWithin(what, v, e.maxPayload)
+// encodeOf is encode for the input or the result of an operation.
+func (p *payloads) encodeOf(kind Kind, what string, v any) (Payload, error) {
+	if kind == KindService {
+		return p.encodeWithin(what, v, p.body)
 	}
-	limit := e.maxPayload + e.maxPayload/2
-	if e.desc.MaxPayloadBytes > 0 {
-		limit = min(limit, e.desc.MaxPayloadBytes)
-	}
-	return e.encodeWithin(what, v, limit)
+	return p.encodeWithin(what, v, p.most)
 }
 
-func (e *Engine) encodeWithin(what string, v any, limit int) (Payload, error) {
+func (p *payloads) encodeWithin(what string, v any, limit int) (Payload, error) {
 	encoded, err := guard(func() (any, error) {
-		if p, raw := v.(Payload); raw {
-			return p, readable(e.codec, p)
+		if given, raw := v.(Payload); raw {
+			return given, readable(p.codec, given)
 		}
-		return e.codec.Encode(v)
+		return p.codec.Encode(v)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w: %w", what, ErrInvalidPayload, err)
 	}
-	p, _ := encoded.(Payload)
-	if len(p) > limit {
-		return nil, fmt.Errorf("encode %s: %w: %d bytes, the limit is %d", what, ErrTooLarge, len(p), limit)
+	made, _ := encoded.(Payload)
+	if len(made) > limit {
+		return nil, fmt.Errorf("encode %s: %w: %d bytes, the limit is %d", what, ErrTooLarge, len(made), limit)
 	}
-	return p, nil
+	return made, nil
 }
 
 // reads reports whether a payload can be read as a T. It is asked at the door: what has been taken and cannot be
 // read blocks its orchestration, with nobody left to tell.
-func reads[T any](e *Engine, what string, p Payload) error {
+func reads[T any](p *payloads, what string, stored Payload) error {
 	var v T
-	return unreadable(e.decode(what, p, &v))
+	return unreadable(p.decode(what, stored, &v))
 }
 
 // readsBack is reads for a value whose reader is not known: its own type must be able to.
-func (e *Engine) readsBack(what string, v any, p Payload) error {
+func (p *payloads) readsBack(what string, v any, stored Payload) error {
 	switch v.(type) {
 	case nil, Payload, bool, string, int, int64, float64:
 		return nil
 	}
-	return unreadable(e.decode(what, p, reflect.New(reflect.TypeOf(v)).Interface()))
+	return unreadable(p.decode(what, stored, reflect.New(reflect.TypeOf(v)).Interface()))
 }
 
 func unreadable(err error) error {
@@ -139,11 +152,11 @@ func unreadable(err error) error {
 
 // readsInput reports whether what begins can read its input: what is known of its definition decides, or else the
 // type of the value itself.
-func (e *Engine) readsInput(d *definitionSpec, v any, p Payload) error {
+func (p *payloads) readsInput(d *definitionSpec, v any, stored Payload) error {
 	if d != nil && d.readsInput != nil {
-		return d.readsInput(e, "input", p)
+		return d.readsInput(p, "input", stored)
 	}
-	return e.readsBack("input", v, p)
+	return p.readsBack("input", v, stored)
 }
 
 var errNotText = errors.New("it is not UTF-8")
@@ -168,15 +181,12 @@ func readable(c Codec, p Payload) error {
 	return err
 }
 
-// Decode reads a payload of a [State] or of a Run[Payload] with the engine's codec.
-func (e *Engine) Decode(p Payload, v any) error { return e.decode("payload", p, v) }
-
 // decode reads a payload; an empty one leaves v as it is.
-func (e *Engine) decode(what string, p Payload, v any) error {
-	if len(p) == 0 {
+func (p *payloads) decode(what string, stored Payload, v any) error {
+	if len(stored) == 0 {
 		return nil
 	}
-	if _, err := guard(func() (any, error) { return nil, e.codec.Decode(p, v) }); err != nil {
+	if _, err := guard(func() (any, error) { return nil, p.codec.Decode(stored, v) }); err != nil {
 		return fmt.Errorf("decode %s: %w: %w", what, ErrInvalidPayload, err)
 	}
 	return nil

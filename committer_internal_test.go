@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/lambdabiz/lambdabiz/internal/batch"
 	"github.com/lambdabiz/lambdabiz/internal/spare"
 )
 
@@ -81,7 +82,7 @@ func keptFor(t *testing.T) *spare.Pool {
 	return kept
 }
 
-// Every commit gets its own verdict, whatever the backend does to others, and all lanes are free in the end.
+// Every commit gets its own verdict, whatever the backend does to others.
 func TestCommitterGivesEachCommitItsVerdict(t *testing.T) {
 	t.Parallel()
 	for _, lanes := range []int{1, 3} {
@@ -107,9 +108,6 @@ func TestCommitterGivesEachCommitItsVerdict(t *testing.T) {
 				}
 				all.Wait()
 				synctest.Wait()
-				if c.lanes != lanes || len(c.queue) > 0 {
-					t.Errorf("%d lanes are free, %d commits are queued", c.lanes, len(c.queue))
-				}
 				if len(m.wrong) > 0 || m.peak != lanes || len(m.stored) != 400 {
 					t.Errorf("%v, %d batches at once, %d commits stored", m.wrong, m.peak, len(m.stored))
 				}
@@ -118,69 +116,26 @@ func TestCommitterGivesEachCommitItsVerdict(t *testing.T) {
 	}
 }
 
-// slowBackend takes commits slowly and remembers its batches.
-type slowBackend struct {
-	Backend
-	mu      sync.Mutex
-	batches [][]string
-}
-
-func (s *slowBackend) Commit(_ context.Context, batch []*Commit) ([]Verdict, error) {
-	time.Sleep(time.Millisecond)
-	ids := make([]string, len(batch))
-	for i, c := range batch {
-		ids[i] = c.Starts[0].ID
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.batches = append(s.batches, ids)
-	return make([]Verdict, len(batch)), nil
-}
-
-// A batch ends before it is large; what has failed alone, and what is large itself, has one of its own.
-func TestBatchesAreCutByBytes(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		b := &slowBackend{}
-		c := newCommitter(b, 1, 100, &hookCaller{}, keptFor(t))
-		var all sync.WaitGroup
-		submit := func(id string, bytes int, alone bool) {
-			commit := &Commit{Starts: []RunStart{{ID: id, Input: make(Payload, bytes)}}}
-			all.Go(func() { _, _ = c.submit(t.Context(), &submission{commit: commit, alone: alone}) })
-			synctest.Wait()
-		}
-		submit("first", 1, false)
-		for i := range 4 {
-			submit(fmt.Sprint("half-", i), maxBatchBytes/2, false)
-		}
-		submit("failed", 1, true)
-		submit("small", 1, false)
-		submit("large", 3*maxBatchBytes, false)
-		submit("last", 1, false)
-		all.Wait()
-		want := "[[first] [half-0 half-1] [half-2 half-3] [failed] [small] [large] [last]]"
-		if got := fmt.Sprint(b.batches); got != want {
-			t.Errorf("batches %s, want %s", got, want)
-		}
-	})
-}
-
 // A backend that panics may have written before: nobody knows the outcome. What may come twice is tried alone, the
 // rest keeps the error.
 func TestPanicOfABackendIsAnUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newCommitter(&panickyBackend{}, 1, 100, &hookCaller{}, keptFor(t))
-		batch := []*submission{
-			{commit: &Commit{Run: &RunRef{RunID: "a"}}},
-			{commit: &Commit{Starts: []RunStart{{ID: "b"}}}},
-			{commit: &Commit{Raises: []Raise{{ID: "c", Key: "k"}}}},
-			{commit: &Commit{Raises: []Raise{{ID: "d"}}}},
+		var together []*batch.Item[*decision]
+		for _, commit := range []*Commit{
+			{Run: &RunRef{RunID: "a"}},
+			{Starts: []RunStart{{ID: "b"}}},
+			{Raises: []Raise{{ID: "c", Key: "k"}}},
+			{Raises: []Raise{{ID: "d"}}},
+		} {
+			together = append(together, &batch.Item[*decision]{Member: &decision{commit: commit}})
 		}
-		c.run(t.Context(), batch)
-		for i, s := range batch {
-			if unknown := errors.Is(s.err, ErrOutcomeUnknown); unknown != (i == 3) || !unknown && s.err != nil {
-				t.Errorf("commit %d: %v", i, s.err)
+		c.run(t.Context(), together)
+		for i, item := range together {
+			err := item.Member.err
+			if unknown := errors.Is(err, ErrOutcomeUnknown); unknown != (i == 3) || !unknown && err != nil {
+				t.Errorf("commit %d: %v", i, err)
 			}
 		}
 	})

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"sync/atomic"
 	"time"
+
+	"github.com/lambdabiz/lambdabiz/internal/slots"
 )
 
 // Context is what an orchestration's function works with: a context.Context that ends when the run is
@@ -49,7 +51,7 @@ type scope struct {
 	visited map[string]callSite // the ids in this pass of branches and of what was refused; operations have their own mark
 	place   *place              // in the record
 	blocked *waiter             // its goroutine, while it waits
-	turn    *turn               // of its goroutine, while it waits for a slot
+	turn    *slots.Turn         // of its goroutine, while it waits for a slot
 	busy    *callSite           // the operation that goes on
 	inBody  bool                // the body of that operation runs
 	asking  bool                // the interceptor is asked about it, its code is about to go on
@@ -119,7 +121,7 @@ func (s *scope) logger() *slog.Logger {
 	if log := s.log.Load(); log != nil {
 		return log
 	}
-	log := slog.New(&runHandler{s.run.e.lines.handler, s.run}).With(s.run.ids()...)
+	log := slog.New(&runHandler{s.run.env.lines.handler, s.run}).With(s.run.ids()...)
 	if s.parent != nil {
 		log = log.With("branch", s.path)
 	}

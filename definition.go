@@ -10,10 +10,10 @@ type definitionSpec struct {
 	name       string
 	strict     bool
 	notRenamed bool
-	run        func(o Context, e *Engine, in Payload) (any, error)
+	run        func(o Context, p *payloads, in Payload) (any, error)
 
 	// Whether a payload is an input, or a result, that can be read.
-	readsInput, readsResult func(e *Engine, what string, p Payload) error
+	readsInput, readsResult func(p *payloads, what string, stored Payload) error
 }
 
 // Define names a function as an orchestration. The function runs from its top whenever a worker takes
@@ -31,9 +31,9 @@ func Define[In, Out any](
 	name string, f func(o Context, in In) (Out, error), opts ...DefineOption,
 ) *Definition[In, Out] {
 	spec := &definitionSpec{name: name, readsInput: reads[In], readsResult: reads[Out]}
-	spec.run = func(o Context, e *Engine, p Payload) (any, error) {
+	spec.run = func(o Context, p *payloads, stored Payload) (any, error) {
 		var in In
-		if err := e.decode("input of the orchestration", p, &in); err != nil {
+		if err := p.decode("input of the orchestration", stored, &in); err != nil {
 			return nil, &undecodableError{err}
 		}
 		return f(o, in)
@@ -47,7 +47,7 @@ func Define[In, Out any](
 // Name returns the definition's name.
 func (d *Definition[In, Out]) Name() string { return d.spec.name }
 
-func (d *Definition[In, Out]) register(e *Engine) error { return e.registry.addDefinition(d.spec) }
+func (d *Definition[In, Out]) register(r *registry) error { return r.addDefinition(d.spec) }
 
 // undecodableError blocks a run: the record cannot be read by this code.
 type undecodableError struct{ err error }
@@ -67,7 +67,7 @@ func (*continueError) Error() string { return "continue as new" }
 // nothing, or was to end by a cancellation or its deadline and continues all the same, takes a second at least. The
 // error is of no use elsewhere.
 func ContinueAsNew(o Context, in any) error {
-	if err := o.scope().run.e.supports(FeatureContinueAsNew); err != nil {
+	if err := o.scope().run.env.desc.supports(FeatureContinueAsNew); err != nil {
 		return err
 	}
 	return &continueError{in}

@@ -1,15 +1,19 @@
 package lambdabiz
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/lambdabiz/lambdabiz/internal/alarm"
+	"github.com/lambdabiz/lambdabiz/internal/delay"
+	"github.com/lambdabiz/lambdabiz/internal/idle"
 	"github.com/lambdabiz/lambdabiz/internal/seam"
+	"github.com/lambdabiz/lambdabiz/internal/slots"
 	"github.com/lambdabiz/lambdabiz/internal/spare"
 )
 
@@ -75,33 +79,17 @@ type Config struct {
 // Engine runs orchestrations on a backend and answers for them. It is a client until [Engine.Run]
 // makes it a worker too. Its methods may be called by many goroutines at once.
 type Engine struct {
-	backend    Backend  // guarded
-	waker      Waker    // nil if the backend is none
-	informer   Informer // the same
-	locked     Locked   // the same
-	queue      Queue    // the same
-	desc       Description
-	config     Config
-	codec      Codec
-	lines      *lines
-	log        *slog.Logger // for its own lines
-	hooks      *hookCaller
-	version    string
-	maxPayload int
-	endsClaim  bool
-	registry   *registry
-	slots      *slots // nil for no limit
-	committer  *committer
-	alarms     *alarms
-	flushes    flushQueue
-	idle       *idleList
-	kept       spare.Pool // goroutines that call the backend; kept while the engine is a worker
+	env
 
-	interceptor seam.Interceptor // a test; nil else
+	backend  Backend    // guarded
+	waker    Waker      // nil if the backend is none
+	informer Informer   // the same
+	locked   Locked     // the same
+	queue    Queue      // the same
+	kept     spare.Pool // goroutines that call the backend; kept while the engine is a worker
 
-	worker atomic.Int64 // this engine's worker number; 0 while it is a client
-	kicks  chan struct{}
-	busy   chan struct{} // receives when the first run has come
+	kicks chan struct{}
+	busy  chan struct{} // receives when the first run has come
 
 	mu        sync.Mutex
 	residents map[string]*run          // by run id
@@ -129,32 +117,31 @@ func New(b Backend, c Config) (*Engine, error) {
 	}
 	desc := b.Describe()
 	e := &Engine{
-		backend: guardedBackend{b}, desc: desc, config: c, codec: c.Codec, lines: newLines(c.Logger.Handler()),
-		version: c.Version, maxPayload: c.MaxPayloadBytes, endsClaim: desc.CommitEndsClaim,
-		registry: newRegistry(desc.MaxFailureBytes), kicks: make(chan struct{}, 1), busy: make(chan struct{}, 1),
+		backend: guardedBackend{b}, kicks: make(chan struct{}, 1), busy: make(chan struct{}, 1),
 		residents: map[string]*run{}, byID: map[string]*run{}, early: map[string]earlyMessages{},
 		hands: map[string][]*run{}, watchers: map[string][]chan<- bool{},
 		unserved: map[string]bool{},
 	}
-	e.log = e.lines.log()
-	e.hooks = newHookCaller(c.Hooks, e.log)
+	v := &e.env
+	v.desc, v.config, v.endsClaim, v.version = desc, c, desc.CommitEndsClaim, cmp.Or(c.Version, codeVersion())
+	v.payloads = newPayloads(c.Codec, c.MaxPayloadBytes, desc.MaxPayloadBytes)
+	v.registry = newRegistry(desc.MaxFailureBytes)
+	v.lines = newLines(c.Logger.Handler())
+	v.log = v.lines.log()
+	v.hooks = newHookCaller(c.Hooks, v.log)
+	v.interceptor, _ = b.(seam.Interceptor)
+	v.slots = slots.New(c.MaxTasks)
+	v.committer = newCommitter(b, max(desc.Lanes, 1), max(desc.BatchSize, 1), v.hooks, &e.kept)
+	v.alarms = alarm.New((*run).ring)
+	v.flushes = delay.New(flushDelay, (*run).flushIfLate)
+	v.idle = idle.New(idle.Limits{After: c.ParkAfter, Budget: c.MemoryBudget}, (*run).park)
+	v.owner = e
 	e.waker, _ = b.(Waker)
 	e.informer, _ = b.(Informer)
 	e.locked, _ = b.(Locked)
 	if queue, ok := b.(Queue); ok {
 		e.queue = guardedQueue{queue}
 	}
-	if e.version == "" {
-		e.version = codeVersion()
-	}
-	if desc.MaxPayloadBytes > 0 {
-		e.maxPayload = min(e.maxPayload, desc.MaxPayloadBytes)
-	}
-	e.committer = newCommitter(b, max(desc.Lanes, 1), max(desc.BatchSize, 1), e.hooks, &e.kept)
-	e.slots = newSlots(c.MaxTasks)
-	e.alarms = newAlarms()
-	e.idle = newIdleList(e)
-	e.interceptor, _ = b.(seam.Interceptor)
 	return e, nil
 }
 
@@ -209,165 +196,13 @@ func orDefault[T comparable](v *T, value T) {
 	}
 }
 
-// Registrable is what [Engine.Register] takes: a *Definition, a *Task, a *TaskResolver, an
-// *ErrorRegistration, or [Registrables].
-type Registrable interface{ register(e *Engine) error }
-
-// Registrables is several as one.
-type Registrables []Registrable
-
-func (list Registrables) register(e *Engine) error { return e.Register(list...) }
-
 // Register makes definitions, tasks and error types known by name. It is done before [Engine.Run]: other
 // workers and clients know the names that were registered by then. A task that is only called by value
 // need not be registered. A name that is registered already is an error, unless it is the same value.
-func (e *Engine) Register(items ...Registrable) error {
-	for _, item := range items {
-		if err := item.register(e); err != nil {
-			return fmt.Errorf("register: %w", err)
-		}
-	}
-	return nil
-}
+func (e *Engine) Register(items ...Registrable) error { return e.registry.add(items) }
 
-// registry is what is known by name.
-type registry struct {
-	errorRegistry
-	mu          sync.RWMutex
-	definitions map[string]*definitionSpec
-	tasks       map[taskID]*taskSpec
-	resolvers   []*TaskResolver
-}
-
-func newRegistry(maxFailure int) *registry {
-	return &registry{
-		errorRegistry: errorRegistry{types: map[string]*ErrorRegistration{}, limit: maxFailure},
-		definitions:   map[string]*definitionSpec{}, tasks: map[taskID]*taskSpec{},
-	}
-}
-
-func addNamed[K, T comparable](r *registry, table map[K]T, key K, what, name string, v T) error {
-	if err := checkID(what+" name", name); err != nil {
-		return err
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if known, ok := table[key]; ok && known != v {
-		return fmt.Errorf("%s %q is registered already", what, name)
-	}
-	table[key] = v
-	return nil
-}
-
-func (r *registry) addDefinition(d *definitionSpec) error {
-	return addNamed(r, r.definitions, d.name, "definition", d.name, d)
-}
-
-func (r *registry) addTask(t *taskSpec) error {
-	return addNamed(r, r.tasks, taskID{t.kind, t.name}, "task", t.name, t)
-}
-
-// taskID tells a task from a service of the same name.
-type taskID struct {
-	kind Kind
-	name string
-}
-
-func (r *registry) addError(t *ErrorRegistration) error {
-	if err := addNamed(r, r.types, t.name, "error", t.name, t); err != nil {
-		return err
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !slices.Contains(r.order, t) {
-		r.order = append(r.order, t)
-	}
-	return nil
-}
-
-func (r *registry) definition(name string) *definitionSpec {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return r.definitions[name]
-}
-
-// task returns the task that is registered with the name and kind of t, or t itself.
-func (r *registry) task(t *taskSpec) *taskSpec {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	if known, ok := r.tasks[taskID{t.kind, t.name}]; ok {
-		return known
-	}
-	return t
-}
-
-func (r *registry) hasTask(kind Kind, name string) bool {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	_, ok := r.tasks[taskID{kind, name}]
-	return ok
-}
-
-// taskNames are the names of registered tasks of a kind.
-func (r *registry) taskNames(kind Kind) []string {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	var names []string
-	for id := range r.tasks {
-		if id.kind == kind {
-			names = append(names, id.name)
-		}
-	}
-	return sorted(names)
-}
-
-// kinds are the kinds of which tasks are registered.
-func (r *registry) kinds() []Kind {
-	var kinds []Kind
-	for _, kind := range []Kind{KindTask, KindService} {
-		if len(r.taskNames(kind)) > 0 {
-			kinds = append(kinds, kind)
-		}
-	}
-	return kinds
-}
-
-func (r *registry) names() []string {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	names := make([]string, 0, len(r.definitions))
-	for name := range r.definitions {
-		names = append(names, name)
-	}
-	return sorted(names)
-}
-
-func sorted(s []string) []string {
-	slices.Sort(s)
-	return s
-}
-
-// supports returns *UnsupportedError if the backend refuses the feature.
-func (e *Engine) supports(f Feature) error {
-	if why, refused := e.desc.Refuses[f]; refused {
-		return &UnsupportedError{Backend: e.desc.Name, Feature: f, Why: why}
-	}
-	return nil
-}
-
-// performs reports whether the backend does operations of the kind itself.
-func (e *Engine) performs(k Kind) bool { return slices.Contains(e.desc.Performs, k) }
-
-func (e *Engine) checkOrchestrationID(id string) error {
-	if err := checkID("orchestration id", id); err != nil {
-		return err
-	}
-	if most := e.desc.MaxIDBytes; most > 0 && len(id) > most {
-		return fmt.Errorf("check orchestration id %q: %w: %d bytes, the limit of %s is %d",
-			id, ErrTooLarge, len(id), e.desc.Name, most)
-	}
-	return nil
-}
+// Decode reads a payload of a [State] or of a Run[Payload] with the engine's codec.
+func (e *Engine) Decode(p Payload, v any) error { return e.decode("payload", p, v) }
 
 // outcomeError is the error of an orchestration that ended with the status.
 func (e *Engine) outcomeError(id, name string, status Status, failure *Failure) error {

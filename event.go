@@ -24,7 +24,7 @@ func WaitForEvent[T any](o Context, id string, opts ...WaitOption) (T, error) {
 	}
 	r := o.scope().run
 	c := &call{o: o, id: id, kind: KindEvent, name: w.name, renaming: renaming{former: w.former},
-		take: func(p Payload) error { return takeInto(r.e, "payload", p, &out) }}
+		take: func(p Payload) error { return takeInto(&r.env.payloads, "payload", p, &out) }}
 	if err := checkID("event name", w.name); err != nil && id != "" {
 		return zero, c.fault(err)
 	}
@@ -123,7 +123,7 @@ func RaiseEvent(o Context, id, orchestrationID, event string, payload any, opts 
 	for _, opt := range opts {
 		opt.applyRaise(&given)
 	}
-	raise, err := r.e.raise(orchestrationID, event, payload, &given)
+	raise, err := r.env.raise(orchestrationID, event, payload, &given)
 	if err != nil {
 		return fmt.Errorf("orchestration %s, operation %q: %w", o.ID(), id, err)
 	}
@@ -134,13 +134,13 @@ func RaiseEvent(o Context, id, orchestrationID, event string, payload any, opts 
 		return err
 	}
 	if op.Number == 0 && !op.Status.Ended() {
-		if err := r.readsLocked(c, op, func() error { return r.e.readsBack("payload", payload, raise.Payload) }); err != nil {
+		if err := r.readsLocked(c, op, func() error { return r.env.readsBack("payload", payload, raise.Payload) }); err != nil {
 			return err
 		}
 	}
-	if !op.Status.Ended() && (op.Number == 0 || !r.e.performs(KindRaise)) {
+	if !op.Status.Ended() && (op.Number == 0 || !r.env.desc.performs(KindRaise)) {
 		op.Attempts, op.StartedAt, op.Target = 1, now(), orchestrationID
-		if r.e.performs(KindRaise) {
+		if r.env.desc.performs(KindRaise) {
 			r.touchLocked(op)
 		} else {
 			r.endLocked(op, StatusSucceeded, nil, nil) // or refused, by the verdict on its commit
@@ -154,16 +154,16 @@ func RaiseEvent(o Context, id, orchestrationID, event string, payload any, opts 
 	if err := r.await(c, op); err != nil {
 		return err
 	}
-	if !op.loaded && !r.e.performs(KindRaise) && !r.flushLocked(r.changed) {
+	if !op.loaded && !r.env.desc.performs(KindRaise) && !r.flushLocked(r.changed) {
 		return r.leaveLocked(c.scope())
 	}
 	return r.give(c, op)
 }
 
 // raise checks the parts of an event at the door.
-func (e *Engine) raise(id, event string, payload any, o *raiseOptions) (Raise, error) {
+func (v *env) raise(id, event string, payload any, o *raiseOptions) (Raise, error) {
 	raise := Raise{ID: id, Name: event, Key: o.key, Until: o.until, AfterEnd: o.afterEnd}
-	if err := e.checkOrchestrationID(id); err != nil {
+	if err := v.desc.checkOrchestrationID(id); err != nil {
 		return raise, err
 	}
 	if err := checkID("event name", event); err != nil {
@@ -175,11 +175,11 @@ func (e *Engine) raise(id, event string, payload any, o *raiseOptions) (Raise, e
 		}
 	}
 	if !raise.Until.IsZero() {
-		if err := e.supports(FeatureBeforeStart); err != nil {
+		if err := v.desc.supports(FeatureBeforeStart); err != nil {
 			return raise, err
 		}
 	}
-	p, err := e.encode(fmt.Sprintf("payload of event %q", event), payload)
+	p, err := v.encode(fmt.Sprintf("payload of event %q", event), payload)
 	raise.Payload = p
 	return raise, err
 }

@@ -89,7 +89,7 @@ type ErrorRegistration struct {
 	decode func(data json.RawMessage) (error, error)
 }
 
-func (r *ErrorRegistration) register(e *Engine) error { return e.registry.addError(r) }
+func (r *ErrorRegistration) register(registry *registry) error { return registry.addError(r) }
 
 // ErrorType registers the error type T, which encoding/json must be able to write and read. After a
 // resume errors.As finds it again. The name is what is recorded: it must stay when T is renamed.

@@ -183,7 +183,7 @@ func TestTheTreeOfAnErrorDecidesOnAnotherAttempt(t *testing.T) {
 
 func TestAPayloadIsCheckedAsWhatItIs(t *testing.T) {
 	t.Parallel()
-	e := &Engine{codec: JSONCodec{}, maxPayload: 1 << 20}
+	e := &Engine{env: env{payloads: newPayloads(JSONCodec{}, 1<<20, 0)}}
 	for text, good := range map[string]bool{
 		`1e400`: true, `{"n":-1.8e309}`: true, `123456789012345678901234567890`: true, `"日本"`: true, ` [1] `: true, `null`: true,
 		"\"\xff\"": false, "{\"\xc3\":1}": false, `{`: false, ``: false, `1 2`: false, `nope`: false,

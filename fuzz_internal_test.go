@@ -88,7 +88,7 @@ func FuzzPayload(f *testing.F) {
 		f.Add([]byte(seed), "text")
 	}
 	f.Fuzz(func(t *testing.T, raw []byte, text string) {
-		e := &Engine{codec: JSONCodec{}, maxPayload: 1 << 16, log: slog.New(slog.DiscardHandler)}
+		e := &Engine{env: env{payloads: newPayloads(JSONCodec{}, 1<<16, 0), log: slog.New(slog.DiscardHandler)}}
 		if p, err := e.encode("input", Payload(raw)); err == nil {
 			if !bytes.Equal(p, raw) {
 				t.Errorf("%q became %q", raw, p)

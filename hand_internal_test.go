@@ -60,9 +60,9 @@ func TestCreateLeavesNothingBehindThatWasNotStarted(t *testing.T) {
 		if err := Sleep(o, "s", time.Second); !errors.Is(err, map[string]error{"none": ErrNotFound, "over": ErrClosed}[id]) {
 			t.Errorf("%s: an operation gave %v", id, err)
 		}
-		if ctx.waiting != 0 || len(e.alarms.byRun) != 0 || len(e.hands) != 0 {
+		if ctx.waiting != 0 || e.alarms.Len() != 0 || len(e.hands) != 0 {
 			t.Errorf("%s: %d wait for the context's end, %d for an alarm, %d for messages",
-				id, ctx.waiting, len(e.alarms.byRun), len(e.hands))
+				id, ctx.waiting, e.alarms.Len(), len(e.hands))
 		}
 	}
 }

@@ -87,27 +87,25 @@ func (c *hookCaller) failed(hook string, err error) {
 	c.log.Error("a hook has misbehaved, this is said once", args...)
 }
 
-func (c *hookCaller) runStarted(r *run) {
+func (c *hookCaller) runStarted(run RunEvent) {
 	if c.h.RunStarted != nil {
-		run := RunEvent{r.info.ID, r.info.RunID, r.info.Name, StatusStarted}
 		c.tell("RunStarted", func() { c.h.RunStarted(run) })
 	}
 }
 
-func (c *hookCaller) runEnded(r *run) {
+func (c *hookCaller) runEnded(run RunEvent) {
 	if c.h.RunEnded != nil {
-		run := RunEvent{r.info.ID, r.info.RunID, r.info.Name, r.outcome.Status}
 		c.tell("RunEnded", func() { c.h.RunEnded(run) })
 	}
 }
 
-func (c *hookCaller) operation(r *run, o *op, recorded bool) {
+func (c *hookCaller) operation(run RunEvent, o *Operation, recorded bool) {
 	if c.h.Operation == nil {
 		return
 	}
-	rec := o.Operation
+	rec := *o
 	rec.Input, rec.Result, rec.Details = nil, nil, nil
-	event := OperationEvent{RunEvent{r.info.ID, r.info.RunID, r.info.Name, StatusStarted}, rec, recorded}
+	event := OperationEvent{run, rec, recorded}
 	c.tell("Operation", func() { c.h.Operation(event) })
 }
 

@@ -15,8 +15,8 @@ type tested struct {
 }
 
 // tested returns nil without an interceptor.
-func (e *Engine) tested(result any) *tested {
-	if e.interceptor == nil {
+func (v *env) tested(result any) *tested {
+	if v.interceptor == nil {
 		return nil
 	}
 	return &tested{result: result}
@@ -71,8 +71,8 @@ func (r *run) interceptLocked(c *call, o *op, path string, site callSite) (passe
 func (r *run) askTestLocked(s *scope, asked seam.Operation, site *callSite) seam.Answer {
 	var answer seam.Answer
 	r.askedAsideLocked(s, site, func() {
-		r.e.hooks.settle()
-		v, fault := guard(func() (any, error) { return r.e.interceptor.Intercept(asked), nil })
+		r.env.hooks.settle()
+		v, fault := guard(func() (any, error) { return r.env.interceptor.Intercept(asked), nil })
 		answer, _ = v.(seam.Answer)
 		if fault != nil {
 			answer.Refuse = "the interceptor: " + fault.Error()
@@ -93,11 +93,11 @@ func (r *run) goPastLocked(c *call, path string, site callSite, result Payload) 
 
 // restedLocked tells the test that all code of the run waits. It reports whether some of it goes on.
 func (r *run) restedLocked() bool {
-	if r.e.interceptor == nil {
+	if r.env.interceptor == nil {
 		return false
 	}
 	woken := false
-	for _, path := range r.e.interceptor.Rest(r.info.ID) {
+	for _, path := range r.env.interceptor.Rest(r.info.ID) {
 		if w := r.tested[path]; w != nil {
 			r.wakeLocked(w)
 			woken = true
@@ -108,7 +108,7 @@ func (r *run) restedLocked() bool {
 
 // mayRepeatLocked tells the test what a new operation looks like, and reports whether it may go on.
 func (r *run) mayRepeatLocked(c *call, path string, site callSite, o *op, reason string) bool {
-	return r.e.interceptor != nil && r.e.interceptor.Repeats(r.askedLocked(c, nil, path, site), o.ID, reason)
+	return r.env.interceptor != nil && r.env.interceptor.Repeats(r.askedLocked(c, nil, path, site), o.ID, reason)
 }
 
 // askedLocked is what the test is told of an operation.
@@ -129,16 +129,16 @@ func (r *run) askedLocked(c *call, o *op, path string, site callSite) seam.Opera
 }
 
 // runID makes an id that no other run has: at random, or as the test says that stands behind the backend.
-func (e *Engine) runID(orchestration string, from ...string) string {
-	if e.interceptor == nil {
+func (v *env) runID(orchestration string, from ...string) string {
+	if v.interceptor == nil {
 		return newRunID()
 	}
-	return e.interceptor.RunID(orchestration, from...)
+	return v.interceptor.RunID(orchestration, from...)
 }
 
 // leaveTheDead ends the goroutine of a body that a dead process of a test would begin.
-func (e *Engine) leaveTheDead() {
-	if e.interceptor != nil && !e.interceptor.Alive() {
+func (v *env) leaveTheDead() {
+	if v.interceptor != nil && !v.interceptor.Alive() {
 		runtime.Goexit()
 	}
 }
@@ -151,9 +151,4 @@ func (c *call) bodyOf(f func(in Payload) body) func(in Payload) body {
 	return func(in Payload) body {
 		return func(ctx context.Context) (any, error) { return c.tested.instead(ctx, in) }
 	}
-}
-
-// knows reports whether a task is registered, or known to a resolver: found is what the engine made of it.
-func (e *Engine) knows(asked, found *taskSpec) bool {
-	return e.registry.hasTask(asked.kind, asked.name) || asked.run == nil && found.run != nil
 }

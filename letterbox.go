@@ -42,9 +42,7 @@ func (r *run) takeMailLocked() {
 			r.ahead.add(a)
 		default:
 			r.ahead.add(a) // for the copy that follows, if it looks here after this; else it is there, or they are early
-			if next := r.e.residentOrEarly(a); next != nil && next != r {
-				next.post(a)
-			}
+			r.env.owner.forward(a, r)
 		}
 	}
 }

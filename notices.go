@@ -222,6 +222,6 @@ func (h *runHandler) with(f func() slog.Handler) slog.Handler {
 
 func (h *runHandler) check(err error) {
 	if err != nil {
-		h.r.e.lines.failed(err)
+		h.r.env.lines.failed(err)
 	}
 }

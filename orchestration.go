@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/lambdabiz/lambdabiz/internal/alarm"
 )
 
 // Orchestration is a run that its caller drives by hand: it is the [Context] that operations take. Every
@@ -40,7 +42,7 @@ type Orchestration struct {
 // [Orchestration.Start]. It returns ErrMode for an orchestration that workers drive, and *UnsupportedError where the
 // home has none driven by hand.
 func (e *Engine) Create(ctx context.Context, id string) (*Orchestration, error) {
-	if err := errors.Join(e.checkOrchestrationID(id), e.supports(FeatureHand)); err != nil {
+	if err := errors.Join(e.desc.checkOrchestrationID(id), e.desc.supports(FeatureHand)); err != nil {
 		return nil, fmt.Errorf("create orchestration: %w", err)
 	}
 	o := &Orchestration{e: e, id: id, parent: ctx}
@@ -61,7 +63,7 @@ func (e *Engine) Create(ctx context.Context, id string) (*Orchestration, error) 
 // unstarted is a context whose operations say that Start is missing.
 func (o *Orchestration) unstarted() Context {
 	// Its contexts are no children of the caller's: nothing would ever take them out there.
-	r := newRun(context.WithoutCancel(o.parent), o.e, &Claimed{Record: Record{RunInfo: RunInfo{ID: o.id, Mode: ModeHand}}})
+	r := newRun(context.WithoutCancel(o.parent), &o.e.env, &Claimed{Record: Record{RunInfo: RunInfo{ID: o.id, Mode: ModeHand}}})
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.phase, r.cause = phaseDead, fmt.Errorf("orchestration %s: %w: call Start first", o.id, ErrNotFound)
@@ -70,7 +72,7 @@ func (o *Orchestration) unstarted() Context {
 
 // attach makes the claimed run this orchestration's.
 func (o *Orchestration) attach(c *Claimed) {
-	r := newRun(context.WithoutCancel(o.parent), o.e, c)
+	r := newRun(context.WithoutCancel(o.parent), &o.e.env, c)
 	r.hand, r.caller = true, o.parent.Done()
 	r.ended = c.Status.Ended()
 	if c.Paused && !r.ended { // it was not claimed: nobody may write it
@@ -119,7 +121,7 @@ func (o *Orchestration) Start(input any, opts ...StartOption) error {
 	for _, opt := range opts {
 		opt.applyStart(&s)
 	}
-	if err := errors.Join(o.e.checkStart(&s), checkGivenID(o.id)); err != nil {
+	if err := errors.Join(o.e.desc.checkStart(&s), checkGivenID(o.id)); err != nil {
 		return fmt.Errorf("start orchestration: %w", err)
 	}
 	p, err := o.e.encode("input", input)
@@ -209,10 +211,8 @@ func (o *Orchestration) State() (*State, error) {
 	return o.e.State(context.WithoutCancel(o.parent), o.id)
 }
 
-// forgetHand is called when a run driven by hand is dead.
-func (e *Engine) forgetHand(r *run) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+// forgetHandLocked is called when a run driven by hand is dead.
+func (e *Engine) forgetHandLocked(r *run) {
 	runs := slices.DeleteFunc(e.hands[r.info.ID], func(x *run) bool { return x == r })
 	if e.hands[r.info.ID] = runs; len(runs) == 0 {
 		delete(e.hands, r.info.ID)
@@ -222,7 +222,7 @@ func (e *Engine) forgetHand(r *run) {
 // lookLocked asks for messages that have come, if nobody has for a while: a worker would have been told by now. What
 // the code does next must not begin after a pause.
 func (r *run) lookLocked() {
-	poll := r.e.config.PollInterval
+	poll := r.env.config.PollInterval
 	if !r.hand || poll < 0 || r.phase != phaseLive || r.closing != nil || r.ends() || r.isReadOnly() {
 		return // where commits end claims, one would end this
 	}
@@ -264,9 +264,9 @@ func (r *run) giveUp() {
 	if held {
 		go func() {
 			c := &Commit{Run: &ref, At: now(), Seen: seen, Release: &Release{WakeAt: now()}}
-			v, err := r.e.committer.commit(context.Background(), c)
+			v, err := r.env.committer.commit(context.Background(), c)
 			if err = errors.Join(err, v.Err); err != nil {
-				r.e.log.Warn("a claim was not given back, it ends by itself", "orchestration", ref.ID, "error", err)
+				r.env.log.Warn("a claim was not given back, it ends by itself", "orchestration", ref.ID, "error", err)
 			}
 		}()
 	}
@@ -274,16 +274,16 @@ func (r *run) giveUp() {
 
 // claimNext claims a run driven by hand when it is due again after the commit that ended a claim. It
 // ends with the claim, or when the run has left.
-func (r *run) claimNext(ended *RunRef) {
+func (e *Engine) claimNext(r *run, ended *RunRef) {
 	var wake <-chan struct{}
-	if r.e.waker != nil {
-		wake = r.e.waker.Wake()
+	if e.waker != nil {
+		wake = e.waker.Wake()
 	}
 	for failed := 0; ; {
-		claims, err := r.e.backend.Claim(r.base, ClaimRequest{
+		claims, err := e.backend.Claim(r.base, ClaimRequest{
 			Hand: r.info.ID, Follows: ended, Now: now(), Wait: time.Minute,
 		})
-		wait := r.e.config.PollInterval
+		wait := e.config.PollInterval
 		if wait < 0 {
 			wait = time.Hour // nobody else uses the store
 		}
@@ -306,7 +306,7 @@ func (r *run) claimNext(ended *RunRef) {
 			}
 			return
 		case !claims.NextWake.IsZero():
-			wait = snoozed(time.Until(claims.NextWake))
+			wait = alarm.Snooze(time.Until(claims.NextWake))
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -320,7 +320,7 @@ func (r *run) claimNext(ended *RunRef) {
 
 // pollLater asks for messages again and again while a run driven by hand waits: no worker does it.
 func (r *run) pollLater() {
-	poll := r.e.config.PollInterval
+	poll := r.env.config.PollInterval
 	if poll < 0 || r.polling {
 		return
 	}

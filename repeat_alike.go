@@ -115,7 +115,7 @@ func (r *run) read(c *call, ops []*op, into *alikes) {
 
 // sumOf is what an input of a call means. What panics has the meaning of what cannot be read.
 func (r *run) sumOf(c *call, p Payload) meaning.Sum {
-	v, fault := guard(func() (any, error) { return r.e.meanings().Of(p, c.sample()), nil })
+	v, fault := guard(func() (any, error) { return r.env.meanings().Of(p, c.sample()), nil })
 	if fault != nil {
 		r.log().Warn("an input cannot be compared with recorded ones", "operation", c.id, "error", fault)
 	}

@@ -42,14 +42,14 @@ func (e *Engine) takesClaimsOf(worker int64) bool {
 // admit makes a claimed run resident. It returns nil when another claim of the run was quicker: where commits end
 // claims several answers may be on their way at once, and a copy that nobody knows would never end.
 func (e *Engine) admit(c *Claimed, worker int64, started bool, ahead []Message) *run {
-	r := newRun(context.Background(), e, c)
+	r := newRun(context.Background(), &e.env, c)
 	r.def = e.registry.definition(c.Name)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.pending.started = c.StartedAt.IsZero()
 	r.acceptLocked(c.Messages) // before others can be delivered
 	r.started = true
-	entered, accepting, early := r.enter(worker)
+	entered, accepting, early := e.enter(r, worker)
 	if !entered {
 		r.evictLocked(ErrFenced)
 		return nil
@@ -70,8 +70,7 @@ func (e *Engine) admit(c *Claimed, worker int64, started bool, ahead []Message) 
 
 // enter puts a run among the residents, if there is no other copy of it, and returns what has come for it. The
 // worker may drain: then it is not accepted.
-func (r *run) enter(worker int64) (entered, accepting bool, early []Message) {
-	e := r.e
+func (e *Engine) enter(r *run, worker int64) (entered, accepting bool, early []Message) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if worker != e.claimer || e.residents[r.info.RunID] != nil {
@@ -110,7 +109,7 @@ func (r *run) start(c *Claimed) {
 	live := r.phase == phaseLive
 	r.mu.Unlock()
 	if live {
-		r.e.hooks.runStarted(r)
+		r.env.hooks.runStarted(r.event(StatusStarted))
 		r.main()
 	}
 }
@@ -178,7 +177,7 @@ func (r *run) resume(c *Claimed) bool {
 		return false
 	}
 	r.ref, r.claimed, r.until, r.renew = c.Ref, true, c.Until, false
-	r.e.idle.remove(r)
+	r.env.idle.Remove(r)
 	r.mergeLocked(c.Operations)
 	r.acceptLocked(c.Messages)
 	r.acceptLocked(r.ahead.of(c.Ref))

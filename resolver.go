@@ -3,7 +3,6 @@ package lambdabiz
 import (
 	"context"
 	"errors"
-	"fmt"
 )
 
 // TaskFunc performs a task on its payloads: the input as the codec made it, and a result that the codec can
@@ -26,36 +25,12 @@ func NewTaskResolver(resolve func(name string) TaskFunc) *TaskResolver {
 	return &TaskResolver{resolve}
 }
 
-func (t *TaskResolver) register(e *Engine) error {
+func (t *TaskResolver) register(r *registry) error {
 	if t == nil || t.resolve == nil {
 		return errors.New("task resolver: its function is nil (make one with NewTaskResolver)")
 	}
-	e.registry.mu.Lock()
-	defer e.registry.mu.Unlock()
-	e.registry.resolvers = append(e.registry.resolvers, t)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.resolvers = append(r.resolvers, t)
 	return nil
-}
-
-// task returns the task that is registered with the name and kind of t, or t itself, with a function by a
-// resolver if it has none. An error means that a resolver has panicked.
-func (e *Engine) task(t *taskSpec) (*taskSpec, error) {
-	t = e.registry.task(t)
-	if t.run != nil || t.kind != KindTask || e.performs(KindTask) {
-		return t, nil
-	}
-	e.registry.mu.RLock()
-	resolvers := e.registry.resolvers // grows only
-	e.registry.mu.RUnlock()
-	for _, r := range resolvers {
-		v, err := guard(func() (any, error) { return r.resolve(t.name), nil })
-		if err != nil {
-			return t, fmt.Errorf("a task resolver over task %q: %w", t.name, err)
-		}
-		if f, ok := v.(TaskFunc); ok && f != nil {
-			return &taskSpec{name: t.name, kind: t.kind, run: func(ctx context.Context, _ *Engine, in Payload) (any, error) {
-				return f(ctx, in)
-			}}, nil
-		}
-	}
-	return t, nil
 }

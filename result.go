@@ -32,7 +32,7 @@ func (r *Run[Out]) Result(ctx context.Context) (Out, error) {
 // wait blocks until the run has ended and none continues it.
 func (h *handle) wait(ctx context.Context) (*RunInfo, error) {
 	id, runID := h.id, h.runID
-	if err := h.e.checkOrchestrationID(id); err != nil {
+	if err := h.e.desc.checkOrchestrationID(id); err != nil {
 		return nil, err
 	}
 	ended, stop := h.e.watch(id)
@@ -149,16 +149,4 @@ func (e *Engine) watch(id string) (ended <-chan bool, stop func()) {
 			delete(e.watchers, id)
 		}
 	}
-}
-
-func sleepUntil(ctx context.Context, signal <-chan bool, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-signal:
-	case <-t.C:
-	}
-	return nil
 }

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/lambdabiz/lambdabiz/internal/slots"
 )
 
 // phase is where a resident run is in its life in this process.
@@ -26,7 +28,7 @@ const (
 // changes. Branches are ordinary goroutines; mu guards everything below it and is never held over I/O
 // or author's code. Lock order: run.mu, then the locks of the engine.
 type run struct {
-	e    *Engine
+	env  *env
 	hand bool
 	def  *definitionSpec
 	info RunInfo // as claimed
@@ -91,7 +93,7 @@ type run struct {
 	target   uint64 // the most that a flusher has waited for
 	bodies   int
 	waiting  map[*waiter]struct{}
-	turns    map[*turn]*call // branches that wait for a slot; flushers count them
+	turns    map[*slots.Turn]*call // branches that wait for a slot; flushers count them
 	dues     dueHeap
 	alarm    time.Time // what the engine's alarm is set to
 	fireLate bool      // the alarm rang during a commit
@@ -143,13 +145,18 @@ type waiter struct {
 }
 
 // log is for what seldom happens: it makes a logger. It may be used with mu held.
-func (r *run) log() *slog.Logger { return r.e.log.With(r.ids()...) }
+func (r *run) log() *slog.Logger { return r.env.log.With(r.ids()...) }
+
+// event says to hooks which run they are told of.
+func (r *run) event(status Status) RunEvent {
+	return RunEvent{r.info.ID, r.info.RunID, r.info.Name, status}
+}
 
 func (r *run) ids() []any { return []any{"orchestration", r.info.ID, "run", r.info.RunID} }
 
-func newRun(ctx context.Context, e *Engine, c *Claimed) *run {
+func newRun(ctx context.Context, e *env, c *Claimed) *run {
 	r := &run{
-		e: e, hand: c.Mode == ModeHand, info: c.RunInfo, ref: c.Ref, claimed: true,
+		env: e, hand: c.Mode == ModeHand, info: c.RunInfo, ref: c.Ref, claimed: true,
 		applied: c.Follows, until: c.Until,
 		done: make(chan struct{}), abandoned: make(chan struct{}),
 		active: 1,
@@ -217,7 +224,7 @@ func (r *run) load(rec Operation) {
 func (r *run) main() {
 	finished := false
 	defer func() { r.exit(r.root, finished) }()
-	out, err := guard(func() (any, error) { return r.def.run(r.root.view(), r.e, r.info.Input) })
+	out, err := guard(func() (any, error) { return r.def.run(r.root.view(), &r.env.payloads, r.info.Input) })
 	_, _ = guard(func() (any, error) { // returned says what is wrong with an error whose methods panic
 		if _, continues := asContinue(err); continues {
 			r.pace()
@@ -279,7 +286,7 @@ func (r *run) returned(out any, err error) {
 	}
 	if cl, ok := v.(*Close); ok && cl != nil && cl.Next != nil {
 		if child := r.openChildLocked(); child != "" {
-			if unable := r.e.supports(FeatureLeaveChildren); unable != nil && fault == nil {
+			if unable := r.env.desc.supports(FeatureLeaveChildren); unable != nil && fault == nil {
 				fault, reason = unable, unable.Error()
 			}
 		}
@@ -317,7 +324,7 @@ func (r *run) endsUnbegunLocked() bool {
 // closeUnbegun is the outcome of a cancelled run whose code could not begin, and why.
 func (r *run) closeUnbegun(why error) *Close {
 	err := fmt.Errorf("%w before its code could begin: %w", ErrCancelled, why)
-	return &Close{Status: StatusCancelled, Error: r.e.registry.record(err)}
+	return &Close{Status: StatusCancelled, Error: r.env.registry.record(err)}
 }
 
 // finishLocked commits the closing or the release, again when newer messages come between.
@@ -338,9 +345,9 @@ func (r *run) finishLocked() {
 // closeOf makes the outcome of what the function returned.
 func (r *run) closeOf(in RunInfo, cause error, out any, err error) *Close {
 	if next, ok := asContinue(err); ok {
-		input, fault := r.e.encode("input of the next run", next.input)
+		input, fault := r.env.encode("input of the next run", next.input)
 		if fault == nil {
-			fault = r.e.readsInput(r.def, next.input, input)
+			fault = r.env.readsInput(r.def, next.input, input)
 		}
 		if fault == nil {
 			return &Close{Status: StatusSucceeded, Next: &RunStart{
@@ -351,9 +358,9 @@ func (r *run) closeOf(in RunInfo, cause error, out any, err error) *Close {
 		err = fault
 	}
 	if err == nil {
-		result, fault := r.e.encode("result of the orchestration", out)
+		result, fault := r.env.encode("result of the orchestration", out)
 		if fault == nil && r.def != nil {
-			fault = r.def.readsResult(r.e, "result of the orchestration", result)
+			fault = r.def.readsResult(&r.env.payloads, "result of the orchestration", result)
 		}
 		if fault == nil {
 			return &Close{Status: StatusSucceeded, Result: result}
@@ -370,7 +377,7 @@ func (r *run) closeOf(in RunInfo, cause error, out any, err error) *Close {
 	case errors.Is(err, context.DeadlineExceeded) && errors.Is(cause, context.DeadlineExceeded):
 		status = StatusTimeout
 	}
-	return &Close{Status: status, Error: r.e.registry.record(err)}
+	return &Close{Status: status, Error: r.env.registry.record(err)}
 }
 
 // cancelChildrenLocked cancels the children that the code has not come to since it was resumed.
@@ -432,7 +439,7 @@ func (r *run) blockLocked(b Blocked) {
 	if r.phase != phaseLive {
 		return
 	}
-	b.Since, b.Version, b.Times = now(), r.e.version, 1
+	b.Since, b.Version, b.Times = now(), r.env.version, 1
 	if last := r.info.Blocked; last != nil {
 		same := last.Reason == b.Reason && last.Operation == b.Operation
 		if same || r.durable == 0 { // a commit on the way there, of its progress say, leads nowhere
@@ -461,11 +468,11 @@ func (r *run) stopLocked(release Release, cause error) {
 		return
 	}
 	if r.active == 0 || release.Blocked != nil { // else its code may not have come to where it waits
-		release.Version = r.e.version
+		release.Version = r.env.version
 	}
 	r.phase, r.release, r.cause = phaseStopping, &release, cause
 	r.wakeAllLocked()
-	r.e.idle.remove(r)
+	r.env.idle.Remove(r)
 	if !r.claimed { // a cache only, where commits end claims
 		r.evictLocked(cause)
 		return
@@ -505,12 +512,9 @@ func (r *run) evictLocked(cause error) {
 	r.endBase(cause)
 	r.wakeAllLocked()
 	close(r.done) // before others are told that it has left
-	r.e.forget(r)
-	if r.hand {
-		r.e.forgetHand(r)
-		if r.unwatch != nil {
-			r.unwatch()
-		}
+	r.env.owner.forget(r)
+	if r.unwatch != nil {
+		r.unwatch()
 	}
 }
 
@@ -534,7 +538,7 @@ func (r *run) wakeLocked(w *waiter) {
 	}
 	delete(r.waiting, w)
 	if r.active == 0 {
-		r.e.idle.remove(r)
+		r.env.idle.Remove(r)
 	}
 	r.active++
 	close(w.ready)

@@ -60,7 +60,7 @@ func (r *run) changedLocked() {
 	if r.since.IsZero() && r.phase != phaseDead {
 		r.since = time.Now()
 		if !r.ends() {
-			r.e.flushes.add(r, r.since)
+			r.env.flushes.Add(r, r.since)
 		}
 	}
 }
@@ -91,6 +91,22 @@ func (r *run) flushLate(since time.Time) {
 	if r.isLateLocked(since) && !r.committing { // else the commit looks when it is done
 		r.commitLocked()
 		r.idleLocked()
+	}
+}
+
+// flushDelay is how long a pending change that nobody waits for may stay in memory.
+const flushDelay = 5 * time.Millisecond
+
+// flushIfLate begins flushLate if what was pending since then may still be: most of it has been committed meanwhile. It
+// waits for no lock.
+func (r *run) flushIfLate(since time.Time) {
+	if !r.mu.TryLock() {
+		go r.flushLate(since)
+		return
+	}
+	defer r.mu.Unlock()
+	if r.isLateLocked(since) {
+		go r.flushLate(since)
 	}
 }
 
@@ -148,7 +164,7 @@ func (r *run) idleLocked() {
 			}
 			return
 		}
-		r.e.idle.add(r)
+		r.env.idle.Add(r, r.nextDueLocked(), r.sizeLocked())
 	}
 }
 
@@ -191,7 +207,7 @@ func (r *run) commitLocked() {
 		r.armLocked()
 	}
 	if !r.since.IsZero() && !r.ends() && time.Since(r.since) >= flushDelay {
-		r.e.flushes.add(r, r.since) // it has come up during the commit
+		r.env.flushes.Add(r, r.since) // it has come up during the commit
 	}
 	r.openBarrierLocked()
 	r.moved.Broadcast()
@@ -200,14 +216,14 @@ func (r *run) commitLocked() {
 
 // commit makes changes durable, and does with the verdict what needs no lock.
 func (r *run) commit(t taken) Verdict {
-	v := r.e.commitRun(r, t.commit)
+	v := r.commitRun(t.commit)
 	if errors.Is(v.Err, ErrStale) {
 		v.Err = ErrStale
 	}
 	if v.Err == nil {
 		refuseAll(t.commit, v)
 		fault.Point("run.adopt")
-		r.e.adoptStarts(t.commit, v) // before this run leaves, or a worker that drains would not wait for them
+		r.env.owner.adoptStarts(t.commit, v) // before this run leaves, or a worker that drains would not wait for them
 	}
 	return v
 }
@@ -264,18 +280,18 @@ func (r *run) takeLocked() taken {
 		}
 		c.Release, c.Conditional = &release, true
 	case r.parking:
-		c.Release, c.Conditional = &Release{WakeAt: r.nextDueLocked(), Version: r.e.version}, true
+		c.Release, c.Conditional = &Release{WakeAt: r.nextDueLocked(), Version: r.env.version}, true
 	}
 	if c.Close != nil || c.Release != nil {
 		for i := range c.Starts {
 			c.Starts[i].Claim = false // if the answer is lost, nobody would run them
 		}
 	}
-	if r.e.endsClaim {
+	if r.env.endsClaim {
 		c.Conditional, c.WakeAt = true, r.nextDueLocked()
 		// What the verdict may end wakes code, which needs a claim to go on.
 		c.Again = r.flushers > 0 || len(p.timeouts) > 0 ||
-			len(c.Starts) > 0 && !r.e.performs(KindChild) || len(c.Raises) > 0 && !r.e.performs(KindRaise)
+			len(c.Starts) > 0 && !r.env.desc.performs(KindChild) || len(c.Raises) > 0 && !r.env.desc.performs(KindRaise)
 		c.Keep = !r.renew
 	}
 	if c.Fetch {
@@ -324,19 +340,19 @@ func (r *run) writer() int64 {
 	if r.hand {
 		return 0
 	}
-	return r.e.worker.Load()
+	return r.env.worker.Load()
 }
 
 // ends reports whether a commit of this run ends its claim, and the next one comes when something has
 // happened.
-func (r *run) ends() bool { return r.e.endsClaim }
+func (r *run) ends() bool { return r.env.endsClaim }
 
 // mergeLocked takes over what the backend has performed. It is durable: nothing of it is to be committed.
 func (r *run) mergeLocked(operations []Operation) {
 	for i := range operations {
 		rec := &operations[i]
 		o := r.record.get(rec.ID)
-		if o == nil || o.Status.Ended() || !r.e.performs(rec.Kind) || rec.Attempts != o.Attempts || o.dirty {
+		if o == nil || o.Status.Ended() || !r.env.desc.performs(rec.Kind) || rec.Attempts != o.Attempts || o.dirty {
 			continue
 		}
 		if !rec.Status.Ended() {
@@ -361,7 +377,7 @@ func (r *run) mergeLocked(operations []Operation) {
 func (r *run) timedOut(o *op, at time.Time) Operation {
 	rec := o.Operation
 	rec.Status, rec.EndedAt = StatusTimeout, at
-	rec.Error = r.e.registry.record(&EventTimeoutError{Event: o.Name, OperationID: o.ID, Deadline: o.DueAt})
+	rec.Error = r.env.registry.record(&EventTimeoutError{Event: o.Name, OperationID: o.ID, Deadline: o.DueAt})
 	return rec
 }
 
@@ -381,7 +397,7 @@ func (r *run) settleLocked(t taken, v Verdict) {
 	r.durable, r.applied = max(r.durable, t.upTo), c.Run.Fence
 	if c.Close != nil {
 		r.outcome = c.Close
-		r.e.hooks.runEnded(r)
+		r.env.hooks.runEnded(r.event(r.outcome.Status))
 	}
 	r.settleOperationsLocked(c)
 	if c.Close != nil || c.Release != nil {
@@ -402,12 +418,12 @@ func (r *run) claimEndsLocked(v Verdict) {
 	if r.hand {
 		ref := r.ref
 		ref.Fence = r.applied
-		go r.claimNext(&ref)
+		go r.env.owner.claimNext(r, &ref)
 		return
 	}
 	if r.flushers > 0 || r.closing != nil {
 		fence := r.ref.Fence
-		time.AfterFunc(r.e.config.Lease, func() {
+		time.AfterFunc(r.env.config.Lease, func() {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			if !r.claimed && r.ref.Fence == fence {
@@ -507,4 +523,18 @@ func (r *run) parkLocked() {
 	fault.Point("run.parked")
 	r.parking = false
 	r.idleLocked()
+}
+
+// park releases the run if it is idle still.
+func (r *run) park() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.parkLocked()
+}
+
+// runBytes is the estimated memory of a waiting run beside its payloads: stacks and maps.
+const runBytes = 12 << 10
+
+func (r *run) sizeLocked() int64 {
+	return int64(runBytes+len(r.info.Input)) + r.record.bytes + r.inbox.bytes
 }

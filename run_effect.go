@@ -26,7 +26,7 @@ func (r *run) effect(c *call, opts *callOptions, f func(in Payload) body) error 
 	if o.Number == 0 && opts.deadline > 0 {
 		o.ExpiresAt = roundUp(o.ScheduledAt.Add(opts.deadline))
 	}
-	if f == nil && !o.Status.Ended() && !r.e.performs(c.kind) {
+	if f == nil && !o.Status.Ended() && !r.env.desc.performs(c.kind) {
 		reason := fmt.Sprintf("no %s with the name %q is registered", c.kind, c.name)
 		if c.unresolved != nil {
 			reason = c.unresolved.Error()
@@ -37,7 +37,7 @@ func (r *run) effect(c *call, opts *callOptions, f func(in Payload) body) error 
 		}
 		return r.leaveLocked(c.scope())
 	}
-	if r.e.performs(c.kind) {
+	if r.env.desc.performs(c.kind) {
 		return r.performed(c, o, opts, f != nil)
 	}
 	rerun := o.Status == StatusStarted
@@ -65,7 +65,7 @@ func (r *run) effect(c *call, opts *callOptions, f func(in Payload) body) error 
 // must return it.
 func (r *run) try(c *call, o *op, opts *callOptions, f func(in Payload) body, rerun bool) error {
 	if r.liveLocked(c.scope()) && r.slotLocked(c) {
-		defer r.e.slots.give()
+		defer r.env.slots.Give()
 	}
 	r.lookLocked()
 	if !r.barrierLocked(c.scope(), opts.timeout) {
@@ -178,7 +178,7 @@ func (a *attempt) judge() {
 	if fault != nil {
 		a.err = fmt.Errorf("an error of type %T, whose methods panic: %w", a.err, fault)
 	}
-	a.failure, a.final = a.r.e.registry.record(a.err), a.r.taskFailure(&a.rec, a.err)
+	a.failure, a.final = a.r.env.registry.record(a.err), a.r.taskFailure(&a.rec, a.err)
 }
 
 func isCancellation(err error) bool {
@@ -221,8 +221,8 @@ func (a *attempt) do(f body) {
 	if limit >= 0 {
 		a.beats = make(chan struct{}, 1)
 	}
-	ctx, hooked := a.r.e.hooks.attempt(ctx, a)
-	a.r.e.leaveTheDead()
+	ctx, hooked := a.r.env.hooks.attempt(ctx, a)
+	a.r.env.leaveTheDead()
 	if limit < 0 {
 		a.take(a.call(ctx, f))
 	} else {
@@ -245,7 +245,7 @@ func (a *attempt) within(ctx context.Context, cancel context.CancelCauseFunc, li
 	}()
 	clock := time.NewTimer(limit)
 	defer clock.Stop()
-	silence := a.silence()
+	silence := timerIf(a.opts.heartbeat)
 	defer silence.Stop()
 	for {
 		select {
@@ -284,22 +284,13 @@ func (a *attempt) limit() time.Duration {
 	}
 }
 
-func (a *attempt) silence() *time.Timer {
-	if a.opts.heartbeat > 0 {
-		return time.NewTimer(a.opts.heartbeat)
-	}
-	t := time.NewTimer(time.Hour)
-	t.Stop()
-	return t
-}
-
 // call runs the body and makes a payload of its result.
 func (a *attempt) call(ctx context.Context, f body) (Payload, error) {
 	v, err := guard(func() (any, error) { return f(ctx) })
 	if err != nil {
 		return nil, err
 	}
-	result, err := a.r.e.encodeOf(a.rec.Kind, "result", v)
+	result, err := a.r.env.encodeOf(a.rec.Kind, "result", v)
 	return result, NonRetryable(err)
 }
 
@@ -316,7 +307,7 @@ func (a *attempt) info() TaskInfo {
 	info := TaskInfo{
 		OrchestrationID: a.r.info.ID, RunID: a.r.info.RunID, OperationID: a.rec.ID, Task: a.rec.Name,
 		Attempt: a.rec.Attempts, IdempotencyKey: a.opts.key, Details: a.rec.Details,
-		codec: a.r.e.codec,
+		codec: a.r.env.codec,
 	}
 	if info.IdempotencyKey == "" {
 		info.IdempotencyKey = idempotencyKey(info.OrchestrationID, info.RunID, info.OperationID)
@@ -326,7 +317,7 @@ func (a *attempt) info() TaskInfo {
 
 // beat records the details of a heartbeat, unless the attempt is over.
 func (a *attempt) beat(details any) error {
-	p, err := a.r.e.encode("heartbeat details", details)
+	p, err := a.r.env.encode("heartbeat details", details)
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ func (c *call) fault(err error) error {
 // begin looks an operation up by its id, or makes a new one. Without an error it returns with run.mu
 // held. An error is either bad input, of which nothing is recorded, or the end of the run.
 func (r *run) begin(c *call) (*op, error) {
-	if err := c.check(r.e); err != nil {
+	if err := c.check(&r.env.payloads); err != nil {
 		return nil, c.fault(err)
 	}
 	s := c.scope()
@@ -75,7 +75,7 @@ func (r *run) begin(c *call) (*op, error) {
 		s.visitedLocked(c.id, site)
 		return refuse(r.stopCause)
 	}
-	if r.e.interceptor != nil && !r.ended {
+	if r.env.interceptor != nil && !r.ended {
 		if passed, err := r.interceptLocked(c, o, path, site); err != nil || passed != nil {
 			return passed, err
 		}
@@ -112,12 +112,12 @@ func (r *run) mayBeginLocked(c *call, site callSite) (left bool, err error) {
 }
 
 // check looks at what the author has given, and encodes the input.
-func (c *call) check(e *Engine) (err error) {
+func (c *call) check(p *payloads) (err error) {
 	if err := errors.Join(checkID("operation id", c.id), checkName(c.name), c.former.check()); err != nil {
 		return err
 	}
 	if c.hasInput {
-		c.encoded, err = e.encodeOf(c.kind, "input", c.input)
+		c.encoded, err = p.encodeOf(c.kind, "input", c.input)
 	}
 	return err
 }
@@ -204,7 +204,7 @@ func (r *run) meetLocked(c *call, o *op, site callSite) error {
 		r.log().Warn("input differs from the recorded one, which is kept", "operation", o.ID, "source", site.String())
 	}
 	if o.Status.Ended() {
-		r.e.hooks.operation(r, o, true)
+		r.env.hooks.operation(r.event(StatusStarted), &o.Operation, true)
 		return nil
 	}
 	if r.stopCause != nil && !c.o.detached() {
@@ -233,7 +233,7 @@ func (r *run) give(c *call, o *op) error {
 	rec, taken := o.Operation, c.taken
 	r.mu.Unlock()
 	if rec.Status != StatusSucceeded {
-		return r.e.registry.rebuild(rec.Error)
+		return r.env.registry.rebuild(rec.Error)
 	}
 	if taken || c.take == nil {
 		return nil
@@ -245,7 +245,7 @@ func (r *run) give(c *call, o *op) error {
 			r.evictLocked(r.paused)
 			return r.leaveLocked(s)
 		}
-		if r.e.performs(rec.Kind) && !r.ended && r.liveLocked(s) { // the home cannot know what fits
+		if r.env.desc.performs(rec.Kind) && !r.ended && r.liveLocked(s) { // the home cannot know what fits
 			s.busy, s.current = &o.site, o
 			o.Result = nil
 			r.endLocked(o, StatusFailed, nil, failure)
@@ -289,7 +289,7 @@ func (r *run) await(c *call, o *op) error {
 			r.cancelOpLocked(o, r.stopCause) // it came while an event was read
 			break
 		}
-		if o.Kind == KindTimer && !o.DueAt.After(now()) && !r.e.performs(KindTimer) {
+		if o.Kind == KindTimer && !o.DueAt.After(now()) && !r.env.desc.performs(KindTimer) {
 			r.endLocked(o, StatusSucceeded, nil, nil)
 			break
 		}
@@ -297,7 +297,7 @@ func (r *run) await(c *call, o *op) error {
 			r.timeOutLocked(o)
 		}
 		w := &waiter{op: o, s: c.scope(), detached: c.o.detached()}
-		if o.Kind == KindEvent || o.Kind == KindTimer && !r.e.performs(KindTimer) {
+		if o.Kind == KindEvent || o.Kind == KindTimer && !r.env.desc.performs(KindTimer) {
 			w.due = o.DueAt
 		}
 		o.waiter = w
@@ -327,7 +327,7 @@ func (r *run) backoff(c *call, o *op) error {
 }
 
 // hookEnded tells the telemetry that an operation has ended.
-func (r *run) hookEnded(o *op) { r.e.hooks.operation(r, o, false) }
+func (r *run) hookEnded(o *op) { r.env.hooks.operation(r.event(StatusStarted), &o.Operation, false) }
 
 // bodyContext is what a body gets: the scope's context, without the cancellation if detached.
 func (c *call) bodyContext() context.Context {

@@ -9,17 +9,17 @@ import (
 // decides what follows from those that fail. Local attempts are made by workers of the engine.
 func (r *run) performed(c *call, o *op, opts *callOptions, local bool) error {
 	if o.Number == 0 && !local {
-		if err := r.e.checkRemote(o, opts); err != nil {
+		if err := r.env.desc.checkRemote(o, opts); err != nil {
 			return r.refuseLocked(c, o, err)
 		}
 	}
 	if o.Number == 0 && len(opts.values) > 0 {
 		return r.refuseLocked(c, o, &UnsupportedError{
-			Backend: r.e.desc.Name, Feature: FeatureValue,
+			Backend: r.env.desc.Name, Feature: FeatureValue,
 			Why: "they are not recorded, and the process that performs the operation is not given them",
 		})
 	}
-	if local && c.kind == KindTask && !o.Status.Ended() && !r.e.registry.hasTask(c.kind, c.name) {
+	if local && c.kind == KindTask && !o.Status.Ended() && !r.env.registry.hasTask(c.kind, c.name) {
 		r.blockLocked(Blocked{Operation: o.ID, Source: o.site.String(), Reason: fmt.Sprintf(
 			"task %q is not registered: the workers of this home find tasks by name", c.name)})
 		if o.Number == 0 {
@@ -55,22 +55,6 @@ func (r *run) performed(c *call, o *op, opts *callOptions, local bool) error {
 	return r.give(c, o)
 }
 
-// checkRemote refuses what the home cannot do with a task that it performs itself.
-func (e *Engine) checkRemote(o *op, opts *callOptions) error {
-	most := e.desc
-	switch {
-	case most.MaxTaskBytes > 0 && len(o.Name) > most.MaxTaskBytes:
-		return fmt.Errorf("check task %q: %w: %d bytes, the limit of the home (%s) is %d",
-			o.Name, ErrTooLarge, len(o.Name), most.Name, most.MaxTaskBytes)
-	case most.TaskTimeout > 0 && opts.timeout > most.TaskTimeout:
-		return &UnsupportedError{Backend: most.Name, Feature: FeatureLongTask, Why: fmt.Sprintf(
-			"a task that is no Go task may take %v, this one asks for %v", most.TaskTimeout, opts.timeout)}
-	case opts.heartbeat > 0:
-		return e.supports(FeatureHeartbeat)
-	}
-	return nil
-}
-
 // askLocked asks the backend for the next attempt.
 func (r *run) askLocked(o *op, opts *callOptions, local bool) {
 	o.Attempts++
@@ -98,7 +82,7 @@ func (r *run) serveLocked() {
 		r.served = make(chan struct{})
 		go func() {
 			defer close(r.served)
-			r.e.serveTasks(r.base, []string{r.info.Queue})
+			r.env.owner.serveTasks(r.base, []string{r.info.Queue})
 		}()
 	}
 }
@@ -126,7 +110,7 @@ func (r *run) awaitAttempt(c *call, o *op) error {
 
 // taskFailure calls the error's own methods: it is not for errors of others while mu is held.
 func (r *run) taskFailure(o *Operation, err error) *Failure {
-	return r.e.registry.record(&TaskError{Task: o.Name, OperationID: o.ID, Attempt: o.Attempts, Err: err})
+	return r.env.registry.record(&TaskError{Task: o.Name, OperationID: o.ID, Attempt: o.Attempts, Err: err})
 }
 
 // judgeTried decides what follows from a failed attempt. It gives mu up while it asks the error; false
@@ -137,7 +121,7 @@ func (r *run) judgeTried(c *call, o *op, opts *callOptions) bool {
 	r.mu.Unlock()
 	var wait time.Duration
 	var again bool
-	cause := r.e.registry.rebuild(failure)
+	cause := r.env.registry.rebuild(failure)
 	if cause == nil {
 		cause = fmt.Errorf("attempt ended with status %s", failed)
 	}
@@ -146,7 +130,7 @@ func (r *run) judgeTried(c *call, o *op, opts *callOptions) bool {
 		return nil, nil
 	})
 	r.log().Warn("attempt failed", "operation", o.ID, "attempt", attempt, "error", cause)
-	final := r.e.registry.record(&TaskError{Task: o.Name, OperationID: o.ID, Attempt: attempt, Err: cause})
+	final := r.env.registry.record(&TaskError{Task: o.Name, OperationID: o.ID, Attempt: attempt, Err: cause})
 	r.mu.Lock()
 	if !r.liveLocked(c.scope()) {
 		return false
@@ -194,13 +178,13 @@ func (r *run) lastsLocked(d time.Duration) bool {
 
 // checkStep: how long an inline step may take on this home, and an error for one that asks for more.
 func (r *run) checkStep(c *call, opts *callOptions) error {
-	most := r.e.desc.StepTimeout
+	most := r.env.desc.StepTimeout
 	if most <= 0 || c.kind != KindStep {
 		return nil
 	}
 	if opts.timeout > most {
 		return c.fault(&UnsupportedError{
-			Backend: r.e.desc.Name, Feature: FeatureLongStep,
+			Backend: r.env.desc.Name, Feature: FeatureLongStep,
 			Why: fmt.Sprintf("a step may take %v, this one asks for %v: make it a task", most, opts.timeout),
 		})
 	}
@@ -212,12 +196,12 @@ func (r *run) checkStep(c *call, opts *callOptions) error {
 
 // checkWait refuses a wait beyond the longest life of a run.
 func (r *run) checkWait(until time.Time) error {
-	most := r.e.desc.RunTimeout
+	most := r.env.desc.RunTimeout
 	if most <= 0 || until.IsZero() || until.Before(r.info.ScheduledAt.Add(most)) {
 		return nil
 	}
 	return &UnsupportedError{
-		Backend: r.e.desc.Name, Feature: FeatureLongWait,
+		Backend: r.env.desc.Name, Feature: FeatureLongWait,
 		Why: fmt.Sprintf("a run lives %v at most, and this one would wait until %s", most, until.Format(time.RFC3339)),
 	}
 }

@@ -78,7 +78,7 @@ func (r *run) armLocked() {
 	next := r.nextDueLocked()
 	if !next.Equal(r.alarm) {
 		r.alarm = next
-		r.e.alarms.set(r, next)
+		r.env.alarms.Set(r, next)
 	}
 }
 
@@ -209,7 +209,7 @@ func (r *run) acceptLocked(messages []Message) {
 	}
 	r.matchLocked(r.active == 0)
 	if r.active == 0 {
-		r.e.idle.resize(r)
+		r.env.idle.Resize(r, r.sizeLocked())
 	}
 }
 
@@ -253,7 +253,7 @@ func (r *run) childEndedLocked(m *Message) {
 	}
 	var failure *Failure
 	if m.Status != StatusSucceeded {
-		failure = r.e.registry.recordOutcome(o.Target, o.Name, m.Status, m.Error)
+		failure = r.env.registry.recordOutcome(o.Target, o.Name, m.Status, m.Error)
 	}
 	fault.Point("child.ended")
 	r.endLocked(o, m.Status, m.Payload, failure)
@@ -365,7 +365,7 @@ func (r *run) cancelOpLocked(o *op, cause error) {
 			Parent: &Parent{ID: r.info.ID, RunID: r.info.RunID, Operation: o.Number},
 		})
 	}
-	r.endLocked(o, StatusCancelled, nil, r.e.registry.record(cause))
+	r.endLocked(o, StatusCancelled, nil, r.env.registry.record(cause))
 }
 
 // withdrawStartLocked takes a child's start out of the pending changes, and reports whether it was there.
@@ -436,7 +436,7 @@ func (r *run) closeLocked(p *place, inner bool) {
 		}
 		r.wakeLocked(s.blocked)
 		if s.turn != nil {
-			r.e.slots.leave(s.turn)
+			r.env.slots.Leave(s.turn)
 		}
 	}
 	for _, branch := range slices.Backward(p.busy) {

@@ -15,10 +15,10 @@ func (c *call) sample() any {
 }
 
 // meanings compares payloads by what they mean. It calls the author's codec: not while a lock is held, and guarded.
-func (e *Engine) meanings() meaning.Codec {
+func (p *payloads) meanings() meaning.Codec {
 	return meaning.Codec{
-		Encode: func(v any) ([]byte, error) { return e.codec.Encode(v) },
-		Decode: func(p []byte, v any) error { return e.codec.Decode(p, v) },
+		Encode: func(v any) ([]byte, error) { return p.codec.Encode(v) },
+		Decode: func(stored []byte, v any) error { return p.codec.Decode(stored, v) },
 	}
 }
 
@@ -46,7 +46,7 @@ func (r *run) isOtherInputLocked(c *call, o *op, site *callSite) (other bool) {
 
 // meansTheSame compares a recorded input with the one of a call. What panics is another one.
 func (r *run) meansTheSame(c *call, recorded Payload) bool {
-	v, fault := guard(func() (any, error) { return r.e.meanings().Same(recorded, c.encoded, c.sample()), nil })
+	v, fault := guard(func() (any, error) { return r.env.meanings().Same(recorded, c.encoded, c.sample()), nil })
 	if fault != nil {
 		r.log().Warn("an input cannot be compared with a recorded one", "operation", c.id, "error", fault)
 	}

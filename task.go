@@ -3,7 +3,6 @@ package lambdabiz
 import (
 	"context"
 	"fmt"
-	"time"
 )
 
 // Task is named work outside the orchestration code, with its input and output types. Make one with
@@ -14,7 +13,7 @@ type Task[In, Out any] struct{ spec *taskSpec }
 type taskSpec struct {
 	name string
 	kind Kind
-	run  func(ctx context.Context, e *Engine, in Payload) (any, error)
+	run  func(ctx context.Context, p *payloads, in Payload) (any, error)
 }
 
 // NewTask names a function as a task. It runs at least once per operation that calls it, and may run
@@ -32,9 +31,9 @@ func NewService[In, Out any](name string, f func(ctx context.Context, in In) (Ou
 
 func newTask[In, Out any](name string, kind Kind, f func(context.Context, In) (Out, error)) *Task[In, Out] {
 	return &Task[In, Out]{&taskSpec{name: name, kind: kind,
-		run: func(ctx context.Context, e *Engine, p Payload) (any, error) {
+		run: func(ctx context.Context, p *payloads, stored Payload) (any, error) {
 			var in In
-			if err := e.decode("input", p, &in); err != nil {
+			if err := p.decode("input", stored, &in); err != nil {
 				return nil, NonRetryable(err)
 			}
 			return f(ctx, in)
@@ -45,7 +44,7 @@ func newTask[In, Out any](name string, kind Kind, f func(context.Context, In) (O
 // Name returns the task's name.
 func (t *Task[In, Out]) Name() string { return t.spec.name }
 
-func (t *Task[In, Out]) register(e *Engine) error { return e.registry.addTask(t.spec) }
+func (t *Task[In, Out]) register(r *registry) error { return r.addTask(t.spec) }
 
 // TaskInfo is what a running task or step knows of itself.
 type TaskInfo struct {
@@ -104,22 +103,4 @@ func Heartbeat(ctx context.Context, details any) error {
 		return context.Cause(ctx)
 	}
 	return t.beat(details)
-}
-
-// now is the time that is recorded: UTC with microseconds, without the monotonic reading.
-func now() time.Time { return time.Now().UTC().Round(0).Truncate(time.Microsecond) }
-
-// lastTime is the last time that every home can store.
-var lastTime = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
-
-// roundUp makes a time to come fit to be recorded: in whole microseconds, never earlier.
-func roundUp(t time.Time) time.Time {
-	t = t.UTC().Round(0)
-	if t.After(lastTime) {
-		return lastTime
-	}
-	if cut := t.Truncate(time.Microsecond); !cut.Equal(t) {
-		return cut.Add(time.Microsecond)
-	}
-	return t
 }

@@ -158,12 +158,12 @@ func (r *remote) run(ctx context.Context, spec *taskSpec) TaskOutcome {
 		out := outcome{err: NonRetryable(errors.New("the body ended its goroutine instead of returning"))}
 		defer func() { results <- out }()
 		var v any
-		if v, out.err = guard(func() (any, error) { return spec.run(ctx, e, c.Operation.Input) }); out.err == nil {
+		if v, out.err = guard(func() (any, error) { return spec.run(ctx, &e.payloads, c.Operation.Input) }); out.err == nil {
 			out.result, out.err = e.encodeOf(c.Operation.Kind, "result", v)
 			out.err = NonRetryable(out.err)
 		}
 	}()
-	limit, silence, life := stopped(c.Timeout), stopped(c.Heartbeat), stopped(c.BeatEvery)
+	limit, silence, life := timerIf(c.Timeout), timerIf(c.Heartbeat), timerIf(c.BeatEvery)
 	defer limit.Stop()
 	defer silence.Stop()
 	defer life.Stop()
@@ -198,16 +198,6 @@ func (r *remote) run(ctx context.Context, spec *taskSpec) TaskOutcome {
 			}
 		}
 	}
-}
-
-// stopped is a timer that runs only if d is positive.
-func stopped(d time.Duration) *time.Timer {
-	if d > 0 {
-		return time.NewTimer(d)
-	}
-	t := time.NewTimer(time.Hour)
-	t.Stop()
-	return t
 }
 
 // beat is the body's heartbeat: its details go with the next word to the home.

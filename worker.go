@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/lambdabiz/lambdabiz/internal/alarm"
 	"github.com/lambdabiz/lambdabiz/internal/fault"
 )
 
@@ -185,7 +186,7 @@ func (w *worker) loop(ctx context.Context) {
 func (w *worker) sleep(ctx context.Context, timer *time.Timer, wake <-chan struct{}) {
 	for w.snoozes = 0; ; {
 		wait, ok := w.wait()
-		snooze := snoozed(wait)
+		snooze := alarm.Snooze(wait)
 		if ok {
 			timer.Reset(snooze)
 		} else {
@@ -303,7 +304,7 @@ func (w *worker) makeRoom(claims *Claims) {
 		w.next = now()
 		w.wanted = min(max(1, 2*w.wanted), maxClaims)
 	}
-	w.e.idle.makeRoom(w.wanted)
+	w.e.idle.MakeRoom(w.wanted)
 }
 
 // rejoin begins a new life after this worker was declared dead: it owns nothing any more.
@@ -382,6 +383,13 @@ func (e *Engine) residentOrEarly(a Arrival) *run {
 	return nil
 }
 
+// forward gives messages that have come for a run that is dead to the copy that follows it.
+func (e *Engine) forward(a Arrival, dead *run) {
+	if next := e.residentOrEarly(a); next != nil && next != dead {
+		next.post(a)
+	}
+}
+
 // earlyMessages is what has come during a claim before the run or the answer to the claim.
 type earlyMessages struct {
 	at       time.Time
@@ -440,10 +448,13 @@ func (r *run) stop(cause error) {
 
 // forget is called when a run is dead, with its lock held.
 func (e *Engine) forget(r *run) {
-	e.alarms.set(r, time.Time{})
-	e.idle.remove(r)
+	e.alarms.Set(r, time.Time{})
+	e.idle.Remove(r)
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if r.hand {
+		e.forgetHandLocked(r)
+	}
 	if e.byID[r.info.ID] == r {
 		delete(e.byID, r.info.ID)
 	}
@@ -539,17 +550,6 @@ func (r *run) letGo() {
 	defer r.mu.Unlock()
 	r.forced = true
 	r.finishLocked()
-}
-
-func within(done <-chan struct{}, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-done:
-		return true
-	case <-t.C:
-		return false
-	}
 }
 
 // leave removes the worker, which frees whatever it still owns.

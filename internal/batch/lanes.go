@@ -1,0 +1,154 @@
+package batch
+
+import (
+	"context"
+	"slices"
+	"sync"
+)
+
+// Limits bound what is performed together.
+type Limits struct {
+	Lanes int // batches at the same time
+	Items int // items of a batch
+	Bytes int // the bytes at which a batch ends, but for its first item
+}
+
+// Member is what an item says of itself when a batch is made.
+type Member interface {
+	// Bytes is how large it is.
+	Bytes() int
+	// Key names what no two items of a batch may have in common; "" for nothing.
+	Key() string
+	// Alone reports whether it shares no batch with others.
+	Alone() bool
+}
+
+// Lanes perform items in batches. A lane that is free takes an item at once. What comes meanwhile is queued, and a
+// goroutine that lives as long as the queue is not empty performs it, batch after batch.
+type Lanes[M Member] struct {
+	limits  Limits
+	perform func(ctx context.Context, batch []*Item[M])
+	spawn   func(f func())
+
+	mu    sync.Mutex
+	free  int        // lanes
+	queue []*Item[M] // empty while a lane is free
+}
+
+// Item is something to be performed. It may be used again once it is done: with the same context.
+type Item[M Member] struct {
+	Member M
+
+	done  chan struct{} // receives once when it was performed
+	own   [1]*Item[M]   // the batch that it is when a lane is free
+	begin func()        // performs that batch, and then what has come meanwhile
+}
+
+// Done receives once for each time that the item was performed.
+func (i *Item[M]) Done() <-chan struct{} { return i.done }
+
+// New makes lanes. They call perform without a lock, on goroutines that spawn begins as a go statement does: it may end
+// its goroutine, and then what was to be done with the batch is done. What it leaves in the items is what their owners
+// find.
+func New[M Member](limits Limits, perform func(ctx context.Context, batch []*Item[M]), spawn func(f func())) *Lanes[M] {
+	return &Lanes[M]{limits: limits, perform: perform, spawn: spawn, free: limits.Lanes}
+}
+
+// Add gives an item to a lane that is free, or puts it into the queue.
+func (l *Lanes[M]) Add(ctx context.Context, i *Item[M]) {
+	if i.done == nil {
+		i.done = make(chan struct{}, 1)
+		i.own[0] = i
+		i.begin = func() { l.drain(ctx, i.own[:]) }
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.free == 0 || len(l.queue) > 0 {
+		l.queue = append(l.queue, i)
+		return
+	}
+	l.free--
+	l.spawn(i.begin)
+}
+
+// Withdraw takes an item out of the queue, and reports false if it is on its way.
+func (l *Lanes[M]) Withdraw(i *Item[M]) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := slices.Index(l.queue, i)
+	if at < 0 {
+		return false
+	}
+	l.queue = slices.Delete(l.queue, at, at+1)
+	return true
+}
+
+// drain performs batch after batch, and gives the lane back when the queue is empty.
+func (l *Lanes[M]) drain(ctx context.Context, batch []*Item[M]) {
+	defer func() {
+		if batch != nil { // perform has ended the goroutine
+			tell(batch)
+			if next := l.next(); next != nil {
+				go l.drain(ctx, next)
+			}
+		}
+	}()
+	for ; batch != nil; batch = l.next() {
+		l.perform(ctx, batch)
+		tell(batch)
+	}
+}
+
+// tell lets those go on whose items were performed. They may use them, and so the batch, again.
+func tell[M Member](batch []*Item[M]) {
+	for _, i := range batch {
+		i.done <- struct{}{} // there is room
+	}
+}
+
+// next takes the next batch for a lane that is free now; nil if there is none: then the lane is given back.
+func (l *Lanes[M]) next() []*Item[M] {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.queue) == 0 {
+		l.free++
+		return nil
+	}
+	return l.nextLocked()
+}
+
+// nextLocked takes a batch from the queue, which is not empty.
+func (l *Lanes[M]) nextLocked() []*Item[M] {
+	if l.queue[0].Member.Alone() {
+		next := l.queue[:1:1]
+		l.queue = l.queue[1:]
+		return next
+	}
+	var rest []*Item[M]
+	n := min(l.limits.Items, len(l.queue))
+	next := make([]*Item[M], 0, n)
+	keys := make(map[string]struct{}, n)
+	bytes := 0
+	for at, i := range l.queue {
+		size := i.Member.Bytes()
+		if len(next) == l.limits.Items || len(next) > 0 && bytes+size > l.limits.Bytes {
+			rest = append(rest, l.queue[at:]...)
+			break
+		}
+		if i.Member.Alone() {
+			rest = append(rest, i)
+			continue
+		}
+		if key := i.Member.Key(); key != "" {
+			if _, twice := keys[key]; twice {
+				rest = append(rest, i)
+				continue
+			}
+			keys[key] = struct{}{}
+		}
+		bytes += size
+		next = append(next, i)
+	}
+	l.queue = rest
+	return next
+}

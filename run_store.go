@@ -1,0 +1,104 @@
+package lambdabiz
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// How often a commit fails alone until its run is blocked: by a verdict, which says that it is its own fault, and
+// by an error that may be its own.
+const (
+	maxRefusals = 5
+	maxFailures = 8
+)
+
+// commitRun makes a run's commit durable, however long that takes while the store fails: what is
+// recorded in memory is not given up. A commit that fails alone again and again, though the store takes it that
+// its run is blocked, blocks its run in the end.
+func (r *run) commitRun(c *Commit) Verdict {
+	if err := r.ctxErr(); err != nil {
+		return Verdict{Err: err}
+	}
+	s := &r.submission
+	s.commit = c
+	defer s.reset()
+	for try, refusals, failures := 1, 0, 0; ; try++ {
+		v, err := r.env.committer.submit(context.Background(), s)
+		if err == nil && (v.Err == nil || errors.Is(v.Err, ErrFenced) || errors.Is(v.Err, ErrStale)) {
+			if v.Err == nil && r.makesDue(c) {
+				r.env.owner.kick()
+			}
+			return v
+		}
+		switch {
+		case err == nil:
+			refusals, err = refusals+1, v.Err
+		case mayBeOwn(err):
+			failures++
+		default:
+			failures = 0 // nobody knows what it would have been
+		}
+		r.log().Error("commit was not applied, trying again", "try", try, "error", err)
+		if refusals >= maxRefusals || failures >= maxFailures {
+			block := &submission{decision: decision{commit: poisoned(c, err), alone: true}}
+			v, blockErr := r.env.committer.submit(context.Background(), block)
+			switch {
+			case blockErr == nil && v.Err == nil:
+				return Verdict{Err: errPoisoned}
+			case blockErr == nil && errors.Is(v.Err, ErrFenced):
+				return v
+			}
+		}
+		alone := s.alone || mayBeOwn(err)
+		s.reset()
+		s.commit, s.alone = c, alone
+		if !r.pause(commitBackoff.wait(try)) {
+			return Verdict{Err: ErrFenced}
+		}
+	}
+}
+
+// makesDue reports whether other runs may have something to do after the commit.
+func (r *run) makesDue(c *Commit) bool {
+	return len(c.Raises) > 0 || len(c.Starts) > 0 || len(c.Controls) > 0 ||
+		c.Close != nil && (c.Close.Next != nil || r.info.Parent != nil)
+}
+
+var commitBackoff = Backoff{Initial: 50 * time.Millisecond, Max: 5 * time.Second, Jitter: -1}
+
+// errPoisoned: the run was blocked instead of what its commit said.
+var errPoisoned = errors.New("commit cannot be stored")
+
+// poisoned is what remains of a commit that the backend takes from nobody: the run is blocked.
+func poisoned(c *Commit, err error) *Commit {
+	at := now()
+	return &Commit{Run: c.Run, Worker: c.Worker, At: at, Seen: c.Seen, Release: &Release{
+		WakeAt:  at.Add(blockedBackoff.Max),
+		Blocked: &Blocked{Reason: "its commit cannot be stored: " + err.Error(), Since: at, Times: 1},
+	}}
+}
+
+// pause waits before another try. It reports false when the run has left meanwhile.
+func (r *run) pause(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-r.done:
+		return false
+	case <-r.abandoned:
+		return false
+	}
+}
+
+// ctxErr is why an orchestration driven by hand may not write any more.
+func (r *run) ctxErr() error {
+	select {
+	case <-r.abandoned:
+		return ErrFenced
+	default:
+		return nil
+	}
+}
