@@ -107,6 +107,7 @@ func TestAWaitUntilAPointInTimeKeepsTheFirstOne(t *testing.T) {
 	})
 }
 
+// Row 70 of docs/reliability.md.
 func TestAnEmptyEventKeyIsRefused(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		e, _ := b.worker(collect)

@@ -557,3 +557,32 @@ func TestValuesOfAContextAreNotRecorded(t *testing.T) {
 		}
 	}, keepsClaims(countsBodies))
 }
+
+// No attempt begins after the deadline of its call.
+func TestNoAttemptAfterTheDeadlineOfTheCall(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		begun := time.Now()
+		var last atomic.Int64
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
+			return lambdabiz.Step(o, "s", func(_ context.Context) (int, error) {
+				last.Store(int64(time.Since(begun)))
+				if time.Since(begun) > time.Minute {
+					return 1, nil
+				}
+				return 0, errors.New("not yet")
+			}, lambdabiz.Deadline(time.Minute), lambdabiz.Retry(lambdabiz.Backoff{
+				Attempts: -1, Initial: 50 * time.Second, Max: 50 * time.Second, Jitter: -1,
+			}))
+		})
+		e, stop := b.worker(d)
+		run := start(b, e, d, "x", 0)
+		time.Sleep(10 * time.Second)
+		stop()
+		time.Sleep(time.Hour)
+		e, _ = b.worker(d)
+		_, err := lambdabiz.Get(e, d, run.ID()).Result(b.ctx)
+		if at := time.Duration(last.Load()); at > time.Minute || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("an attempt began %v after the call; %v", at, err)
+		}
+	}, bears(5, countsTime))
+}

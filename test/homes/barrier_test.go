@@ -181,6 +181,7 @@ func besides(b *bench) (early bool) {
 }
 
 // A result that was given to another branch while a body waited for a slow commit was not durable when it began.
+// Row 133 of docs/reliability.md.
 func TestNoEffectBeginsBeforeWhatOtherBranchesKnowIsDurable(t *testing.T) {
 	whereHeld(t, func(t *testing.T, b *bench) {
 		if besides(b) {
@@ -226,4 +227,58 @@ func TestQuickStepsSideBySideShareTheirCommits(t *testing.T) {
 			t.Errorf("%d times three quick steps took %d commits", n, got)
 		}
 	}, bears(0, breaksItself))
+}
+
+// An effect begins only when every result that any branch was given before is durable, after a backoff too.
+// Row 2 of docs/reliability.md.
+func TestEffectAfterABackoffWaitsForWhatWasGiven(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
+		var mu sync.Mutex
+		durable := map[string]bool{}
+		inner := b.backend
+		b.backend = &proxy{Backend: inner, commit: func(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
+			time.Sleep(50 * time.Millisecond)
+			v, err := inner.Commit(ctx, batch)
+			mu.Lock()
+			defer mu.Unlock()
+			for _, c := range batch {
+				for _, o := range c.Operations {
+					durable[o.ID+" "+o.Status.String()] = true
+				}
+			}
+			return v, err
+		}}
+		var given atomic.Bool
+		var early atomic.Bool
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
+			a := lambdabiz.Go(o, "a", func(o lambdabiz.Context) (int, error) {
+				n := 0
+				return lambdabiz.Step(o, "s", func(context.Context) (int, error) {
+					n++
+					if n == 1 {
+						return 0, errors.New("again")
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					if given.Load() && !durable["b/s SUCCEEDED"] {
+						early.Store(true)
+					}
+					return 1, nil
+				}, lambdabiz.Retry(lambdabiz.Backoff{Attempts: 2, Initial: time.Second, Jitter: -1}))
+			})
+			lambdabiz.Go(o, "b", func(o lambdabiz.Context) (int, error) {
+				v, err := lambdabiz.Step(o, "s", func(context.Context) (int, error) { time.Sleep(999 * time.Millisecond); return 1, nil })
+				given.Store(true)
+				time.Sleep(time.Second)
+				return v, err
+			})
+			return a.Wait(o)
+		})
+		e, _ := b.worker(d)
+		result(b, start(b, e, d, "x", 0))
+		time.Sleep(5 * time.Second) // the branch that was left
+		if early.Load() {
+			t.Error("the second attempt began before a result that was given is durable")
+		}
+	}, "memory")
 }

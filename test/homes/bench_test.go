@@ -16,16 +16,6 @@ import (
 	"github.com/lambdabiz/lambdabiz/test/faulty"
 )
 
-// exception is a home where a test makes no sense, and why.
-type exception struct{ home, why string }
-
-func notOnSWF(why string) exception { return exception{"swf", why} }
-
-// holds reports whether it keeps a test from a home.
-func (x exception) holds(h home) bool {
-	return x.home == h.name || storm.beyond(x) || x.home == oneClockOnly && clients.ahead != 0
-}
-
 // bench is one store with the engines of a test on it. Everything happens in virtual time.
 type bench struct {
 	t       *testing.T
@@ -216,4 +206,32 @@ func (l *logBuffer) has(text string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return strings.Contains(l.buf.String(), text)
+}
+
+func within(b *bench, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(b.ctx, d)
+}
+
+func one(context.Context) (int, error) { return 1, nil }
+
+// define is a definition with the name "D" that needs no input.
+func define(f func(o lambdabiz.Context) (int, error)) *lambdabiz.Definition[int, int] {
+	return lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) { return f(o) })
+}
+
+// failure waits for an outcome that must be none.
+func failure[Out any](b *bench, run *lambdabiz.Run[Out]) error {
+	b.t.Helper()
+	out, err := run.Result(b.ctx)
+	if err == nil {
+		b.t.Fatalf("it ended with %v", out)
+	}
+	return err
+}
+
+// seconds is how many whole seconds have passed.
+func seconds(since time.Time) int { return int(time.Since(since).Round(time.Second) / time.Second) }
+
+func attempts(n int, initial time.Duration) lambdabiz.CallOption {
+	return lambdabiz.Retry(lambdabiz.Backoff{Attempts: n, Initial: initial, Max: 24 * time.Hour, Jitter: -1})
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
@@ -269,70 +268,6 @@ func TestBlockedByACrashLoop(t *testing.T) {
 	}, bears(0, "it looks before the run is tried again"))
 }
 
-// One death of a worker blocked a run that had been in a crash loop once, however much it had recorded since.
-func TestACrashLoopIsForgottenAfterProgress(t *testing.T) {
-	onHomes(t, func(t *testing.T, b *bench) {
-		if b.backend.Describe().CommitEndsClaim {
-			t.Skip("a worker holds nothing here between commits")
-		}
-		d := lambdabiz.Define("Recovers", func(o lambdabiz.Context, _ int) (int, error) {
-			if n, err := step(o, "s"); err != nil {
-				return n, err
-			}
-			return lambdabiz.WaitForEvent[int](o, "go")
-		})
-		e := b.engine(lambdabiz.Config{}, d)
-		start(b, e, d, "m", 0)
-		die := func(times int) {
-			for range times {
-				worker, err := b.backend.Join(b.ctx, lambdabiz.WorkerInfo{Names: []string{"Recovers"}})
-				if err != nil {
-					t.Fatal(err)
-				}
-				got, err := b.backend.Claim(b.ctx, lambdabiz.ClaimRequest{
-					Worker: worker, Names: []string{"Recovers"}, Limit: 1, Now: time.Now().Add(time.Hour), // whenever it is tried again
-				})
-				if err != nil || len(got.Runs) != 1 {
-					t.Fatalf("claimed %+v, %v", got, err)
-				}
-				if err := b.backend.Leave(b.ctx, worker, -1); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-		die(5)
-		_, stop := b.worker(d)
-		if s := b.state(e, "m"); s.Blocked == nil || s.Blocked.Crashes != 5 {
-			t.Fatalf("blocked is %+v", s.Blocked)
-		}
-		stop()
-		die(1)
-		_, stop = b.worker(d)
-		if s := b.state(e, "m"); s.Blocked == nil || len(s.Operations) != 0 {
-			t.Fatalf("one more death without a new record: blocked is %+v, %+v", s.Blocked, s.Operations)
-		}
-		time.Sleep(10 * time.Second) // it goes on by itself
-		if s := b.state(e, "m"); len(s.Operations) != 2 || s.Worker == 0 {
-			t.Fatalf("it has not gone on: %+v", s)
-		}
-		worker := b.state(e, "m").Worker
-		if err := b.backend.Leave(b.ctx, worker, -1); err != nil { // as if it had died
-			t.Fatal(err)
-		}
-		stop()
-		die(1)
-		b.worker(d)
-		synctest.Wait()
-		if s := b.state(e, "m"); s.Blocked != nil || s.Worker == 0 {
-			t.Errorf("it is blocked: %+v", s.Blocked)
-		}
-		raise(b, e, "m", "go", 7)
-		if got := result(b, lambdabiz.Get(e, d, "m")); got != 7 {
-			t.Errorf("result is %d", got)
-		}
-	}, "memory", "sqlite")
-}
-
 func TestBlockedRunGoesOnByResume(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		var mended atomic.Bool
@@ -455,4 +390,86 @@ func TestOrphansAreReportedWithTheState(t *testing.T) {
 		}
 		operation(t, s, "inserted")
 	})
+}
+
+// A blocked run that is resumed, or whose event is dropped, while it is being tried again is tried again at once: on SWF
+// the answer that blocks it came after the request, and it waited for its next retry.
+// Row 58 of docs/reliability.md.
+func TestAResumeOfABlockedRunThatIsBeingTriedIsHeard(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		for _, ask := range []string{"resume", "drop"} {
+			var armed atomic.Bool
+			var reads atomic.Int32
+			reading, goOn := make(chan struct{}), make(chan struct{})
+			onReading(b, func(n int) error {
+				if n == 2 {
+					return nil
+				}
+				reads.Add(1)
+				if armed.CompareAndSwap(true, false) {
+					close(reading)
+					<-goOn
+				}
+				return errors.New("no letter")
+			})
+			e, stop := b.worker(readLetter)
+			run := start(b, e, readLetter, ask, 0)
+			b.settle()
+			mail(b, e, ask, "E", 1)
+			mail(b, e, ask, "E", 2)
+			time.Sleep(20 * time.Minute) // its retries are minutes apart
+			s := b.state(e, ask)
+			if s.Blocked == nil || len(s.Events) != 2 {
+				t.Fatalf("%s: it is %+v", ask, s)
+			}
+			armed.Store(true)
+			<-reading
+			var err error
+			if ask == "drop" {
+				err = e.DropEvent(b.ctx, ask, s.Events[0].Number)
+			} else {
+				err = e.Resume(b.ctx, ask)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			asked, before := time.Now(), reads.Load()
+			close(goOn)
+			if ask == "resume" {
+				time.Sleep(10 * time.Second)
+				if reads.Load() == before {
+					t.Errorf("%s: it was not tried again", ask)
+				}
+				if err := e.DropEvent(b.ctx, ask, s.Events[0].Number); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := result(b, run); got != 2 || time.Since(asked) > 20*time.Second {
+				t.Errorf("%s: it read %d, %v later", ask, got, time.Since(asked))
+			}
+			stop()
+		}
+	}, bears(0, countsTime), oneClock(onlySender))
+}
+
+// A blocked run that showed its progress on the way to its mistake began its backoff anew each time: it was tried every
+// second, for ever.
+// Row 60 of docs/reliability.md.
+func TestABlockedRunThatShowsProgressBacksOff(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		var tries atomic.Int64
+		d := define(func(o lambdabiz.Context) (int, error) {
+			if err := lambdabiz.SetProgress(o, tries.Add(1)); err != nil {
+				return 0, err
+			}
+			time.Sleep(time.Second) // it computes, and its progress is written
+			panic("a mistake")
+		})
+		e, _ := b.worker(d)
+		start(b, e, d, "x", 0)
+		time.Sleep(10 * time.Minute)
+		if s := b.state(e, "x"); s.Blocked == nil || s.Blocked.Times < 5 || tries.Load() > 15 {
+			t.Errorf("it was tried %d times, and is blocked: %+v", tries.Load(), s.Blocked)
+		}
+	}, bears(20, countsTime))
 }

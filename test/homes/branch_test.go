@@ -372,3 +372,103 @@ func TestIdsAreScopedByBranches(t *testing.T) {
 		operation(t, s, "a~01b")
 	})
 }
+
+// An event that a branch took was given back when the orchestration's function returned in the same commit, although the
+// branch had ended and its value was in the result.
+// Row 37 of docs/reliability.md.
+func TestEventThatAnEndedBranchTookIsNotGivenBackAtTheEnd(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		d := lambdabiz.Define("Answer", func(o lambdabiz.Context, _ int) (int, error) {
+			outer := lambdabiz.Go(o, "outer", func(o lambdabiz.Context) (int, error) {
+				inner := lambdabiz.Go(o, "inner", func(o lambdabiz.Context) (int, error) {
+					return lambdabiz.WaitForEvent[int](o, "add")
+				})
+				return inner.Wait(o)
+			})
+			return outer.Wait(o)
+		})
+		e, _ := b.worker(d)
+		run := start(b, e, d, "a", 0)
+		if err := e.RaiseEvent(b.ctx, "a", "add", 7); err != nil {
+			t.Fatal(err)
+		}
+		if got := result(b, run); got != 7 {
+			t.Errorf("the result is %d", got)
+		}
+		s := b.state(e, "a")
+		if o := operation(t, s, "outer/inner/add"); o.Status != lambdabiz.StatusSucceeded || string(o.Result) != "7" {
+			t.Errorf("the wait is %v with %s", o.Status, o.Result)
+		}
+		if len(s.Events) != 0 {
+			t.Errorf("the event is left: %+v", s.Events)
+		}
+	})
+}
+
+// The same before a next run: it took the event again.
+func TestEventThatAnEndedBranchTookIsNotTakenAgainByTheNextRun(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		d := lambdabiz.Define("Sum", func(o lambdabiz.Context, sum int) (int, error) {
+			add := lambdabiz.Go(o, "branch", func(o lambdabiz.Context) (int, error) {
+				return lambdabiz.WaitForEvent[int](o, "add")
+			})
+			n, err := add.Wait(o)
+			if err != nil || n == 0 || sum > 1000 { // it would go on for ever
+				return sum, err
+			}
+			return 0, lambdabiz.ContinueAsNew(o, sum+n)
+		})
+		e, _ := b.worker(d)
+		run := start(b, e, d, "s", 0)
+		for _, n := range []int{1, 10, 100, 0} {
+			if err := e.RaiseEvent(b.ctx, "s", "add", n); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := result(b, run); got != 111 {
+			t.Errorf("the sum is %d, want 111", got)
+		}
+	})
+}
+
+// An item that cannot begin gives back its place of the concurrency.
+func TestMapGoesOnAfterAnItemThatCannotBegin(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (string, error) {
+			_, err := lambdabiz.Map(o, "m", []string{"", "b", "c"}, func(s string) string { return s },
+				func(o lambdabiz.Context, _ string) (int, error) { return lambdabiz.Step(o, "s", one) },
+				lambdabiz.Concurrency(1))
+			return fmt.Sprint(errors.Is(err, lambdabiz.ErrInvalidID)), nil
+		})
+		e, _ := b.worker(d)
+		ctx, cancel := within(b, time.Minute)
+		defer cancel()
+		if got, err := start(b, e, d, "x", 0).Result(ctx); got != "true" || err != nil {
+			t.Errorf("result %q, %v", got, err)
+		}
+	})
+}
+
+// The results of a Map that a cancellation ends early are the caller's: nobody writes them any more.
+func TestMapResultsAreTheCallers(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
+			results, err := lambdabiz.Map(o, "m", []string{"a", "b"}, func(s string) string { return s },
+				func(o lambdabiz.Context, _ string) (int, error) {
+					return lambdabiz.Step(o, "s", func(context.Context) (int, error) { time.Sleep(time.Minute); return 7, nil })
+				})
+			for range 120 {
+				results[0]++
+				time.Sleep(time.Second)
+			}
+			return 0, err
+		})
+		e, _ := b.worker(d)
+		run := start(b, e, d, "x", 0)
+		time.Sleep(time.Second)
+		if err := e.Cancel(b.ctx, "x", ""); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = run.Result(b.ctx)
+	}, "memory")
+}

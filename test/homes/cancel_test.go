@@ -500,3 +500,59 @@ func TestEvictionClosesTheContextAndRecordsNothing(t *testing.T) {
 		}
 	}, keepsClaims(countsBodies))
 }
+
+// slowInput is an input that takes its time to encode.
+type slowInput int
+
+func (n slowInput) MarshalJSON() ([]byte, error) {
+	if n > 0 {
+		time.Sleep(time.Second)
+	}
+	return []byte(fmt.Sprint(int(n))), nil
+}
+
+// A message that comes while the outcome is encoded.
+func TestCancelWhileTheOutcomeIsEncoded(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, n slowInput) (int, error) {
+			if n == 0 {
+				return 0, lambdabiz.ContinueAsNew(o, slowInput(1))
+			}
+			return 1, nil
+		})
+		e, _ := b.worker(d)
+		run := start(b, e, d, "x", 0)
+		time.Sleep(500 * time.Millisecond)
+		if err := e.Cancel(b.ctx, "x", ""); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = run.Result(b.ctx)
+	}, "memory")
+}
+
+// A body that fails because its context was cancelled, with an error of its own, is not tried again, and no backoff is
+// waited for.
+func TestCancelDoesNotWaitForTheBackoff(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
+			return lambdabiz.Step(o, "s", func(ctx context.Context) (int, error) {
+				select {
+				case <-ctx.Done():
+				case <-time.After(time.Minute):
+				}
+				return 0, errors.New("interrupted")
+			}, lambdabiz.Retry(lambdabiz.Backoff{Attempts: 3, Initial: time.Hour, Max: time.Hour, Jitter: -1}))
+		})
+		e, _ := b.worker(d)
+		run := start(b, e, d, "x", 0)
+		time.Sleep(time.Second)
+		if err := e.Cancel(b.ctx, "x", ""); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := within(b, 30*time.Minute)
+		defer cancel()
+		if _, err := run.Result(ctx); !errors.Is(err, lambdabiz.ErrCancelled) {
+			t.Errorf("result: %v; %+v", err, operation(t, b.state(e, "x"), "s"))
+		}
+	})
+}

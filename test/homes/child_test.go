@@ -290,3 +290,113 @@ func TestDeadlineAndTagsOfAChild(t *testing.T) {
 		}
 	})
 }
+
+// The answer to the closing commit is lost, and with it the child that it started and claimed.
+// Row 8 of docs/reliability.md.
+func TestChildOfAClosingWhoseAnswerIsLost(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
+		inner := b.backend
+		var lost atomic.Bool
+		b.backend = &proxy{Backend: inner, commit: func(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
+			v, err := inner.Commit(ctx, batch)
+			if err == nil && batch[0].Close != nil && len(batch[0].Starts) > 0 && !lost.Swap(true) {
+				return nil, fmt.Errorf("the line is dead: %w", lambdabiz.ErrOutcomeUnknown)
+			}
+			return v, err
+		}}
+		child := lambdabiz.Define("C", func(o lambdabiz.Context, _ int) (int, error) { return 1, lambdabiz.Sleep(o, "s", time.Second) })
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
+			lambdabiz.Go(o, "b", func(o lambdabiz.Context) (int, error) {
+				return lambdabiz.CallChild(o, "c", child, 1, lambdabiz.ChildID("c"))
+			})
+			time.Sleep(time.Millisecond)
+			return 1, nil
+		})
+		e, _ := b.worker(d, child)
+		result(b, start(b, e, d, "a", 1))
+		if !lost.Load() {
+			t.Skip("the start was in another commit")
+		}
+		time.Sleep(time.Hour)
+		if s := b.state(e, "c"); !s.Status.Ended() {
+			t.Errorf("the child is run by nobody: %v", s.Status)
+		}
+	}, "memory", "sqlite")
+}
+
+// The run leaves the memory while its commit starts a child and claims it: the child is run all the same.
+func TestChildOfACallerThatGoesAway(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
+		var d atomic.Int64
+		slow(b, &d)
+		c := lambdabiz.Define("C", func(_ lambdabiz.Context, _ int) (int, error) { return 1, nil })
+		e, _ := b.worker(c)
+		ctx, cancel := context.WithCancel(b.ctx)
+		o, err := e.Create(ctx, "h")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := o.Start(1); err != nil {
+			t.Fatal(err)
+		}
+		d.Store(int64(time.Second))
+		time.AfterFunc(500*time.Millisecond, cancel)
+		_, err = lambdabiz.CallChild(o, "c", c, 1)
+		if !errors.Is(err, lambdabiz.ErrWaiting) {
+			t.Error(err)
+		}
+		d.Store(0)
+		time.Sleep(10 * time.Minute)
+		if s := b.state(e, "h~-c"); !s.Status.Ended() {
+			t.Errorf("the child is %v, held by worker %d", s.Status, s.Worker)
+		}
+	}, "memory", "sqlite")
+}
+
+// A cancelled parent cancels its open child, also when its code does not come to it again.
+// Row 18 of docs/reliability.md.
+func TestCancelReachesAChildThatIsNotVisitedAgain(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		c := lambdabiz.Define("C", func(o lambdabiz.Context, _ int) (int, error) {
+			return 1, lambdabiz.Sleep(o, "s", 24*time.Hour)
+		})
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
+			if err := o.Err(); err != nil {
+				return 0, lambdabiz.ErrCancelled
+			}
+			return lambdabiz.CallChild(o, "c", c, 1)
+		})
+		e, stop := b.worker(d, c)
+		run := start(b, e, d, "x", 0)
+		time.Sleep(time.Minute)
+		stop()
+		if err := e.Cancel(b.ctx, "x", ""); err != nil {
+			t.Fatal(err)
+		}
+		e, _ = b.worker(d, c)
+		ctx, cancel := within(b, time.Hour)
+		defer cancel()
+		if _, err := lambdabiz.Get(e, d, run.ID()).Result(ctx); !errors.Is(err, lambdabiz.ErrCancelled) {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if s := b.state(e, "x~-c"); s.Status != lambdabiz.StatusCancelled {
+			t.Errorf("the child is %v", s.Status)
+		}
+	})
+}
+
+// A child's tags are checked and copied like those of a start.
+func TestTagsOfAChildAreChecked(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		c := lambdabiz.Define("C", func(_ lambdabiz.Context, _ int) (int, error) { return 1, nil })
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (bool, error) {
+			_, err := lambdabiz.CallChild(o, "c", c, 1, lambdabiz.Tags(map[string]string{"": "x"}))
+			return errors.Is(err, lambdabiz.ErrInvalidID), nil
+		})
+		e, _ := b.worker(d, c)
+		if ok := result(b, start(b, e, d, "x", 0)); !ok {
+			t.Error("an empty tag was taken")
+		}
+	})
+}

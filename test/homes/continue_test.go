@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -275,4 +276,106 @@ func TestPurgeOfALongChainLeavesNothing(t *testing.T) {
 			t.Errorf("after the purge %d runs are there, %v", len(page.Runs), err)
 		}
 	}, notOnSWF("a store has the latest run of an id alone"))
+}
+
+// A loop that calls a child in each of its runs.
+func TestChildInEveryRunOfALoop(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		c := lambdabiz.Define("C", func(_ lambdabiz.Context, n int) (int, error) { return n, nil })
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, n int) (int, error) {
+			if v, err := lambdabiz.CallChild(o, "c", c, n); err != nil || v == 3 {
+				return v, err
+			}
+			return 0, lambdabiz.ContinueAsNew(o, n+1)
+		})
+		e, _ := b.worker(d, c)
+		if v, err := start(b, e, d, "x", 0).Result(b.ctx); v != 3 || err != nil {
+			t.Error(v, err)
+		}
+	})
+}
+
+// Row 152 of docs/reliability.md.
+func TestAChainThatIgnoresItsEndIsSlow(t *testing.T) {
+	for name, pass := range map[string]func(o lambdabiz.Context){
+		"sleep": func(o lambdabiz.Context) { _ = lambdabiz.Sleep(o, "s", time.Hour) },
+		"event": func(o lambdabiz.Context) { _, _ = never(o) },
+		"clean up": func(o lambdabiz.Context) {
+			_ = lambdabiz.Sleep(o, "s", time.Hour)
+			_ = lambdabiz.Do(lambdabiz.Detached(o), "d", func(context.Context) error { return nil })
+		},
+		"branch": func(o lambdabiz.Context) { _, _ = lambdabiz.Go(o, "b", never).Wait(o) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			everywhere(t, func(t *testing.T, b *bench) {
+				var rounds atomic.Int64
+				d := stubborn(&rounds, pass)
+				e, _ := b.worker(d)
+				start(b, e, d, "cancelled", 0)
+				b.settle()
+				if err := e.Cancel(b.ctx, "cancelled", ""); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Minute)
+				if n := rounds.Load(); n > 65 {
+					t.Errorf("%d rounds in a minute after the cancellation", n)
+				}
+				_ = e.Terminate(b.ctx, "cancelled", "enough")
+				rounds.Store(0)
+				start(b, e, d, "overdue", 0, lambdabiz.Deadline(time.Second))
+				time.Sleep(time.Minute)
+				if n := rounds.Load(); n > 65 {
+					t.Errorf("%d rounds in a minute after the deadline", n)
+				}
+				_ = e.Terminate(b.ctx, "overdue", "enough")
+			}, bears(0, countsBodies), notOnSWF("a decision is held for the second"))
+		})
+	}
+}
+
+func TestAChainThatDoesNothingIsSlow(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		var rounds atomic.Int64
+		d := stubborn(&rounds, func(lambdabiz.Context) {})
+		e, stop := b.worker(d)
+		start(b, e, d, "x", 0)
+		time.Sleep(time.Minute)
+		if n := rounds.Load(); n < 30 || n > 65 {
+			t.Errorf("%d rounds in a minute", n)
+		}
+		began := time.Now()
+		stop() // a worker that drains does not wait for it
+		if took := seconds(began); took > 1 {
+			t.Errorf("it stopped after %d s", took)
+		}
+	}, bears(0, countsBodies))
+}
+
+func TestAChainThatWorksIsNotSlowedDown(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		d := lambdabiz.Define("Works", func(o lambdabiz.Context, n int) (int, error) {
+			if n == 100 {
+				return n, nil
+			}
+			if err := lambdabiz.Do(o, "step", func(context.Context) error { return nil }); err != nil {
+				return 0, err
+			}
+			return 0, lambdabiz.ContinueAsNew(o, n+1)
+		})
+		e, _ := b.worker(d)
+		began := time.Now()
+		result(b, start(b, e, d, "x", 0))
+		if took := seconds(began); took > 10 {
+			t.Errorf("100 runs took %d s", took)
+		}
+	}, bears(0, countsTime))
+}
+
+// stubborn ignores what ends it.
+func stubborn(rounds *atomic.Int64, pass func(o lambdabiz.Context)) *lambdabiz.Definition[int, int] {
+	return lambdabiz.Define("Stubborn", func(o lambdabiz.Context, n int) (int, error) {
+		rounds.Add(1)
+		pass(o)
+		return 0, lambdabiz.ContinueAsNew(o, n+1)
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
@@ -37,6 +38,7 @@ func cannotRead(b *bench, e *lambdabiz.Engine, id string, events int) int64 {
 
 // An event that the code cannot read is not taken: it blocks the run until somebody drops it, and the next one
 // comes to its turn.
+// Row 54 of docs/reliability.md.
 func TestAnEventThatTheCodeCannotReadIsDropped(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		for _, id := range []string{"early", "late"} {
@@ -71,6 +73,7 @@ func TestAnEventThatTheCodeCannotReadIsDropped(t *testing.T) {
 
 // The retry of a blocked run comes to a wait that is recorded and an event that is there: it took the event before it
 // was known what reads it.
+// Row 56 of docs/reliability.md.
 func TestAnEventThatTheCodeCannotReadIsNotTakenByTheRetry(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		e, _ := b.worker(approve)
@@ -231,4 +234,45 @@ func TestByHandAnEventThatTheCodeCannotReadIsABlockedError(t *testing.T) {
 			t.Error(err)
 		}
 	}, fencedByHand())
+}
+
+// An event is dropped after a branch has taken it, and before that is recorded: then the branch loses its race. The
+// event came back, though its removal had been acknowledged.
+// Row 59 of docs/reliability.md.
+func TestADroppedEventDoesNotComeBackFromALoser(t *testing.T) {
+	d := lambdabiz.Define("Dropped", func(o lambdabiz.Context, _ int) (string, error) {
+		first := lambdabiz.Go(o, "first", func(o lambdabiz.Context) (letter, error) {
+			return lambdabiz.WaitForEvent[letter](o, "E")
+		})
+		second := lambdabiz.Go(o, "second", func(o lambdabiz.Context) (string, error) {
+			return lambdabiz.WaitForEvent[string](o, "F")
+		})
+		if winner, err := lambdabiz.Race(o, "race", first, second); err != nil || winner != 0 {
+			return "", errors.Join(errors.New("the second event has won"), err)
+		}
+		return lambdabiz.WaitForEvent[string](o, "F", lambdabiz.Timeout(time.Minute))
+	})
+	const why = "there nothing comes in before its code waits"
+	everywhere(t, func(t *testing.T, b *bench) {
+		onReading(b, func(int) error { time.Sleep(3 * time.Millisecond); return nil })
+		e, _ := b.worker(d)
+		run := start(b, e, d, "a", 0)
+		time.Sleep(time.Second)
+		mail(b, e, "a", "E", 1)
+		time.Sleep(time.Millisecond)
+		raise(b, e, "a", "F", "dropped")
+		synctest.Wait() // the second branch has it
+		events := b.state(e, "a").Events
+		if len(events) != 2 {
+			t.Fatalf("the events are %+v", events)
+		}
+		if err := e.DropEvent(b.ctx, "a", events[1].Number); err != nil {
+			t.Fatal(err)
+		}
+		got, err := run.Result(b.ctx)
+		if _, late := errors.AsType[*lambdabiz.EventTimeoutError](err); !late {
+			t.Errorf("%q, %v", got, err)
+		}
+	}, notOnSWF(why), exception{"memory, a commit ends the claim", why}, exception{"memory, and performs timers", why},
+		bears(0, countsTime))
 }

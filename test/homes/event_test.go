@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -215,6 +216,7 @@ func TestEventBeforeTheStartIsKeptWhenAskedFor(t *testing.T) {
 }
 
 // An approval that comes too late is told so, unless its sender means the next start of the id.
+// Row 104 of docs/reliability.md.
 func TestEventForAnEndedOrchestrationIsKeptOnlyForARestart(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		e, _ := b.worker(collect)
@@ -276,4 +278,109 @@ func TestParkedRunIsNotInMemory(t *testing.T) {
 			t.Errorf("it got %v", got)
 		}
 	}, bears(0, countsTime))
+}
+
+// A time-out that is over before it begins is over, and not none at all.
+func TestNegativeTimeouts(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (string, error) {
+			_, err := lambdabiz.WaitForEvent[int](o, "e", lambdabiz.Timeout(-time.Second))
+			return fmt.Sprint(errors.Is(err, context.DeadlineExceeded)), nil
+		})
+		e, _ := b.worker(d)
+		ctx, cancel := within(b, time.Hour)
+		defer cancel()
+		if got, err := start(b, e, d, "x", 0).Result(ctx); got != "true" || err != nil {
+			t.Error(got, err)
+		}
+	})
+}
+
+// Where a commit ends the claim, a wait whose time is over when a fresh copy of the run comes to it ends in
+// that claim: the next one may come to another worker, which begins afresh too.
+func TestTimeOutInAFreshClaim(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
+		inner := b.backend
+		b.backend = &proxy{Backend: inner, commit: func(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
+			time.Sleep(10 * time.Millisecond)
+			return inner.Commit(ctx, batch)
+		}, claim: func(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabiz.Claims, error) {
+			c, err := inner.Claim(ctx, r)
+			for i := range c.Runs {
+				c.Runs[i].Follows = -1 // as if another worker had had it meanwhile
+			}
+			return c, err
+		}}
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
+			if _, err := lambdabiz.WaitForEvent[int](o, "e", lambdabiz.Timeout(time.Second)); !errors.Is(err, context.DeadlineExceeded) {
+				return 0, errors.New("no time-out")
+			}
+			return 1, nil
+		})
+		e, _ := b.worker(d)
+		ctx, cancel := within(b, 30*time.Second)
+		defer cancel()
+		if v, err := start(b, e, d, "x", 0).Result(ctx); v != 1 || err != nil {
+			t.Error(v, err, b.state(e, "x").WaitingFor)
+		}
+	}, "memory, a commit ends the claim")
+}
+
+// Events are consumed once and in order, whatever happens around them.
+func TestEventsAreConserved(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		const n = 60
+		var mu sync.Mutex
+		var got []int
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, from int) (int, error) {
+			for i := range 7 {
+				if from+i >= n {
+					return from + i, nil
+				}
+				v, err := lambdabiz.WaitForEvent[int](o, fmt.Sprint("w", i), lambdabiz.Named("e"))
+				if err != nil {
+					return 0, err
+				}
+				if _, err := lambdabiz.Step(o, fmt.Sprint("s", i), func(context.Context) (int, error) {
+					mu.Lock()
+					defer mu.Unlock()
+					if len(got) == 0 || got[len(got)-1] != v {
+						got = append(got, v)
+					}
+					return v, nil
+				}); err != nil {
+					return 0, err
+				}
+			}
+			return 0, lambdabiz.ContinueAsNew(o, from+7)
+		})
+		e, stop := b.workerWith(lambdabiz.Config{ParkAfter: time.Second}, d)
+		client := b.engine(lambdabiz.Config{})
+		start(b, client, d, "x", 0)
+		for i := range n {
+			if err := client.RaiseEvent(b.ctx, "x", "e", i); err != nil {
+				t.Fatal(err)
+			}
+			switch i % 9 {
+			case 2:
+				time.Sleep(time.Millisecond)
+			case 5:
+				stop()
+				e, stop = b.workerWith(lambdabiz.Config{ParkAfter: time.Second}, d)
+			case 7:
+				time.Sleep(5 * time.Second)
+			}
+		}
+		ctx, cancel := within(b, time.Hour)
+		defer cancel()
+		v, err := lambdabiz.Get(e, d, "x").Result(ctx)
+		if v != n || err != nil {
+			t.Errorf("result %d, %v", v, err)
+		}
+		for i, v := range got {
+			if i != v {
+				t.Fatalf("events came as %v", got)
+			}
+		}
+	})
 }

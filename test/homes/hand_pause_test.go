@@ -3,8 +3,10 @@ package homes_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
@@ -48,6 +50,7 @@ func counts(seen *notes, id string) func(context.Context) (int, error) {
 	return func(context.Context) (int, error) { seen.add(id); return 1, nil }
 }
 
+// Row 168 of docs/reliability.md.
 func TestPauseStopsARunDrivenByHand(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		var seen notes
@@ -324,4 +327,113 @@ func TestResumeBeforeThePauseWasSeenByHand(t *testing.T) {
 			t.Error(err)
 		}
 	}, fencedByHand())
+}
+
+// A run that was paused while nobody drove it, and resumed, can be driven again.
+func TestByHandAfterPauseAndResume(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
+		e := b.engine(lambdabiz.Config{})
+		for i := range 100 {
+			id := fmt.Sprint("h", i)
+			ctx, cancel := within(b, time.Hour)
+			o, err := e.Create(ctx, id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := o.Start(1); err != nil {
+				t.Fatal(err)
+			}
+			cancel()
+			synctest.Wait()
+			if err := e.Pause(b.ctx, id, "x"); err != nil {
+				t.Fatal(err)
+			}
+			if err := e.Resume(b.ctx, id); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel = within(b, time.Hour)
+			o, err = e.Create(ctx, id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := lambdabiz.Step(o, "a", one); err != nil {
+				t.Errorf("%d: %v", i, err)
+				cancel()
+				return
+			}
+			cancel()
+		}
+	}, "memory", "sqlite", "memory, a commit ends the claim")
+}
+
+// Create of a paused run.
+func TestByHandWhilePaused(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
+		e := b.engine(lambdabiz.Config{})
+		for i := range 2000 { // it kills the process sooner or later
+			id := fmt.Sprint("h", i)
+			ctx, cancel := within(b, time.Hour)
+			o, err := e.Create(ctx, id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := o.Start(1); err != nil {
+				t.Fatal(err)
+			}
+			cancel()
+			synctest.Wait()
+			if err := e.Pause(b.ctx, id, "x"); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel = within(b, time.Hour)
+			if o, err = e.Create(ctx, id); err == nil {
+				_, err = lambdabiz.Step(o, "a", one)
+			}
+			_ = err
+			cancel()
+		}
+	}, "memory")
+}
+
+// The run's other branches stay cancelled for a caller by hand that is paused during a commit.
+func TestByHandPausedDuringACommit(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
+		inner := b.backend
+		client := b.engine(lambdabiz.Config{})
+		done := false
+		b.backend = &proxy{Backend: inner, commit: func(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
+			if batch[0].Run != nil && !done {
+				done = true
+				if err := client.Pause(ctx, "h", "x"); err != nil {
+					t.Error(err)
+				}
+			}
+			return inner.Commit(ctx, batch)
+		}}
+		e := b.engine(lambdabiz.Config{})
+		ctx, cancel := within(b, time.Hour)
+		defer cancel()
+		o, err := e.Create(ctx, "h")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := o.Start(1); err != nil {
+			t.Fatal(err)
+		}
+		_, err = lambdabiz.Step(o, "a", one)
+		t.Log(err)
+		_, err = lambdabiz.Step(o, "b", one)
+		t.Log(err)
+		time.Sleep(time.Minute)
+		if err := client.Resume(b.ctx, "h"); err != nil {
+			t.Fatal(err)
+		}
+		o, err = e.Create(ctx, "h")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := lambdabiz.Step(o, "a", one); err != nil {
+			t.Errorf("a: %v", err)
+		}
+	}, "memory", "sqlite", "memory, a commit ends the claim")
 }

@@ -11,6 +11,7 @@ import (
 )
 
 // A body that beats a hundred times a second wrote to the disk as often.
+// Row 147 of docs/reliability.md.
 func TestHeartbeatsAreNotWrittenAsOftenAsTheyCome(t *testing.T) {
 	onHomes(t, func(t *testing.T, b *bench) {
 		inner := b.backend

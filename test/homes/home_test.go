@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -76,5 +77,30 @@ func openMemory(c memory.Config) func(t *testing.T) lambdabiz.Backend {
 			t.Fatal(err)
 		}
 		return b
+	}
+}
+
+// onHomes runs a test on some homes only.
+func onHomes(t *testing.T, f func(t *testing.T, b *bench), names ...string) {
+	t.Helper()
+	t.Parallel()
+	for _, h := range homes {
+		for _, name := range names {
+			if h.name != name {
+				continue
+			}
+			t.Run(h.name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					b := &bench{t: t, backend: h.open(t), logs: &logBuffer{}, ctx: t.Context()}
+					defer func() {
+						b.stop()
+						if err := b.backend.Close(); err != nil {
+							t.Error(err)
+						}
+					}()
+					f(t, b)
+				})
+			})
+		}
 	}
 }

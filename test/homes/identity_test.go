@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -44,6 +45,7 @@ func calls(id string) func(o lambdabiz.Context) (int, error) {
 	}
 }
 
+// Row 72 of docs/reliability.md.
 func TestALosingBranchDoesNotCancelAStranger(t *testing.T) {
 	everywhere(t, func(_ *testing.T, b *bench) {
 		d := define(func(o lambdabiz.Context) (int, error) {
@@ -174,6 +176,7 @@ func TestAResumedParentCancelsItsOwnChildOnly(t *testing.T) {
 // told is a child that says what it was told.
 var told = lambdabiz.Define("Told", func(_ lambdabiz.Context, s string) (string, error) { return s, nil })
 
+// Row 96 of docs/reliability.md.
 func TestIDsOfChildrenAndOfPeopleNeverMeet(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		d := lambdabiz.Define("D", func(o lambdabiz.Context, child string) (string, error) {
@@ -249,6 +252,7 @@ func TestNobodyStartsAnIDThatIsMadeForAChild(t *testing.T) {
 	})
 }
 
+// Row 97 of docs/reliability.md.
 func TestMapOverEqualKeysIsAnErrorOfMap(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		var begun atomic.Int64
@@ -283,6 +287,7 @@ func TestMapOverEqualKeysIsAnErrorOfMap(t *testing.T) {
 	}, bears(0, countsBodies))
 }
 
+// Row 98 of docs/reliability.md.
 func TestTagsAreCheckedAtTheDoor(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		d := define(func(o lambdabiz.Context) (int, error) {
@@ -311,5 +316,96 @@ func TestTagsAreCheckedAtTheDoor(t *testing.T) {
 		}
 		start(b, e, sleeper, "plain", 0, lambdabiz.Tags(map[string]string{"k": "", "é": "日本"}))
 		result(b, start(b, e, d, "x", 0))
+	})
+}
+
+// An id whose operation was refused was free again in this pass: a second operation was recorded under it, which a
+// resumed run would have found at the place of the first one.
+func TestAnIDWhoseOperationWasRefusedIsUsed(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
+			waited := lambdabiz.Sleep(o, "long", time.Hour)
+			_, err := lambdabiz.Step(o, "undo", one)
+			if errors.Is(err, lambdabiz.ErrCancelled) {
+				_, err = lambdabiz.Step(lambdabiz.Detached(o), "undo", one)
+			}
+			return 0, errors.Join(waited, err)
+		})
+		e, _ := b.worker(d)
+		start(b, e, d, "x", 0)
+		time.Sleep(time.Second)
+		if err := e.Cancel(b.ctx, "x", ""); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		s := b.state(e, "x")
+		if s.Blocked == nil || !strings.Contains(s.Blocked.Reason, `the same id twice: operation "undo"`) {
+			t.Errorf("blocked: %+v, status %s", s.Blocked, s.Status)
+		}
+		for _, o := range s.Operations {
+			if o.ID == "undo" {
+				t.Errorf("recorded: %+v", o)
+			}
+		}
+	}, bears(5, countsTime))
+}
+
+// One context, two goroutines, one after the other: no misuse.
+func TestOneContextOneAfterTheOther(t *testing.T) {
+	everywhere(t, func(_ *testing.T, b *bench) {
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
+			for i := range 20 {
+				done := make(chan error)
+				go func() {
+					_, err := lambdabiz.Step(o, fmt.Sprint("s", i), one)
+					done <- err
+				}()
+				if err := <-done; err != nil {
+					return 0, err
+				}
+				out, err := lambdabiz.Map(o, fmt.Sprint("m", i), []string{"a", "b"}, func(s string) string { return s },
+					func(o lambdabiz.Context, s string) (int, error) {
+						f := lambdabiz.Go(o, "g", func(o lambdabiz.Context) (int, error) { return lambdabiz.Step(o, "s", one) })
+						_ = lambdabiz.SetProgress(o, s)
+						return f.Wait(o)
+					})
+				if err != nil || len(out) != 2 {
+					return 0, err
+				}
+			}
+			return 1, nil
+		})
+		e, _ := b.worker(d)
+		result(b, start(b, e, d, "x", 0))
+	}, bears(0, onePass))
+}
+
+// Clean-up runs after an operation that a cancellation has refused. That one left its context busy, and clean-up was
+// taken for misuse.
+func TestCleanUpAfterARefusedOperation(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
+			err := lambdabiz.Sleep(o, "long", time.Hour)
+			_, err2 := lambdabiz.Step(o, "refused", one)
+			if !errors.Is(err2, lambdabiz.ErrCancelled) {
+				return 0, errors.New("not refused")
+			}
+			if _, err := lambdabiz.Step(lambdabiz.Detached(o), "undo", one); err != nil {
+				return 0, err
+			}
+			return 0, err
+		})
+		e, _ := b.worker(d)
+		run := start(b, e, d, "x", 0)
+		time.Sleep(time.Second)
+		if err := e.Cancel(b.ctx, "x", ""); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := within(b, time.Minute)
+		defer cancel()
+		_, err := run.Result(ctx)
+		if !errors.Is(err, lambdabiz.ErrCancelled) {
+			t.Errorf("result: %v, blocked: %+v", err, b.state(e, "x").Blocked)
+		}
 	})
 }

@@ -3,9 +3,6 @@ package homes_test
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -83,56 +80,4 @@ func (b *bench) killable(items ...lambdabiz.Registrable) (e *lambdabiz.Engine, k
 			}
 		}
 	}
-}
-
-// notes is what bodies have seen, in order.
-type notes struct {
-	mu   sync.Mutex
-	list []string
-}
-
-func (n *notes) add(parts ...any) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.list = append(n.list, fmt.Sprint(parts...))
-}
-
-func (n *notes) String() string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return strings.Join(n.list, ", ")
-}
-
-func (n *notes) all() []string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return slices.Clone(n.list)
-}
-
-func (n *notes) len() int {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return len(n.list)
-}
-
-// define is a definition with the name "D" that needs no input.
-func define(f func(o lambdabiz.Context) (int, error)) *lambdabiz.Definition[int, int] {
-	return lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) { return f(o) })
-}
-
-// failure waits for an outcome that must be none.
-func failure[Out any](b *bench, run *lambdabiz.Run[Out]) error {
-	b.t.Helper()
-	out, err := run.Result(b.ctx)
-	if err == nil {
-		b.t.Fatalf("it ended with %v", out)
-	}
-	return err
-}
-
-// seconds is how many whole seconds have passed.
-func seconds(since time.Time) int { return int(time.Since(since).Round(time.Second) / time.Second) }
-
-func attempts(n int, initial time.Duration) lambdabiz.CallOption {
-	return lambdabiz.Retry(lambdabiz.Backoff{Attempts: n, Initial: initial, Max: 24 * time.Hour, Jitter: -1})
 }

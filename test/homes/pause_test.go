@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -277,6 +278,7 @@ func TestPagesDoNotShiftWhileRunsStart(t *testing.T) {
 	}, notOnSWF("runs that start in one microsecond have no order in a store"))
 }
 
+// Row 93 of docs/reliability.md.
 func TestPurge(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		e, _ := b.worker(ends)
@@ -315,4 +317,58 @@ func TestPurge(t *testing.T) {
 		}
 		bring(b, e, "new", "SUCCEEDED") // the id is free
 	}, notOnSWF("histories stay there for their retention"))
+}
+
+// Pause while code waits and while a body runs; Resume goes on with everything.
+func TestPauseAndResume(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		var bodies atomic.Int64
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
+			f := lambdabiz.Go(o, "f", func(o lambdabiz.Context) (int, error) {
+				return lambdabiz.Step(o, "s", func(context.Context) (int, error) {
+					time.Sleep(10 * time.Second)
+					return int(bodies.Add(1)), nil
+				})
+			})
+			a, err := lambdabiz.WaitForEvent[int](o, "e")
+			if err != nil {
+				return 0, err
+			}
+			v, err := f.Wait(o)
+			return a + v, err
+		})
+		e, _ := b.worker(d)
+		run := start(b, e, d, "x", 0)
+		for range 3 {
+			time.Sleep(3 * time.Second)
+			if err := e.Pause(b.ctx, "x", ""); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(30 * time.Second)
+			if s := b.state(e, "x"); !s.Paused || s.Worker != 0 || operation(t, s, "f/s").Status != lambdabiz.StatusSucceeded {
+				t.Errorf("%+v", s)
+			}
+			if err := e.Resume(b.ctx, "x"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := e.Pause(b.ctx, "x", ""); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.RaiseEvent(b.ctx, "x", "e", 10); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if s := b.state(e, "x"); s.Status.Ended() {
+			t.Error("a paused run has ended")
+		}
+		if err := e.Resume(b.ctx, "x"); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := within(b, time.Minute)
+		defer cancel()
+		if v, err := run.Result(ctx); v != 11 || err != nil || bodies.Load() != 1 {
+			t.Error(v, err, bodies.Load())
+		}
+	}, keepsClaims(countsBodies))
 }

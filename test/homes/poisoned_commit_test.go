@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -89,6 +90,7 @@ func poisonedOrders(b *bench) (*lambdabiz.Engine, []*lambdabiz.Run[string]) {
 
 // A commit that the backend does not take, whether it says so by an error of the batch, by one that it panics with, or
 // by its verdict, spoiled the batches of all others again and again, and its run stood still without a reason.
+// Row 103 of docs/reliability.md.
 func TestCommitThatIsNeverTakenBlocksItsRunAndHarmsNobody(t *testing.T) {
 	for name, fail := range map[string]func() error{
 		"error": func() error { return errors.New("cannot be written") },
@@ -144,4 +146,64 @@ func TestStoreThatIsBusyForLongBlocksNobody(t *testing.T) {
 			t.Errorf("%q, after %d failures", got, met)
 		}
 	}, notOnSWF("there each decision is a call of its own"), bears(0, breaksItself))
+}
+
+// A commit that the backend refuses for good is replaced by one that blocks. The verdict on that one was taken for the
+// verdict on the first.
+// Row 3 of docs/reliability.md.
+func TestRefusedCommitIsNotTakenForDurable(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
+		inner := b.backend
+		b.backend = &proxy{Backend: inner, commit: func(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
+			for _, c := range batch {
+				if c.Close != nil {
+					v := make([]lambdabiz.Verdict, len(batch))
+					for i := range v {
+						v[i].Err = errors.New("poison")
+					}
+					return v, nil
+				}
+			}
+			return inner.Commit(ctx, batch)
+		}}
+		d := lambdabiz.Define("D", func(_ lambdabiz.Context, _ int) (int, error) { return 1, nil })
+		e, _ := b.worker(d)
+		ctx, cancel := within(b, 3*time.Minute)
+		defer cancel()
+		v, err := start(b, e, d, "x", 0).Result(ctx)
+		if s := b.state(e, "x"); err == nil && !s.Status.Ended() {
+			t.Errorf("Result returned %v, but the run is %v, blocked %+v", v, s.Status, s.Blocked)
+		}
+	}, "memory")
+}
+
+// No effect begins after a commit was refused: what it rests on is not recorded.
+// Row 1 of docs/reliability.md.
+func TestNoEffectAfterARefusedCommit(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
+		inner := b.backend
+		b.backend = &proxy{Backend: inner, commit: func(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
+			for _, c := range batch {
+				for _, o := range c.Operations {
+					if o.ID == "a" {
+						return []lambdabiz.Verdict{{Err: errors.New("poison")}}, nil
+					}
+				}
+			}
+			return inner.Commit(ctx, batch)
+		}}
+		var effects atomic.Int64
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
+			if _, err := lambdabiz.Step(o, "a", one); err != nil {
+				return 0, err
+			}
+			return lambdabiz.Step(o, "b", func(context.Context) (int, error) { return int(effects.Add(1)), nil })
+		})
+		e, _ := b.worker(d)
+		start(b, e, d, "x", 0)
+		time.Sleep(3 * time.Minute)
+		if effects.Load() != 0 {
+			t.Errorf("the effect after the result that could not be stored ran %d times", effects.Load())
+		}
+	}, "memory")
 }

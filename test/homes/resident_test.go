@@ -20,6 +20,7 @@ var napper = lambdabiz.Define("Napper", func(o lambdabiz.Context, d time.Duratio
 
 // Orchestrations that sleep and wake again and again were never parked, since each was due soon: with as many of them as
 // the engine holds, no other one ever began.
+// Row 108 of docs/reliability.md.
 func TestAFullEngineMakesRoomForWhatIsDue(t *testing.T) {
 	onHomes(t, func(t *testing.T, b *bench) {
 		one := lambdabiz.Define("One", func(o lambdabiz.Context, n int) (int, error) {
@@ -81,6 +82,7 @@ func TestParentsMakeRoomForTheirChildren(t *testing.T) {
 }
 
 // Events that nobody waits for yet took memory that the budget did not see.
+// Row 109 of docs/reliability.md.
 func TestTheMemoryBudgetCountsEvents(t *testing.T) {
 	onHomes(t, func(t *testing.T, b *bench) {
 		e, _ := b.workerWith(lambdabiz.Config{MemoryBudget: 1 << 20, ParkAfter: time.Hour}, collect)
@@ -102,6 +104,27 @@ func TestTheMemoryBudgetCountsEvents(t *testing.T) {
 				t.Errorf("%s is in memory still", id)
 			}
 			raise(b, e, id, "E", "done")
+		}
+	}, "memory", "sqlite")
+}
+
+// A worker with as many runs as it may hold was not told when one of them left, and claimed the next one only when
+// it looked by itself.
+func TestAFullWorkerClaimsWhenARunLeaves(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) { return lambdabiz.Step(o, "s", one) })
+		client := b.engine(lambdabiz.Config{PollInterval: 10 * time.Millisecond}, d)
+		runs := make([]*lambdabiz.Run[int], 10)
+		for i := range runs {
+			runs[i] = start(b, client, d, fmt.Sprint("r", i), 0)
+		}
+		began := time.Now()
+		b.workerWith(lambdabiz.Config{MaxResident: 2, PollInterval: time.Minute}, d)
+		for _, run := range runs {
+			result(b, run)
+		}
+		if took := time.Since(began); took > 500*time.Millisecond {
+			t.Errorf("it took %v", took)
 		}
 	}, "memory", "sqlite")
 }

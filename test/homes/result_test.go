@@ -65,6 +65,7 @@ func outcomes(b *bench, runs ...*lambdabiz.Run[string]) (say func() string) {
 	}
 }
 
+// Row 169 of docs/reliability.md.
 func TestResultFollowsAChainWhoseEarlierRunsWerePurged(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		e, _ := b.worker(tenSeconds)
@@ -172,6 +173,7 @@ func purgeID(b *bench, e *lambdabiz.Engine, id string) {
 }
 
 // A handle from Get waits for the run that was the latest when it was asked, and for those that continue it.
+// Row 170 of docs/reliability.md.
 func TestResultOfAHandleFromGetIsNotThatOfARestart(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		e, _ := b.worker(tenSeconds)
@@ -212,4 +214,61 @@ func TestRunsOfAChainHaveItsId(t *testing.T) {
 			t.Errorf("the runs are %v, not %v", seen, want)
 		}
 	}, bears(0, countsTime))
+}
+
+// Who waits where the run was started learns that another process has terminated it, though a body goes on.
+func TestResultOfARunThatAnotherProcessHasTerminated(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
+			return lambdabiz.Step(o, "x", func(ctx context.Context) (int, error) {
+				select {
+				case <-time.After(10 * time.Hour):
+				case <-ctx.Done():
+				}
+				return 1, nil
+			})
+		})
+		e, _ := b.worker(d)
+		client := b.engine(lambdabiz.Config{})
+		run := start(b, e, d, "a", 1)
+		time.Sleep(time.Second)
+		if err := client.Terminate(b.ctx, "a", "x"); err != nil {
+			t.Fatal(err)
+		}
+		at := time.Now()
+		ctx, cancel := within(b, 9*time.Hour)
+		defer cancel()
+		_, err := run.Result(ctx)
+		if took := time.Since(at); took > 10*time.Minute {
+			t.Errorf("Result took %v: %v", took, err)
+		}
+		ctx, cancel = within(b, time.Minute)
+		defer cancel()
+		if _, err := lambdabiz.Get(e, d, "a").Result(ctx); err == nil {
+			t.Error("no error")
+		} else {
+			t.Log(err)
+		}
+	}, "memory", "sqlite")
+}
+
+// Who started a run in this process hears of its termination at once.
+func TestResultOfATerminatedRun(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
+			return lambdabiz.Step(o, "s", func(context.Context) (int, error) { time.Sleep(10 * time.Minute); return 1, nil })
+		})
+		e, _ := b.worker(d)
+		run := start(b, e, d, "x", 0)
+		time.Sleep(time.Second)
+		if err := e.Terminate(b.ctx, "x", ""); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := within(b, time.Minute)
+		if _, err := run.Result(ctx); !errors.Is(err, lambdabiz.ErrTerminated) {
+			t.Error(err)
+		}
+		cancel()
+		time.Sleep(20 * time.Minute)
+	})
 }

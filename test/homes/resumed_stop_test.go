@@ -128,6 +128,7 @@ func (b *bench) wantTakenBack(j *journal, least int) {
 
 // A resumed run whose end was requested before found its context ended before its recorded operations: the loop that
 // looks at it ended before its first round, and nothing was taken back.
+// Row 166 of docs/reliability.md.
 func TestResumedRunComesToWhatIsRecordedBeforeItsContextEnds(t *testing.T) {
 	for name, round := range roundsOfBooking {
 		for how, stop := range endings {
@@ -384,4 +385,75 @@ func TestContextsEndWhenTheRunLeaves(t *testing.T) {
 			t.Fatal(err)
 		}
 	}, notOnSWF("its code may not wait outside of operations there"))
+}
+
+// After a cancellation a resumed run must see the results of the branches that it had seen before.
+// Row 6 of docs/reliability.md.
+func TestResumeAfterCancelSeesTheBranches(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		var undone atomic.Int64
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
+			f := lambdabiz.Go(o, "charge", func(o lambdabiz.Context) (int, error) { return lambdabiz.Step(o, "s", one) })
+			if _, err := f.Wait(o); err != nil {
+				return 0, err // nothing was charged
+			}
+			err := lambdabiz.Sleep(o, "ship", time.Hour)
+			if err == nil {
+				return 1, nil
+			}
+			clean := lambdabiz.Detached(o)
+			if err := lambdabiz.Sleep(clean, "later", 10*time.Minute); err != nil {
+				return 0, err
+			}
+			refund := func(context.Context) (int, error) { return int(undone.Add(1)), nil }
+			if _, err := lambdabiz.Step(clean, "refund", refund); err != nil {
+				return 0, err
+			}
+			return 0, err
+		})
+		e, stop := b.worker(d)
+		run := start(b, e, d, "x", 0)
+		time.Sleep(time.Second)
+		if err := e.Cancel(b.ctx, "x", ""); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		stop()
+		e, _ = b.worker(d)
+		ctx, cancel := within(b, time.Hour)
+		defer cancel()
+		_, err := lambdabiz.Get(e, d, run.ID()).Result(ctx)
+		if !errors.Is(err, lambdabiz.ErrCancelled) || undone.Load() != 1 {
+			t.Errorf("result: %v, refunded %d times", err, undone.Load())
+		}
+	}, bears(5, countsTime))
+}
+
+// What was refused because of the deadline must stay refused in a resumed run.
+func TestResumeAfterTheDeadline(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		var late atomic.Int64
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
+			_ = lambdabiz.Sleep(o, "long", time.Hour)
+			_, err := lambdabiz.Step(o, "late", func(context.Context) (int, error) { return int(late.Add(1)), nil })
+			if err2 := lambdabiz.Sleep(lambdabiz.Detached(o), "clean", 10*time.Minute); err2 != nil {
+				return 0, err2
+			}
+			return 0, err
+		})
+		e, stop := b.worker(d)
+		run := start(b, e, d, "x", 0, lambdabiz.Deadline(time.Minute))
+		time.Sleep(2 * time.Minute)
+		if late.Load() != 0 {
+			t.Error("it ran before the restart")
+		}
+		stop()
+		e, _ = b.worker(d)
+		ctx, cancel := within(b, time.Hour)
+		defer cancel()
+		_, err := lambdabiz.Get(e, d, run.ID()).Result(ctx)
+		if !errors.Is(err, context.DeadlineExceeded) || late.Load() != 0 {
+			t.Errorf("result: %v, the late step ran %d times", err, late.Load())
+		}
+	}, oneClock(deadlineOfStart))
 }

@@ -282,3 +282,33 @@ func TestIDThatBelongsToAnotherDefinitionIsErrExists(t *testing.T) {
 		}
 	})
 }
+
+// A start of unknown outcome was refused when it came again, if its run had continued as another one meanwhile.
+// Row 63 of docs/reliability.md.
+func TestAStartThatComesTwiceAfterItsRunHasContinuedIsItsOwn(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
+		inner, lose := b.backend, true
+		b.backend = &proxy{Backend: inner, commit: func(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
+			v, err := inner.Commit(ctx, batch)
+			if err == nil && len(batch[0].Starts) > 0 && lose {
+				lose = false
+				time.Sleep(time.Minute) // it continues meanwhile
+				return nil, fmt.Errorf("connection lost: %w", lambdabiz.ErrOutcomeUnknown)
+			}
+			return v, err
+		}}
+		client := b.engine(lambdabiz.Config{})
+		b.backend = inner
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, round int) (int, error) {
+			if round < 2 {
+				return 0, lambdabiz.ContinueAsNew(o, round+1)
+			}
+			return round, lambdabiz.Sleep(o, "s", 2*time.Minute)
+		})
+		b.worker(d)
+		run := start(b, client, d, "x", 0, lambdabiz.OnUsedID(lambdabiz.RejectExisting))
+		if got := result(b, run); got != 2 {
+			t.Errorf("result is %d", got)
+		}
+	}, "memory", "memory, a commit ends the claim", "sqlite")
+}

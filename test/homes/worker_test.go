@@ -3,6 +3,8 @@ package homes_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync/atomic"
 	"testing"
 
 	"github.com/lambdabiz/lambdabiz"
@@ -50,4 +52,33 @@ func TestRunWhileEndsTheFunctionWhenTheWorkerCannotBegin(t *testing.T) {
 			t.Errorf("it returned %v", err)
 		}
 	})
+}
+
+// One raised event cost many claims and commits where a commit ends the claim.
+func TestClaimsAreNotAnsweredForNothing(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
+		var commits atomic.Int64
+		inner := b.backend
+		b.backend = &proxy{Backend: inner, commit: func(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
+			for _, c := range batch {
+				if c.Run != nil {
+					commits.Add(1)
+				}
+			}
+			return inner.Commit(ctx, batch)
+		}}
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
+			for i := range 20 {
+				if _, err := lambdabiz.Step(o, fmt.Sprint("s", i), one); err != nil {
+					return 0, err
+				}
+			}
+			return 1, nil
+		})
+		e, _ := b.worker(d)
+		result(b, start(b, e, d, "x", 0))
+		if n := commits.Load(); n > 21 {
+			t.Errorf("%d commits for 20 steps", n)
+		}
+	}, "memory, a commit ends the claim")
 }

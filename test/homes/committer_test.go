@@ -2,7 +2,6 @@ package homes_test
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -10,58 +9,6 @@ import (
 
 	"github.com/lambdabiz/lambdabiz"
 )
-
-// laned is a backend with several lanes, whose verdicts may be late.
-type laned struct{ *proxy }
-
-func (l *laned) Describe() lambdabiz.Description {
-	d := l.Backend.Describe()
-	d.Lanes = 8
-	return d
-}
-
-// Wake implements lambdabiz.Waker where the backend does.
-func (l *laned) Wake() <-chan struct{} {
-	if w, ok := l.Backend.(lambdabiz.Waker); ok {
-		return w.Wake()
-	}
-	return nil
-}
-
-// A caller whose commit's verdict came after a later Create took the run back.
-func TestOlderCallersLateVerdictDoesNotTakeTheRunBack(t *testing.T) {
-	everywhere(t, func(t *testing.T, b *bench) {
-		inner := b.backend
-		var once sync.Once
-		var newer *lambdabiz.Orchestration
-		client := b.engine(lambdabiz.Config{})
-		b.backend = &laned{&proxy{Backend: inner, commit: func(
-			ctx context.Context, batch []*lambdabiz.Commit,
-		) ([]lambdabiz.Verdict, error) {
-			v, err := inner.Commit(ctx, batch)
-			if batch[0].Run != nil {
-				once.Do(func() {
-					if newer, err = client.Create(b.ctx, "x"); err != nil {
-						t.Error(err)
-					}
-				})
-			}
-			return v, err
-		}}}
-		older := byHand(b, b.ctx, b.engine(lambdabiz.Config{}), "x")
-		b.backend = inner
-		_, _ = lambdabiz.Step(older, "s", one)
-		if _, err := lambdabiz.Step(older, "other", one); !errors.Is(err, lambdabiz.ErrFenced) {
-			t.Errorf("the older caller's next step gave %v", err)
-		}
-		if v, err := lambdabiz.Step(newer, "s", one); v != 1 || err != nil {
-			t.Errorf("the newer caller's step gave %d, %v", v, err)
-		}
-		if err := newer.Complete(1); err != nil {
-			t.Errorf("the newer caller's Complete gave %v", err)
-		}
-	}, notOnSWF("there a new caller waits for the answer of the older one's decision task"), fencedByHand())
-}
 
 // A verdict that is very late held up other runs, and the end of the worker.
 func TestLateVerdictHoldsUpNeitherOtherRunsNorTheDrain(t *testing.T) {
@@ -118,4 +65,36 @@ func TestLateVerdictHoldsUpNeitherOtherRunsNorTheDrain(t *testing.T) {
 			t.Errorf("the late run gave %d", got)
 		}
 	}, exception{"sqlite", "there is one writer"})
+}
+
+// A backend that panics does not take the lane with it.
+func TestBackendThatPanicsLeavesTheLane(t *testing.T) {
+	b := &bench{t: t, backend: homes[0].open(t), logs: &logBuffer{}, ctx: t.Context()}
+	inner, once := b.backend, true
+	b.backend = &proxy{Backend: inner, commit: func(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
+		if once {
+			once = false
+			panic("backend")
+		}
+		return inner.Commit(ctx, batch)
+	}}
+	d := lambdabiz.Define("D", func(_ lambdabiz.Context, _ int) (int, error) { return 1, nil })
+	e := b.engine(lambdabiz.Config{})
+	func() { // as an HTTP server does
+		defer func() { _ = recover() }()
+		_, _ = lambdabiz.Start(b.ctx, e, d, "a", 0)
+	}()
+	done := make(chan error, 1)
+	go func() {
+		_, err := lambdabiz.Start(b.ctx, e, d, "b", 0)
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("the next commit waits for ever")
+	}
 }

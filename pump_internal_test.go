@@ -1,0 +1,45 @@
+package lambdabiz
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+)
+
+// A run was parked between the ring of its alarm and the commit of the time-out: the branch that waited was told
+// of it as the run left, and nothing woke the run again.
+func TestParkingAfterATimeOutThatIsNotCommitted(t *testing.T) {
+	e, err := New(noBackend{}, Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.accepting = true
+	d := Define("D", func(o Context, _ int) (int, error) {
+		return WaitForEvent[int](o, "e", Timeout(time.Hour))
+	})
+	if err := e.Register(d); err != nil {
+		t.Fatal(err)
+	}
+	waiting := make(chan *run)
+	go func() {
+		r := e.adopt(&Claimed{Ref: RunRef{ID: "x", RunID: "r", Fence: 1}, Record: Record{
+			RunInfo: RunInfo{ID: "x", RunID: "r", Name: "D", Input: Payload("1")},
+		}}, 0, false)
+		r.mu.Lock()
+		for r.committing || r.active > 0 || r.durable == 0 {
+			r.moved.Wait()
+		}
+		waiting <- r // locked
+	}()
+	r := <-waiting
+	r.fireLocked(now().Add(2 * time.Hour)) // the process was frozen as the idle list had chosen the run
+	r.parkLocked()
+	r.mu.Unlock()
+	select {
+	case <-r.done:
+	case <-t.Context().Done():
+	}
+	if r.outcome == nil {
+		t.Errorf("it has left with %v, and does not end", r.cause)
+	}
+}
