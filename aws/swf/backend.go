@@ -17,6 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/swf"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/history"
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/wire"
 	"github.com/lambdabiz/lambdabiz/internal/awscall"
 )
 
@@ -94,7 +96,7 @@ type shared struct {
 	closed    bool
 	types     map[string]bool                        // registered: "w" or "a" and the name
 	workers   map[int64]*lambdabiz.WorkerRecord      // of this process
-	cache     map[string]*fold                       // of runs that this process has held, by SWF's run id
+	cache     map[string]*history.Fold               // of runs that this process has held, by SWF's run id
 	order     []string                               // of cache, the oldest first
 	homes     map[string]string                      // SWF's run ids by homeKey
 	latest    map[string]execution                   // the last run of an id that this process has started, found or claimed
@@ -115,7 +117,7 @@ func Open(ctx context.Context, c Config) (*Backend, error) {
 	b := &Backend{config: c, shared: &shared{
 		log: c.Logger, client: swf.NewFromConfig(c.AWS, c.options),
 		poller: swf.NewFromConfig(c.AWS, longPolls, c.options),
-		types:  map[string]bool{}, workers: map[int64]*lambdabiz.WorkerRecord{}, cache: map[string]*fold{},
+		types:  map[string]bool{}, workers: map[int64]*lambdabiz.WorkerRecord{}, cache: map[string]*history.Fold{},
 		homes: map[string]string{}, latest: map[string]execution{},
 		lists: map[string]*polls[task]{}, activity: map[string]*polls[lambdabiz.TaskClaim]{},
 		loaded: map[string]time.Time{}, seenOpen: map[string]time.Time{}, unwritten: map[string]*lambdabiz.Snapshot{},
@@ -180,8 +182,8 @@ func (c *Config) fill() error {
 	}
 	orDefault(&c.Domain, "LambdaBiz")
 	orDefault(&c.TaskList, "lambdabiz")
-	orDefault(&c.RetentionDays, retention)
-	orDefault(&c.LambdaTimeout, maxLambda)
+	orDefault(&c.RetentionDays, wire.Retention)
+	orDefault(&c.LambdaTimeout, wire.MaxLambda)
 	orDefault(&c.DecisionTimeout, time.Minute)
 	orDefault(&c.BeatTimeout, time.Minute)
 	orDefault(&c.Pollers, 1)
@@ -189,10 +191,10 @@ func (c *Config) fill() error {
 		c.Logger = slog.Default()
 	}
 	switch {
-	case c.RetentionDays < 1 || c.RetentionDays > retention:
-		return fmt.Errorf("configure swf: RetentionDays is %d, it must be 1 to %d", c.RetentionDays, retention)
-	case c.LambdaTimeout < time.Second || c.LambdaTimeout > maxLambda:
-		return fmt.Errorf("configure swf: LambdaTimeout is %v, it must be 1 s to %v", c.LambdaTimeout, maxLambda)
+	case c.RetentionDays < 1 || c.RetentionDays > wire.Retention:
+		return fmt.Errorf("configure swf: RetentionDays is %d, it must be 1 to %d", c.RetentionDays, wire.Retention)
+	case c.LambdaTimeout < time.Second || c.LambdaTimeout > wire.MaxLambda:
+		return fmt.Errorf("configure swf: LambdaTimeout is %v, it must be 1 s to %v", c.LambdaTimeout, wire.MaxLambda)
 	case c.DecisionTimeout < 20*time.Second || c.DecisionTimeout > time.Hour:
 		return fmt.Errorf("configure swf: DecisionTimeout is %v, it must be 20 s to 1 h", c.DecisionTimeout)
 	case c.BeatTimeout < 3*time.Second:
@@ -200,7 +202,7 @@ func (c *Config) fill() error {
 	case c.Pollers < 1 || c.Pollers > 100:
 		return fmt.Errorf("configure swf: Pollers is %d, it must be 1 to 100", c.Pollers)
 	}
-	return errors.Join(checkLength("Domain", c.Domain), checkQueue("TaskList", c.TaskList))
+	return errors.Join(wire.CheckLength("Domain", c.Domain), wire.CheckQueue("TaskList", c.TaskList))
 }
 
 func orDefault[T comparable](v *T, value T) {
@@ -214,7 +216,7 @@ func orDefault[T comparable](v *T, value T) {
 // an empty one is that of b. Everything else it shares with b: the client, what is remembered of runs, polls in
 // flight, and the end by Close. It does no I/O, and need not be closed.
 func (b *Backend) Serving(taskList, lambdaRole string) (*Backend, error) {
-	if err := checkQueue("TaskList", taskList); err != nil {
+	if err := wire.CheckQueue("TaskList", taskList); err != nil {
 		return nil, err
 	}
 	view := *b
@@ -248,10 +250,10 @@ func (b *Backend) Describe() lambdabiz.Description {
 		Performs: []lambdabiz.Kind{
 			lambdabiz.KindTask, lambdabiz.KindService, lambdabiz.KindTimer, lambdabiz.KindChild, lambdabiz.KindRaise,
 		},
-		StepTimeout: b.config.DecisionTimeout - 10*time.Second, RunTimeout: maxRun, PollEvery: 2 * time.Second,
+		StepTimeout: b.config.DecisionTimeout - 10*time.Second, RunTimeout: wire.MaxRun, PollEvery: 2 * time.Second,
 		Lags: b.config.Store != nil, Retention: time.Duration(b.config.RetentionDays) * 24 * time.Hour,
-		Lanes: 16, BatchSize: 1, MaxPayloadBytes: maxPayload, MaxIDBytes: maxName, MaxFailureBytes: maxFailure,
-		MaxTaskBytes: maxLambdaName, TaskTimeout: maxLambda,
+		Lanes: 16, BatchSize: 1, MaxPayloadBytes: wire.MaxPayload, MaxIDBytes: wire.MaxName, MaxFailureBytes: wire.MaxFailure,
+		MaxTaskBytes: wire.MaxLambdaName, TaskTimeout: wire.MaxLambda,
 		Refuses: refuses,
 	}
 }
@@ -271,7 +273,7 @@ func (b *Backend) Join(_ context.Context, w lambdabiz.WorkerInfo) (int64, error)
 
 var errClosed = errors.New("swf: the backend is closed")
 
-func now() time.Time { return stamp(time.Now()) }
+func now() time.Time { return wire.Stamp(time.Now()) }
 
 // Renew does nothing: SWF sees by its time-outs when a worker has died.
 func (b *Backend) Renew(_ context.Context, worker int64) error {

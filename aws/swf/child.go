@@ -10,19 +10,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/swf/types"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/history"
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/wire"
 )
-
-// unwanted reports whether a child, once it is cancelled, must still be told so: SWF has started it for this operation,
-// or is about to, it has not ended, and nobody has told it. A detached one is left alone.
-func (o *foldedOp) unwanted() bool {
-	return o.Kind == lambdabiz.KindChild && o.open != 0 && !o.detached && !o.told
-}
 
 // cancelChildren asks the children of cancelled operations to end, each by the run id that SWF has given it: the
 // workflow id may be somebody else's. One that SWF is about to start is asked after that.
-func (b *Backend) cancelChildren(ctx context.Context, d *decision, f *fold) error {
-	for _, o := range f.ops {
-		if o.Status != lambdabiz.StatusCancelled || !o.unwanted() || o.child == "" || o.stopping {
+func (b *Backend) cancelChildren(ctx context.Context, d *decision, f *history.Fold) error {
+	for _, o := range f.Ops {
+		if o.Status != lambdabiz.StatusCancelled || !o.Unwanted() || o.Child == "" || o.Stopping {
 			continue
 		}
 		home, err := b.newestOf(ctx, f, o)
@@ -30,18 +26,18 @@ func (b *Backend) cancelChildren(ctx context.Context, d *decision, f *fold) erro
 			return err
 		}
 		if home == "" {
-			o.told = true
+			o.Told = true
 			continue
 		}
-		text, err := marshal(&control{Version: version, Op: o.Number})
+		text, err := wire.Marshal(&wire.Control{Version: wire.Version, Op: o.Number})
 		if err != nil {
 			return err
 		}
-		o.stopping = true
+		o.Stopping = true
 		d.add(types.Decision{
 			DecisionType: types.DecisionTypeRequestCancelExternalWorkflowExecution,
 			RequestCancelExternalWorkflowExecutionDecisionAttributes: &types.RequestCancelExternalWorkflowExecutionDecisionAttributes{
-				WorkflowId: aws.String(encodeID(o.Target)), RunId: &home, Control: &text,
+				WorkflowId: aws.String(wire.EncodeID(o.Target)), RunId: &home, Control: &text,
 			},
 		})
 	}
@@ -50,11 +46,11 @@ func (b *Backend) cancelChildren(ctx context.Context, d *decision, f *fold) erro
 
 // newestOf is SWF's run id of the run that a child is now: it may have continued as new. It is "" when the child has
 // ended, of which this run's own history may not know yet.
-func (b *Backend) newestOf(ctx context.Context, f *fold, o *foldedOp) (string, error) {
-	for home := o.child; ; {
+func (b *Backend) newestOf(ctx context.Context, f *history.Fold, o *history.Op) (string, error) {
+	for home := o.Child; ; {
 		out, err := b.client.GetWorkflowExecutionHistory(ctx, &swf.GetWorkflowExecutionHistoryInput{
 			Domain: &b.config.Domain, ReverseOrder: true, MaximumPageSize: 1,
-			Execution: &types.WorkflowExecution{WorkflowId: aws.String(encodeID(o.Target)), RunId: &home},
+			Execution: &types.WorkflowExecution{WorkflowId: aws.String(wire.EncodeID(o.Target)), RunId: &home},
 		})
 		switch {
 		case isUnknown(err): // it has ended so long ago that its history is gone
@@ -67,8 +63,7 @@ func (b *Backend) newestOf(ctx context.Context, f *fold, o *foldedOp) (string, e
 		switch e := out.Events[0]; {
 		case e.EventType == types.EventTypeWorkflowExecutionContinuedAsNew:
 			home = aws.ToString(e.WorkflowExecutionContinuedAsNewEventAttributes.NewExecutionRunId)
-		case isClosing(e.EventType), e.EventType == types.EventTypeWorkflowExecutionTimedOut,
-			e.EventType == types.EventTypeWorkflowExecutionTerminated:
+		case history.IsEnd(e.EventType):
 			return "", nil
 		default:
 			return home, nil
@@ -78,12 +73,12 @@ func (b *Backend) newestOf(ctx context.Context, f *fold, o *foldedOp) (string, e
 
 // openChild is SWF's run id of the open run of a child whose earlier runs have no history any more; "" if it has ended. The
 // id may be somebody else's.
-func (b *Backend) openChild(ctx context.Context, f *fold, o *foldedOp) (string, error) {
+func (b *Backend) openChild(ctx context.Context, f *history.Fold, o *history.Op) (string, error) {
 	x, err := b.findOpenSoon(ctx, o.Target)
 	if errors.Is(err, lambdabiz.ErrNotFound) {
 		return "", nil
 	}
-	var child *fold
+	var child *history.Fold
 	if err == nil {
 		child, err = b.readAll(ctx, o.Target, x.home)
 	}
@@ -93,8 +88,8 @@ func (b *Backend) openChild(ctx context.Context, f *fold, o *foldedOp) (string, 
 	case err != nil:
 		return "", fmt.Errorf("look for the open run of child %s: %w", o.Target, err)
 	}
-	own := lambdabiz.Parent{ID: f.info.ID, RunID: f.info.RunID, Operation: o.Number}
-	if child.closed || child.info.Parent == nil || *child.info.Parent != own {
+	own := lambdabiz.Parent{ID: f.Info.ID, RunID: f.Info.RunID, Operation: o.Number}
+	if child.Closed || child.Info.Parent == nil || *child.Info.Parent != own {
 		return "", nil
 	}
 	return x.home, nil
@@ -102,48 +97,17 @@ func (b *Backend) openChild(ctx context.Context, f *fold, o *foldedOp) (string, 
 
 // leavesChildren reports whether a run that closes with the commit would leave a child behind that is cancelled and
 // has not been told.
-func leavesChildren(f *fold, c *lambdabiz.Commit) bool {
+func leavesChildren(f *history.Fold, c *lambdabiz.Commit) bool {
 	for i := range c.Operations {
 		op := &c.Operations[i]
-		if o := f.op(op.Number); op.Status == lambdabiz.StatusCancelled && o != nil && o.unwanted() {
+		if o := f.Find(op.Number); op.Status == lambdabiz.StatusCancelled && o != nil && o.Unwanted() {
 			return true
 		}
 	}
-	for _, o := range f.ops {
-		if o.Status == lambdabiz.StatusCancelled && o.unwanted() {
+	for _, o := range f.Ops {
+		if o.Status == lambdabiz.StatusCancelled && o.Unwanted() {
 			return true
 		}
 	}
 	return false
-}
-
-// cancelling notes a cancellation of a child that SWF is about to hand on.
-func (f *fold) cancelling(event int64, text *string) {
-	var c control
-	if open(aws.ToString(text), &c) != nil {
-		return
-	}
-	if o := f.op(c.Op); o != nil && o.Kind == lambdabiz.KindChild {
-		f.cancels[event], o.stopping = o.Number, true
-	}
-}
-
-// childTold takes what became of it. A child that has continued as new meanwhile, and one for which SWF had no room,
-// is asked again with the next decision.
-func (f *fold) childTold(event int64, cause types.RequestCancelExternalWorkflowExecutionFailedCause) {
-	o := f.op(f.cancels[event])
-	delete(f.cancels, event)
-	if o == nil {
-		return
-	}
-	switch cause {
-	case types.RequestCancelExternalWorkflowExecutionFailedCauseUnknownExternalWorkflowExecution,
-		types.RequestCancelExternalWorkflowExecutionFailedCauseRequestCancelExternalWorkflowExecutionRateExceeded:
-		o.stopping = false
-	case types.RequestCancelExternalWorkflowExecutionFailedCauseOperationNotPermitted:
-		o.stopping = false
-		f.isDenied("RequestCancelExternalWorkflowExecution", string(cause))
-	default:
-		o.told = true
-	}
 }

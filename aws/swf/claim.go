@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/swf/types"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/history"
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/wire"
 )
 
 // handle is the right to answer a decision task: lambdabiz.RunRef.Handle.
@@ -45,7 +47,7 @@ func (b *Backend) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabi
 	if r.Limit <= 0 {
 		return lambdabiz.Claims{}, nil
 	}
-	t, err := b.nextOf(ctx, encodeID(b.config.TaskList))
+	t, err := b.nextOf(ctx, wire.EncodeID(b.config.TaskList))
 	if err != nil || t == nil {
 		return lambdabiz.Claims{}, err
 	}
@@ -63,16 +65,16 @@ func (b *Backend) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabi
 // look decides whether the engine has to see a decision task, and answers it otherwise.
 func (b *Backend) look(ctx context.Context, t *task, version string) (*lambdabiz.Claimed, error) {
 	f := t.fold
-	if f.info.Mode == lambdabiz.ModeHand {
-		b.log.Warn("a run driven by hand is on a worker's task list", "orchestration", f.info.ID, "list", t.list)
+	if f.Info.Mode == lambdabiz.ModeHand {
+		b.log.Warn("a run driven by hand is on a worker's task list", "orchestration", f.Info.ID, "list", t.list)
 		return nil, b.giveBack(ctx, t, giveBackWait)
 	}
 	duplicate, err := b.first(ctx, t)
 	if err != nil || duplicate {
 		return nil, err
 	}
-	blocked := f.info.Blocked != nil && !f.wakeDue && f.info.Blocked.Version == version
-	if f.info.Paused || blocked || f.news <= f.applied {
+	blocked := f.Info.Blocked != nil && !f.WakeDue && f.Info.Blocked.Version == version
+	if f.Info.Paused || blocked || f.News <= f.Applied {
 		return nil, b.pass(ctx, t)
 	}
 	return b.claimed(ctx, t)
@@ -81,7 +83,7 @@ func (b *Backend) look(ctx context.Context, t *task, version string) (*lambdabiz
 // claimed hands a decision task to the engine.
 func (b *Backend) claimed(ctx context.Context, t *task) (*lambdabiz.Claimed, error) {
 	f := t.fold
-	rec := f.record()
+	rec := f.Record()
 	for i := range rec.Operations {
 		if err := b.explainRaise(ctx, &rec.Operations[i]); err != nil {
 			return nil, err
@@ -89,13 +91,13 @@ func (b *Backend) claimed(ctx context.Context, t *task) (*lambdabiz.Claimed, err
 	}
 	h := &handle{task: t}
 	b.remember(f)
-	if f.last > warnEvents {
+	if f.Last > wire.WarnEvents {
 		b.log.Warn("the history is long: continue as new before it ends the run",
-			"orchestration", f.info.ID, "events", f.last, "limit", stopEvents)
+			"orchestration", f.Info.ID, "events", f.Last, "limit", wire.StopEvents)
 	}
 	return &lambdabiz.Claimed{
-		Record: rec, Crashes: f.crashes, Follows: f.applied, Until: h.until,
-		Ref: lambdabiz.RunRef{ID: f.info.ID, RunID: f.info.RunID, Fence: t.fence, Handle: h},
+		Record: rec, Crashes: f.Crashes, Follows: f.Applied, Until: h.until,
+		Ref: lambdabiz.RunRef{ID: f.Info.ID, RunID: f.Info.RunID, Fence: t.fence, Handle: h},
 	}, nil
 }
 
@@ -120,7 +122,7 @@ func (b *Backend) explainRaise(ctx context.Context, o *lambdabiz.Operation) erro
 }
 
 // remember notes a run that this process has read.
-func (b *Backend) remember(f *fold) { b.know(execution{home: f.home, info: f.info}) }
+func (b *Backend) remember(f *history.Fold) { b.know(execution{home: f.Home, info: f.Info}) }
 
 // claimByHand claims one run for its caller: at once by asking SWF for a decision task, or, after the caller's
 // own commit, when there is one.
@@ -136,40 +138,40 @@ func (b *Backend) claimByHand(ctx context.Context, r lambdabiz.ClaimRequest) (la
 	if err != nil {
 		return lambdabiz.Claims{}, err
 	}
-	if f.info.Mode != lambdabiz.ModeHand {
+	if f.Info.Mode != lambdabiz.ModeHand {
 		return lambdabiz.Claims{}, lambdabiz.ErrMode
 	}
-	if f.closed || f.info.Paused {
+	if f.Closed || f.Info.Paused {
 		return b.unclaimed(ctx, f)
 	}
-	if b.config.Store != nil && f.applied == 0 {
+	if b.config.Store != nil && f.Applied == 0 {
 		if err := b.deliverKept(ctx, f); err != nil {
 			return lambdabiz.Claims{}, err
 		}
 	}
 	owner := rand.Text()
-	if err := b.signal(ctx, r.Hand, f.home, &signalEnvelope{Kind: signalClaim, Key: owner}); err != nil {
+	if err := b.signal(ctx, r.Hand, f.Home, &wire.Signal{Kind: wire.SignalClaim, Key: owner}); err != nil {
 		if isUnknown(err) { // it has ended since
 			return b.claimByHand(ctx, r)
 		}
 		return lambdabiz.Claims{}, fmt.Errorf("claim orchestration %s: %w", r.Hand, err)
 	}
 	for {
-		t, err := b.nextOf(ctx, f.list)
+		t, err := b.nextOf(ctx, f.List)
 		switch {
 		case err != nil:
 			return lambdabiz.Claims{}, err
 		case t == nil:
-			if now, err := b.readAll(ctx, r.Hand, f.home); err == nil && now.closed {
+			if now, err := b.readAll(ctx, r.Hand, f.Home); err == nil && now.Closed {
 				return b.claimByHand(ctx, r)
 			}
-		case t.fold.info.ID != r.Hand || !slices.Contains(t.fold.owners, owner): // brought by an earlier caller's poll
+		case t.fold.Info.ID != r.Hand || !slices.Contains(t.fold.Owners, owner): // brought by an earlier caller's poll
 			if err := b.orPutBack(t, b.pass(ctx, t)); err != nil {
 				return lambdabiz.Claims{}, err
 			}
-		case t.fold.owner() != owner: // somebody has called Create after us
+		case t.fold.Owner() != owner: // somebody has called Create after us
 			return lambdabiz.Claims{}, errors.Join(lambdabiz.ErrFenced, b.orPutBack(t, b.giveBack(ctx, t, 0)))
-		case t.fold.info.Paused:
+		case t.fold.Info.Paused:
 			return b.handedPaused(ctx, t)
 		default:
 			return b.handed(ctx, t, owner)
@@ -178,14 +180,14 @@ func (b *Backend) claimByHand(ctx context.Context, r lambdabiz.ClaimRequest) (la
 }
 
 // unclaimed is a run that its caller may only read: it has ended, or is paused.
-func (b *Backend) unclaimed(ctx context.Context, f *fold) (lambdabiz.Claims, error) {
-	rec := f.record()
+func (b *Backend) unclaimed(ctx context.Context, f *history.Fold) (lambdabiz.Claims, error) {
+	rec := f.Record()
 	for i := range rec.Operations {
 		if err := b.explainRaise(ctx, &rec.Operations[i]); err != nil {
 			return lambdabiz.Claims{}, err
 		}
 	}
-	ref := lambdabiz.RunRef{ID: f.info.ID, RunID: f.info.RunID}
+	ref := lambdabiz.RunRef{ID: f.Info.ID, RunID: f.Info.RunID}
 	return lambdabiz.Claims{Runs: []lambdabiz.Claimed{{Record: rec, Ref: ref}}}, nil
 }
 
@@ -228,13 +230,13 @@ func (b *Backend) claimNext(ctx context.Context, r lambdabiz.ClaimRequest) (lamb
 		return lambdabiz.Claims{}, err
 	case t == nil:
 		return lambdabiz.Claims{}, b.checkOpen(ctx, h)
-	case t.fold.info.ID == r.Hand && !slices.Contains(t.fold.owners, h.owner): // brought by an earlier caller's poll
+	case t.fold.Info.ID == r.Hand && !slices.Contains(t.fold.Owners, h.owner): // brought by an earlier caller's poll
 		return lambdabiz.Claims{}, b.orPutBack(t, b.pass(ctx, t))
-	case t.fold.info.ID != r.Hand || t.fold.owner() != h.owner || t.fold.info.RunID != r.Follows.RunID:
+	case t.fold.Info.ID != r.Hand || t.fold.Owner() != h.owner || t.fold.Info.RunID != r.Follows.RunID:
 		return lambdabiz.Claims{}, errors.Join(lambdabiz.ErrFenced, b.orPutBack(t, b.giveBack(ctx, t, 0)))
-	case t.fold.info.Paused:
+	case t.fold.Info.Paused:
 		return b.handedPaused(ctx, t)
-	case t.fold.news <= t.fold.applied:
+	case t.fold.News <= t.fold.Applied:
 		return lambdabiz.Claims{}, b.orPutBack(t, b.pass(ctx, t))
 	default:
 		return b.handed(ctx, t, h.owner)
@@ -250,7 +252,7 @@ func (b *Backend) checkOpen(ctx context.Context, h *handle) error {
 	case isUnknown(err):
 		return lambdabiz.ErrFenced
 	case err != nil:
-		return fmt.Errorf("check orchestration %s: %w", h.fold.info.ID, err)
+		return fmt.Errorf("check orchestration %s: %w", h.fold.Info.ID, err)
 	case out.ExecutionInfo.ExecutionStatus != types.ExecutionStatusOpen:
 		return lambdabiz.ErrFenced
 	}
@@ -261,20 +263,20 @@ func (b *Backend) checkOpen(ctx context.Context, h *handle) error {
 // repeated after its run had ended is closed before it does anything.
 func (b *Backend) first(ctx context.Context, t *task) (duplicate bool, err error) {
 	f := t.fold
-	if b.config.Store == nil || f.applied != 0 {
+	if b.config.Store == nil || f.Applied != 0 {
 		return false, nil
 	}
 	b.mu.Lock()
-	_, done := b.loaded[f.home]
+	_, done := b.loaded[f.Home]
 	b.mu.Unlock()
 	if done {
 		return false, nil
 	}
-	snap, err := b.config.Store.Get(ctx, f.info.ID)
+	snap, err := b.config.Store.Get(ctx, f.Info.ID)
 	if err != nil && !errors.Is(err, lambdabiz.ErrNotFound) {
 		return false, fmt.Errorf("read the store: %w", err)
 	}
-	if snap != nil && snap.RunID == f.info.RunID && snap.Home != "" && snap.Home != f.home {
+	if snap != nil && snap.RunID == f.Info.RunID && snap.Home != "" && snap.Home != f.Home {
 		return true, b.closeDuplicate(ctx, t)
 	}
 	if err := b.copyRun(ctx, f, nil); err != nil {
@@ -288,17 +290,17 @@ func (b *Backend) first(ctx context.Context, t *task) (duplicate bool, err error
 }
 
 // signal sends an envelope to a run that is no event.
-func (b *Backend) signal(ctx context.Context, id, home string, s *signalEnvelope) error {
-	s.Version = version
+func (b *Backend) signal(ctx context.Context, id, home string, s *wire.Signal) error {
+	s.Version = wire.Version
 	if s.At.IsZero() {
 		s.At = now()
 	}
-	input, err := fit("signal", s)
+	input, err := wire.Fit("signal", s)
 	if err != nil {
 		return err
 	}
 	in := &swf.SignalWorkflowExecutionInput{
-		Domain: &b.config.Domain, WorkflowId: aws.String(encodeID(id)), SignalName: aws.String(controlSignal), Input: &input,
+		Domain: &b.config.Domain, WorkflowId: aws.String(wire.EncodeID(id)), SignalName: aws.String(wire.ControlSignal), Input: &input,
 	}
 	if home != "" {
 		in.RunId = &home

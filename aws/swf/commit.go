@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"slices"
 	"time"
-	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/swf"
 	"github.com/aws/aws-sdk-go-v2/service/swf/types"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/wire"
 )
 
 // Commit answers the decision task of each run, and sends what clients ask for. A commit that says no more
@@ -49,7 +49,7 @@ func (b *Backend) Commit(ctx context.Context, batch []*lambdabiz.Commit) ([]lamb
 // commitRun answers a decision task. The verdict's error is of this commit alone, the other one of the service.
 func (b *Backend) commitRun(ctx context.Context, c *lambdabiz.Commit) (lambdabiz.Verdict, error) {
 	h, ok := c.Run.Handle.(*handle)
-	if !ok || c.Run.Fence != h.fence || h.fold.info.RunID != c.Run.RunID {
+	if !ok || c.Run.Fence != h.fence || h.fold.Info.RunID != c.Run.RunID {
 		return lambdabiz.Verdict{Err: lambdabiz.ErrFenced}, nil
 	}
 	h.mu.Lock()
@@ -57,13 +57,13 @@ func (b *Backend) commitRun(ctx context.Context, c *lambdabiz.Commit) (lambdabiz
 	if h.answered {
 		return lambdabiz.Verdict{Err: lambdabiz.ErrFenced}, nil
 	}
-	if h.fold.last >= stopEvents && c.Close == nil {
+	if h.fold.Last >= wire.StopEvents && c.Close == nil {
 		return b.stopLong(ctx, h)
 	}
-	if err := h.fold.whyDenied(c); err != nil {
+	if err := whyDenied(h.fold, c); err != nil {
 		return lambdabiz.Verdict{Err: err, Held: true}, nil
 	}
-	if c.Close != nil && h.fold.closeBefore.After(now()) {
+	if c.Close != nil && h.fold.CloseBefore.After(now()) {
 		return b.closeLater(ctx, h, c)
 	}
 	if c.Close != nil && (h.signals || leavesChildren(h.fold, c)) { // with signals SWF would refuse: they are news to it
@@ -76,7 +76,7 @@ func (b *Backend) commitRun(ctx context.Context, c *lambdabiz.Commit) (lambdabiz
 	if c.Close != nil && d.isLong() { // what is too long goes in signals, and after these SWF would refuse
 		return b.closeLater(ctx, h, c)
 	}
-	if c.Keep && c.Again && d.plain && time.Now().Before(h.until) && h.fold.last+h.sent < stopEvents {
+	if c.Keep && c.Again && d.plain && time.Now().Before(h.until) && h.fold.Last+h.sent < wire.StopEvents {
 		if held := b.keepClaim(ctx, h, d); held {
 			v.Held = true
 			b.copyHeld(ctx, h, d)
@@ -96,7 +96,7 @@ func (b *Backend) commitRun(ctx context.Context, c *lambdabiz.Commit) (lambdabiz
 // recorded all the same: the process may not live to see that. Children that were cancelled are asked to end first:
 // a run that has closed could not ask again.
 func (b *Backend) closeLater(ctx context.Context, h *handle, c *lambdabiz.Commit) (lambdabiz.Verdict, error) {
-	d := &decision{after: h.fold.clone(), journal: journal{At: c.At, Started: c.Started, Skip: true, Again: true}}
+	d := &decision{after: h.fold.Clone(), journal: wire.Journal{At: c.At, Started: c.Started, Skip: true, Again: true}}
 	ended := *c
 	ended.Operations = slices.DeleteFunc(slices.Clone(c.Operations), func(o lambdabiz.Operation) bool {
 		return !o.Status.Ended() || o.Kind == lambdabiz.KindEvent
@@ -110,7 +110,7 @@ func (b *Backend) closeLater(ctx context.Context, h *handle, c *lambdabiz.Commit
 	}
 	if !h.signalled {
 		wait := time.Duration(0)
-		if len(d.decisions) == 0 && leavesChildren(h.fold, c) || h.fold.closeBefore.After(now()) {
+		if len(d.decisions) == 0 && leavesChildren(h.fold, c) || h.fold.CloseBefore.After(now()) {
 			wait = time.Second // SWF has yet to start the child, or to hand on what it was told
 		}
 		d.add(wakeTimerOf(h.fence, c.At, wait))
@@ -126,15 +126,15 @@ func (b *Backend) closeLater(ctx context.Context, h *handle, c *lambdabiz.Commit
 // holder of the latest decision task. When SWF has no room for signals the decision is answered instead.
 func (b *Backend) keepClaim(ctx context.Context, h *handle, d *decision) bool {
 	j := d.journal
-	err := b.signal(ctx, h.fold.info.ID, h.fold.home, &signalEnvelope{
-		Kind: signalJournal, At: j.At, Fence: h.fence, Journal: &j,
+	err := b.signal(ctx, h.fold.Info.ID, h.fold.Home, &wire.Signal{
+		Kind: wire.SignalJournal, At: j.At, Fence: h.fence, Journal: &j,
 	})
 	if h.signals = h.signals || !errors.Is(err, lambdabiz.ErrTooLarge); err == nil {
 		h.signalled = true
 	}
 	h.sent++
 	if err != nil {
-		b.log.Debug("a journal was not sent as a signal", "orchestration", h.fold.info.ID, "error", err)
+		b.log.Debug("a journal was not sent as a signal", "orchestration", h.fold.Info.ID, "error", err)
 	}
 	return err == nil && time.Now().Before(h.until)
 }
@@ -142,27 +142,27 @@ func (b *Backend) keepClaim(ctx context.Context, h *handle, d *decision) bool {
 // respond sends the answer.
 func (b *Backend) respond(ctx context.Context, h *handle, d *decision) error {
 	decisions := d.decisions
-	d.journal.Version = version
-	text, err := marshal(&d.journal)
+	d.journal.Version = wire.Version
+	text, err := wire.Marshal(&d.journal)
 	if d.ahead > 0 {
-		text, err = marshal(&journal{Version: version, Parts: d.ahead, Ahead: true})
+		text, err = wire.Marshal(&wire.Journal{Version: wire.Version, Parts: d.ahead, Ahead: true})
 	}
 	if err != nil {
 		return err
 	}
-	if units(text) > maxChars {
-		parts := split(text)
+	if wire.Units(text) > wire.MaxChars {
+		parts := wire.Split(text)
 		markers := make([]types.Decision, 0, len(parts))
 		for _, part := range parts {
 			markers = append(markers, types.Decision{
 				DecisionType: types.DecisionTypeRecordMarker,
 				RecordMarkerDecisionAttributes: &types.RecordMarkerDecisionAttributes{
-					MarkerName: aws.String(journalMarker), Details: aws.String(part),
+					MarkerName: aws.String(wire.JournalMarker), Details: aws.String(part),
 				},
 			})
 		}
 		decisions = append(markers, decisions...)
-		if text, err = marshal(&journal{Version: version, Parts: len(parts)}); err != nil {
+		if text, err = wire.Marshal(&wire.Journal{Version: wire.Version, Parts: len(parts)}); err != nil {
 			return err
 		}
 	}
@@ -170,20 +170,6 @@ func (b *Backend) respond(ctx context.Context, h *handle, d *decision) error {
 		TaskToken: &h.token, Decisions: decisions, ExecutionContext: &text,
 	})
 	return err //nolint:wrapcheck // the callers branch on it
-}
-
-// split cuts a text into parts that a marker can hold, between characters.
-func split(text string) []string {
-	var parts []string
-	for len(text) > chunk {
-		at := chunk
-		for !utf8.RuneStart(text[at]) {
-			at--
-		}
-		parts = append(parts, text[:at])
-		text = text[at:]
-	}
-	return append(parts, text)
 }
 
 // answered finishes a commit whose answer SWF has taken. Whether a closing happened only the history says.
@@ -197,7 +183,7 @@ func (b *Backend) answered(ctx context.Context, h *handle, d *decision, v lambda
 		case a.refused || !a.closed:
 			return lambdabiz.Verdict{Err: lambdabiz.ErrStale}, nil
 		}
-		b.forget(h.fold.home)
+		b.forget(h.fold.Home)
 	}
 	b.copyCommit(ctx, h, d)
 	return v, nil
@@ -236,11 +222,11 @@ func (b *Backend) settleWith(
 
 // stopLong ends a run whose history is about to reach the limit, where SWF would end it without a word.
 func (b *Backend) stopLong(ctx context.Context, h *handle) (lambdabiz.Verdict, error) {
-	b.log.Error("the history is too long, the run ends as FAILED", "orchestration", h.fold.info.ID, "events", h.fold.last)
-	d := &decision{closes: true, journal: journal{At: now(), Closing: true}}
+	b.log.Error("the history is too long, the run ends as FAILED", "orchestration", h.fold.Info.ID, "events", h.fold.Last)
+	d := &decision{closes: true, journal: wire.Journal{At: now(), Closing: true}}
 	c := &lambdabiz.Close{Status: lambdabiz.StatusFailed, Error: &lambdabiz.Failure{Message: fmt.Sprintf(
 		"its history has %d events and Amazon SWF ends a run at %d: let the orchestration return ContinueAsNew in time",
-		h.fold.last, maxEvents)}}
+		h.fold.Last, wire.MaxEvents)}}
 	if err := d.close(c); err != nil {
 		return lambdabiz.Verdict{Err: err}, nil //nolint:nilerr // the verdict has it
 	}
@@ -255,15 +241,15 @@ func (b *Backend) stopLong(ctx context.Context, h *handle) (lambdabiz.Verdict, e
 
 // pass answers a decision task that the engine need not see. What waits for room is begun if there is some.
 func (b *Backend) pass(ctx context.Context, t *task) error {
-	d := &decision{journal: journal{Skip: true}}
-	if !t.fold.info.Paused {
-		refused, err := b.begin(ctx, d, t.fold.clone(), t.list)
+	d := &decision{journal: wire.Journal{Skip: true}}
+	if !t.fold.Info.Paused {
+		refused, err := b.begin(ctx, d, t.fold.Clone(), t.list)
 		if err != nil {
 			return err
 		}
 		if d.journal.Again = refused; refused || d.more { // for the engine, and for the rest
 			d.add(wakeTimerOf(t.fence, now(), 0))
-		} else if !d.retry.IsZero() && (t.fold.wake == nil || t.fold.wake.at.After(d.retry)) {
+		} else if !d.retry.IsZero() && (t.fold.Wake == nil || t.fold.Wake.At.After(d.retry)) {
 			d.add(wakeTimerOf(t.fence, d.retry, time.Until(d.retry)))
 		}
 	}
@@ -276,20 +262,20 @@ func (b *Backend) pass(ctx context.Context, t *task) error {
 
 // giveBack answers a decision task so that the next one comes after a while.
 func (b *Backend) giveBack(ctx context.Context, t *task, wait time.Duration) error {
-	d := &decision{journal: journal{Skip: true}, decisions: []types.Decision{wakeTimerOf(t.fence, now(), wait)}}
+	d := &decision{journal: wire.Journal{Skip: true}, decisions: []types.Decision{wakeTimerOf(t.fence, now(), wait)}}
 	return b.quietly(b.respond(ctx, &handle{task: t}, d))
 }
 
 // closeDuplicate ends a run that is the same start come twice.
 func (b *Backend) closeDuplicate(ctx context.Context, t *task) error {
-	text, err := marshal(&outcomeEnvelope{
-		Version: version, Status: lambdabiz.StatusTerminated, Duplicate: true,
+	text, err := wire.Marshal(&wire.Outcome{
+		Version: wire.Version, Status: lambdabiz.StatusTerminated, Duplicate: true,
 		Error: &lambdabiz.Failure{Message: "the start came twice; the run that it has begun has ended"},
 	})
 	if err != nil {
 		return err
 	}
-	d := &decision{journal: journal{Skip: true}, decisions: []types.Decision{{
+	d := &decision{journal: wire.Journal{Skip: true}, decisions: []types.Decision{{
 		DecisionType: types.DecisionTypeFailWorkflowExecution,
 		FailWorkflowExecutionDecisionAttributes: &types.FailWorkflowExecutionDecisionAttributes{
 			Reason: aws.String("duplicate start"), Details: &text,

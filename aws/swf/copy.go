@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/history"
 )
 
 // snapshotOf is a run for the store, with the operations whose numbers are given; nil for all.
-func snapshotOf(f *fold, numbers map[int64]bool) *lambdabiz.Snapshot {
-	s := &lambdabiz.Snapshot{Record: f.record(), Home: f.home, SavedAt: now()}
-	s.Version = lambdabiz.Version{Start: f.info.ScheduledAt, Event: f.last}
+func snapshotOf(f *history.Fold, numbers map[int64]bool) *lambdabiz.Snapshot {
+	s := &lambdabiz.Snapshot{Record: f.Record(), Home: f.Home, SavedAt: now()}
+	s.Version = lambdabiz.Version{Start: f.Info.ScheduledAt, Event: f.Last}
 	if numbers != nil {
 		s.Operations = slices.DeleteFunc(s.Operations, func(o lambdabiz.Operation) bool { return !numbers[o.Number] })
 	}
@@ -21,7 +22,7 @@ func snapshotOf(f *fold, numbers map[int64]bool) *lambdabiz.Snapshot {
 }
 
 // copyRun writes a run that is about to be claimed for the first time.
-func (b *Backend) copyRun(ctx context.Context, f *fold, numbers map[int64]bool) error {
+func (b *Backend) copyRun(ctx context.Context, f *history.Fold, numbers map[int64]bool) error {
 	if err := b.config.Store.Put(ctx, snapshotOf(f, numbers)); err != nil {
 		return fmt.Errorf("write the store: %w", err)
 	}
@@ -29,9 +30,9 @@ func (b *Backend) copyRun(ctx context.Context, f *fold, numbers map[int64]bool) 
 }
 
 // copyAll writes a whole run, or the one that continues it, and returns what was written.
-func (b *Backend) copyAll(ctx context.Context, f *fold) (*lambdabiz.Snapshot, error) {
-	for f.nextHome != "" {
-		next, err := b.readAll(ctx, f.info.ID, f.nextHome)
+func (b *Backend) copyAll(ctx context.Context, f *history.Fold) (*lambdabiz.Snapshot, error) {
+	for f.NextHome != "" {
+		next, err := b.readAll(ctx, f.Info.ID, f.NextHome)
 		if err != nil {
 			return nil, err
 		}
@@ -51,20 +52,16 @@ func (b *Backend) copyCommit(ctx context.Context, h *handle, d *decision) {
 		return
 	}
 	f := d.after
-	numbers := h.fold.changed
+	numbers := h.fold.Changed
 	b.mu.Lock()
-	_, whole := b.loaded[f.home]
+	_, whole := b.loaded[f.Home]
 	b.mu.Unlock()
 	j := d.journal
-	f.pending = nil
-	closing := j.Closing
-	j.Closing = false
-	f.fence = h.fence
-	f.take(&j, h.fence)
-	if closing {
+	if j.Closing {
 		b.copyEnded(ctx, h)
 		return
 	}
+	f.Take(&j, h.fence)
 	all := map[int64]bool{}
 	for n := range numbers {
 		all[n] = true
@@ -75,7 +72,7 @@ func (b *Backend) copyCommit(ctx context.Context, h *handle, d *decision) {
 	if !whole {
 		all = nil
 	}
-	f.last = h.fence + h.steps + 1 // the answer's own event, at least
+	f.Last = h.fence + h.steps + 1 // the answer's own event, at least
 	if err := b.copyRun(ctx, f, all); err != nil {
 		b.copyAgain(f, err)
 		return
@@ -86,13 +83,13 @@ func (b *Backend) copyCommit(ctx context.Context, h *handle, d *decision) {
 // copyAgain writes a run whole that could not be written, until that works or the backend is closed: the run may not be
 // decided on again for a long time, and its copy would say meanwhile what is over. What somebody else has written
 // since is newer, and stays.
-func (b *Backend) copyAgain(f *fold, cause error) {
-	b.log.Warn("the store was not written, the run goes on; it is tried again", "orchestration", f.info.ID, "error", cause)
+func (b *Backend) copyAgain(f *history.Fold, cause error) {
+	b.log.Warn("the store was not written, the run goes on; it is tried again", "orchestration", f.Info.ID, "error", cause)
 	snap := snapshotOf(f, nil)
 	b.mu.Lock()
-	delete(b.loaded, f.home) // the next decision writes all
-	old, waits := b.unwritten[f.home]
-	b.unwritten[f.home] = snap
+	delete(b.loaded, f.Home) // the next decision writes all
+	old, waits := b.unwritten[f.Home]
+	b.unwritten[f.Home] = snap
 	b.mu.Unlock()
 	if waits && old != nil || !b.beginCall() {
 		return // whoever tries takes the newest
@@ -104,13 +101,13 @@ func (b *Backend) copyAgain(f *fold, cause error) {
 				return
 			}
 			b.mu.Lock()
-			snap := b.unwritten[f.home]
+			snap := b.unwritten[f.Home]
 			b.mu.Unlock()
 			err := b.config.Store.Put(b.life, snap)
 			b.mu.Lock()
-			done := b.unwritten[f.home] == snap && (err == nil || errors.Is(err, lambdabiz.ErrTooLarge))
+			done := b.unwritten[f.Home] == snap && (err == nil || errors.Is(err, lambdabiz.ErrTooLarge))
 			if done {
-				delete(b.unwritten, f.home)
+				delete(b.unwritten, f.Home)
 			}
 			b.mu.Unlock()
 			if done {
@@ -122,26 +119,26 @@ func (b *Backend) copyAgain(f *fold, cause error) {
 }
 
 // copied notes that the store has all of a run, up to a fold of this process.
-func (b *Backend) copied(f *fold) {
+func (b *Backend) copied(f *history.Fold) {
 	clean := *f
-	clean.changed = map[int64]bool{}
+	clean.Changed = map[int64]bool{}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.loaded) >= 10*cacheSize {
 		clear(b.loaded) // the next decision of each writes all
 	}
-	b.loaded[f.home] = now()
-	if b.cache[f.home] == f {
-		b.cache[f.home] = &clean
+	b.loaded[f.Home] = now()
+	if b.cache[f.Home] == f {
+		b.cache[f.Home] = &clean
 	}
 }
 
 // copyPassed writes a run whose news no worker gets, because it is paused, say.
-func (b *Backend) copyPassed(ctx context.Context, f *fold) {
+func (b *Backend) copyPassed(ctx context.Context, f *history.Fold) {
 	if b.config.Store == nil {
 		return
 	}
-	if err := b.copyRun(ctx, f, f.changed); err != nil {
+	if err := b.copyRun(ctx, f, f.Changed); err != nil {
 		b.copyAgain(f, err)
 		return
 	}
@@ -154,7 +151,7 @@ func (b *Backend) copyHeld(ctx context.Context, h *handle, d *decision) {
 		return
 	}
 	f, numbers, j := d.after, map[int64]bool{}, d.journal
-	f.take(&j, h.fence)
+	f.Take(&j, h.fence)
 	for i := range j.Ops {
 		numbers[j.Ops[i].Number] = true
 	}
@@ -168,11 +165,11 @@ func (b *Backend) copyHeld(ctx context.Context, h *handle, d *decision) {
 
 // copyEnded writes a run that has ended, as its history tells it.
 func (b *Backend) copyEnded(ctx context.Context, h *handle) {
-	f, err := b.readAll(ctx, h.fold.info.ID, h.fold.home)
-	if err == nil && f.closed {
+	f, err := b.readAll(ctx, h.fold.Info.ID, h.fold.Home)
+	if err == nil && f.Closed {
 		_, err = b.copyAll(ctx, f)
 	}
 	if err != nil { // who looks at it asks SWF, as it is not known to have ended
-		b.log.Warn("the store does not know yet that a run has ended", "orchestration", h.fold.info.ID, "error", err)
+		b.log.Warn("the store does not know yet that a run has ended", "orchestration", h.fold.Info.ID, "error", err)
 	}
 }

@@ -13,19 +13,21 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/swf/types"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/history"
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/wire"
 )
 
 // decision is an answer to a decision task.
 type decision struct {
-	journal   journal
+	journal   wire.Journal
 	decisions []types.Decision
-	closes    bool      // it ends the run
-	plain     bool      // it is a journal and no more
-	bytes     int       // of the inputs of what it begins
-	more      bool      // there was room for more to begin, but for maxBegin
-	retry     time.Time // when SWF shall be asked again for what it had no room for; zero for nothing
-	ahead     int       // parts of the journal that have gone before it; see sendAhead
-	after     *fold     // the run as it is after it
+	closes    bool          // it ends the run
+	plain     bool          // it is a journal and no more
+	bytes     int           // of the inputs of what it begins
+	more      bool          // there was room for more to begin, but for MaxBegin
+	retry     time.Time     // when SWF shall be asked again for what it had no room for; zero for nothing
+	ahead     int           // parts of the journal that have gone before it; see sendAhead
+	after     *history.Fold // the run as it is after it
 }
 
 func (d *decision) add(x types.Decision) { d.decisions = append(d.decisions, x) }
@@ -34,8 +36,8 @@ func (d *decision) add(x types.Decision) { d.decisions = append(d.decisions, x) 
 func (b *Backend) decide(ctx context.Context, h *handle, c *lambdabiz.Commit) (*decision, lambdabiz.Verdict, error) {
 	var v lambdabiz.Verdict
 	again := c.Again
-	d := &decision{after: h.fold.clone(), journal: journal{
-		At: c.At, Consumed: c.Consumed, Progress: payload(c.Progress), Started: c.Started, WakeAt: c.WakeAt,
+	d := &decision{after: h.fold.Clone(), journal: wire.Journal{
+		At: c.At, Consumed: c.Consumed, Progress: wire.Payload(c.Progress), Started: c.Started, WakeAt: c.WakeAt,
 	}}
 	v.Starts = make([]lambdabiz.StartVerdict, len(c.Starts))
 	v.Raises = make([]lambdabiz.RaiseVerdict, len(c.Raises))
@@ -103,12 +105,12 @@ func (d *decision) due(c *lambdabiz.Commit) time.Time {
 }
 
 // refreshed gives the operations of a journal as they are after the starts and raises of its commit.
-func refreshed(d *decision) []opRecord {
+func refreshed(d *decision) []wire.Record {
 	ops := d.journal.Ops
 	for i := range ops {
-		if o := d.after.op(ops[i].Number); o != nil && o.Status != ops[i].Status {
+		if o := d.after.Find(ops[i].Number); o != nil && o.Status != ops[i].Status {
 			was := ops[i]
-			ops[i] = recordOf(&o.Operation)
+			ops[i] = wire.RecordOf(&o.Operation)
 			ops[i].Attempt, ops[i].Child, ops[i].Raise = was.Attempt, was.Child, was.Raise
 		}
 	}
@@ -118,22 +120,22 @@ func refreshed(d *decision) []opRecord {
 // journalOps puts the commit's operations into the journal and into the run as it will be. It reports
 // whether one is a wait's time-out, which only a reader can decide.
 func (b *Backend) journalOps(d *decision, c *lambdabiz.Commit) (timeouts bool) {
-	attempts := map[int64]*attemptRecord{}
+	attempts := map[int64]*wire.Attempt{}
 	for _, a := range c.Attempts {
-		attempts[a.Operation] = &attemptRecord{Local: a.Local, Timeout: a.Timeout, Heartbeat: a.Heartbeat, Key: a.Key}
+		attempts[a.Operation] = &wire.Attempt{Local: a.Local, Timeout: a.Timeout, Heartbeat: a.Heartbeat, Key: a.Key}
 	}
 	for i := range c.Operations {
 		op := c.Operations[i]
-		op.Error = shrink(op.Error, maxPayload)
-		rec := recordOf(&op)
+		op.Error = wire.Shrink(op.Error, wire.MaxPayload)
+		rec := wire.RecordOf(&op)
 		rec.Attempt = attempts[op.Number]
-		if old := d.after.op(op.Number); old != nil && old.Status.Ended() && old.Tried == nil && rec.Attempt == nil &&
-			reflect.DeepEqual(recordOf(&old.Operation), rec) {
+		if old := d.after.Find(op.Number); old != nil && old.Status.Ended() && old.Tried == nil && rec.Attempt == nil &&
+			reflect.DeepEqual(wire.RecordOf(&old.Operation), rec) {
 			continue // a decision before has recorded it, because the run could not close
 		}
 		d.journal.Ops = append(d.journal.Ops, rec)
-		o := d.after.put(&rec)
-		if o.Status.Ended() && o.open != 0 {
+		o := d.after.Put(&rec)
+		if o.Status.Ended() && o.Open != 0 {
 			stopOpen(d, o)
 		}
 		timeouts = timeouts || op.Kind == lambdabiz.KindEvent && op.Status == lambdabiz.StatusTimeout
@@ -143,19 +145,17 @@ func (b *Backend) journalOps(d *decision, c *lambdabiz.Commit) (timeouts bool) {
 
 // stopOpen asks SWF to stop what is open for an operation that has ended otherwise. A Lambda function
 // cannot be stopped; a child is asked to cancel by a control.
-func stopOpen(d *decision, o *foldedOp) {
+func stopOpen(d *decision, o *history.Op) {
 	switch {
 	case o.Kind == lambdabiz.KindTimer:
-		d.add(cancelTimer(o.homeID))
-		delete(d.after.byEvent, o.open)
-		o.open = 0
-		d.after.timers--
-	case (o.Kind == lambdabiz.KindTask || o.Kind == lambdabiz.KindService) && o.attempt != nil && o.attempt.Local && !o.stopping:
-		o.stopping = true
+		d.add(cancelTimer(o.HomeID))
+		d.after.StopTimer(o)
+	case (o.Kind == lambdabiz.KindTask || o.Kind == lambdabiz.KindService) && o.Attempt != nil && o.Attempt.Local && !o.Stopping:
+		o.Stopping = true
 		d.add(types.Decision{
 			DecisionType: types.DecisionTypeRequestCancelActivityTask,
 			RequestCancelActivityTaskDecisionAttributes: &types.RequestCancelActivityTaskDecisionAttributes{
-				ActivityId: aws.String(o.homeID),
+				ActivityId: aws.String(o.HomeID),
 			},
 		})
 	}
@@ -171,30 +171,31 @@ func cancelTimer(id string) types.Decision {
 // begin schedules what is recorded and not begun, while there is room: attempts of tasks and services, and
 // timers. The rest waits for the next decision. What SWF cannot take fails its operation, which goes into the
 // journal; the engine has to hear of it.
-func (b *Backend) begin(ctx context.Context, d *decision, f *fold, list string) (refused bool, err error) {
-	if f.denied != "" {
+func (b *Backend) begin(ctx context.Context, d *decision, f *history.Fold, list string) (refused bool, err error) {
+	if f.Denied != "" {
 		return false, nil
 	}
 	if err := b.cancelChildren(ctx, d, f); err != nil {
 		return false, err
 	}
-	for _, o := range f.ops {
-		if o.Status.Ended() || o.open != 0 || o.Tried != nil || !f.hasRoom(d) {
+	for _, o := range f.Ops {
+		if o.Status.Ended() || o.Open != 0 || o.Tried != nil || !hasRoom(f, d) {
 			continue
 		}
 		failed := false
 		switch o.Kind {
 		case lambdabiz.KindRaise, lambdabiz.KindChild:
-			if o.toBegin() && (o.Kind == lambdabiz.KindRaise || f.children < maxOpen) && !d.waits(o) && d.fits(quoted(o.Input)) {
+			if o.ToBegin() && (o.Kind == lambdabiz.KindRaise || f.OpenChildren < wire.MaxOpen) &&
+				!d.waits(o) && d.fits(wire.Quoted(o.Input)) {
 				failed, err = b.beginOther(ctx, d, f, o)
 			}
 		case lambdabiz.KindTimer:
-			if f.timers < maxOpen && !d.waits(o) {
-				f.timers++
+			if f.OpenTimers < wire.MaxOpen && !d.waits(o) {
+				f.OpenTimers++
 				d.add(timerOf(o, now()))
 			}
 		case lambdabiz.KindTask, lambdabiz.KindService:
-			if f.openWork < maxOpen && o.attempt != nil && o.DueAt.IsZero() && d.fits(quoted(o.Input)) {
+			if f.OpenWork < wire.MaxOpen && o.Attempt != nil && o.DueAt.IsZero() && d.fits(wire.Quoted(o.Input)) {
 				failed, err = b.beginAttempt(ctx, d, f, o, list)
 			}
 		}
@@ -209,30 +210,27 @@ func (b *Backend) begin(ctx context.Context, d *decision, f *fold, list string) 
 // hasRoom reports whether the history has room for one more beginning and all that follows from what is open: what began
 // beyond that would let SWF end the run without a word. The rest begins when something has ended, or the run is ended
 // with a clear error; see stopLong.
-func (f *fold) hasRoom(d *decision) bool {
-	return f.last+int64(len(d.decisions))+eventsOfWork*int64(f.openWork)+eventsOfTimer*int64(f.timers)+
-		eventsOfChild*int64(f.children) < fullEvents
+func hasRoom(f *history.Fold, d *decision) bool {
+	return f.Last+int64(len(d.decisions))+wire.EventsOfWork*int64(f.OpenWork)+wire.EventsOfTimer*int64(f.OpenTimers)+
+		wire.EventsOfChild*int64(f.OpenChildren) < wire.FullEvents
 }
 
-// toBegin reports whether a child is still to be started, or an event to be raised.
-func (o *foldedOp) toBegin() bool { return o.again || o.start != nil && !o.begun }
-
 // beginAttempt begins an attempt of a task or a service. What SWF will never take fails the operation.
-func (b *Backend) beginAttempt(ctx context.Context, d *decision, f *fold, o *foldedOp, list string) (refused bool, err error) {
-	f.openWork++
+func (b *Backend) beginAttempt(ctx context.Context, d *decision, f *history.Fold, o *history.Op, list string) (refused bool, err error) {
+	f.OpenWork++
 	if err = b.schedule(ctx, d, f, o, list); isUnfit(err) {
-		f.openWork--
+		f.OpenWork--
 		refuse(o, err, now())
-		d.journal.record(o)
+		d.record(o)
 		return true, nil
 	}
 	return false, err
 }
 
 // beginLast begins, with the end of the run, what goes on without it: children and raised events.
-func (b *Backend) beginLast(ctx context.Context, d *decision, f *fold, _ string) (refused bool, err error) {
-	for _, o := range f.ops {
-		if o.Status.Ended() || o.open != 0 || o.Tried != nil || !o.toBegin() {
+func (b *Backend) beginLast(ctx context.Context, d *decision, f *history.Fold, _ string) (refused bool, err error) {
+	for _, o := range f.Ops {
+		if o.Status.Ended() || o.Open != 0 || o.Tried != nil || !o.ToBegin() {
 			continue
 		}
 		failed, err := b.beginOther(ctx, d, f, o)
@@ -245,21 +243,21 @@ func (b *Backend) beginLast(ctx context.Context, d *decision, f *fold, _ string)
 }
 
 // beginOther starts a child or raises an event. What SWF will never take fails the operation.
-func (b *Backend) beginOther(ctx context.Context, d *decision, f *fold, o *foldedOp) (refused bool, err error) {
+func (b *Backend) beginOther(ctx context.Context, d *decision, f *history.Fold, o *history.Op) (refused bool, err error) {
 	if o.Kind == lambdabiz.KindChild {
-		f.children++
-		o.begun = true
+		f.OpenChildren++
+		o.Begun = true
 		err = b.addChild(ctx, d, f, o)
 	} else {
-		o.again = false
+		o.Again = false
 		err = signalOther(d, raiseOf(o), o.StartedAt)
 	}
 	if isUnfit(err) {
 		if o.Kind == lambdabiz.KindChild {
-			f.children--
+			f.OpenChildren--
 		}
 		refuse(o, err, now())
-		d.journal.record(o)
+		d.record(o)
 		return true, nil
 	}
 	return false, err
@@ -271,43 +269,43 @@ func isUnfit(err error) bool {
 }
 
 // record puts an operation as it is into a journal, if it is not there already; see refreshed.
-func (j *journal) record(o *foldedOp) {
-	if !slices.ContainsFunc(j.Ops, func(r opRecord) bool { return r.Number == o.Number }) {
-		j.Ops = append(j.Ops, recordOf(&o.Operation))
+func (d *decision) record(o *history.Op) {
+	if !slices.ContainsFunc(d.journal.Ops, func(r wire.Record) bool { return r.Number == o.Number }) {
+		d.journal.Ops = append(d.journal.Ops, wire.RecordOf(&o.Operation))
 	}
 }
 
-func timerOf(o *foldedOp, at time.Time) types.Decision {
-	text, _ := marshal(&control{Version: version, Op: o.Number}) // of numbers only
+func timerOf(o *history.Op, at time.Time) types.Decision {
+	text, _ := wire.Marshal(&wire.Control{Version: wire.Version, Op: o.Number}) // of numbers only
 	return types.Decision{
 		DecisionType: types.DecisionTypeStartTimer,
 		StartTimerDecisionAttributes: &types.StartTimerDecisionAttributes{
-			TimerId: aws.String(attemptID(o.ID, 1)), StartToFireTimeout: seconds(o.DueAt.Sub(at)), Control: &text,
+			TimerId: aws.String(wire.AttemptID(o.ID, 1)), StartToFireTimeout: wire.Seconds(o.DueAt.Sub(at)), Control: &text,
 		},
 	}
 }
 
 func wakeTimerOf(fence int64, at time.Time, wait time.Duration) types.Decision {
-	text, _ := marshal(&control{Version: version, Wake: at}) // of a time only
+	text, _ := wire.Marshal(&wire.Control{Version: wire.Version, Wake: at}) // of a time only
 	return types.Decision{
 		DecisionType: types.DecisionTypeStartTimer,
 		StartTimerDecisionAttributes: &types.StartTimerDecisionAttributes{
-			TimerId: aws.String(fmt.Sprintf("~wake~%d", fence)), StartToFireTimeout: seconds(wait), Control: &text,
+			TimerId: aws.String(fmt.Sprintf("~wake~%d", fence)), StartToFireTimeout: wire.Seconds(wait), Control: &text,
 		},
 	}
 }
 
 // wake sees to it that the run is claimed at a time; never when that is zero.
 func (b *Backend) wake(d *decision, h *handle, wake time.Time) {
-	open := h.fold.wake
-	if h.fold.denied != "" { // it may be the timers that are denied; a resume wakes the run
+	open := h.fold.Wake
+	if h.fold.Denied != "" { // it may be the timers that are denied; a resume wakes the run
 		return
 	}
 	switch {
-	case open != nil && !wake.IsZero() && open.at.Equal(wake):
+	case open != nil && !wake.IsZero() && open.At.Equal(wake):
 		return
 	case open != nil:
-		d.add(cancelTimer(open.id))
+		d.add(cancelTimer(open.ID))
 	}
 	if !wake.IsZero() {
 		d.add(wakeTimerOf(h.fence, wake, time.Until(wake)))
@@ -315,23 +313,23 @@ func (b *Backend) wake(d *decision, h *handle, wake time.Time) {
 }
 
 // schedule begins an attempt: as an activity if a worker of the engine performs it, else as a Lambda function.
-func (b *Backend) schedule(ctx context.Context, d *decision, f *fold, o *foldedOp, list string) error {
-	text, err := marshal(&control{Version: version, Op: o.Number, Attempt: o.Attempts})
+func (b *Backend) schedule(ctx context.Context, d *decision, f *history.Fold, o *history.Op, list string) error {
+	text, err := wire.Marshal(&wire.Control{Version: wire.Version, Op: o.Number, Attempt: o.Attempts})
 	if err != nil {
 		return err
 	}
-	id := attemptID(o.ID, o.Attempts)
-	if !o.attempt.Local {
+	id := wire.AttemptID(o.ID, o.Attempts)
+	if !o.Attempt.Local {
 		return b.scheduleLambda(d, o, id, text)
 	}
 	t, err := b.activityType(ctx, o.Name)
 	if err != nil {
 		return err
 	}
-	input, err := fit(fmt.Sprintf("input of operation %q", o.ID), &taskEnvelope{
-		Version: version, ID: f.info.ID, RunID: f.info.RunID, Operation: o.ID, Kind: o.Kind, Name: o.Name,
-		Attempt: o.Attempts, Key: o.attempt.Key, Timeout: o.attempt.Timeout, Heartbeat: o.attempt.Heartbeat,
-		Input: payload(o.Input), Details: payload(o.Details),
+	input, err := wire.Fit(fmt.Sprintf("input of operation %q", o.ID), &wire.Task{
+		Version: wire.Version, ID: f.Info.ID, RunID: f.Info.RunID, Operation: o.ID, Kind: o.Kind, Name: o.Name,
+		Attempt: o.Attempts, Key: o.Attempt.Key, Timeout: o.Attempt.Timeout, Heartbeat: o.Attempt.Heartbeat,
+		Input: wire.Payload(o.Input), Details: wire.Payload(o.Details),
 	})
 	if err != nil {
 		return err
@@ -339,11 +337,11 @@ func (b *Backend) schedule(ctx context.Context, d *decision, f *fold, o *foldedO
 	none := aws.String("NONE")
 	a := &types.ScheduleActivityTaskDecisionAttributes{
 		ActivityId: &id, ActivityType: t, Control: &text, Input: &input,
-		TaskList: &types.TaskList{Name: aws.String(workList(list, o.Kind))}, ScheduleToStartTimeout: none,
-		ScheduleToCloseTimeout: none, StartToCloseTimeout: none, HeartbeatTimeout: seconds(b.config.BeatTimeout),
+		TaskList: &types.TaskList{Name: aws.String(wire.WorkList(list, o.Kind))}, ScheduleToStartTimeout: none,
+		ScheduleToCloseTimeout: none, StartToCloseTimeout: none, HeartbeatTimeout: wire.Seconds(b.config.BeatTimeout),
 	}
-	if o.attempt.Timeout > 0 { // the worker ends the attempt; this is for one that does not
-		a.StartToCloseTimeout = seconds(min(o.attempt.Timeout, maxRun) + b.config.BeatTimeout)
+	if o.Attempt.Timeout > 0 { // the worker ends the attempt; this is for one that does not
+		a.StartToCloseTimeout = wire.Seconds(min(o.Attempt.Timeout, wire.MaxRun) + b.config.BeatTimeout)
 	}
 	d.add(types.Decision{
 		DecisionType: types.DecisionTypeScheduleActivityTask, ScheduleActivityTaskDecisionAttributes: a,
@@ -351,31 +349,23 @@ func (b *Backend) schedule(ctx context.Context, d *decision, f *fold, o *foldedO
 	return nil
 }
 
-// workList is the task list of the activities of a kind: services have one of their own, which REST workers serve.
-func workList(list string, kind lambdabiz.Kind) string {
-	if kind == lambdabiz.KindService {
-		return list + ".rest"
-	}
-	return list
-}
-
-func (b *Backend) scheduleLambda(d *decision, o *foldedOp, id, text string) error {
-	if n := len(o.Name); n > maxLambdaName {
+func (b *Backend) scheduleLambda(d *decision, o *history.Op, id, text string) error {
+	if n := len(o.Name); n > wire.MaxLambdaName {
 		return fmt.Errorf("operation %q: Lambda function %q: %w: %d characters, the limit of Amazon SWF is %d",
-			o.ID, o.Name, lambdabiz.ErrTooLarge, n, maxLambdaName)
+			o.ID, o.Name, lambdabiz.ErrTooLarge, n, wire.MaxLambdaName)
 	}
 	if !utf8.Valid(o.Input) {
 		return fmt.Errorf("operation %q: input of Lambda function %q: %w: it is not text", o.ID, o.Name, lambdabiz.ErrInvalidPayload)
 	}
 	limit := b.config.LambdaTimeout
-	if o.attempt.Timeout > 0 {
-		limit = min(o.attempt.Timeout, maxLambda)
+	if o.Attempt.Timeout > 0 {
+		limit = min(o.Attempt.Timeout, wire.MaxLambda)
 	}
 	input := string(o.Input)
 	d.add(types.Decision{
 		DecisionType: types.DecisionTypeScheduleLambdaFunction,
 		ScheduleLambdaFunctionDecisionAttributes: &types.ScheduleLambdaFunctionDecisionAttributes{
-			Id: &id, Name: aws.String(o.Name), Input: &input, Control: &text, StartToCloseTimeout: seconds(max(limit, time.Second)),
+			Id: &id, Name: aws.String(o.Name), Input: &input, Control: &text, StartToCloseTimeout: wire.Seconds(max(limit, time.Second)),
 		},
 	})
 	return nil
@@ -401,10 +391,10 @@ func (d *decision) close(c *lambdabiz.Close) error {
 		a := &types.CompleteWorkflowExecutionDecisionAttributes{}
 		switch {
 		case c.Result == nil:
-		case isPlain(c.Result):
+		case wire.IsPlain(c.Result):
 			a.Result = aws.String(string(c.Result))
 		default:
-			text, err := fit("result", &outcomeEnvelope{Version: version, Status: c.Status, Result: payload(c.Result)})
+			text, err := wire.Fit("result", &wire.Outcome{Version: wire.Version, Status: c.Status, Result: wire.Payload(c.Result)})
 			if err != nil {
 				return err
 			}
@@ -415,8 +405,8 @@ func (d *decision) close(c *lambdabiz.Close) error {
 		})
 		return nil
 	}
-	text, err := fit("error", &outcomeEnvelope{
-		Version: version, Status: c.Status, Error: shrink(c.Error, maxPayload), Result: payload(c.Result),
+	text, err := wire.Fit("error", &wire.Outcome{
+		Version: wire.Version, Status: c.Status, Error: wire.Shrink(c.Error, wire.MaxPayload), Result: wire.Payload(c.Result),
 	})
 	if err != nil {
 		return err
@@ -430,7 +420,7 @@ func (d *decision) close(c *lambdabiz.Close) error {
 	}
 	reason := c.Status.String()
 	if c.Error != nil && c.Error.Message != "" {
-		reason = cut(c.Error.Message, maxReason-3)
+		reason = wire.Cut(c.Error.Message, wire.MaxReason-3)
 	}
 	d.add(types.Decision{
 		DecisionType:                            types.DecisionTypeFailWorkflowExecution,
@@ -441,45 +431,45 @@ func (d *decision) close(c *lambdabiz.Close) error {
 
 // continueAs ends the run and begins the next one, which gets what is not consumed.
 func (b *Backend) continueAs(_ context.Context, d *decision, h *handle, c *lambdabiz.Commit) error {
-	next := startOf(c.Close.Next, c.At)
-	next.Parent = h.fold.info.Parent
-	if !next.At.After(h.fold.info.ScheduledAt) { // versions in a store are ordered by it
-		next.At = h.fold.info.ScheduledAt.Add(time.Microsecond)
+	next := wire.StartOf(c.Close.Next, c.At)
+	next.Parent = h.fold.Info.Parent
+	if !next.At.After(h.fold.Info.ScheduledAt) { // versions in a store are ordered by it
+		next.At = h.fold.Info.ScheduledAt.Add(time.Microsecond)
 	}
-	next.Previous = h.fold.info.RunID
-	next.Paused, next.PauseReason = h.fold.info.Paused, h.fold.info.PauseReason
-	for _, m := range h.fold.messages {
+	next.Previous = h.fold.Info.RunID
+	next.Paused, next.PauseReason = h.fold.Info.Paused, h.fold.Info.PauseReason
+	for _, m := range h.fold.Messages {
 		switch {
 		case m.Kind == lambdabiz.MessageCancel:
-			next.Cancel = &cancelRecord{At: m.ArrivedAt}
+			next.Cancel = &wire.Cancel{At: m.ArrivedAt}
 			if m.Error != nil {
 				next.Cancel.Reason = m.Error.Message
 			}
 		case m.Kind == lambdabiz.MessageEvent && !consumedBy(c, m.Number):
-			next.Events = append(next.Events, keptEvent{m.Name, m.Key, m.ArrivedAt, payload(m.Payload)})
+			next.Events = append(next.Events, wire.KeptEvent{Name: m.Name, Key: m.Key, At: m.ArrivedAt, Data: wire.Payload(m.Payload)})
 		}
 	}
 	for i := range c.Raises {
 		r := &c.Raises[i]
-		if movesOn(h, c, r) && (r.Key == "" || !h.fold.knowsKey(r.Key)) {
-			next.Events = append(next.Events, keptEvent{r.Name, r.Key, now(), payload(r.Payload)})
+		if movesOn(h, c, r) && (r.Key == "" || !h.fold.KnowsKey(r.Key)) {
+			next.Events = append(next.Events, wire.KeptEvent{Name: r.Name, Key: r.Key, At: now(), Data: wire.Payload(r.Payload)})
 		}
 	}
-	tags := tagsOf(next)
-	if kept := h.fold.kept; kept != nil && kept.Name != "" { // its type stays
-		_, tags = typeOf(h.fold.info.ID, kept.Name, next)
+	tags := wire.TagsOf(next)
+	if kept := h.fold.Kept; kept != nil && kept.Name != "" { // its type stays
+		_, tags = wire.TypeOf(h.fold.Info.ID, kept.Name, next)
 	}
-	input, err := h.fold.carryKeys(next)
+	input, err := h.fold.CarryKeys(next)
 	if err != nil {
 		return err
 	}
 	a := &types.ContinueAsNewWorkflowExecutionDecisionAttributes{
-		Input: &input, TagList: tags, TaskList: &types.TaskList{Name: aws.String(h.fold.list)},
-		ChildPolicy: types.ChildPolicyAbandon, ExecutionStartToCloseTimeout: seconds(maxRun),
-		TaskStartToCloseTimeout: seconds(b.config.DecisionTimeout), WorkflowTypeVersion: aws.String(typeVersion),
+		Input: &input, TagList: tags, TaskList: &types.TaskList{Name: aws.String(h.fold.List)},
+		ChildPolicy: types.ChildPolicyAbandon, ExecutionStartToCloseTimeout: wire.Seconds(wire.MaxRun),
+		TaskStartToCloseTimeout: wire.Seconds(b.config.DecisionTimeout), WorkflowTypeVersion: aws.String(typeVersion),
 	}
-	if h.fold.role != "" {
-		a.LambdaRole = aws.String(h.fold.role)
+	if h.fold.Role != "" {
+		a.LambdaRole = aws.String(h.fold.Role)
 	}
 	d.add(types.Decision{
 		DecisionType: types.DecisionTypeContinueAsNewWorkflowExecution, ContinueAsNewWorkflowExecutionDecisionAttributes: a,
@@ -490,5 +480,5 @@ func (b *Backend) continueAs(_ context.Context, d *decision, h *handle, c *lambd
 // movesOn reports whether an event is one that the run raises in itself with the commit that continues it as a
 // new run: the signal would come to the old one, so it goes to the new one with its start.
 func movesOn(h *handle, c *lambdabiz.Commit, r *lambdabiz.Raise) bool {
-	return c.Close != nil && c.Close.Next != nil && r.ID == h.fold.info.ID && (r.RunID == "" || r.RunID == h.fold.info.RunID)
+	return c.Close != nil && c.Close.Next != nil && r.ID == h.fold.Info.ID && (r.RunID == "" || r.RunID == h.fold.Info.RunID)
 }

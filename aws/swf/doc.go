@@ -12,5 +12,8 @@
 // run that closes while something has arrived is refused by SWF itself (UNHANDLED_DECISION); a journal that
 // came with such a closing is void for every reader.
 //
-// The package imports the root package, the AWS SDK, and of this module internal/awscall besides.
+// The parts that do no I/O are packages of their own: internal/wire is what stands in SWF's fields, and internal/history
+// folds a history into what is known of its run.
+//
+// The package imports these two, the root package, the AWS SDK, and of this module internal/awscall besides.
 package swf

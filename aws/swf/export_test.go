@@ -6,18 +6,19 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/swf/types"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/history"
 )
 
 // CheckHistory reads a history as every worker does, event by event, and says what must never be seen in one: an
 // ended operation that changes, a message that comes back, an attempt that begins twice, an end that is not the last.
 func CheckHistory(events []types.HistoryEvent) []string {
-	c := checker{f: newFold(), ended: map[int64]lambdabiz.Operation{}, gone: map[int64]bool{}, begun: map[string]bool{}}
+	c := checker{f: history.New("", ""), ended: map[int64]lambdabiz.Operation{}, gone: map[int64]bool{}, begun: map[string]bool{}}
 	for i := range events {
-		if c.f.closed {
+		if c.f.Closed {
 			c.problemf(events[i].EventId, "comes after the end of the run")
 		}
 		before := c.numbers()
-		c.f.apply(&events[i])
+		c.f.Apply(&events[i])
 		c.check(events[i].EventId, before)
 		c.attempts(&events[i])
 	}
@@ -25,7 +26,7 @@ func CheckHistory(events []types.HistoryEvent) []string {
 }
 
 type checker struct {
-	f        *fold
+	f        *history.Fold
 	ended    map[int64]lambdabiz.Operation
 	gone     map[int64]bool // messages that were consumed
 	begun    map[string]bool
@@ -38,7 +39,7 @@ func (c *checker) problemf(event int64, format string, args ...any) {
 
 func (c *checker) numbers() map[int64]bool {
 	all := map[int64]bool{}
-	for _, m := range c.f.messages {
+	for _, m := range c.f.Messages {
 		all[m.Number] = true
 	}
 	return all
@@ -56,7 +57,7 @@ func (c *checker) check(event int64, before map[int64]bool) {
 			c.gone[n] = true
 		}
 	}
-	for _, o := range c.f.ops {
+	for _, o := range c.f.Ops {
 		old, was := c.ended[o.Number]
 		switch {
 		case was && (o.Status != old.Status || string(o.Result) != string(old.Result) || o.ID != old.ID):

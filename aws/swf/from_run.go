@@ -10,6 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/swf/types"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/history"
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/wire"
 )
 
 // startChild records how a child is to be started; see begin. A child whose id must never have been used is reserved in
@@ -19,23 +21,23 @@ func (b *Backend) startChild(
 ) (refused bool, err error) {
 	child := *asked
 	s := &child
-	o := d.after.op(s.Operation)
+	o := d.after.Find(s.Operation)
 	switch {
 	case o == nil && s.Operation != 0:
 		return false, fmt.Errorf("start child %s: the commit has no operation %d", s.ID, s.Operation)
 	case o == nil: // nobody waits to hear of it
-		o = &foldedOp{}
+		o = &history.Op{}
 	}
 	list, err := b.childList(h, s)
-	err = errors.Join(err, checkLength("orchestration id", s.ID), checkLength("orchestration name", s.Name))
+	err = errors.Join(err, wire.CheckLength("orchestration id", s.ID), wire.CheckLength("orchestration name", s.Name))
 	if err == nil {
-		_, err = fit("input of child "+s.ID, startOf(s, at))
+		_, err = wire.Fit("input of child "+s.ID, wire.StartOf(s, at))
 	}
 	if err != nil {
 		refuse(o, err, at)
 		return true, nil
 	}
-	s.Queue = decodeID(list)
+	s.Queue = wire.DecodeID(list)
 	if s.Policy == lambdabiz.RejectExisting && b.config.Store != nil {
 		if err := b.reserveChild(ctx, s, at); errors.Is(err, lambdabiz.ErrExists) {
 			refuse(o, err, at)
@@ -44,44 +46,44 @@ func (b *Backend) startChild(
 			return false, err
 		}
 	}
-	o.start = &childRecord{List: list, Start: *startOf(s, at)}
-	o.start.Start.Input = nil // the operation has it
+	o.Start = &wire.Child{List: list, Start: *wire.StartOf(s, at)}
+	o.Start.Start.Input = nil // the operation has it
 	o.Name, o.Target, o.Input = s.Name, s.ID, s.Input
 	if o.Number == 0 {
 		return false, b.addChild(ctx, d, h.fold, o)
 	}
 	for i := range d.journal.Ops {
 		if r := &d.journal.Ops[i]; r.Number == o.Number {
-			r.Child, r.Name, r.Target, r.Input = o.start, s.Name, s.ID, payload(s.Input)
+			r.Child, r.Name, r.Target, r.Input = o.Start, s.Name, s.ID, wire.Payload(s.Input)
 		}
 	}
 	return false, nil
 }
 
 // addChild adds the start of a child to a decision.
-func (b *Backend) addChild(ctx context.Context, d *decision, f *fold, o *foldedOp) error {
+func (b *Backend) addChild(ctx context.Context, d *decision, f *history.Fold, o *history.Op) error {
 	t, err := b.workflowType(ctx, o.Name)
 	if err != nil {
 		return err
 	}
-	start := o.start.Start
-	start.Input = payload(o.Input)
-	input, err := fit("input of child "+o.Target, &start)
+	start := o.Start.Start
+	start.Input = wire.Payload(o.Input)
+	input, err := wire.Fit("input of child "+o.Target, &start)
 	if err != nil {
 		return err
 	}
-	text, err := marshal(&control{Version: version, Op: o.Number, Detached: start.Parent != nil && start.Parent.Detached})
+	text, err := wire.Marshal(&wire.Control{Version: wire.Version, Op: o.Number, Detached: start.Parent != nil && start.Parent.Detached})
 	if err != nil {
 		return err
 	}
-	list := o.start.List
+	list := o.Start.List
 	a := &types.StartChildWorkflowExecutionDecisionAttributes{
-		WorkflowId: aws.String(encodeID(o.Target)), WorkflowType: t, Input: &input, Control: &text,
-		TaskList: &types.TaskList{Name: &list}, ChildPolicy: types.ChildPolicyAbandon, TagList: tagsOf(&start),
-		ExecutionStartToCloseTimeout: seconds(maxRun), TaskStartToCloseTimeout: seconds(b.config.DecisionTimeout),
+		WorkflowId: aws.String(wire.EncodeID(o.Target)), WorkflowType: t, Input: &input, Control: &text,
+		TaskList: &types.TaskList{Name: &list}, ChildPolicy: types.ChildPolicyAbandon, TagList: wire.TagsOf(&start),
+		ExecutionStartToCloseTimeout: wire.Seconds(wire.MaxRun), TaskStartToCloseTimeout: wire.Seconds(b.config.DecisionTimeout),
 	}
-	if f.role != "" {
-		a.LambdaRole = aws.String(f.role)
+	if f.Role != "" {
+		a.LambdaRole = aws.String(f.Role)
 	}
 	d.add(types.Decision{
 		DecisionType: types.DecisionTypeStartChildWorkflowExecution, StartChildWorkflowExecutionDecisionAttributes: a,
@@ -93,16 +95,16 @@ func (b *Backend) addChild(ctx context.Context, d *decision, f *fold, o *foldedO
 func (b *Backend) childList(h *handle, s *lambdabiz.RunStart) (string, error) {
 	switch {
 	case s.Queue != "":
-		return encodeID(s.Queue), checkQueue("queue", s.Queue)
-	case h.fold.info.Mode == lambdabiz.ModeHand: // its own list has no worker
-		return encodeID(b.config.TaskList), nil
+		return wire.EncodeID(s.Queue), wire.CheckQueue("queue", s.Queue)
+	case h.fold.Info.Mode == lambdabiz.ModeHand: // its own list has no worker
+		return wire.EncodeID(b.config.TaskList), nil
 	default:
-		return h.fold.list, nil
+		return h.fold.List, nil
 	}
 }
 
 // refuse ends an operation of the commit that is being decided, if there is one.
-func refuse(o *foldedOp, err error, at time.Time) {
+func refuse(o *history.Op, err error, at time.Time) {
 	if o == nil {
 		return
 	}
@@ -115,11 +117,11 @@ func refuse(o *foldedOp, err error, at time.Time) {
 func (b *Backend) raiseFrom(
 	ctx context.Context, d *decision, c *lambdabiz.Commit, r *lambdabiz.Raise,
 ) (done bool, err error) {
-	o := d.after.op(r.Operation)
+	o := d.after.Find(r.Operation)
 	if o == nil && r.Operation != 0 {
 		return false, fmt.Errorf("raise event %s: the commit has no operation %d", r.Name, r.Operation)
 	}
-	if !r.Until.IsZero() || checkLength("orchestration id", r.ID) != nil {
+	if !r.Until.IsZero() || wire.CheckLength("orchestration id", r.ID) != nil {
 		switch err := b.raise(ctx, r, c.At); {
 		case err == nil && o != nil:
 			o.Status, o.EndedAt = lambdabiz.StatusSucceeded, c.At
@@ -134,32 +136,32 @@ func (b *Backend) raiseFrom(
 	if o == nil { // nobody waits to hear of it
 		return false, signalOther(d, r, c.At)
 	}
-	o.again, o.key, o.Target, o.Name, o.Input = true, r.Key, r.ID, r.Name, r.Payload
+	o.Again, o.Key, o.Target, o.Name, o.Input = true, r.Key, r.ID, r.Name, r.Payload
 	for i := range d.journal.Ops {
 		if rec := &d.journal.Ops[i]; rec.Number == o.Number {
-			rec.Raise, rec.Target, rec.Name, rec.Input = &raiseRecord{Key: r.Key}, r.ID, r.Name, payload(r.Payload)
+			rec.Raise, rec.Target, rec.Name, rec.Input = &wire.Raise{Key: r.Key}, r.ID, r.Name, wire.Payload(r.Payload)
 		}
 	}
 	return false, nil
 }
 
 // raiseOf is the event that an operation has raised.
-func raiseOf(o *foldedOp) *lambdabiz.Raise {
-	return &lambdabiz.Raise{ID: o.Target, Name: o.Name, Key: o.key, Payload: o.Input, Operation: o.Number}
+func raiseOf(o *history.Op) *lambdabiz.Raise {
+	return &lambdabiz.Raise{ID: o.Target, Name: o.Name, Key: o.Key, Payload: o.Input, Operation: o.Number}
 }
 
 // signalOther adds the decision that raises an event in another run.
 func signalOther(d *decision, r *lambdabiz.Raise, at time.Time) error {
-	input, err := fit(fmt.Sprintf("payload of event %q", r.Name), eventOf(r, at))
+	input, err := wire.Fit(fmt.Sprintf("payload of event %q", r.Name), wire.EventOf(r, at))
 	if err != nil {
 		return err
 	}
-	text, err := marshal(&control{Version: version, Op: r.Operation, Key: r.Key})
+	text, err := wire.Marshal(&wire.Control{Version: wire.Version, Op: r.Operation, Key: r.Key})
 	if err != nil {
 		return err
 	}
 	a := &types.SignalExternalWorkflowExecutionDecisionAttributes{
-		WorkflowId: aws.String(encodeID(r.ID)), SignalName: aws.String(r.Name), Input: &input, Control: &text,
+		WorkflowId: aws.String(wire.EncodeID(r.ID)), SignalName: aws.String(r.Name), Input: &input, Control: &text,
 	}
 	d.add(types.Decision{
 		DecisionType: types.DecisionTypeSignalExternalWorkflowExecution, SignalExternalWorkflowExecutionDecisionAttributes: a,
@@ -174,8 +176,4 @@ func (b *Backend) controlFrom(ctx context.Context, c *lambdabiz.Control) error {
 		return nil
 	}
 	return b.control(ctx, c)
-}
-
-func eventOf(r *lambdabiz.Raise, at time.Time) *signalEnvelope {
-	return &signalEnvelope{Version: version, Key: r.Key, At: at, Data: payload(r.Payload)}
 }

@@ -2,7 +2,6 @@ package swf
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -12,108 +11,95 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/swf/types"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/history"
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/wire"
 )
 
 // cacheSize is how many folds of runs a process keeps, so that a claim reads new events only.
 const cacheSize = 2000
 
-var errGap = errors.New("the history has a gap")
-
-// applyAll takes events in order. It returns errGap when one is missing.
-func (f *fold) applyAll(events []types.HistoryEvent) error {
-	for i := range events {
-		if id := events[i].EventId; id > f.last+1 {
-			return fmt.Errorf("%w: event %d follows on %d", errGap, id, f.last)
-		}
-		f.apply(&events[i])
-	}
-	return nil
-}
-
 // foldTask makes the fold of a decision task: it reads what the task's first page does not have. A run
 // that this process has held before is read from there on.
-func (b *Backend) foldTask(ctx context.Context, t *swf.PollForDecisionTaskOutput, list string) (*fold, error) {
+func (b *Backend) foldTask(ctx context.Context, t *swf.PollForDecisionTaskOutput, list string) (*history.Fold, error) {
 	home := aws.ToString(t.WorkflowExecution.RunId)
 	f, known := b.cached(home)
 	if !known {
-		f = newFold()
-		f.home, f.info.ID = home, decodeID(aws.ToString(t.WorkflowExecution.WorkflowId))
+		f = history.New(wire.DecodeID(aws.ToString(t.WorkflowExecution.WorkflowId)), home)
 	}
-	if known && t.NextPageToken != nil && f.last > pageSize {
-		if err := b.readTail(ctx, f, t.WorkflowExecution, t.StartedEventId); err == nil && f.last >= t.StartedEventId {
+	if known && t.NextPageToken != nil && f.Last > wire.PageSize {
+		if err := b.readTail(ctx, f, t.WorkflowExecution, t.StartedEventId); err == nil && f.Last >= t.StartedEventId {
 			return f, nil
 		}
 		f, _ = b.cached(home)
 	}
 	for page := t; ; {
-		if err := f.applyAll(page.Events); err != nil {
+		if err := f.ApplyAll(page.Events); err != nil {
 			return nil, err
 		}
-		if page.NextPageToken == nil || f.last >= t.StartedEventId {
+		if page.NextPageToken == nil || f.Last >= t.StartedEventId {
 			break
 		}
 		next, err := b.poller.PollForDecisionTask(ctx, &swf.PollForDecisionTaskInput{
 			Domain: &b.config.Domain, TaskList: &types.TaskList{Name: &list}, NextPageToken: page.NextPageToken,
-			MaximumPageSize: pageSize,
+			MaximumPageSize: wire.PageSize,
 		})
 		if err != nil {
-			return nil, fmt.Errorf("read the history of %s: %w", f.info.ID, err)
+			return nil, fmt.Errorf("read the history of %s: %w", f.Info.ID, err)
 		}
 		page = next
 	}
-	if f.last < t.StartedEventId {
+	if f.Last < t.StartedEventId {
 		return nil, fmt.Errorf("read the history of %s: it ends at event %d, its decision task is %d",
-			f.info.ID, f.last, t.StartedEventId)
+			f.Info.ID, f.Last, t.StartedEventId)
 	}
 	return f, nil
 }
 
 // readTail reads backwards what is new since the fold. The service's history may lag behind: it must reach
 // the event to, or nothing is applied.
-func (b *Backend) readTail(ctx context.Context, f *fold, x *types.WorkflowExecution, to int64) error {
+func (b *Backend) readTail(ctx context.Context, f *history.Fold, x *types.WorkflowExecution, to int64) error {
 	var events []types.HistoryEvent
 	var token *string
 	for {
 		out, err := b.client.GetWorkflowExecutionHistory(ctx, &swf.GetWorkflowExecutionHistoryInput{
 			Domain: &b.config.Domain, Execution: x, ReverseOrder: true, NextPageToken: token,
-			MaximumPageSize: int32(min(pageSize, max(20, to-f.last+10))),
+			MaximumPageSize: int32(min(wire.PageSize, max(20, to-f.Last+10))),
 		})
 		if err != nil {
-			return fmt.Errorf("read the history of %s: %w", f.info.ID, err)
+			return fmt.Errorf("read the history of %s: %w", f.Info.ID, err)
 		}
 		events = append(events, out.Events...)
 		if len(events) > 0 && events[0].EventId < to {
-			return fmt.Errorf("read the history of %s: it ends at event %d, %d was expected", f.info.ID, events[0].EventId, to)
+			return fmt.Errorf("read the history of %s: it ends at event %d, %d was expected", f.Info.ID, events[0].EventId, to)
 		}
 		token = out.NextPageToken
-		if len(out.Events) == 0 || events[len(events)-1].EventId <= f.last+1 || token == nil {
+		if len(out.Events) == 0 || events[len(events)-1].EventId <= f.Last+1 || token == nil {
 			break
 		}
 	}
 	slices.Reverse(events)
-	return f.applyAll(events)
+	return f.ApplyAll(events)
 }
 
 // readAll folds a whole history. For a run that does not exist (any more) the error is SWF's.
-func (b *Backend) readAll(ctx context.Context, id, home string) (*fold, error) {
-	f := newFold()
-	f.home, f.info.ID = home, id
+func (b *Backend) readAll(ctx context.Context, id, home string) (*history.Fold, error) {
+	f := history.New(id, home)
 	in := &swf.GetWorkflowExecutionHistoryInput{
-		Domain: &b.config.Domain, MaximumPageSize: pageSize,
-		Execution: &types.WorkflowExecution{WorkflowId: aws.String(encodeID(id)), RunId: &home},
+		Domain: &b.config.Domain, MaximumPageSize: wire.PageSize,
+		Execution: &types.WorkflowExecution{WorkflowId: aws.String(wire.EncodeID(id)), RunId: &home},
 	}
 	for {
 		out, err := b.client.GetWorkflowExecutionHistory(ctx, in)
 		if err != nil {
 			return nil, fmt.Errorf("read the history of %s: %w", id, err)
 		}
-		if err := f.applyAll(out.Events); err != nil {
+		if err := f.ApplyAll(out.Events); err != nil {
 			return nil, err
 		}
 		if in.NextPageToken = out.NextPageToken; in.NextPageToken == nil {
-			if f.nextHome != "" { // lists may not have it yet
-				b.know(execution{home: f.nextHome, info: lambdabiz.RunInfo{
-					ID: id, RunID: f.info.ContinuedAs, Name: f.info.Name, Mode: f.info.Mode, ScheduledAt: f.info.EndedAt,
+			if f.NextHome != "" { // lists may not have it yet
+				b.know(execution{home: f.NextHome, info: lambdabiz.RunInfo{
+					ID: id, RunID: f.Info.ContinuedAs, Name: f.Info.Name, Mode: f.Info.Mode, ScheduledAt: f.Info.EndedAt,
 				}})
 			}
 			return f, nil
@@ -150,7 +136,7 @@ func (b *Backend) lookOnce(ctx context.Context, x *types.WorkflowExecution, fenc
 	for {
 		out, err := b.client.GetWorkflowExecutionHistory(ctx, in)
 		if err != nil {
-			return a, fmt.Errorf("read back the history of %s: %w", decodeID(aws.ToString(x.WorkflowId)), err)
+			return a, fmt.Errorf("read back the history of %s: %w", wire.DecodeID(aws.ToString(x.WorkflowId)), err)
 		}
 		for i := range out.Events {
 			e := &out.Events[i]
@@ -163,9 +149,9 @@ func (b *Backend) lookOnce(ctx context.Context, x *types.WorkflowExecution, fenc
 					return a, nil
 				}
 				a.closed, a.refused = false, false // they belong to a later decision
-			case isClosing(e.EventType):
+			case history.IsClosing(e.EventType):
 				a.closed = true
-			case isClosingRefused(e.EventType):
+			case history.IsClosingRefused(e.EventType):
 				a.refused = true
 			}
 		}
@@ -175,35 +161,25 @@ func (b *Backend) lookOnce(ctx context.Context, x *types.WorkflowExecution, fenc
 	}
 }
 
-func isClosingRefused(t types.EventType) bool {
-	switch t {
-	case types.EventTypeCompleteWorkflowExecutionFailed, types.EventTypeFailWorkflowExecutionFailed,
-		types.EventTypeCancelWorkflowExecutionFailed, types.EventTypeContinueAsNewWorkflowExecutionFailed:
-		return true
-	default:
-		return false
-	}
-}
-
 // cached returns a copy of the fold that this process has of a run.
-func (b *Backend) cached(home string) (*fold, bool) {
+func (b *Backend) cached(home string) (*history.Fold, bool) {
 	b.mu.Lock()
 	f := b.cache[home]
 	b.mu.Unlock()
 	if f == nil {
 		return nil, false
 	}
-	return f.clone(), true
+	return f.Clone(), true
 }
 
 // keep remembers a fold for the run's next claim.
-func (b *Backend) keep(f *fold) {
+func (b *Backend) keep(f *history.Fold) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.cache[f.home] == nil {
-		b.order = append(b.order, f.home)
+	if b.cache[f.Home] == nil {
+		b.order = append(b.order, f.Home)
 	}
-	b.cache[f.home] = f
+	b.cache[f.Home] = f
 	for len(b.cache) > cacheSize || len(b.order) > 2*cacheSize {
 		delete(b.cache, b.order[0])
 		b.order = b.order[1:]

@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/swf/types"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/history"
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/wire"
 )
 
 // outside makes the changes that clients ask for, one after the other: SWF has no transactions.
@@ -65,7 +67,7 @@ func receiptOf(r *lambdabiz.Raise, err error) lambdabiz.Receipt {
 
 // raise sends an event. SWF does not tell an unknown id from a run that has ended: that is looked up.
 func (b *Backend) raise(ctx context.Context, r *lambdabiz.Raise, at time.Time) error {
-	if err := checkLength("orchestration id", r.ID); err != nil {
+	if err := wire.CheckLength("orchestration id", r.ID); err != nil {
 		return err
 	}
 	err := b.sendEvent(ctx, r, at)
@@ -106,7 +108,7 @@ func (b *Backend) isOpen(ctx context.Context, x execution) (bool, error) {
 		return false, nil
 	}
 	out, err := b.client.DescribeWorkflowExecution(ctx, &swf.DescribeWorkflowExecutionInput{
-		Domain: &b.config.Domain, Execution: &types.WorkflowExecution{WorkflowId: aws.String(encodeID(x.info.ID)), RunId: &x.home},
+		Domain: &b.config.Domain, Execution: &types.WorkflowExecution{WorkflowId: aws.String(wire.EncodeID(x.info.ID)), RunId: &x.home},
 	})
 	switch {
 	case isUnknown(err):
@@ -118,16 +120,16 @@ func (b *Backend) isOpen(ctx context.Context, x execution) (bool, error) {
 }
 
 func (b *Backend) sendEvent(ctx context.Context, r *lambdabiz.Raise, at time.Time) error {
-	e := eventOf(r, at)
+	e := wire.EventOf(r, at)
 	if e.Key == "" { // SWF does not know a signal that it has seen, and the SDK repeats those whose answer was lost
-		e.Key = ownKey + newKey()[:16]
+		e.Key = history.OwnKey + newKey()[:16]
 	}
-	input, err := fit(fmt.Sprintf("payload of event %q", r.Name), e)
+	input, err := wire.Fit(fmt.Sprintf("payload of event %q", r.Name), e)
 	if err != nil {
 		return err
 	}
 	in := &swf.SignalWorkflowExecutionInput{
-		Domain: &b.config.Domain, WorkflowId: aws.String(encodeID(r.ID)), SignalName: aws.String(r.Name), Input: &input,
+		Domain: &b.config.Domain, WorkflowId: aws.String(wire.EncodeID(r.ID)), SignalName: aws.String(r.Name), Input: &input,
 	}
 	if r.RunID != "" {
 		x, err := b.find(ctx, r.ID, r.RunID)
@@ -140,13 +142,13 @@ func (b *Backend) sendEvent(ctx context.Context, r *lambdabiz.Raise, at time.Tim
 	return err //nolint:wrapcheck // the caller branches on it
 }
 
-// knowsKey reports whether a run that has ended had seen the key of an event.
+// KnowsKey reports whether a run that has ended had seen the key of an event.
 func (b *Backend) knowsKey(ctx context.Context, id, home, key string) (bool, error) {
 	f, err := b.readLatest(ctx, id, home)
 	if isUnknown(err) {
 		return false, nil // its history is gone
 	}
-	return err == nil && f.knowsKey(key), err
+	return err == nil && f.KnowsKey(key), err
 }
 
 // keepEvent keeps an event for a start to come. The start may come meanwhile: then the event is sent to it.
@@ -176,8 +178,8 @@ func (b *Backend) keepEvent(ctx context.Context, r *lambdabiz.Raise, at time.Tim
 
 // deliverKept sends a run what was kept for it and has not come with its start: the start had read what is kept
 // before, or was a decision of its parent. The keys make what came with it harmless.
-func (b *Backend) deliverKept(ctx context.Context, f *fold) error {
-	kept, err := b.config.Store.Kept(ctx, f.info.ID, now())
+func (b *Backend) deliverKept(ctx context.Context, f *history.Fold) error {
+	kept, err := b.config.Store.Kept(ctx, f.Info.ID, now())
 	if err != nil {
 		return fmt.Errorf("read kept events: %w", err)
 	}
@@ -185,7 +187,7 @@ func (b *Backend) deliverKept(ctx context.Context, f *fold) error {
 	keys := make([]string, 0, len(kept))
 	for _, k := range kept {
 		err := b.sendEvent(ctx, &lambdabiz.Raise{
-			ID: f.info.ID, RunID: f.info.RunID, Name: k.Name, Key: k.Key, Payload: k.Payload,
+			ID: f.Info.ID, RunID: f.Info.RunID, Name: k.Name, Key: k.Key, Payload: k.Payload,
 		}, k.ArrivedAt)
 		switch {
 		case isUnknown(err), errors.Is(err, lambdabiz.ErrNotFound): // it has ended meanwhile: they are for the next one
@@ -198,7 +200,7 @@ func (b *Backend) deliverKept(ctx context.Context, f *fold) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	if err := b.config.Store.Drop(ctx, f.info.ID, keys); err != nil {
+	if err := b.config.Store.Drop(ctx, f.Info.ID, keys); err != nil {
 		return fmt.Errorf("drop kept events: %w", err)
 	}
 	return nil
@@ -206,7 +208,7 @@ func (b *Backend) deliverKept(ctx context.Context, f *fold) error {
 
 // control does what a person asks of a run.
 func (b *Backend) control(ctx context.Context, c *lambdabiz.Control) error {
-	if err := checkLength("orchestration id", c.ID); err != nil {
+	if err := wire.CheckLength("orchestration id", c.ID); err != nil {
 		return err
 	}
 	home, err := b.controlled(ctx, c)
@@ -244,7 +246,7 @@ func (b *Backend) controlled(ctx context.Context, c *lambdabiz.Control) (string,
 	if err != nil {
 		return "", err
 	}
-	if p := f.info.Parent; p == nil || *p != *c.Parent {
+	if p := f.Info.Parent; p == nil || *p != *c.Parent {
 		return "", lambdabiz.ErrNotFound // the id is somebody else's
 	}
 	return x.home, nil
@@ -255,11 +257,11 @@ func (b *Backend) controlOnce(ctx context.Context, c *lambdabiz.Control, home st
 	case lambdabiz.ControlTerminate:
 		return b.terminate(ctx, c, home)
 	case lambdabiz.ControlPause:
-		return b.signal(ctx, c.ID, home, &signalEnvelope{Kind: signalPause, Reason: c.Reason})
+		return b.signal(ctx, c.ID, home, &wire.Signal{Kind: wire.SignalPause, Reason: c.Reason})
 	case lambdabiz.ControlResume:
-		return b.signal(ctx, c.ID, home, &signalEnvelope{Kind: signalResume})
+		return b.signal(ctx, c.ID, home, &wire.Signal{Kind: wire.SignalResume})
 	case lambdabiz.ControlDrop:
-		return b.signal(ctx, c.ID, home, &signalEnvelope{Kind: signalDrop, Drop: c.Number})
+		return b.signal(ctx, c.ID, home, &wire.Signal{Kind: wire.SignalDrop, Drop: c.Number})
 	case lambdabiz.ControlCancel:
 		return b.cancel(ctx, c, home)
 	default:
@@ -270,9 +272,9 @@ func (b *Backend) controlOnce(ctx context.Context, c *lambdabiz.Control, home st
 // cancel uses SWF's own request; one with a reason is a signal, for the request cannot carry it.
 func (b *Backend) cancel(ctx context.Context, c *lambdabiz.Control, home string) error {
 	if c.Reason != "" {
-		return b.signal(ctx, c.ID, home, &signalEnvelope{Kind: signalCancel, Reason: c.Reason})
+		return b.signal(ctx, c.ID, home, &wire.Signal{Kind: wire.SignalCancel, Reason: c.Reason})
 	}
-	in := &swf.RequestCancelWorkflowExecutionInput{Domain: &b.config.Domain, WorkflowId: aws.String(encodeID(c.ID))}
+	in := &swf.RequestCancelWorkflowExecutionInput{Domain: &b.config.Domain, WorkflowId: aws.String(wire.EncodeID(c.ID))}
 	if home != "" {
 		in.RunId = &home
 	}
@@ -283,7 +285,7 @@ func (b *Backend) cancel(ctx context.Context, c *lambdabiz.Control, home string)
 // terminate ends the run, and its copy in the store. Its children go on.
 func (b *Backend) terminate(ctx context.Context, c *lambdabiz.Control, home string) error {
 	in := &swf.TerminateWorkflowExecutionInput{
-		Domain: &b.config.Domain, WorkflowId: aws.String(encodeID(c.ID)), ChildPolicy: types.ChildPolicyAbandon,
+		Domain: &b.config.Domain, WorkflowId: aws.String(wire.EncodeID(c.ID)), ChildPolicy: types.ChildPolicyAbandon,
 	}
 	if home != "" {
 		in.RunId = &home

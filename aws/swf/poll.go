@@ -14,6 +14,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/swf"
 	"github.com/aws/aws-sdk-go-v2/service/swf/types"
+
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/history"
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/wire"
 )
 
 // polls is a task list that this process asks for decision tasks, or for activities. A poll is never cancelled, for
@@ -44,7 +47,7 @@ type polled[T any] struct {
 type task struct {
 	token string
 	fence int64
-	fold  *fold
+	fold  *history.Fold
 	exec  *types.WorkflowExecution
 	list  string
 	until time.Time // when SWF takes the task back
@@ -240,7 +243,7 @@ func (b *Backend) beginCall() bool {
 func (b *Backend) pollDecision(ctx context.Context, name string) (*task, error) {
 	out, err := b.poller.PollForDecisionTask(ctx, &swf.PollForDecisionTaskInput{
 		Domain: &b.config.Domain, TaskList: &types.TaskList{Name: &name}, Identity: identity(),
-		MaximumPageSize: pageSize,
+		MaximumPageSize: wire.PageSize,
 	}, pollOnce)
 	if err != nil {
 		return nil, fmt.Errorf("poll task list %s: %w", name, err)
@@ -284,7 +287,7 @@ func (b *Backend) notTaken(ctx context.Context, t *task, cause error) error {
 	}
 	t.tries++
 	wait := retryBackoff(t.tries)
-	b.log.Warn("a decision task could not be taken, it is tried again", "orchestration", t.fold.info.ID,
+	b.log.Warn("a decision task could not be taken, it is tried again", "orchestration", t.fold.Info.ID,
 		"try", t.tries, "error", cause)
 	if time.Now().Add(wait + answerTime).Before(t.until) {
 		b.putBackOn(t, wait)
@@ -299,7 +302,7 @@ func identity() *string {
 	if err != nil {
 		host = "unknown"
 	}
-	return aws.String(cut("lambdabiz "+host+" "+strconv.Itoa(os.Getpid()), 250))
+	return aws.String(wire.Cut("lambdabiz "+host+" "+strconv.Itoa(os.Getpid()), 250))
 }
 
 // Quiesce waits until the polls in flight have ended, or ctx has, and gives back the tasks that they
@@ -328,7 +331,7 @@ func (b *Backend) Quiesce(ctx context.Context) {
 		for _, t := range l.takeReady() {
 			if err := b.giveBack(ctx, t, 0); err != nil && !errors.Is(err, context.Canceled) {
 				b.log.Warn("a decision task was not given back, it comes again after its time-out",
-					"orchestration", t.fold.info.ID, "error", err)
+					"orchestration", t.fold.Info.ID, "error", err)
 			}
 		}
 	}

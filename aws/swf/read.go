@@ -12,6 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/swf/types"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/history"
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/wire"
 )
 
 // execution is a run as SWF's lists have it.
@@ -95,7 +97,7 @@ func (b *Backend) findClosed(ctx context.Context, id, runID string) (execution, 
 	in := &swf.ListClosedWorkflowExecutionsInput{
 		Domain:          &b.config.Domain,
 		StartTimeFilter: &types.ExecutionTimeFilter{OldestDate: aws.Time(oldest())},
-		ExecutionFilter: &types.WorkflowExecutionFilter{WorkflowId: aws.String(encodeID(id))},
+		ExecutionFilter: &types.WorkflowExecutionFilter{WorkflowId: aws.String(wire.EncodeID(id))},
 	}
 	for {
 		out, err := b.client.ListClosedWorkflowExecutions(ctx, in)
@@ -116,12 +118,12 @@ func (b *Backend) findClosed(ctx context.Context, id, runID string) (execution, 
 }
 
 // oldest is when a run that SWF still knows can have started at the earliest.
-func oldest() time.Time { return time.Now().Add(-maxRun - retention*24*time.Hour) }
+func oldest() time.Time { return time.Now().Add(-wire.MaxRun - wire.Retention*24*time.Hour) }
 
 func (b *Backend) findOpen(ctx context.Context, id string) (execution, error) {
 	in := &swf.ListOpenWorkflowExecutionsInput{
 		Domain: &b.config.Domain, StartTimeFilter: &types.ExecutionTimeFilter{OldestDate: aws.Time(oldest())},
-		ExecutionFilter: &types.WorkflowExecutionFilter{WorkflowId: aws.String(encodeID(id))},
+		ExecutionFilter: &types.WorkflowExecutionFilter{WorkflowId: aws.String(wire.EncodeID(id))},
 	}
 	for {
 		out, err := b.client.ListOpenWorkflowExecutions(ctx, in)
@@ -154,26 +156,26 @@ func (b *Backend) findOpenSoon(ctx context.Context, id string) (execution, error
 // executionOf reads a row of a list.
 func executionOf(x *types.WorkflowExecutionInfo) execution {
 	e := execution{home: aws.ToString(x.Execution.RunId), info: lambdabiz.RunInfo{
-		ID: decodeID(aws.ToString(x.Execution.WorkflowId)), Name: decodeID(aws.ToString(x.WorkflowType.Name)),
-		Status: statusOf(x), ScheduledAt: stamp(aws.ToTime(x.StartTimestamp)), CancelRequested: x.CancelRequested,
+		ID: wire.DecodeID(aws.ToString(x.Execution.WorkflowId)), Name: wire.DecodeID(aws.ToString(x.WorkflowType.Name)),
+		Status: statusOf(x), ScheduledAt: wire.Stamp(aws.ToTime(x.StartTimestamp)), CancelRequested: x.CancelRequested,
 	}}
 	e.info.RunID = e.home
 	if x.CloseTimestamp != nil {
-		e.info.EndedAt = stamp(*x.CloseTimestamp)
+		e.info.EndedAt = wire.Stamp(*x.CloseTimestamp)
 	}
 	name := e.info.ID
 	for _, tag := range x.TagList {
-		if id, ok := strings.CutPrefix(tag, runTag); ok {
+		if id, ok := strings.CutPrefix(tag, wire.RunTag); ok {
 			e.info.RunID = id
 		}
-		if other, ok := strings.CutPrefix(tag, nameTag); ok {
+		if other, ok := strings.CutPrefix(tag, wire.NameTag); ok {
 			name = other
 		}
-		if tag == handTag {
+		if tag == wire.HandTag {
 			e.info.Mode = lambdabiz.ModeHand
 		}
 	}
-	if e.info.Mode == lambdabiz.ModeHand && e.info.Name == handType {
+	if e.info.Mode == lambdabiz.ModeHand && e.info.Name == wire.HandType {
 		e.info.Name = name
 	}
 	return e
@@ -203,7 +205,7 @@ func (b *Backend) Load(ctx context.Context, id, runID string) (*lambdabiz.Record
 	if id == "" {
 		return nil, lambdabiz.ErrNotFound
 	}
-	if err := checkLength("orchestration id", id); err != nil {
+	if err := wire.CheckLength("orchestration id", id); err != nil {
 		return nil, err
 	}
 	if b.config.Store != nil {
@@ -230,10 +232,10 @@ func (b *Backend) Load(ctx context.Context, id, runID string) (*lambdabiz.Record
 }
 
 // readLatest folds the history of a run, or of the last one that continues it.
-func (b *Backend) readLatest(ctx context.Context, id, home string) (*fold, error) {
+func (b *Backend) readLatest(ctx context.Context, id, home string) (*history.Fold, error) {
 	f, err := b.readAll(ctx, id, home)
-	for err == nil && f.nextHome != "" {
-		f, err = b.readAll(ctx, id, f.nextHome)
+	for err == nil && f.NextHome != "" {
+		f, err = b.readAll(ctx, id, f.NextHome)
 	}
 	return f, err
 }
@@ -244,14 +246,14 @@ func (b *Backend) loadHome(ctx context.Context, id, home string) (*lambdabiz.Rec
 }
 
 // recordOrNot is the record of a run that was read.
-func recordOrNot(f *fold, err error) (*lambdabiz.Record, error) {
+func recordOrNot(f *history.Fold, err error) (*lambdabiz.Record, error) {
 	if err != nil {
 		if isUnknown(err) {
 			return nil, lambdabiz.ErrNotFound
 		}
 		return nil, err
 	}
-	rec := f.record()
+	rec := f.Record()
 	return &rec, nil
 }
 
@@ -282,7 +284,7 @@ func (b *Backend) refreshed(ctx context.Context, id string, age time.Duration) (
 		snap.Home = x.home
 	}
 	out, err := b.client.DescribeWorkflowExecution(ctx, &swf.DescribeWorkflowExecutionInput{
-		Domain: &b.config.Domain, Execution: &types.WorkflowExecution{WorkflowId: aws.String(encodeID(id)), RunId: &snap.Home},
+		Domain: &b.config.Domain, Execution: &types.WorkflowExecution{WorkflowId: aws.String(wire.EncodeID(id)), RunId: &snap.Home},
 	})
 	switch {
 	case isUnknown(err): // its history is gone
@@ -309,7 +311,7 @@ func (b *Backend) refreshed(ctx context.Context, id string, age time.Duration) (
 func (b *Backend) isCurrent(ctx context.Context, snap *lambdabiz.Snapshot) (bool, error) {
 	out, err := b.client.GetWorkflowExecutionHistory(ctx, &swf.GetWorkflowExecutionHistoryInput{
 		Domain: &b.config.Domain, ReverseOrder: true, MaximumPageSize: 1,
-		Execution: &types.WorkflowExecution{WorkflowId: aws.String(encodeID(snap.ID)), RunId: &snap.Home},
+		Execution: &types.WorkflowExecution{WorkflowId: aws.String(wire.EncodeID(snap.ID)), RunId: &snap.Home},
 	})
 	switch {
 	case isUnknown(err):

@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/swf"
 	"github.com/aws/aws-sdk-go-v2/service/swf/types"
+
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/wire"
 )
 
 // typeVersion is the version of all types: the version of an orchestration's code is no concern of SWF.
@@ -50,8 +52,8 @@ func (b *Backend) findDomain(ctx context.Context) error {
 
 // workflowType makes sure that the type of a definition is registered.
 func (b *Backend) workflowType(ctx context.Context, name string) (*types.WorkflowType, error) {
-	t := &types.WorkflowType{Name: aws.String(encodeID(name)), Version: aws.String(typeVersion)}
-	if err := checkLength("orchestration name", name); err != nil {
+	t := &types.WorkflowType{Name: aws.String(wire.EncodeID(name)), Version: aws.String(typeVersion)}
+	if err := wire.CheckLength("orchestration name", name); err != nil {
 		return nil, err
 	}
 	err := b.register("w"+name, func() error {
@@ -65,8 +67,8 @@ func (b *Backend) workflowType(ctx context.Context, name string) (*types.Workflo
 
 // activityType makes sure that the type of a task or service is registered.
 func (b *Backend) activityType(ctx context.Context, name string) (*types.ActivityType, error) {
-	t := &types.ActivityType{Name: aws.String(encodeID(name)), Version: aws.String(typeVersion)}
-	if err := checkLength("task name", name); err != nil {
+	t := &types.ActivityType{Name: aws.String(wire.EncodeID(name)), Version: aws.String(typeVersion)}
+	if err := wire.CheckLength("task name", name); err != nil {
 		return nil, err
 	}
 	err := b.register("a"+name, func() error {

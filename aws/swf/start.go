@@ -12,55 +12,16 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/swf/types"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/wire"
 	"github.com/lambdabiz/lambdabiz/internal/awscall"
 )
 
 func newKey() string { return rand.Text() }
 
-// runTag begins the tag that has our run id, so that lists show it; handTag is on runs driven by hand, and nameTag begins
-// the one that has their name if that is not their id.
-const (
-	runTag  = "run="
-	handTag = "driven by hand"
-	nameTag = "name="
-)
-
-// handType is the workflow type of all runs driven by hand. Their names are their ids, and a domain has 10,000 types for
-// ever ("Amazon SWF Quotas").
-const handType = "LambdaBiz by hand"
-
-func startOf(s *lambdabiz.RunStart, at time.Time) *startEnvelope {
-	return &startEnvelope{
-		Version: version, RunID: s.RunID, At: stamp(at), Hand: s.Mode == lambdabiz.ModeHand, Tags: s.Tags, Parent: s.Parent,
-		Deadline: stamp(s.Deadline), Input: payload(s.Input),
-	}
-}
-
-func tagsOf(e *startEnvelope) []string {
-	tags := []string{runTag + e.RunID}
-	if e.Hand {
-		tags = append(tags, handTag)
-	}
-	return tags
-}
-
-// typeOf is the workflow type of a new run, whose name goes with its start if that is another one.
-func typeOf(id, name string, e *startEnvelope) (typeName string, tags []string) {
-	if !e.Hand {
-		return name, tagsOf(e)
-	}
-	e.Name = name
-	tags = tagsOf(e)
-	if tag := nameTag + name; name != id && units(tag) <= maxName {
-		tags = append(tags, tag)
-	}
-	return handType, tags
-}
-
 // start begins a run. With a store the id is reserved there first, so that it stays used after the run's end;
 // without one SWF itself refuses a second open run.
 func (b *Backend) start(ctx context.Context, s *lambdabiz.RunStart, at time.Time) (lambdabiz.StartVerdict, error) {
-	if err := checkLength("orchestration id", s.ID); err != nil {
+	if err := wire.CheckLength("orchestration id", s.ID); err != nil {
 		return lambdabiz.StartVerdict{}, err
 	}
 	list, err := b.startList(s)
@@ -68,7 +29,7 @@ func (b *Backend) start(ctx context.Context, s *lambdabiz.RunStart, at time.Time
 		return lambdabiz.StartVerdict{}, err
 	}
 	if b.config.Store == nil {
-		return b.startOpen(ctx, s, startOf(s, at), list)
+		return b.startOpen(ctx, s, wire.StartOf(s, at), list)
 	}
 	for try := 0; ; try++ {
 		v, err := b.startReserved(ctx, s, at, list)
@@ -82,36 +43,28 @@ func (b *Backend) start(ctx context.Context, s *lambdabiz.RunStart, at time.Time
 func (b *Backend) startList(s *lambdabiz.RunStart) (string, error) {
 	switch {
 	case s.Queue != "":
-		if err := checkQueue("queue", s.Queue); err != nil {
+		if err := wire.CheckQueue("queue", s.Queue); err != nil {
 			return "", err
 		}
 		if s.Mode == lambdabiz.ModeHand && s.Queue == b.config.TaskList {
 			return "", fmt.Errorf("%w: queue %q belongs to workers, a run driven by hand needs another one",
 				lambdabiz.ErrInvalidPayload, s.Queue)
 		}
-		return encodeID(s.Queue), nil
+		return wire.EncodeID(s.Queue), nil
 	case s.Mode == lambdabiz.ModeHand:
-		return handList(s.ID), nil
+		return wire.HandList(s.ID), nil
 	default:
-		return encodeID(b.config.TaskList), nil
+		return wire.EncodeID(b.config.TaskList), nil
 	}
 }
 
 // HandQueue is the queue of an orchestration that is driven by hand and was started without [lambdabiz.OnQueue]: it
 // follows from its id. Whoever makes its REST calls alone needs no permission to look.
-func (b *Backend) HandQueue(id string) string { return decodeID(handList(id)) }
-
-// handList is the task list of a run that is driven by hand: its own, as in the original.
-func handList(id string) string {
-	if list := "lambdabiz-" + encodeID(id); len(list) <= maxName-len(".rest") {
-		return list
-	}
-	return "lambdabiz-" + attemptID(id+string(make([]byte, maxName)), 0)
-}
+func (b *Backend) HandQueue(id string) string { return wire.DecodeID(wire.HandList(id)) }
 
 // startOpen begins a run unless one of the id is open.
 func (b *Backend) startOpen(
-	ctx context.Context, s *lambdabiz.RunStart, e *startEnvelope, list string,
+	ctx context.Context, s *lambdabiz.RunStart, e *wire.Start, list string,
 ) (lambdabiz.StartVerdict, error) {
 	home, err := b.startExecution(ctx, s.ID, s.Name, e, list)
 	if _, running := errors.AsType[*types.WorkflowExecutionAlreadyStartedFault](err); !running {
@@ -139,7 +92,7 @@ func (b *Backend) startOpen(
 	return v, nil
 }
 
-func (b *Backend) created(s *lambdabiz.RunStart, e *startEnvelope, home string) lambdabiz.StartVerdict {
+func (b *Backend) created(s *lambdabiz.RunStart, e *wire.Start, home string) lambdabiz.StartVerdict {
 	info := lambdabiz.RunInfo{
 		ID: s.ID, Name: s.Name, RunID: s.RunID, Mode: s.Mode, Status: lambdabiz.StatusScheduled, ScheduledAt: e.At,
 	}
@@ -149,23 +102,23 @@ func (b *Backend) created(s *lambdabiz.RunStart, e *startEnvelope, home string) 
 	return lambdabiz.StartVerdict{Created: true, Run: lambdabiz.RunRef{ID: s.ID, RunID: s.RunID}, Info: info}
 }
 
-func (b *Backend) startExecution(ctx context.Context, id, name string, e *startEnvelope, list string) (string, error) {
-	if err := checkLength("orchestration name", name); err != nil {
+func (b *Backend) startExecution(ctx context.Context, id, name string, e *wire.Start, list string) (string, error) {
+	if err := wire.CheckLength("orchestration name", name); err != nil {
 		return "", err
 	}
-	typeName, tags := typeOf(id, name, e)
+	typeName, tags := wire.TypeOf(id, name, e)
 	t, err := b.workflowType(ctx, typeName)
 	if err != nil {
 		return "", err
 	}
-	input, err := fit("input", e)
+	input, err := wire.Fit("input", e)
 	if err != nil {
 		return "", err
 	}
 	in := &swf.StartWorkflowExecutionInput{
-		Domain: &b.config.Domain, WorkflowId: aws.String(encodeID(id)), WorkflowType: t, Input: &input,
+		Domain: &b.config.Domain, WorkflowId: aws.String(wire.EncodeID(id)), WorkflowType: t, Input: &input,
 		TaskList: &types.TaskList{Name: &list}, TagList: tags, ChildPolicy: types.ChildPolicyAbandon,
-		ExecutionStartToCloseTimeout: seconds(maxRun), TaskStartToCloseTimeout: seconds(b.config.DecisionTimeout),
+		ExecutionStartToCloseTimeout: wire.Seconds(wire.MaxRun), TaskStartToCloseTimeout: wire.Seconds(b.config.DecisionTimeout),
 	}
 	if b.config.LambdaRole != "" {
 		in.LambdaRole = &b.config.LambdaRole
@@ -196,7 +149,7 @@ func (b *Backend) startReserved(
 		}
 	}
 	reserved, replaces := b.reservation(s, at, snap)
-	reserved.Queue = decodeID(list) // as its history will say
+	reserved.Queue = wire.DecodeID(list) // as its history will say
 	if err := b.config.Store.Reserve(ctx, reserved, replaces); err != nil {
 		return lambdabiz.StartVerdict{}, err //nolint:wrapcheck // the caller branches on ErrStale
 	}
@@ -207,7 +160,7 @@ func (b *Backend) startReserved(
 	if s.Mode == lambdabiz.ModeHand && home != "" {
 		b.copyStarted(ctx, reserved, home)
 	}
-	return b.created(s, startOf(s, at), home), nil
+	return b.created(s, wire.StartOf(s, at), home), nil
 }
 
 // copyStarted notes in the store SWF's run id of a run that is driven by hand: its next caller may be another process, and
@@ -286,11 +239,11 @@ func (b *Backend) launch(ctx context.Context, snap *lambdabiz.Snapshot, list str
 	if err != nil {
 		return "", fmt.Errorf("read kept events: %w", err)
 	}
-	e := startOf(s, snap.ScheduledAt)
+	e := wire.StartOf(s, snap.ScheduledAt)
 	e.At = snap.Version.Start
 	keys := make([]string, 0, len(kept))
 	for _, k := range kept {
-		e.Events = append(e.Events, keptEvent{k.Name, k.Key, k.ArrivedAt, payload(k.Payload)})
+		e.Events = append(e.Events, wire.KeptEvent{Name: k.Name, Key: k.Key, At: k.ArrivedAt, Data: wire.Payload(k.Payload)})
 		keys = append(keys, k.Key)
 	}
 	home, err := b.startExecution(ctx, s.ID, s.Name, e, list)

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/swf/types"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/wire"
 )
 
 // taskHandle is the right to end an attempt: lambdabiz.TaskClaim.Handle.
@@ -25,7 +26,7 @@ type taskHandle struct {
 func (b *Backend) NextTask(ctx context.Context, r lambdabiz.TaskRequest) (*lambdabiz.TaskClaim, error) {
 	queue := r.Queue
 	orDefault(&queue, b.config.TaskList)
-	name := workList(encodeID(queue), r.Kind)
+	name := wire.WorkList(wire.EncodeID(queue), r.Kind)
 	b.mu.Lock()
 	l := b.activity[name]
 	if l == nil {
@@ -63,13 +64,13 @@ func (b *Backend) pollActivity(ctx context.Context, name string) (*lambdabiz.Tas
 		return nil, nil //nolint:nilnil // an empty answer is no error
 	}
 	c := &lambdabiz.TaskClaim{
-		ID: decodeID(aws.ToString(out.WorkflowExecution.WorkflowId)), RunID: aws.ToString(out.WorkflowExecution.RunId),
+		ID: wire.DecodeID(aws.ToString(out.WorkflowExecution.WorkflowId)), RunID: aws.ToString(out.WorkflowExecution.RunId),
 		Handle: &taskHandle{token: *out.TaskToken}, BeatEvery: b.config.BeatTimeout / 3,
 	}
-	c.Operation.Name, c.Operation.Kind = decodeID(aws.ToString(out.ActivityType.Name)), lambdabiz.KindTask
-	var e taskEnvelope
-	if open(aws.ToString(out.Input), &e) != nil {
-		c.Operation.ID, c.Operation.Attempts = decodeID(aws.ToString(out.ActivityId)), 1
+	c.Operation.Name, c.Operation.Kind = wire.DecodeID(aws.ToString(out.ActivityType.Name)), lambdabiz.KindTask
+	var e wire.Task
+	if wire.Open(aws.ToString(out.Input), &e) != nil {
+		c.Operation.ID, c.Operation.Attempts = wire.DecodeID(aws.ToString(out.ActivityId)), 1
 		c.Operation.Input = lambdabiz.Payload(aws.ToString(out.Input))
 		return c, nil //nolint:nilerr // somebody else's activity is taken as it is
 	}
@@ -89,13 +90,13 @@ func (b *Backend) BeatTask(ctx context.Context, t *lambdabiz.TaskClaim, details 
 	}
 	in := &swf.RecordActivityTaskHeartbeatInput{TaskToken: &h.token}
 	if details != nil {
-		text, err := marshal(&outcomeEnvelope{Version: version, Status: lambdabiz.StatusStarted, Result: payload(details)})
+		text, err := wire.Marshal(&wire.Outcome{Version: wire.Version, Status: lambdabiz.StatusStarted, Result: wire.Payload(details)})
 		if err != nil {
 			return err
 		}
-		if units(text) > 2048 { // RecordActivityTaskHeartbeatInput.details is at most 2,048 characters
+		if wire.Units(text) > 2048 { // RecordActivityTaskHeartbeatInput.details is at most 2,048 characters
 			return fmt.Errorf("heartbeat details: %w: %d characters with their envelope, the limit of Amazon SWF is 2048",
-				lambdabiz.ErrTooLarge, units(text))
+				lambdabiz.ErrTooLarge, wire.Units(text))
 		}
 		in.Details = &text
 	}
@@ -142,8 +143,8 @@ func (b *Backend) EndTask(ctx context.Context, t *lambdabiz.TaskClaim, o lambdab
 func (b *Backend) endTask(ctx context.Context, token string, o *lambdabiz.TaskOutcome) error {
 	if o.Status == lambdabiz.StatusSucceeded {
 		result := string(o.Result)
-		if !json.Valid(o.Result) || !isPlain(o.Result) {
-			text, err := fit("result", &outcomeEnvelope{Version: version, Status: o.Status, Result: payload(o.Result)})
+		if !json.Valid(o.Result) || !wire.IsPlain(o.Result) {
+			text, err := wire.Fit("result", &wire.Outcome{Version: wire.Version, Status: o.Status, Result: wire.Payload(o.Result)})
 			if err != nil {
 				return err
 			}
@@ -152,8 +153,8 @@ func (b *Backend) endTask(ctx context.Context, token string, o *lambdabiz.TaskOu
 		_, err := b.client.RespondActivityTaskCompleted(ctx, &swf.RespondActivityTaskCompletedInput{TaskToken: &token, Result: &result})
 		return err //nolint:wrapcheck // the caller branches on it
 	}
-	text, err := fit("error", &outcomeEnvelope{
-		Version: version, Status: o.Status, Error: shrink(o.Error, maxPayload), Final: o.Tried.Final,
+	text, err := wire.Fit("error", &wire.Outcome{
+		Version: wire.Version, Status: o.Status, Error: wire.Shrink(o.Error, wire.MaxPayload), Final: o.Tried.Final,
 		RetryAfter: o.Tried.RetryAfter, NotBegun: o.Tried.NotBegun,
 	})
 	if err != nil {
@@ -165,7 +166,7 @@ func (b *Backend) endTask(ctx context.Context, token string, o *lambdabiz.TaskOu
 	}
 	reason := o.Status.String()
 	if o.Error != nil {
-		reason = cut(o.Error.Message, maxReason-3)
+		reason = wire.Cut(o.Error.Message, wire.MaxReason-3)
 	}
 	_, err = b.client.RespondActivityTaskFailed(ctx, &swf.RespondActivityTaskFailedInput{
 		TaskToken: &token, Reason: &reason, Details: &text,

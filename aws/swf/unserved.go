@@ -12,6 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/swf/types"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/history"
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/wire"
 )
 
 // Unserved is a piece of work that waits on a task list and that no worker has taken: nobody polls the list,
@@ -61,7 +63,7 @@ func (b *Backend) Unserved(ctx context.Context, longer time.Duration) ([]Unserve
 func (b *Backend) waiting(ctx context.Context, info *types.WorkflowExecutionInfo) ([]Unserved, error) {
 	w := &waits{execution: executionOf(info), tasks: map[int64]Unserved{}}
 	in := &swf.GetWorkflowExecutionHistoryInput{
-		Domain: &b.config.Domain, Execution: info.Execution, MaximumPageSize: pageSize,
+		Domain: &b.config.Domain, Execution: info.Execution, MaximumPageSize: wire.PageSize,
 	}
 	for {
 		out, err := b.client.GetWorkflowExecutionHistory(ctx, in)
@@ -89,7 +91,7 @@ type waits struct {
 }
 
 func (w *waits) take(e *types.HistoryEvent) {
-	at := stamp(aws.ToTime(e.EventTimestamp))
+	at := wire.Stamp(aws.ToTime(e.EventTimestamp))
 	switch e.EventType {
 	case types.EventTypeDecisionTaskScheduled:
 		w.decision = &Unserved{
@@ -107,18 +109,17 @@ func (w *waits) take(e *types.HistoryEvent) {
 	case types.EventTypeActivityTaskCanceled:
 		delete(w.tasks, e.ActivityTaskCanceledEventAttributes.ScheduledEventId)
 	default:
-		w.closed = w.closed || isClosing(e.EventType) || e.EventType == types.EventTypeWorkflowExecutionTerminated ||
-			e.EventType == types.EventTypeWorkflowExecutionTimedOut
+		w.closed = w.closed || history.IsEnd(e.EventType)
 	}
 }
 
 func (w *waits) task(a *types.ActivityTaskScheduledEventAttributes, at time.Time) Unserved {
 	u := Unserved{
 		ID: w.info.ID, Name: w.info.Name, RunID: w.info.RunID, TaskList: aws.ToString(a.TaskList.Name),
-		Operation: decodeID(aws.ToString(a.ActivityId)), Kind: lambdabiz.KindTask, Since: at,
+		Operation: wire.DecodeID(aws.ToString(a.ActivityId)), Kind: lambdabiz.KindTask, Since: at,
 	}
-	var e taskEnvelope
-	if open(aws.ToString(a.Input), &e) == nil {
+	var e wire.Task
+	if wire.Open(aws.ToString(a.Input), &e) == nil {
 		u.Operation, u.Kind = e.Operation, e.Kind
 	}
 	return u

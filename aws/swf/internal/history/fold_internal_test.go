@@ -1,4 +1,4 @@
-package swf
+package history
 
 import (
 	"encoding/json"
@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/swf/types"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/wire"
 )
 
 var foldEpoch = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
@@ -26,7 +27,7 @@ func newBook(t *testing.T) *book {
 	b.add(types.EventTypeWorkflowExecutionStarted, func(e *types.HistoryEvent) {
 		e.WorkflowExecutionStartedEventAttributes = &types.WorkflowExecutionStartedEventAttributes{
 			WorkflowType: &types.WorkflowType{Name: aws.String("D")}, TaskList: &types.TaskList{Name: aws.String("list")},
-			Input: aws.String(b.text(&startEnvelope{Version: version, RunID: "run", At: foldEpoch})),
+			Input: aws.String(b.text(&wire.Start{Version: wire.Version, RunID: "run", At: foldEpoch})),
 		}
 	})
 	return b
@@ -34,7 +35,7 @@ func newBook(t *testing.T) *book {
 
 func (b *book) text(v any) string {
 	b.t.Helper()
-	text, err := marshal(v)
+	text, err := wire.Marshal(v)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -55,8 +56,8 @@ func (b *book) started() int64 {
 	return b.add(types.EventTypeDecisionTaskStarted, func(*types.HistoryEvent) {})
 }
 
-func (b *book) completed(fence int64, j journal) {
-	j.Version = version
+func (b *book) completed(fence int64, j wire.Journal) {
+	j.Version = wire.Version
 	b.add(types.EventTypeDecisionTaskCompleted, func(e *types.HistoryEvent) {
 		e.DecisionTaskCompletedEventAttributes = &types.DecisionTaskCompletedEventAttributes{
 			StartedEventId: fence, ExecutionContext: aws.String(b.text(&j)),
@@ -64,8 +65,8 @@ func (b *book) completed(fence int64, j journal) {
 	})
 }
 
-func (b *book) signal(name string, s *signalEnvelope) int64 {
-	s.Version = version
+func (b *book) signal(name string, s *wire.Signal) int64 {
+	s.Version = wire.Version
 	return b.add(types.EventTypeWorkflowExecutionSignaled, func(e *types.HistoryEvent) {
 		e.WorkflowExecutionSignaledEventAttributes = &types.WorkflowExecutionSignaledEventAttributes{
 			SignalName: &name, Input: aws.String(b.text(s)),
@@ -73,19 +74,18 @@ func (b *book) signal(name string, s *signalEnvelope) int64 {
 	})
 }
 
-func (b *book) fold() *fold {
+func (b *book) fold() *Fold {
 	b.t.Helper()
-	f := newFold()
-	f.home = "home"
-	if err := f.applyAll(b.events); err != nil {
+	f := New("id", "home")
+	if err := f.ApplyAll(b.events); err != nil {
 		b.t.Fatal(err)
 	}
 	return f
 }
 
-func stepOf(n int64, result string) journal {
-	return journal{At: foldEpoch, Ops: []opRecord{{
-		Number: n, ID: fmt.Sprint("step", n), Kind: lambdabiz.KindStep, Status: lambdabiz.StatusSucceeded, Result: payload(result),
+func stepOf(n int64, result string) wire.Journal {
+	return wire.Journal{At: foldEpoch, Ops: []wire.Record{{
+		Number: n, ID: fmt.Sprint("step", n), Kind: lambdabiz.KindStep, Status: lambdabiz.StatusSucceeded, Result: wire.Payload(result),
 	}}}
 }
 
@@ -96,15 +96,15 @@ func TestAJournalOfAnOldFenceIsVoid(t *testing.T) {
 	b.add(types.EventTypeDecisionTaskTimedOut, func(*types.HistoryEvent) {})
 	latest := b.started()
 	j := stepOf(1, `"old"`)
-	b.signal(controlSignal, &signalEnvelope{Kind: signalJournal, Fence: old, Journal: &j})
-	if f := b.fold(); f.op(1) != nil || f.applied != 0 {
-		t.Errorf("it was taken: %+v", f.op(1))
+	b.signal(wire.ControlSignal, &wire.Signal{Kind: wire.SignalJournal, Fence: old, Journal: &j})
+	if f := b.fold(); f.Find(1) != nil || f.Applied != 0 {
+		t.Errorf("it was taken: %+v", f.Find(1))
 	}
 	j = stepOf(1, `"new"`)
-	b.signal(controlSignal, &signalEnvelope{Kind: signalJournal, Fence: latest, Journal: &j})
-	b.signal(controlSignal, &signalEnvelope{Kind: signalJournal, Fence: latest, Journal: &j})
-	if f := b.fold(); f.op(1) == nil || string(f.op(1).Result) != `"new"` || f.applied != latest || f.crashes != 1 {
-		t.Errorf("it was not taken: %+v", f.op(1))
+	b.signal(wire.ControlSignal, &wire.Signal{Kind: wire.SignalJournal, Fence: latest, Journal: &j})
+	b.signal(wire.ControlSignal, &wire.Signal{Kind: wire.SignalJournal, Fence: latest, Journal: &j})
+	if f := b.fold(); f.Find(1) == nil || string(f.Find(1).Result) != `"new"` || f.Applied != latest || f.Crashes != 1 {
+		t.Errorf("it was not taken: %+v", f.Find(1))
 	}
 }
 
@@ -127,10 +127,10 @@ func TestAClosingThatWasRefusedIsVoid(t *testing.T) {
 				})
 			}
 			f := b.fold()
-			if taken := f.op(1) != nil; taken == refused || f.closed == refused {
-				t.Errorf("taken is %v, closed %v", taken, f.closed)
+			if taken := f.Find(1) != nil; taken == refused || f.Closed == refused {
+				t.Errorf("taken is %v, closed %v", taken, f.Closed)
 			}
-			if refused && f.news <= f.applied {
+			if refused && f.News <= f.Applied {
 				t.Error("nobody would look at it again")
 			}
 		})
@@ -140,24 +140,24 @@ func TestAClosingThatWasRefusedIsVoid(t *testing.T) {
 func TestAJournalInMarkersIsOneJournal(t *testing.T) {
 	t.Parallel()
 	j := stepOf(1, `"long"`)
-	j.Version = version
+	j.Version = wire.Version
 	b := newBook(t)
 	text := b.text(&j)
 	started := b.started()
-	b.completed(started, journal{Parts: 2})
+	b.completed(started, wire.Journal{Parts: 2})
 	marker := func(part string) {
 		b.add(types.EventTypeMarkerRecorded, func(e *types.HistoryEvent) {
 			e.MarkerRecordedEventAttributes = &types.MarkerRecordedEventAttributes{
-				MarkerName: aws.String(journalMarker), Details: &part,
+				MarkerName: aws.String(wire.JournalMarker), Details: &part,
 			}
 		})
 	}
 	marker(text[:20])
-	if f := b.fold(); f.op(1) != nil {
+	if f := b.fold(); f.Find(1) != nil {
 		t.Error("half a journal was taken")
 	}
 	marker(text[20:])
-	if f := b.fold(); f.op(1) == nil || f.applied != started {
+	if f := b.fold(); f.Find(1) == nil || f.Applied != started {
 		t.Error("the whole journal was not taken")
 	}
 }
@@ -167,8 +167,8 @@ func TestAGapInAHistoryIsAnError(t *testing.T) {
 	b := newBook(t)
 	b.started()
 	b.started()
-	f := newFold()
-	if err := f.applyAll(append(b.events[:1:1], b.events[2])); err == nil {
+	f := New("id", "home")
+	if err := f.ApplyAll(append(b.events[:1:1], b.events[2])); err == nil {
 		t.Error("an event is missing, and nobody minds")
 	}
 }
@@ -178,9 +178,9 @@ func TestAGapInAHistoryIsAnError(t *testing.T) {
 func TestAFoldDoesNotDependOnHowItIsRead(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
-	first := b.signal("E", &signalEnvelope{Key: "a", Data: payload(`1`)})
-	b.signal("E", &signalEnvelope{Key: "a", Data: payload(`1`)})
-	b.signal("E", &signalEnvelope{Key: ownKey + "x", Data: payload(`2`)})
+	first := b.signal("E", &wire.Signal{Key: "a", Data: wire.Payload(`1`)})
+	b.signal("E", &wire.Signal{Key: "a", Data: wire.Payload(`1`)})
+	b.signal("E", &wire.Signal{Key: OwnKey + "x", Data: wire.Payload(`2`)})
 	b.completed(b.started(), stepOf(1, `"x"`))
 	b.add(types.EventTypeWorkflowExecutionCancelRequested, func(e *types.HistoryEvent) {
 		e.WorkflowExecutionCancelRequestedEventAttributes = &types.WorkflowExecutionCancelRequestedEventAttributes{}
@@ -190,14 +190,13 @@ func TestAFoldDoesNotDependOnHowItIsRead(t *testing.T) {
 	b.completed(b.started(), consuming)
 	want := b.describe(b.fold())
 	for cut := range b.events {
-		f := newFold()
-		f.home = "home"
-		if err := f.applyAll(b.events[:cut]); err != nil {
+		f := New("id", "home")
+		if err := f.ApplyAll(b.events[:cut]); err != nil {
 			t.Fatal(err)
 		}
 		before := b.describe(f)
-		c := f.clone()
-		if err := c.applyAll(b.events); err != nil { // those before cut come twice
+		c := f.Clone()
+		if err := c.ApplyAll(b.events); err != nil { // those before cut come twice
 			t.Fatal(err)
 		}
 		if got := b.describe(c); got != want {
@@ -208,17 +207,17 @@ func TestAFoldDoesNotDependOnHowItIsRead(t *testing.T) {
 		}
 	}
 	f := b.fold()
-	if n := len(f.messages); n != 2 || f.messages[0].Key != "" || string(f.messages[0].Payload) != `2` {
-		t.Errorf("%d messages: %+v", n, f.messages)
+	if n := len(f.Messages); n != 2 || f.Messages[0].Key != "" || string(f.Messages[0].Payload) != `2` {
+		t.Errorf("%d messages: %+v", n, f.Messages)
 	}
 }
 
-func (b *book) describe(f *fold) string {
+func (b *book) describe(f *Fold) string {
 	b.t.Helper()
-	rec := f.record()
+	rec := f.Record()
 	text, err := json.Marshal(&rec)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return fmt.Sprint(string(text), f.applied, f.news, f.last, f.keyOrder, f.openWork, f.timers)
+	return fmt.Sprint(string(text), f.Applied, f.News, f.Last, f.order, f.OpenWork, f.OpenTimers)
 }
