@@ -3,7 +3,6 @@ package homes_test
 import (
 	"log/slog"
 	"net/http"
-	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,7 +14,6 @@ import (
 	"github.com/lambdabiz/lambdabiz/aws/swf"
 	"github.com/lambdabiz/lambdabiz/internal/fakeswf"
 	"github.com/lambdabiz/lambdabiz/memory"
-	"github.com/lambdabiz/lambdabiz/sqlite"
 )
 
 // home is a backend that the engine's tests run on.
@@ -30,13 +28,7 @@ var homes = []home{
 	{"memory, and performs timers", openMemory(memory.Config{
 		CommitEndsClaim: true, Performs: []lambdabiz.Kind{lambdabiz.KindTimer},
 	})},
-	{"sqlite", func(t *testing.T) lambdabiz.Backend {
-		b, err := sqlite.Open(filepath.Join(t.TempDir(), "test.db"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
-	}},
+	{"sqlite", openSQLite},
 	{"swf", openSWF},
 }
 
