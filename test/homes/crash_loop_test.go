@@ -88,7 +88,7 @@ func TestACrashLoopIsForgottenAfterProgress(t *testing.T) {
 		}
 		stop()
 		die(1)
-		_, stop = b.worker(d)
+		_, kill := b.killable(d)
 		if s := b.state(e, "m"); s.Blocked == nil || len(s.Operations) != 0 {
 			t.Fatalf("one more death without a new record: blocked is %+v, %+v", s.Blocked, s.Operations)
 		}
@@ -96,11 +96,7 @@ func TestACrashLoopIsForgottenAfterProgress(t *testing.T) {
 		if s := b.state(e, "m"); len(s.Operations) != 2 || s.Worker == 0 {
 			t.Fatalf("it has not gone on: %+v", s)
 		}
-		worker := b.state(e, "m").Worker
-		if err := b.backend.Leave(b.ctx, worker, -1); err != nil { // as if it had died
-			t.Fatal(err)
-		}
-		stop()
+		kill()
 		die(1)
 		b.worker(d)
 		synctest.Wait()
