@@ -263,7 +263,6 @@ func Race(o Context, id string, branches ...Awaitable) (int, error) {
 }
 
 func race(o Context, id string, was *former, branches []Awaitable) (int, error) {
-	r := o.scope().run
 	var result raceResult
 	c := &call{o: o, id: id, kind: KindRace, renaming: renaming{former: was},
 		take: func(p Payload) error { return json.Unmarshal(p, &result) }}
@@ -277,29 +276,30 @@ func race(o Context, id string, was *former, branches []Awaitable) (int, error) 
 			return -1, futures[i].err // it could not begin
 		}
 	}
-	op, err := r.begin(c)
+	op, err := c.begin()
 	if err != nil {
 		return -1, err
 	}
 	if !op.Status.Ended() {
-		if err := r.runRace(c, op, futures); err != nil {
+		if err := c.runRace(op, futures); err != nil {
 			return -1, err
 		}
 	}
-	if err := r.give(c, op); err != nil {
+	if err := c.give(op); err != nil {
 		return -1, err
 	}
 	return winnerOf(c, op, futures, result)
 }
 
 // runRace waits for the first branch and records it. An error means that mu is given up.
-func (r *run) runRace(c *call, o *op, futures []*future) error {
+func (c *call) runRace(o *op, futures []*future) error {
+	r := c.run()
 	if i := slices.IndexFunc(futures, func(f *future) bool { return f.read }); i >= 0 {
-		return r.refuseLocked(c, o, fmt.Errorf("branch %q was waited for before the race", futures[i].path))
+		return c.refuseLocked(o, fmt.Errorf("branch %q was waited for before the race", futures[i].path))
 	}
 	running := slices.DeleteFunc(slices.Clone(futures), func(f *future) bool { return f.lost })
 	if len(running) == 0 {
-		return r.refuseLocked(c, o, fmt.Errorf("%w: all its branches have lost an earlier race", ErrCancelled))
+		return c.refuseLocked(o, fmt.Errorf("%w: all its branches have lost an earlier race", ErrCancelled))
 	}
 	c.scope().racing = running
 	if left, err := r.waitAnyLocked(c.o, running); left {

@@ -42,7 +42,7 @@ func callTask[Out any](o Context, id string, t *taskSpec, in any, opts []CallOpt
 			return func(ctx context.Context) (any, error) { return t.run(ctx, &r.env.payloads, in) }
 		}
 	}
-	err := r.effect(c, options, f)
+	err := c.effect(options, f)
 	if err != nil {
 		var zero Out
 		return zero, err
@@ -60,7 +60,7 @@ func Step[T any](o Context, id string, f func(ctx context.Context) (T, error), o
 	c := &call{o: o, id: id, kind: KindStep, tested: r.env.tested(&out), renaming: options.renaming,
 		take: func(p Payload) error { return takeInto(&r.env.payloads, "result", p, &out) }}
 	run := body(func(ctx context.Context) (any, error) { return f(ctx) })
-	err := r.effect(c, options, func(Payload) body { return run })
+	err := c.effect(options, func(Payload) body { return run })
 	if err != nil {
 		var zero T
 		return zero, err

@@ -40,23 +40,23 @@ func callChild[Out any](
 	c := &call{o: o, id: id, kind: KindChild, name: d.name, input: in, hasInput: true, tested: r.env.tested(&out),
 		renaming: child.renaming,
 		take:     func(p Payload) error { return takeInto(&r.env.payloads, "result", p, &out) }}
-	op, err := r.begin(c)
+	op, err := c.begin()
 	if err != nil {
 		return zero, err
 	}
 	if op.Number == 0 {
-		if err := r.readsLocked(c, op, func() error { return r.env.readsInput(d, in, c.encoded) }); err != nil {
+		if err := c.readsLocked(op, func() error { return r.env.readsInput(d, in, c.encoded) }); err != nil {
 			return zero, err
 		}
-		if err := r.startChildLocked(c, op, false, child.RunStart); err != nil {
+		if err := c.startChildLocked(op, false, child.RunStart); err != nil {
 			return zero, err
 		}
 	}
 	begun(op.Target)
-	if err := r.await(c, op); err != nil {
+	if err := c.await(op); err != nil {
 		return zero, err
 	}
-	if err := r.give(c, op); err != nil {
+	if err := c.give(op); err != nil {
 		return zero, err
 	}
 	return out, nil
@@ -74,25 +74,25 @@ func StartChild[In, Out any](
 	child := childOptionsOf(opts)
 	c := &call{o: o, id: id, kind: KindChild, name: d.spec.name, input: in, hasInput: true, renaming: child.renaming,
 		take: func(p Payload) error { return json.Unmarshal(p, &out) }}
-	op, err := r.begin(c)
+	op, err := c.begin()
 	if err != nil {
 		return "", err
 	}
 	if op.Number == 0 {
-		if err := r.readsLocked(c, op, func() error { return r.env.readsInput(d.spec, in, c.encoded) }); err != nil {
+		if err := c.readsLocked(op, func() error { return r.env.readsInput(d.spec, in, c.encoded) }); err != nil {
 			return "", err
 		}
-		if err := r.startChildLocked(c, op, true, child.RunStart); err != nil {
+		if err := c.startChildLocked(op, true, child.RunStart); err != nil {
 			return "", err
 		}
 	}
-	if err := r.await(c, op); err != nil {
+	if err := c.await(op); err != nil {
 		return "", err
 	}
 	if !op.loaded && !r.env.desc.performs(KindChild) && !r.flushLocked(r.changed) {
 		return "", r.leaveLocked(c.scope())
 	}
-	if err := r.give(c, op); err != nil {
+	if err := c.give(op); err != nil {
 		return "", err
 	}
 	return out, nil
@@ -111,7 +111,8 @@ func childOptionsOf(opts []ChildOption) childOptions {
 
 // readsLocked refuses a new operation whose input nobody could read, as reads says. That calls the author's codec, without
 // mu. An error means that mu is given up.
-func (r *run) readsLocked(c *call, o *op, reads func() error) error {
+func (c *call) readsLocked(o *op, reads func() error) error {
+	r := c.run()
 	r.mu.Unlock()
 	err := reads()
 	r.mu.Lock()
@@ -119,13 +120,14 @@ func (r *run) readsLocked(c *call, o *op, reads func() error) error {
 	case !r.liveLocked(c.scope()):
 		return r.leaveLocked(c.scope())
 	case err != nil:
-		return r.refuseLocked(c, o, err)
+		return c.refuseLocked(o, err)
 	}
 	return nil
 }
 
 // startChildLocked records the operation with the start. An error means that mu is given up.
-func (r *run) startChildLocked(c *call, o *op, detached bool, s RunStart) error {
+func (c *call) startChildLocked(o *op, detached bool, s RunStart) error {
+	r := c.run()
 	given := s.Policy != UseExisting
 	if !given { // the default id may have had a child in an earlier run of this orchestration
 		s.ID, s.Policy = childID(r.info.ID, o.ID), RejectOpen
@@ -136,11 +138,11 @@ func (r *run) startChildLocked(c *call, o *op, detached bool, s RunStart) error 
 		err = checkGivenID(s.ID)
 	}
 	if err != nil {
-		return r.refuseLocked(c, o, err)
+		return c.refuseLocked(o, err)
 	}
 	result, err := json.Marshal(s.ID) // the engine's own value: plain JSON whatever the codec
 	if err != nil {
-		return r.refuseLocked(c, o, fmt.Errorf("encode child id: %w", err))
+		return c.refuseLocked(o, fmt.Errorf("encode child id: %w", err))
 	}
 	s.Claim = !r.hand && r.env.owner.wants(s.Name, 0)
 	o.Attempts, o.StartedAt, o.Target = 1, now(), s.ID

@@ -28,7 +28,7 @@ func WaitForEvent[T any](o Context, id string, opts ...WaitOption) (T, error) {
 	if err := checkID("event name", w.name); err != nil && id != "" {
 		return zero, c.fault(err)
 	}
-	op, err := r.begin(c)
+	op, err := c.begin()
 	if err != nil {
 		return zero, err
 	}
@@ -36,17 +36,17 @@ func WaitForEvent[T any](o Context, id string, opts ...WaitOption) (T, error) {
 		op.Status, op.Attempts, op.StartedAt = StatusStarted, 1, op.ScheduledAt
 		if op.DueAt = w.due(op.ScheduledAt); !op.DueAt.IsZero() {
 			if err := r.checkWait(op.DueAt); err != nil {
-				return zero, r.refuseLocked(c, op, err)
+				return zero, c.refuseLocked(op, err)
 			}
 		}
 		r.touchLocked(op)
 		r.inbox.expect(op, c)
 		r.matchLocked(false)
 	}
-	if err := r.await(c, op); err != nil {
+	if err := c.await(op); err != nil {
 		return zero, err
 	}
-	if err := r.give(c, op); err != nil {
+	if err := c.give(op); err != nil {
 		return zero, err
 	}
 	return out, nil
@@ -129,12 +129,12 @@ func RaiseEvent(o Context, id, orchestrationID, event string, payload any, opts 
 	}
 	c := &call{o: o, id: id, kind: KindRaise, name: event, input: raise.Payload, given: payload, hasInput: true,
 		target: orchestrationID, renaming: given.renaming}
-	op, err := r.begin(c)
+	op, err := c.begin()
 	if err != nil {
 		return err
 	}
 	if op.Number == 0 && !op.Status.Ended() {
-		if err := r.readsLocked(c, op, func() error { return r.env.readsBack("payload", payload, raise.Payload) }); err != nil {
+		if err := c.readsLocked(op, func() error { return r.env.readsBack("payload", payload, raise.Payload) }); err != nil {
 			return err
 		}
 	}
@@ -151,13 +151,13 @@ func RaiseEvent(o Context, id, orchestrationID, event string, payload any, opts 
 		}
 		r.pending.raises = append(r.pending.raises, raise)
 	}
-	if err := r.await(c, op); err != nil {
+	if err := c.await(op); err != nil {
 		return err
 	}
 	if !op.loaded && !r.env.desc.performs(KindRaise) && !r.flushLocked(r.changed) {
 		return r.leaveLocked(c.scope())
 	}
-	return r.give(c, op)
+	return c.give(op)
 }
 
 // raise checks the parts of an event at the door.

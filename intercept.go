@@ -25,11 +25,12 @@ func (v *env) tested(result any) *tested {
 // interceptLocked asks the test that stands behind the backend what becomes of an operation. It gives mu
 // up while it asks. An error means that mu is given up and the caller must return it. It returns the operation if the
 // code shall go past it.
-func (r *run) interceptLocked(c *call, o *op, path string, site callSite) (passed *op, err error) {
+func (c *call) interceptLocked(o *op, path string, site callSite) (passed *op, err error) {
+	r := c.run()
 	s := c.scope()
-	asked := r.askedLocked(c, o, path, site)
+	asked := c.askedLocked(o, path, site)
 	if o != nil {
-		asked.Changed = r.isOtherInputLocked(c, o, &site)
+		asked.Changed = c.isOtherInputLocked(o, &site)
 	}
 	answer := r.askTestLocked(s, asked, &site)
 	for answer.Hold && !asked.Cancelled && r.liveLocked(s) {
@@ -59,7 +60,7 @@ func (r *run) interceptLocked(c *call, o *op, path string, site callSite) (passe
 		r.blockLocked(Blocked{Operation: path, Source: site.String(), Reason: answer.Refuse})
 		return nil, r.leaveLocked(s)
 	case answer.Pass && o == nil:
-		return r.goPastLocked(c, path, site, answer.Result), nil
+		return c.goPastLocked(path, site, answer.Result), nil
 	}
 	if c.tested != nil {
 		c.tested.instead = answer.Perform
@@ -82,8 +83,9 @@ func (r *run) askTestLocked(s *scope, asked seam.Operation, site *callSite) seam
 }
 
 // goPastLocked ends a new operation at once, and records nothing of it.
-func (r *run) goPastLocked(c *call, path string, site callSite, result Payload) *op {
-	o := r.addLocked(c, path, site)
+func (c *call) goPastLocked(path string, site callSite, result Payload) *op {
+	r := c.run()
+	o := c.addLocked(path, site)
 	r.record.number(o)
 	o.Status, o.Attempts, o.Result, o.EndedAt = StatusSucceeded, 1, result, o.ScheduledAt
 	r.record.changed(o)
@@ -107,12 +109,14 @@ func (r *run) restedLocked() bool {
 }
 
 // mayRepeatLocked tells the test what a new operation looks like, and reports whether it may go on.
-func (r *run) mayRepeatLocked(c *call, path string, site callSite, o *op, reason string) bool {
-	return r.env.interceptor != nil && r.env.interceptor.Repeats(r.askedLocked(c, nil, path, site), o.ID, reason)
+func (c *call) mayRepeatLocked(path string, site callSite, o *op, reason string) bool {
+	r := c.run()
+	return r.env.interceptor != nil && r.env.interceptor.Repeats(c.askedLocked(nil, path, site), o.ID, reason)
 }
 
 // askedLocked is what the test is told of an operation.
-func (r *run) askedLocked(c *call, o *op, path string, site callSite) seam.Operation {
+func (c *call) askedLocked(o *op, path string, site callSite) seam.Operation {
+	r := c.run()
 	asked := seam.Operation{
 		Orchestration: r.info.ID, RunID: r.info.RunID, Path: path, Kind: c.kind.String(), Name: c.name,
 		Source: site.String(), Value: c.sample(), Input: c.encoded,

@@ -81,18 +81,19 @@ func (r *run) missesLocked(o *op) bool {
 //
 // In code that has not changed that is soon: what a scope has recorded it comes to before anything that is new,
 // through results that are recorded. It never blocks such a run.
-func (r *run) guardLocked(c *call, path string, site callSite) (left bool, err error) {
+func (c *call) guardLocked(path string, site callSite) (left bool, err error) {
+	r := c.run()
 	s := c.scope()
 	if r.ended || r.stopCause != nil && !c.o.detached() || c.notRenamed || r.def != nil && r.def.notRenamed {
 		return false, nil
 	}
 	s.busy = &site
-	x := r.seekLocked(c, &site)
+	x := c.seekLocked(&site)
 	for r.liveLocked(s) {
-		o := r.repeatedLocked(c, x, path, &site)
+		o := c.repeatedLocked(x, path, &site)
 		likely := o == nil
 		if likely {
-			o = r.likelyLocked(c)
+			o = c.likelyLocked()
 		}
 		switch {
 		case o == nil || !r.liveLocked(s): // while inputs were read
@@ -103,10 +104,10 @@ func (r *run) guardLocked(c *call, path string, site callSite) (left bool, err e
 			r.waitLocked(w)
 			continue
 		case likely:
-			r.suspectLocked(c, path, site, o)
+			c.suspectLocked(path, site, o)
 		default:
 			reason := repeatReason(o, path)
-			if !r.mayRepeatLocked(c, path, site, o, reason) {
+			if !c.mayRepeatLocked(path, site, o, reason) {
 				r.blockLocked(Blocked{Operation: path, Source: site.String(), Reason: reason})
 			}
 		}
@@ -203,7 +204,8 @@ func formerCall(o *op, path string) string {
 // likelyLocked is the recorded operation that a new one may repeat for all that can be told: one of the same kind and
 // name that is recorded where the new one stands in the code, and that this pass has not come to. It may have
 // been renamed, and moved, and changed in its input; or else the new one was inserted before it. nil if there is none.
-func (r *run) likelyLocked(c *call) *op {
+func (c *call) likelyLocked() *op {
+	r := c.run()
 	if r.record.unmet == 0 {
 		return nil
 	}
@@ -213,9 +215,10 @@ func (r *run) likelyLocked(c *call) *op {
 }
 
 // suspectLocked warns of a new operation at the place of a recorded one.
-func (r *run) suspectLocked(c *call, path string, site callSite, o *op) {
+func (c *call) suspectLocked(path string, site callSite, o *op) {
+	r := c.run()
 	o.suspected = true
-	r.mayRepeatLocked(c, path, site, o, "")
+	c.mayRepeatLocked(path, site, o, "")
 	r.log().Warn("new operation at the place of a recorded one: if it was renamed, it needs Formerly",
 		"operation", path, "source", site.String(), "recorded", o.ID)
 }

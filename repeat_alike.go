@@ -67,7 +67,8 @@ func (x *sought) steps() *alike {
 }
 
 // seekLocked finds what a new operation may repeat. It gives mu up while payloads are read.
-func (r *run) seekLocked(c *call, site *callSite) *sought {
+func (c *call) seekLocked(site *callSite) *sought {
+	r := c.run()
 	all := r.repeatsLocked()
 	if c.kind == KindStep {
 		return &sought{alike: all.steps[escaper.Replace(c.id)], step: true}
@@ -86,9 +87,9 @@ func (r *run) seekLocked(c *call, site *callSite) *sought {
 		all.alikes[of] = known
 	}
 	r.askedAsideLocked(c.scope(), site, func() {
-		x.sum = r.sumOf(c, c.encoded)
+		x.sum = c.sumOf(c.encoded)
 		if first {
-			r.read(c, ops, known)
+			c.read(ops, known)
 		}
 		<-known.ready
 	})
@@ -97,10 +98,10 @@ func (r *run) seekLocked(c *call, site *callSite) *sought {
 }
 
 // read reads the inputs of operations. Nothing changes them, nor the list.
-func (r *run) read(c *call, ops []*op, into *alikes) {
+func (c *call) read(ops []*op, into *alikes) {
 	defer close(into.ready) // whatever the codec does
 	for _, o := range ops {
-		sum := r.sumOf(c, o.Input)
+		sum := c.sumOf(o.Input)
 		at := into.byInput[sum.Loose]
 		if at == nil {
 			at = &alike{}
@@ -114,7 +115,8 @@ func (r *run) read(c *call, ops []*op, into *alikes) {
 }
 
 // sumOf is what an input of a call means. What panics has the meaning of what cannot be read.
-func (r *run) sumOf(c *call, p Payload) meaning.Sum {
+func (c *call) sumOf(p Payload) meaning.Sum {
+	r := c.run()
 	v, fault := guard(func() (any, error) { return r.env.meanings().Of(p, c.sample()), nil })
 	if fault != nil {
 		r.log().Warn("an input cannot be compared with recorded ones", "operation", c.id, "error", fault)
@@ -124,7 +126,8 @@ func (r *run) sumOf(c *call, p Payload) meaning.Sum {
 }
 
 // repeatedLocked is the first recorded operation that the sought one would repeat; nil if there is none. It may give mu up.
-func (r *run) repeatedLocked(c *call, x *sought, path string, site *callSite) *op {
+func (c *call) repeatedLocked(x *sought, path string, site *callSite) *op {
+	r := c.run()
 	if x.alike == nil {
 		return nil
 	}
@@ -135,7 +138,7 @@ func (r *run) repeatedLocked(c *call, x *sought, path string, site *callSite) *o
 		if o.visited || !r.missesLocked(o.op) || c.scope().hasTwinOf(o.op, path) {
 			continue
 		}
-		if r.isRepeatedLocked(c, x, o, site) && !o.visited {
+		if c.isRepeatedLocked(x, o, site) && !o.visited {
 			return o.op
 		}
 	}
@@ -143,7 +146,8 @@ func (r *run) repeatedLocked(c *call, x *sought, path string, site *callSite) *o
 }
 
 // isRepeatedLocked compares a recorded operation with the sought one. It gives mu up if it takes the values of both.
-func (r *run) isRepeatedLocked(c *call, x *sought, o read, site *callSite) bool {
+func (c *call) isRepeatedLocked(x *sought, o read, site *callSite) bool {
+	r := c.run()
 	if x.step || x.sum.Known && o.sum.Known && x.sum.Exact == o.sum.Exact {
 		return true
 	}
@@ -151,7 +155,7 @@ func (r *run) isRepeatedLocked(c *call, x *sought, o read, site *callSite) bool 
 	if known {
 		return same
 	}
-	r.askedAsideLocked(c.scope(), site, func() { same = r.meansTheSame(c, o.Input) })
+	r.askedAsideLocked(c.scope(), site, func() { same = c.meansTheSame(o.Input) })
 	if x.judged == nil {
 		x.judged = map[*op]bool{}
 	}

@@ -14,11 +14,12 @@ type body func(ctx context.Context) (any, error)
 
 // effect runs a body until it succeeds or its attempts are used up, and records what came of it. It
 // starts only when every result that any branch has been given is durable.
-func (r *run) effect(c *call, opts *callOptions, f func(in Payload) body) error {
-	if err := r.checkStep(c, opts); err != nil {
+func (c *call) effect(opts *callOptions, f func(in Payload) body) error {
+	r := c.run()
+	if err := c.checkStep(opts); err != nil {
 		return err
 	}
-	o, err := r.begin(c)
+	o, err := c.begin()
 	if err != nil {
 		return err
 	}
@@ -38,19 +39,19 @@ func (r *run) effect(c *call, opts *callOptions, f func(in Payload) body) error 
 		return r.leaveLocked(c.scope())
 	}
 	if r.env.desc.performs(c.kind) {
-		return r.performed(c, o, opts, f != nil)
+		return c.performed(o, opts, f != nil)
 	}
 	rerun := o.Status == StatusStarted
 	for !o.Status.Ended() {
 		if o.Status == StatusScheduled && !o.DueAt.IsZero() {
-			if err := r.backoff(c, o); err != nil {
+			if err := c.backoff(o); err != nil {
 				return err
 			}
 			if o.Status.Ended() {
 				break
 			}
 		}
-		if err := r.try(c, o, opts, f, rerun); err != nil {
+		if err := c.try(o, opts, f, rerun); err != nil {
 			return err
 		}
 		rerun = false
@@ -58,13 +59,14 @@ func (r *run) effect(c *call, opts *callOptions, f func(in Payload) body) error 
 			r.knowsLocked(o.change) // the next attempt begins when this one's end is durable
 		}
 	}
-	return r.give(c, o)
+	return c.give(o)
 }
 
 // try makes one attempt, once it may begin. It returns with mu held; an error means that mu is given up and the caller
 // must return it.
-func (r *run) try(c *call, o *op, opts *callOptions, f func(in Payload) body, rerun bool) error {
-	if r.liveLocked(c.scope()) && r.slotLocked(c) {
+func (c *call) try(o *op, opts *callOptions, f func(in Payload) body, rerun bool) error {
+	r := c.run()
+	if r.liveLocked(c.scope()) && c.slotLocked() {
 		defer r.env.slots.Give()
 	}
 	r.lookLocked()
@@ -82,12 +84,13 @@ func (r *run) try(c *call, o *op, opts *callOptions, f func(in Payload) body, re
 	if !rerun {
 		o.Attempts++
 	}
-	return r.attempt(c, o, opts, f(o.Input))
+	return c.attempt(o, opts, f(o.Input))
 }
 
 // attempt runs the body once, without mu, and settles the operation. It returns an error when the
 // calling code must leave.
-func (r *run) attempt(c *call, o *op, opts *callOptions, f body) error {
+func (c *call) attempt(o *op, opts *callOptions, f body) error {
+	r := c.run()
 	o.Status, o.StartedAt, o.DueAt = StatusStarted, now(), time.Time{}
 	r.touchLocked(o)
 	r.bodies++

@@ -31,6 +31,8 @@ type call struct {
 
 func (c *call) scope() *scope { return c.o.scope() }
 
+func (c *call) run() *run { return c.o.scope().run }
+
 // fault names the orchestration and the operation in an error that the author gets back.
 func (c *call) fault(err error) error {
 	return fmt.Errorf("orchestration %s, operation %q: %w", c.o.ID(), c.id, err)
@@ -38,7 +40,8 @@ func (c *call) fault(err error) error {
 
 // begin looks an operation up by its id, or makes a new one. Without an error it returns with run.mu
 // held. An error is either bad input, of which nothing is recorded, or the end of the run.
-func (r *run) begin(c *call) (*op, error) {
+func (c *call) begin() (*op, error) {
+	r := c.run()
 	if err := c.check(&r.env.payloads); err != nil {
 		return nil, c.fault(err)
 	}
@@ -46,7 +49,7 @@ func (r *run) begin(c *call) (*op, error) {
 	site := here(s)
 	r.mu.Lock()
 	r.lookLocked()
-	if left, err := r.mayBeginLocked(c, site); left {
+	if left, err := c.mayBeginLocked(site); left {
 		return nil, err
 	}
 	path := joinPath(s.path, c.id)
@@ -64,7 +67,7 @@ func (r *run) begin(c *call) (*op, error) {
 		return nil, r.leaveLocked(s)
 	}
 	if o == nil && r.record.unmet > 0 && c.kind.affects() {
-		if left, err := r.guardLocked(c, path, site); left {
+		if left, err := c.guardLocked(path, site); left {
 			return nil, err
 		}
 	}
@@ -76,25 +79,26 @@ func (r *run) begin(c *call) (*op, error) {
 		return refuse(r.stopCause)
 	}
 	if r.env.interceptor != nil && !r.ended {
-		if passed, err := r.interceptLocked(c, o, path, site); err != nil || passed != nil {
+		if passed, err := c.interceptLocked(o, path, site); err != nil || passed != nil {
 			return passed, err
 		}
 	}
 	if o == nil {
-		o = r.addLocked(c, path, site)
+		o = c.addLocked(path, site)
 		s.busy, s.current = &o.site, o
 		r.stirred.Broadcast() // a race may wait for what this branch does
 		return o, nil
 	}
 	s.busy, s.current = &o.site, o
-	err := r.meetLocked(c, o, site)
+	err := c.meetLocked(o, site)
 	r.stirred.Broadcast()
 	return o, err
 }
 
 // mayBeginLocked looks whether the scope's code may begin an operation. It reports whether the calling code must leave,
 // with what it must return; else mu is held.
-func (r *run) mayBeginLocked(c *call, site callSite) (left bool, err error) {
+func (c *call) mayBeginLocked(site callSite) (left bool, err error) {
+	r := c.run()
 	s := c.scope()
 	if r.closing != nil && r.liveLocked(s) {
 		r.mu.Unlock()
@@ -124,7 +128,8 @@ func (c *call) check(p *payloads) (err error) {
 
 // refuseLocked takes back an operation that was begun and is not recorded, and gives mu up. Its id stays used:
 // a resumed run would find here what is recorded under it later.
-func (r *run) refuseLocked(c *call, o *op, err error) error {
+func (c *call) refuseLocked(o *op, err error) error {
+	r := c.run()
 	r.record.remove(o)
 	s := c.scope()
 	s.visitedLocked(c.id, o.site)
@@ -170,7 +175,8 @@ func (s *scope) visitedLocked(id string, site callSite) {
 }
 
 // addLocked makes a new operation. It is recorded when its kind says so.
-func (r *run) addLocked(c *call, path string, site callSite) *op {
+func (c *call) addLocked(path string, site callSite) *op {
+	r := c.run()
 	o := &op{site: site, visited: true, Operation: Operation{
 		ID: path, Kind: c.kind, Name: c.name, Status: StatusScheduled, Input: c.encoded, ScheduledAt: now(),
 	}}
@@ -179,7 +185,8 @@ func (r *run) addLocked(c *call, path string, site callSite) *op {
 }
 
 // meetLocked compares a recorded operation with what the code asks for.
-func (r *run) meetLocked(c *call, o *op, site callSite) error {
+func (c *call) meetLocked(o *op, site callSite) error {
+	r := c.run()
 	s := c.scope()
 	r.visitOpLocked(s, o)
 	o.site = site
@@ -192,7 +199,7 @@ func (r *run) meetLocked(c *call, o *op, site callSite) error {
 		return r.leaveLocked(s)
 	}
 	ended := o.Status.Ended()
-	other := r.isOtherInputLocked(c, o, &o.site)
+	other := c.isOtherInputLocked(o, &o.site)
 	if !r.liveLocked(s) && !r.ended { // while the inputs were read
 		return r.leaveLocked(s)
 	}
@@ -219,7 +226,8 @@ func (r *run) meetLocked(c *call, o *op, site callSite) error {
 
 // give returns an ended operation to the author's code, and gives mu up. From now on effects of any
 // branch wait until it is durable.
-func (r *run) give(c *call, o *op) error {
+func (c *call) give(o *op) error {
+	r := c.run()
 	s := c.scope()
 	if !r.liveLocked(s) && !r.ended {
 		return r.leaveLocked(s)
@@ -249,7 +257,7 @@ func (r *run) give(c *call, o *op) error {
 			s.busy, s.current = &o.site, o
 			o.Result = nil
 			r.endLocked(o, StatusFailed, nil, failure)
-			return r.give(c, o)
+			return c.give(o)
 		}
 		r.blockLocked(Blocked{Operation: rec.ID, Source: o.site.String(), Reason: reason})
 		return r.leaveLocked(s)
@@ -279,7 +287,8 @@ func (s *scope) knows(t time.Time) {
 
 // await blocks until the operation has ended. It is called and returns with mu held; an error means
 // that mu is given up and the caller must return it.
-func (r *run) await(c *call, o *op) error {
+func (c *call) await(o *op) error {
+	r := c.run()
 	for !o.Status.Ended() && r.liveLocked(c.scope()) {
 		if o.choosing() {
 			r.readLocked(o)
@@ -311,7 +320,8 @@ func (r *run) await(c *call, o *op) error {
 }
 
 // backoff blocks until the next attempt is due, or the operation has ended. It is like await else.
-func (r *run) backoff(c *call, o *op) error {
+func (c *call) backoff(o *op) error {
+	r := c.run()
 	if r.liveLocked(c.scope()) && o.DueAt.After(now()) {
 		o.waiter = &waiter{op: o, s: c.scope(), detached: c.o.detached(), due: o.DueAt}
 		r.waitLocked(o.waiter)

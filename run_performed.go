@@ -7,14 +7,15 @@ import (
 
 // performed is the life of a task or a service that the backend performs: it asks for attempts, and
 // decides what follows from those that fail. Local attempts are made by workers of the engine.
-func (r *run) performed(c *call, o *op, opts *callOptions, local bool) error {
+func (c *call) performed(o *op, opts *callOptions, local bool) error {
+	r := c.run()
 	if o.Number == 0 && !local {
 		if err := r.env.desc.checkRemote(o, opts); err != nil {
-			return r.refuseLocked(c, o, err)
+			return c.refuseLocked(o, err)
 		}
 	}
 	if o.Number == 0 && len(opts.values) > 0 {
-		return r.refuseLocked(c, o, &UnsupportedError{
+		return c.refuseLocked(o, &UnsupportedError{
 			Backend: r.env.desc.Name, Feature: FeatureValue,
 			Why: "they are not recorded, and the process that performs the operation is not given them",
 		})
@@ -30,14 +31,14 @@ func (r *run) performed(c *call, o *op, opts *callOptions, local bool) error {
 	for !o.Status.Ended() {
 		switch {
 		case o.tried:
-			if !r.judgeTried(c, o, opts) {
+			if !c.judgeTried(o, opts) {
 				return r.leaveLocked(c.scope())
 			}
 			continue
 		case o.Number == 0:
 			r.askLocked(o, opts, local)
 		case o.Status == StatusScheduled && !o.DueAt.IsZero():
-			if err := r.backoff(c, o); err != nil {
+			if err := c.backoff(o); err != nil {
 				return err
 			}
 			if o.Status.Ended() {
@@ -48,11 +49,11 @@ func (r *run) performed(c *call, o *op, opts *callOptions, local bool) error {
 		if local {
 			r.serveLocked()
 		}
-		if err := r.awaitAttempt(c, o); err != nil {
+		if err := c.awaitAttempt(o); err != nil {
 			return err
 		}
 	}
-	return r.give(c, o)
+	return c.give(o)
 }
 
 // askLocked asks the backend for the next attempt.
@@ -88,7 +89,8 @@ func (r *run) serveLocked() {
 }
 
 // awaitAttempt blocks until the attempt or the operation has ended. It is like await else.
-func (r *run) awaitAttempt(c *call, o *op) error {
+func (c *call) awaitAttempt(o *op) error {
+	r := c.run()
 	for !o.Status.Ended() && !o.tried && r.liveLocked(c.scope()) {
 		if !o.ExpiresAt.IsZero() && !o.ExpiresAt.After(now()) {
 			r.endLocked(o, StatusTimeout, nil, r.taskFailure(&o.Operation, errLate))
@@ -115,7 +117,8 @@ func (r *run) taskFailure(o *Operation, err error) *Failure {
 
 // judgeTried decides what follows from a failed attempt. It gives mu up while it asks the error; false
 // means that the run is not live any more.
-func (r *run) judgeTried(c *call, o *op, opts *callOptions) bool {
+func (c *call) judgeTried(o *op, opts *callOptions) bool {
+	r := c.run()
 	tried, failed, attempt := *o.Tried, o.failed, o.Attempts
 	failure := o.Error
 	r.mu.Unlock()
@@ -177,7 +180,8 @@ func (r *run) lastsLocked(d time.Duration) bool {
 }
 
 // checkStep: how long an inline step may take on this home, and an error for one that asks for more.
-func (r *run) checkStep(c *call, opts *callOptions) error {
+func (c *call) checkStep(opts *callOptions) error {
+	r := c.run()
 	most := r.env.desc.StepTimeout
 	if most <= 0 || c.kind != KindStep {
 		return nil

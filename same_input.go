@@ -35,17 +35,19 @@ func (r *run) askedAsideLocked(s *scope, site *callSite, f func()) {
 
 // isOtherInputLocked reports whether the code asks for a recorded operation with another input. A codec may write the same
 // value in many ways. So if the bytes differ, what they mean is compared, and mu is given up meanwhile.
-func (r *run) isOtherInputLocked(c *call, o *op, site *callSite) (other bool) {
+func (c *call) isOtherInputLocked(o *op, site *callSite) (other bool) {
+	r := c.run()
 	if !c.hasInput || bytes.Equal(o.Input, c.encoded) {
 		return false
 	}
 	recorded := o.Input
-	r.askedAsideLocked(c.scope(), site, func() { other = !r.meansTheSame(c, recorded) })
+	r.askedAsideLocked(c.scope(), site, func() { other = !c.meansTheSame(recorded) })
 	return other
 }
 
 // meansTheSame compares a recorded input with the one of a call. What panics is another one.
-func (r *run) meansTheSame(c *call, recorded Payload) bool {
+func (c *call) meansTheSame(recorded Payload) bool {
+	r := c.run()
 	v, fault := guard(func() (any, error) { return r.env.meanings().Same(recorded, c.encoded, c.sample()), nil })
 	if fault != nil {
 		r.log().Warn("an input cannot be compared with a recorded one", "operation", c.id, "error", fault)

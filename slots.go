@@ -5,7 +5,8 @@ import "github.com/lambdabiz/lambdabiz/internal/slots"
 // slotLocked waits for a slot, as long as code in the scope may go on and is not cancelled. It reports whether it has
 // got one, for the caller to give back. mu is given up meanwhile. The branch waits as one does that flushes: it is not
 // idle, so the run is not parked, and commits go on without it.
-func (r *run) slotLocked(c *call) bool {
+func (c *call) slotLocked() bool {
+	r := c.run()
 	if r.env.slots == nil {
 		return true
 	}

@@ -35,13 +35,13 @@ func sleep(o Context, id string, due func(at time.Time) time.Time, opts []TimerO
 		}
 		c.former = t.former
 	}
-	op, err := r.begin(c)
+	op, err := c.begin()
 	if err != nil {
 		return time.Time{}, err
 	}
 	if op.Number == 0 {
 		if err := r.checkWait(due(op.ScheduledAt)); err != nil {
-			return time.Time{}, r.refuseLocked(c, op, err)
+			return time.Time{}, c.refuseLocked(op, err)
 		}
 		op.Status, op.Attempts, op.StartedAt = StatusStarted, 1, op.ScheduledAt
 		op.DueAt = roundUp(due(op.ScheduledAt))
@@ -51,9 +51,9 @@ func sleep(o Context, id string, due func(at time.Time) time.Time, opts []TimerO
 		}
 		r.touchLocked(op)
 	}
-	if err := r.await(c, op); err != nil {
+	if err := c.await(op); err != nil {
 		return time.Time{}, err
 	}
 	at := op.DueAt
-	return at, r.give(c, op)
+	return at, c.give(op)
 }
