@@ -54,7 +54,7 @@ func Go[T any](o Context, id string, f func(o Context) (T, error), opts ...Branc
 		*fu.value = v
 		return err
 	}, true)
-	o.scope().run.giveWay()
+	o.run().giveWay()
 	return fu
 }
 
@@ -72,7 +72,7 @@ func (r *run) giveWay() {
 
 // run begins the branch, or only prepares it (see start) if begin is false.
 func (f *future) run(o Context, id string, code func(o Context) error, begin bool) (start func()) {
-	r, parent := o.scope().run, o.scope()
+	r, parent := o.run(), o.scope()
 	start = func() {}
 	if err := errors.Join(checkID("branch id", id), f.former.check()); err != nil {
 		f.ended, f.err = true, fmt.Errorf("orchestration %s, branch %q: %w", r.info.ID, id, err)
@@ -114,19 +114,19 @@ func (f *future) run(o Context, id string, code func(o Context) error, begin boo
 		f.ended, f.lost, f.err = true, true, ErrCancelled
 		return start
 	}
-	f.s = newScope(r, parent, path, o.detached())
+	f.s = newScope(r.base, parent, path, o.detached())
 	f.s.branch, f.s.site = f, site
 	place.begin(f.s)
-	f.s.heedLocked()
+	f.s.heed(r.stopCause)
 	start = func() {
 		if r.phase != phaseLive && !r.ended || f.s.isClosed() || f.ended {
-			f.endLocked(ErrCancelled)
+			r.endBranchLocked(f, ErrCancelled)
 			return
 		}
 		f.begun = true
 		r.active++
 		r.begun.Add(1)
-		go f.main(code)
+		go f.main(r, code)
 	}
 	if begin {
 		start()
@@ -135,10 +135,10 @@ func (f *future) run(o Context, id string, code func(o Context) error, begin boo
 }
 
 // main is the branch's goroutine.
-func (f *future) main(code func(o Context) error) {
-	r, finished := f.s.run, false
+func (f *future) main(r *run, code func(o Context) error) {
+	finished := false
 	defer func() { r.exit(f.s, finished) }()
-	_, err := guard(func() (any, error) { return nil, code(f.s.view()) })
+	_, err := guard(func() (any, error) { return nil, code(r.view(f.s)) })
 	p := panicIn(err)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -151,18 +151,17 @@ func (f *future) main(code func(o Context) error) {
 		return
 	}
 	if r.liveLocked(f.s) || r.ended {
-		f.endLocked(err)
+		r.endBranchLocked(f, err)
 	}
 }
 
-// endLocked ends the future and wakes who waits for it.
-func (f *future) endLocked(err error) {
+// endBranchLocked ends a future and wakes who waits for it.
+func (r *run) endBranchLocked(f *future, err error) {
 	if f.ended {
 		return
 	}
 	f.ended, f.err = true, err
 	if f.s != nil {
-		r := f.s.run
 		r.branchesEnded++
 		f.order, f.at = r.branchesEnded, f.s.last
 		f.s.place.settle()
@@ -189,8 +188,8 @@ func (f *Future[T]) Wait(o Context) (T, error) {
 }
 
 func (f *future) wait(o Context) error {
-	s := o.scope()
-	r, site := s.run, here(s)
+	r, s := o.run(), o.scope()
+	site := here(s)
 	r.mu.Lock()
 	if s.busy != nil && r.liveLocked(s) {
 		r.blockLocked(Blocked{Source: site.String(), Reason: fmt.Sprintf(
@@ -213,7 +212,7 @@ func (f *future) wait(o Context) error {
 }
 
 func (f *future) hasEnded(o Context) bool {
-	r := o.scope().run
+	r := o.run()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return f.ended && !f.lost
@@ -232,11 +231,11 @@ func (r *run) waitAnyLocked(o Context, futures []*future) (left bool, err error)
 			return false, nil
 		}
 		s.awaits = futures
-		w := &waiter{s: s}
+		w := &waiter{}
 		for _, f := range futures {
 			f.waiters = append(f.waiters, w)
 		}
-		r.waitLocked(w)
+		r.waitLocked(s, w)
 		s.awaits = nil
 		for _, f := range futures {
 			f.waiters = slices.DeleteFunc(f.waiters, func(x *waiter) bool { return x == w })
@@ -326,7 +325,7 @@ func (c *call) runRace(o *op, futures []*future) error {
 		f.lost = true
 		r.heedFromLocked(f.s.place.above)
 		r.cancelBranchLocked(f.s.place, &branchEndedError{"lost race " + o.ID + " to " + first.path})
-		f.endLocked(ErrCancelled)
+		r.endBranchLocked(f, ErrCancelled)
 		f.err = ErrCancelled
 	}
 	p, err := json.Marshal(result)
@@ -417,7 +416,7 @@ func (f *future) waitsForEvent() bool {
 
 // winnerOf finds the recorded winner among the branches of the code.
 func winnerOf(c *call, o *op, futures []*future, result raceResult) (int, error) {
-	r := c.scope().run
+	r := c.run()
 	r.mu.Lock()
 	winner := r.record.nowAt(result.Winner)
 	for i, f := range futures {
@@ -493,7 +492,7 @@ func keysOf[T any](o Context, id string, items []T, key func(T) string) ([]strin
 // runAll begins the prepared branches, so many at a time. When they are cancelled, or have lost a race, no further one
 // begins, but those that this pass has records of.
 func runAll(o Context, futures []*future, start []func(), limit int) {
-	r := o.scope().run
+	r := o.run()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if limit <= 0 || limit > len(start) {
@@ -517,7 +516,7 @@ func runAll(o Context, futures []*future, start []func(), limit int) {
 			case f.ended: // it could not begin
 			case over(f):
 				f.then = nil
-				f.endLocked(ErrCancelled)
+				r.endBranchLocked(f, ErrCancelled)
 			default:
 				wanted--
 				begin()

@@ -24,7 +24,7 @@ func CallTask[Out any](o Context, id, name string, in any, opts ...CallOption) (
 
 func callTask[Out any](o Context, id string, t *taskSpec, in any, opts []CallOption) (Out, error) {
 	var out Out
-	r := o.scope().run
+	r := o.run()
 	asked := t
 	t, fault := r.env.registry.resolved(t, &r.env.desc)
 	options := callOptionsOf(opts)
@@ -55,7 +55,7 @@ func callTask[Out any](o Context, id string, t *taskSpec, in any, opts []CallOpt
 // use the orchestration's Context; it gets a plain one.
 func Step[T any](o Context, id string, f func(ctx context.Context) (T, error), opts ...CallOption) (T, error) {
 	var out T
-	r := o.scope().run
+	r := o.run()
 	options := callOptionsOf(opts)
 	c := &call{o: o, id: id, kind: KindStep, tested: r.env.tested(&out), renaming: options.renaming,
 		take: func(p Payload) error { return takeInto(&r.env.payloads, "result", p, &out) }}
@@ -96,7 +96,7 @@ func takeInto[T any](p *payloads, what string, stored Payload, out *T) error {
 // some milliseconds, and costs no operation. It returns ErrTooLarge or ErrInvalidPayload for a value
 // that cannot be stored.
 func SetProgress(o Context, value any) error {
-	r := o.scope().run
+	r := o.run()
 	p, err := r.env.encode("progress", value)
 	if err != nil {
 		return fmt.Errorf("orchestration %s: %w", r.info.ID, err)

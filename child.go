@@ -24,7 +24,7 @@ func CallChildByName[Out any](o Context, id, name string, in any, opts ...ChildO
 
 // namedDefinition is the definition that the engine knows by the name, or one of which no more is known.
 func namedDefinition(o Context, name string) *definitionSpec {
-	if d := o.scope().run.env.registry.definition(name); d != nil {
+	if d := o.run().env.registry.definition(name); d != nil {
 		return d
 	}
 	return &definitionSpec{name: name}
@@ -35,7 +35,7 @@ func callChild[Out any](
 	o Context, id string, d *definitionSpec, in any, opts []ChildOption, begun func(id string),
 ) (Out, error) {
 	var out, zero Out
-	r := o.scope().run
+	r := o.run()
 	child := childOptionsOf(opts)
 	c := &call{o: o, id: id, kind: KindChild, name: d.name, input: in, hasInput: true, tested: r.env.tested(&out),
 		renaming: child.renaming,
@@ -69,7 +69,7 @@ func callChild[Out any](
 func StartChild[In, Out any](
 	o Context, id string, d *Definition[In, Out], in In, opts ...ChildOption,
 ) (string, error) {
-	r := o.scope().run
+	r := o.run()
 	var out string
 	child := childOptionsOf(opts)
 	c := &call{o: o, id: id, kind: KindChild, name: d.spec.name, input: in, hasInput: true, renaming: child.renaming,

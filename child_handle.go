@@ -25,31 +25,31 @@ func GoChild[In, Out any](o Context, id string, d *Definition[In, Out], in In, o
 	child.Future = Go(o, id, func(o Context) (Out, error) {
 		return callChild[Out](o, operation, d.spec, in, opts, func(id string) {
 			child.id = id // another one when it is recorded under a former id
-			o.scope().branch.tellLocked()
+			o.run().tellBeganLocked(o.scope().branch)
 		})
 	})
-	child.f.awaitTold(s)
+	child.f.awaitTold(o)
 	return child
 }
 
-// tellLocked lets the code go on that has begun the branch, and waits for it to have come so far.
-func (f *future) tellLocked() {
+// tellBeganLocked lets the code go on that has begun the branch, and waits for it to have come so far.
+func (r *run) tellBeganLocked(f *future) {
 	f.told = true
 	for _, w := range f.waiters {
-		f.s.run.wakeLocked(w)
+		r.wakeLocked(w)
 	}
 }
 
 // awaitTold blocks the code that has begun the branch until that has told, or has ended. It waits as others do that wait
 // for a branch: what is held until all others wait must not wait for it.
-func (f *future) awaitTold(s *scope) {
-	r := s.run
+func (f *future) awaitTold(o Context) {
+	r, s := o.run(), o.scope()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for f.begun && !f.ended && !f.told && (r.liveLocked(s) || r.ended) {
-		w := &waiter{s: s}
+		w := &waiter{}
 		f.waiters = append(f.waiters, w)
-		r.waitLocked(w)
+		r.waitLocked(s, w)
 		f.waiters = slices.DeleteFunc(f.waiters, func(x *waiter) bool { return x == w })
 	}
 }

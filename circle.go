@@ -66,7 +66,7 @@ func (c *circle) add(s *scope) bool {
 	if s.met == c {
 		return true
 	}
-	if s.awaits == nil || s.blocked == nil {
+	if s.awaits == nil || !s.isBlocked() {
 		return false // its code runs, or is about to
 	}
 	s.met = c

@@ -28,19 +28,19 @@ type Context interface {
 	// resumes over the same lines.
 	Logger() *slog.Logger
 
+	run() *run
 	scope() *scope
 	detached() bool
 }
 
 // scope is a place for operation ids: the orchestration's function, or a branch.
 type scope struct {
-	run    *run
 	path   string // "" for the function itself
 	parent *scope
 	log    atomic.Pointer[slog.Logger] // made when it is asked for
 
 	// own ends with base, when the scope is closed, and with a cancellation or the deadline once its code has passed
-	// what is recorded: see heedLocked. It is run.base's child, not the parent's: one of them may have passed when the
+	// what is recorded: see heed. It is run.base's child, not the parent's: one of them may have passed when the
 	// other has not.
 	own    context.Context //nolint:containedctx // a scope is a context's lifetime
 	cancel context.CancelCauseFunc
@@ -50,7 +50,7 @@ type scope struct {
 	// Guarded by run.mu.
 	visited map[string]callSite // the ids in this pass of branches and of what was refused; operations have their own mark
 	place   *place              // in the record
-	blocked *waiter             // its goroutine, while it waits
+	blocked *waiter             // the last wait of its goroutine, see isBlocked
 	turn    *slots.Turn         // of its goroutine, while it waits for a slot
 	busy    *callSite           // the operation that goes on
 	inBody  bool                // the body of that operation runs
@@ -68,6 +68,9 @@ type scope struct {
 	closed  bool                // lost a race, or its orchestration's function has returned: see isClosed
 }
 
+// isBlocked reports whether the goroutine of the scope waits.
+func (s *scope) isBlocked() bool { return s.blocked != nil && !s.blocked.woken }
+
 // isClosed reports whether the scope, or one around it, is closed.
 func (s *scope) isClosed() bool {
 	for ; s != nil; s = s.parent {
@@ -81,19 +84,21 @@ func (s *scope) isClosed() bool {
 // view is a Context on a scope.
 type view struct {
 	context.Context //nolint:containedctx // it is one
+	r               *run
 	s               *scope
 	free            bool // made by Detached
 }
 
-func (v *view) ID() string           { return v.s.run.info.ID }
-func (v *view) RunID() string        { return v.s.run.info.RunID }
-func (v *view) Logger() *slog.Logger { return v.s.logger() }
+func (v *view) ID() string           { return v.r.info.ID }
+func (v *view) RunID() string        { return v.r.info.RunID }
+func (v *view) Logger() *slog.Logger { return v.r.loggerOf(v.s) }
+func (v *view) run() *run            { return v.r }
 func (v *view) scope() *scope        { return v.s }
 func (v *view) detached() bool       { return v.free || v.s.detached }
 
 // Deadline is the run's.
 func (v *view) Deadline() (time.Time, bool) {
-	d := v.s.run.info.Deadline
+	d := v.r.info.Deadline
 	if v.detached() || d.IsZero() {
 		return time.Time{}, false
 	}
@@ -103,25 +108,25 @@ func (v *view) Deadline() (time.Time, bool) {
 // Detached returns a context for clean-up work in the same scope: it does not end with a cancellation
 // or the deadline, so operations still run. It ends when the run leaves this process.
 func Detached(o Context) Context {
-	s := o.scope()
-	return &view{Context: s.run.base, s: s, free: true}
+	return &view{Context: o.run().base, r: o.run(), s: o.scope(), free: true}
 }
 
-// newScope makes the scope of a branch, or of the function itself when parent is nil.
-func newScope(r *run, parent *scope, path string, detached bool) *scope {
-	s := &scope{run: r, path: path, parent: parent, detached: detached}
+// newScope makes the scope of a branch, or of the function itself when parent is nil, whose context ends with base.
+func newScope(base context.Context, parent *scope, path string, detached bool) *scope {
+	s := &scope{path: path, parent: parent, detached: detached}
 	if parent != nil {
 		s.past, s.began = parent.past, parent.reached
 	}
-	s.own, s.cancel = context.WithCancelCause(r.base)
+	s.own, s.cancel = context.WithCancelCause(base)
 	return s
 }
 
-func (s *scope) logger() *slog.Logger {
+// loggerOf makes the logger of a scope when it is first asked for.
+func (r *run) loggerOf(s *scope) *slog.Logger {
 	if log := s.log.Load(); log != nil {
 		return log
 	}
-	log := slog.New(&runHandler{s.run.env.lines.handler, s.run}).With(s.run.ids()...)
+	log := slog.New(&runHandler{r.env.lines.handler, r}).With(r.ids()...)
 	if s.parent != nil {
 		log = log.With("branch", s.path)
 	}
@@ -129,4 +134,5 @@ func (s *scope) logger() *slog.Logger {
 	return s.log.Load()
 }
 
-func (s *scope) view() *view { return &view{Context: s.own, s: s} }
+// view is what code in the scope is given.
+func (r *run) view(s *scope) *view { return &view{Context: s.own, r: r, s: s} }

@@ -67,7 +67,7 @@ func (*continueError) Error() string { return "continue as new" }
 // nothing, or was to end by a cancellation or its deadline and continues all the same, takes a second at least. The
 // error is of no use elsewhere.
 func ContinueAsNew(o Context, in any) error {
-	if err := o.scope().run.env.desc.supports(FeatureContinueAsNew); err != nil {
+	if err := o.run().env.desc.supports(FeatureContinueAsNew); err != nil {
 		return err
 	}
 	return &continueError{in}

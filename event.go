@@ -22,7 +22,7 @@ func WaitForEvent[T any](o Context, id string, opts ...WaitOption) (T, error) {
 	for _, opt := range opts {
 		opt.applyWait(&w)
 	}
-	r := o.scope().run
+	r := o.run()
 	c := &call{o: o, id: id, kind: KindEvent, name: w.name, renaming: renaming{former: w.former},
 		take: func(p Payload) error { return takeInto(&r.env.payloads, "payload", p, &out) }}
 	if err := checkID("event name", w.name); err != nil && id != "" {
@@ -40,7 +40,7 @@ func WaitForEvent[T any](o Context, id string, opts ...WaitOption) (T, error) {
 			}
 		}
 		r.touchLocked(op)
-		r.inbox.expect(op, c)
+		r.inbox.expect(op, true)
 		r.matchLocked(false)
 	}
 	if err := c.await(op); err != nil {
@@ -118,7 +118,7 @@ func WaitForAnyEvent[T any](o Context, id string, events []string, opts ...WaitO
 // (unless [BeforeStart] keeps the event), ErrClosed when it has ended, ErrInvalidPayload for a payload that cannot be
 // decoded into its own type again.
 func RaiseEvent(o Context, id, orchestrationID, event string, payload any, opts ...RaiseFromOption) error {
-	r := o.scope().run
+	r := o.run()
 	var given raiseOptions
 	for _, opt := range opts {
 		opt.applyRaise(&given)

@@ -38,7 +38,7 @@ type eventWait struct {
 	link[*eventWait]
 	op   *op
 	box  *mailbox
-	c    *call // the code that waits; nil until this pass has come to it
+	met  bool  // this pass has come to it: there is code to read an event
 	mail *mail // the other half of the pair: to be read, or being read; nil for none
 	late bool  // an event has come after its time, and match has said so
 }
@@ -71,9 +71,9 @@ func (b *inbox) arrive(m *Message) {
 	b.touch(box)
 }
 
-// expect takes a wait in, whose operation has its number. The call is nil while the code has not come to it.
-func (b *inbox) expect(o *op, c *call) {
-	w := &eventWait{op: o, box: b.boxOf(o.Name), c: c}
+// expect takes a wait in, whose operation has its number; met says that the code has come to it.
+func (b *inbox) expect(o *op, met bool) {
+	w := &eventWait{op: o, box: b.boxOf(o.Name), met: met}
 	w.v, w.number = w, o.Number
 	o.wait = w
 	w.box.waits.insert(&w.link)
@@ -81,8 +81,8 @@ func (b *inbox) expect(o *op, c *call) {
 }
 
 // visit notes that the code has come to a recorded wait.
-func (b *inbox) visit(w *eventWait, c *call) {
-	w.c = c
+func (b *inbox) visit(w *eventWait) {
+	w.met = true
 	b.passed(w)
 	b.changed(w.box)
 }
@@ -266,11 +266,11 @@ func (b *inbox) waitFor(m *mail, idle, committing bool) (w *eventWait, stop bool
 		case o.timingOut && committing:
 			return nil, true // if the commit says so, another one gets it
 		case !o.DueAt.IsZero() && m.ArrivedAt.After(o.DueAt):
-			if w.c != nil && !w.late {
+			if w.met && !w.late {
 				w.late = true
 				b.late = append(b.late, o)
 			}
-		case w.c == nil:
+		case !w.met:
 			if !idle {
 				return nil, o.DueAt.IsZero() && l == m.box.waits.first
 			}

@@ -84,13 +84,9 @@ func (g *inboxGame) expect() {
 	if g.rng.IntN(3) == 0 {
 		o.DueAt = time.Unix(int64(g.rng.IntN(40)), 0)
 	}
-	var c *call
 	visited := g.rng.IntN(4) > 0
-	if visited {
-		c = &call{}
-	}
 	g.notef("wait %d %s until %d, visited %v", o.Number, o.Name, o.DueAt.Unix(), visited)
-	g.in.expect(o, c)
+	g.in.expect(o, visited)
 	g.plain.waits = append(g.plain.waits, &plainWait{o: o, visited: visited})
 }
 
@@ -146,7 +142,7 @@ func (g *inboxGame) move() {
 	case 8:
 		if w != nil && !w.visited {
 			g.notef("wait %d is visited", w.o.Number)
-			g.in.visit(w.o.wait, &call{})
+			g.in.visit(w.o.wait)
 			w.visited = true
 		} else if w != nil && !w.o.DueAt.IsZero() && w.o.wait.mail == nil {
 			w.o.timingOut = true

@@ -34,12 +34,12 @@ func (c *call) interceptLocked(o *op, path string, site callSite) (passed *op, e
 	}
 	answer := r.askTestLocked(s, asked, &site)
 	for answer.Hold && !asked.Cancelled && r.liveLocked(s) {
-		w := &waiter{s: s}
+		w := &waiter{}
 		if r.tested == nil {
 			r.tested = map[string]*waiter{}
 		}
 		s.busy, r.tested[path] = &site, w
-		r.waitLocked(w)
+		r.waitLocked(s, w)
 		delete(r.tested, path)
 		s.busy = nil
 		if r.liveLocked(s) {

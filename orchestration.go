@@ -67,7 +67,7 @@ func (o *Orchestration) unstarted() Context {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.phase, r.cause = phaseDead, fmt.Errorf("orchestration %s: %w: call Start first", o.id, ErrNotFound)
-	return &view{Context: o.parent, s: r.root}
+	return &view{Context: o.parent, r: r, s: r.root}
 }
 
 // attach makes the claimed run this orchestration's.
@@ -77,7 +77,7 @@ func (o *Orchestration) attach(c *Claimed) {
 	r.ended = c.Status.Ended()
 	if c.Paused && !r.ended { // it was not claimed: nobody may write it
 		r.paused, r.claimed = &PausedError{ID: c.ID, Reason: c.PauseReason}, false
-		o.r, o.Context = r, r.root.view()
+		o.r, o.Context = r, r.view(r.root)
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.unwatch = context.AfterFunc(o.parent, r.giveUp)
@@ -93,7 +93,7 @@ func (o *Orchestration) attach(c *Claimed) {
 		r.armLocked()
 	}
 	r.mu.Unlock()
-	o.r, o.Context = r, r.root.view()
+	o.r, o.Context = r, r.view(r.root)
 	if r.ended {
 		return
 	}

@@ -98,10 +98,10 @@ func (c *call) guardLocked(path string, site callSite) (left bool, err error) {
 		switch {
 		case o == nil || !r.liveLocked(s): // while inputs were read
 		case !r.restLocked(1):
-			w := &waiter{s: s}
+			w := &waiter{}
 			r.held = append(r.held, heldOp{w, x.steps(), o})
 			o.holding++
-			r.waitLocked(w)
+			r.waitLocked(s, w)
 			continue
 		case likely:
 			c.suspectLocked(path, site, o)

@@ -136,8 +136,7 @@ func (o *op) choosing() bool { return o.wait != nil && o.wait.mail != nil }
 
 // waiter is a branch that is blocked. ready is closed under run.mu, and active is counted up with it.
 type waiter struct {
-	op       *op
-	s        *scope
+	op       *op // nil for other waits
 	detached bool
 	due      time.Time
 	ready    chan struct{}
@@ -166,7 +165,7 @@ func newRun(ctx context.Context, e *env, c *Claimed) *run {
 	r.moved.L, r.stirred.L = &r.mu, &r.mu
 	r.record.reset(len(c.Operations))
 	r.base, r.endBase = context.WithCancelCause(ctx)
-	r.root = newScope(r, nil, "", false)
+	r.root = newScope(r.base, nil, "", false)
 	r.root.place = &r.record.root
 	for i := range c.Operations {
 		r.load(c.Operations[i])
@@ -209,7 +208,7 @@ func (r *run) load(rec Operation) {
 	}
 	switch {
 	case rec.Kind == KindEvent && !rec.Status.Ended():
-		r.inbox.expect(o, nil)
+		r.inbox.expect(o, false)
 	case rec.Kind == KindRace && rec.Status == StatusSucceeded:
 		var race raceResult
 		if json.Unmarshal(rec.Result, &race) == nil {
@@ -224,7 +223,7 @@ func (r *run) load(rec Operation) {
 func (r *run) main() {
 	finished := false
 	defer func() { r.exit(r.root, finished) }()
-	out, err := guard(func() (any, error) { return r.def.run(r.root.view(), &r.env.payloads, r.info.Input) })
+	out, err := guard(func() (any, error) { return r.def.run(r.view(r.root), &r.env.payloads, r.info.Input) })
 	_, _ = guard(func() (any, error) { // returned says what is wrong with an error whose methods panic
 		if _, continues := asContinue(err); continues {
 			r.pace()
@@ -533,9 +532,6 @@ func (r *run) wakeLocked(w *waiter) {
 		return
 	}
 	w.woken = true
-	if w.s.blocked == w {
-		w.s.blocked = nil
-	}
 	delete(r.waiting, w)
 	if r.active == 0 {
 		r.env.idle.Remove(r)

@@ -31,7 +31,7 @@ type call struct {
 
 func (c *call) scope() *scope { return c.o.scope() }
 
-func (c *call) run() *run { return c.o.scope().run }
+func (c *call) run() *run { return c.o.run() }
 
 // fault names the orchestration and the operation in an error that the author gets back.
 func (c *call) fault(err error) error {
@@ -218,7 +218,7 @@ func (c *call) meetLocked(o *op, site callSite) error {
 		r.cancelOpLocked(o, r.stopCause)
 	}
 	if o.wait != nil {
-		r.inbox.visit(o.wait, c)
+		r.inbox.visit(o.wait)
 		r.matchLocked(false)
 	}
 	return nil
@@ -291,7 +291,7 @@ func (c *call) await(o *op) error {
 	r := c.run()
 	for !o.Status.Ended() && r.liveLocked(c.scope()) {
 		if o.choosing() {
-			r.readLocked(o)
+			c.readLocked(o)
 			continue
 		}
 		if r.stopCause != nil && !c.o.detached() {
@@ -305,12 +305,12 @@ func (c *call) await(o *op) error {
 		if o.Kind == KindEvent && !o.DueAt.IsZero() && !o.DueAt.After(now()) {
 			r.timeOutLocked(o)
 		}
-		w := &waiter{op: o, s: c.scope(), detached: c.o.detached()}
+		w := &waiter{op: o, detached: c.o.detached()}
 		if o.Kind == KindEvent || o.Kind == KindTimer && !r.env.desc.performs(KindTimer) {
 			w.due = o.DueAt
 		}
 		o.waiter = w
-		r.waitLocked(w)
+		r.waitLocked(c.scope(), w)
 		o.waiter = nil
 	}
 	if !r.liveLocked(c.scope()) {
@@ -323,8 +323,8 @@ func (c *call) await(o *op) error {
 func (c *call) backoff(o *op) error {
 	r := c.run()
 	if r.liveLocked(c.scope()) && o.DueAt.After(now()) {
-		o.waiter = &waiter{op: o, s: c.scope(), detached: c.o.detached(), due: o.DueAt}
-		r.waitLocked(o.waiter)
+		o.waiter = &waiter{op: o, detached: c.o.detached(), due: o.DueAt}
+		r.waitLocked(c.scope(), o.waiter)
 		o.waiter = nil
 	}
 	if !r.liveLocked(c.scope()) {
@@ -342,7 +342,7 @@ func (r *run) hookEnded(o *op) { r.env.hooks.operation(r.event(StatusStarted), &
 // bodyContext is what a body gets: the scope's context, without the cancellation if detached.
 func (c *call) bodyContext() context.Context {
 	if c.o.detached() {
-		return c.scope().run.base
+		return c.run().base
 	}
 	return c.scope().own
 }

@@ -100,8 +100,8 @@ func (c *call) awaitAttempt(o *op) error {
 			r.cancelOpLocked(o, r.stopCause) // it came when this had been woken
 			break
 		}
-		o.waiter = &waiter{op: o, s: c.scope(), detached: c.o.detached(), due: o.ExpiresAt}
-		r.waitLocked(o.waiter)
+		o.waiter = &waiter{op: o, detached: c.o.detached(), due: o.ExpiresAt}
+		r.waitLocked(c.scope(), o.waiter)
 		o.waiter = nil
 	}
 	if !r.liveLocked(c.scope()) {

@@ -8,9 +8,9 @@ import "time"
 // is new, or open, or was recorded as cancelled by what ends the run. Whoever waits for a branch that has come there is
 // past that too.
 
-// heedLocked ends the scope's context, if the code is to stop and has passed what is recorded.
-func (s *scope) heedLocked() {
-	if cause := s.run.stopCause; cause != nil && !s.detached && (s.past || s.place.unvisited == 0) {
+// heed ends the scope's context, if the code is to stop, for a cause, and has passed what is recorded.
+func (s *scope) heed(cause error) {
+	if cause != nil && !s.detached && (s.past || s.place.unvisited == 0) {
 		s.cancel(cause)
 	}
 }
@@ -32,7 +32,7 @@ func (r *run) findLocked(s *scope, path string, f *former) *op {
 // isPastLocked notes that the code of the scope has passed what is recorded of it.
 func (r *run) isPastLocked(s *scope) {
 	s.past = true
-	s.heedLocked()
+	s.heed(r.stopCause)
 }
 
 // visitOpLocked notes that the code of a scope has come to a recorded operation.
@@ -42,7 +42,7 @@ func (r *run) visitOpLocked(s *scope, o *op) {
 		s.past = true
 	}
 	if r.stopCause != nil {
-		s.heedLocked()
+		s.heed(r.stopCause)
 		r.heedFromLocked(o.place)
 	}
 }
@@ -53,20 +53,20 @@ func (r *run) heedFromLocked(p *place) {
 	for ; p != nil && r.stopCause != nil; p = p.above {
 		switch {
 		case p.above == nil:
-			r.root.heedLocked()
+			r.root.heed(r.stopCause)
 		case p.scope != nil:
-			p.scope.heedLocked()
+			p.scope.heed(r.stopCause)
 		}
 	}
 }
 
 // tellLocked ends the contexts of all scopes whose code has passed what is recorded, and reports whether these are all.
 func (r *run) tellLocked() (all bool) {
-	r.root.heedLocked()
+	r.root.heed(r.stopCause)
 	all = r.root.hasHeard()
 	for _, p := range r.record.places {
 		if s := p.scope; s != nil {
-			s.heedLocked()
+			s.heed(r.stopCause)
 			all = all && s.hasHeard()
 		}
 	}

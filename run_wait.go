@@ -12,7 +12,7 @@ import (
 
 // waitLocked blocks the calling branch until the waiter is woken; mu is given up meanwhile. The run
 // may not be live when it returns.
-func (r *run) waitLocked(w *waiter) {
+func (r *run) waitLocked(s *scope, w *waiter) {
 	w.ready = make(chan struct{})
 	w.woken = false
 	if !w.due.IsZero() {
@@ -24,7 +24,7 @@ func (r *run) waitLocked(w *waiter) {
 		r.waiting = map[*waiter]struct{}{}
 	}
 	r.waiting[w] = struct{}{}
-	w.s.blocked = w
+	s.blocked = w
 	r.active--
 	r.idleLocked()
 	r.mu.Unlock()
@@ -278,12 +278,12 @@ func (r *run) matchLocked(idle bool) bool {
 
 // readLocked decodes the event that is offered to the calling branch, and takes it if it is still offered then. One
 // that cannot be read stays where it is, and blocks the run. The author's codec is called without mu.
-func (r *run) readLocked(o *op) {
-	w := o.wait
+func (c *call) readLocked(o *op) {
+	r, w := c.run(), o.wait
 	m := w.mail
 	late := r.readsTooLongLocked(o, m)
 	r.mu.Unlock()
-	err := w.c.take(m.Payload)
+	err := c.take(m.Payload)
 	r.mu.Lock()
 	late()
 	switch {
@@ -295,6 +295,7 @@ func (r *run) readLocked(o *op) {
 			"event %d (%q) cannot be read by the code that waits for it, drop it or register code that reads it: %v",
 			m.Number, m.Name, err)})
 	default:
+		c.taken = true
 		r.takeEventLocked(w)
 	}
 	r.stirred.Broadcast() // a race may wait for what the branch has read
@@ -332,7 +333,6 @@ func (r *run) takeEventLocked(w *eventWait) {
 	o, m := w.op, r.inbox.consume(w)
 	r.consumeLocked(m.Number)
 	fault.Point("event.match")
-	w.c.taken = true
 	o.at, o.message = m.ArrivedAt, m
 	r.endLocked(o, StatusSucceeded, m.Payload, nil)
 }
@@ -432,7 +432,7 @@ func (r *run) closeLocked(p *place, inner bool) {
 		s.closed = true
 		s.cancel(ErrCancelled)
 		if inner {
-			s.branch.endLocked(ErrCancelled)
+			r.endBranchLocked(s.branch, ErrCancelled)
 		}
 		r.wakeLocked(s.blocked)
 		if s.turn != nil {

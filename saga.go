@@ -43,7 +43,7 @@ func (c *Compensations) Add(id string, undo func(o Context) error) {
 func Saga[T any](o Context, f func(undo *Compensations) (T, error)) (T, error) {
 	undo := &Compensations{}
 	out, err := f(undo)
-	if _, next := asContinue(err); err == nil || next || !o.scope().goesOn() {
+	if _, next := asContinue(err); err == nil || next || !goesOn(o) {
 		return out, err
 	}
 	errs := []error{err}
@@ -51,7 +51,7 @@ func Saga[T any](o Context, f func(undo *Compensations) (T, error)) (T, error) {
 		branch := Go(Detached(o), c.id, func(o Context) (struct{}, error) { return struct{}{}, c.undo(o) })
 		_, fault := branch.Wait(Detached(o))
 		switch {
-		case !o.scope().goesOn():
+		case !goesOn(o):
 			return out, err // driven by hand, and its caller's context has ended: it is called again
 		case fault != nil:
 			errs = append(errs, &CompensationError{ID: c.id, Err: fault})
@@ -63,11 +63,12 @@ func Saga[T any](o Context, f func(undo *Compensations) (T, error)) (T, error) {
 	return out, errors.Join(errs...)
 }
 
-// goesOn reports whether operations in the scope can be performed, or read from the record of a run that has ended.
-func (s *scope) goesOn() bool {
-	s.run.mu.Lock()
-	defer s.run.mu.Unlock()
-	return s.run.liveLocked(s) || s.run.ended
+// goesOn reports whether operations can be performed, or read from the record of a run that has ended.
+func goesOn(o Context) bool {
+	r := o.run()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.liveLocked(o.scope()) || r.ended
 }
 
 // CompensationError says that a [Saga] could not take something back.

@@ -26,7 +26,7 @@ func Now(o Context, id string, opts ...TimerOption) (time.Time, error) {
 
 // sleep returns when the timer was due.
 func sleep(o Context, id string, due func(at time.Time) time.Time, opts []TimerOption) (time.Time, error) {
-	r := o.scope().run
+	r := o.run()
 	c := &call{o: o, id: id, kind: KindTimer}
 	if len(opts) > 0 {
 		var t timerOptions
