@@ -15,23 +15,6 @@ type Future[T any] struct {
 	value *T
 }
 
-// future is a branch without its type. Its fields are guarded by run.mu.
-type future struct {
-	s       *scope // nil if it did not begin
-	path    string
-	former  *former
-	begun   bool // its code runs, or has run
-	ended   bool
-	order   uint64    // branches of a run in the order of their ends
-	at      time.Time // when what ended it came about
-	err     error
-	lost    bool
-	read    bool   // its value was given to the code
-	told    bool   // the child that it is for has its id, see GoChild
-	then    func() // begins the next item of a Map, with mu held
-	waiters []*waiter
-}
-
 // Awaitable is what [Race] chooses from: a *Future of any type.
 type Awaitable interface{ branch() *future }
 
@@ -374,15 +357,6 @@ func (r *run) firstLocked(running []*future) *future {
 	}
 }
 
-// beats reports whether a branch that has ended wins over another one. One whose value another branch has got
-// while the race went on wins over all: a resumed run would not give it that value again.
-func (f *future) beats(g *future) bool {
-	if f.read != g.read {
-		return f.read
-	}
-	return f.at.Before(g.at) || f.at.Equal(g.at) && f.order < g.order
-}
-
 // raceGrace is how long a race waits at most for the code of a branch that knows of something earlier, and is
 // about to end with it or to go on: it may as well compute, or be blocked by itself.
 const raceGrace = time.Second
@@ -404,13 +378,6 @@ func (r *run) onItsWay(f *future, t time.Time, patient bool) bool {
 			return false // it waits for a branch of its own
 		}
 		return patient && !s.last.IsZero() && s.last.Before(t) || s.place.unvisited > 0
-	})
-}
-
-// waitsForEvent reports whether the branch is blocked in an event wait.
-func (f *future) waitsForEvent() bool {
-	return f.s.place.anyOpen(func(o *op) bool {
-		return o.Kind == KindEvent && !o.Status.Ended() && o.waiter != nil && !o.waiter.woken
 	})
 }
 

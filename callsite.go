@@ -13,16 +13,6 @@ type callSite struct {
 	begun *callSite // of the branch around it; nil for none
 }
 
-// here takes the call site above the operation's own functions, in a scope.
-func here(s *scope) callSite {
-	var c callSite
-	runtime.Callers(3, c.pcs[:])
-	if s.branch != nil {
-		c.begun = &s.site
-	}
-	return c
-}
-
 // modulePath is how the functions of this package and of package rest begin.
 const modulePath = "github.com/lambdabiz/lambdabiz"
 

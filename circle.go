@@ -1,7 +1,6 @@
 package lambdabiz
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -111,21 +110,4 @@ func (c *circle) isInside(f *future) bool {
 		}
 		return false
 	})
-}
-
-// waitText says where the scope waits for what.
-func (s *scope) waitText() string {
-	var paths []string
-	for _, f := range s.awaits {
-		paths = append(paths, fmt.Sprintf("%q", f.path))
-	}
-	who := "the orchestration"
-	if s.path != "" {
-		who = fmt.Sprintf("%q", s.path)
-	}
-	text := who + " waits for " + strings.Join(paths, " or ")
-	if s.busy != nil {
-		text += " at " + s.busy.String()
-	}
-	return text
 }

@@ -150,15 +150,6 @@ func unreadable(err error) error {
 	return nil
 }
 
-// readsInput reports whether what begins can read its input: what is known of its definition decides, or else the
-// type of the value itself.
-func (p *payloads) readsInput(d *definitionSpec, v any, stored Payload) error {
-	if d != nil && d.readsInput != nil {
-		return d.readsInput(p, "input", stored)
-	}
-	return p.readsBack("input", v, stored)
-}
-
 var errNotText = errors.New("it is not UTF-8")
 
 // readable reports whether a payload is what the codec makes. A number need not fit into a float64 for that.

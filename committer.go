@@ -74,25 +74,6 @@ func (c *committer) submit(ctx context.Context, s *submission) (Verdict, error) 
 	return s.verdict, s.err
 }
 
-// payloadBytes estimates what a commit writes.
-func (c *Commit) payloadBytes() int {
-	n := len(c.Progress)
-	for i := range c.Operations {
-		o := &c.Operations[i]
-		n += len(o.Input) + len(o.Result) + len(o.Details)
-	}
-	for i := range c.Starts {
-		n += len(c.Starts[i].Input)
-	}
-	for i := range c.Raises {
-		n += len(c.Raises[i].Payload)
-	}
-	if c.Close != nil {
-		n += len(c.Close.Result)
-	}
-	return n
-}
-
 // run commits a batch. When that fails as a whole, by an error that may be one member's own, its members are
 // committed one by one, so that a poisoned commit fails alone.
 func (c *committer) run(ctx context.Context, together []*batch.Item[*decision]) {
@@ -111,20 +92,6 @@ func (c *committer) run(ctx context.Context, together []*batch.Item[*decision]) 
 			s.Member.verdict.doubtReceipts()
 		}
 	}
-}
-
-// isIdempotent reports whether the commit may come twice: a run's is applied under its fence once, a start has
-// its run id.
-func (c *Commit) isIdempotent() bool {
-	if c.Run != nil {
-		return true
-	}
-	for i := range c.Raises {
-		if c.Raises[i].Key == "" {
-			return false
-		}
-	}
-	return true
 }
 
 // mayBeOwn reports whether an error may be that of one commit, and would come again however often it is tried. What

@@ -3,10 +3,7 @@ package lambdabiz
 import (
 	"context"
 	"log/slog"
-	"sync/atomic"
 	"time"
-
-	"github.com/lambdabiz/lambdabiz/internal/slots"
 )
 
 // Context is what an orchestration's function works with: a context.Context that ends when the run is
@@ -31,54 +28,6 @@ type Context interface {
 	run() *run
 	scope() *scope
 	detached() bool
-}
-
-// scope is a place for operation ids: the orchestration's function, or a branch.
-type scope struct {
-	path   string // "" for the function itself
-	parent *scope
-	log    atomic.Pointer[slog.Logger] // made when it is asked for
-
-	// own ends with base, when the scope is closed, and with a cancellation or the deadline once its code has passed
-	// what is recorded: see heed. It is run.base's child, not the parent's: one of them may have passed when the
-	// other has not.
-	own    context.Context //nolint:containedctx // a scope is a context's lifetime
-	cancel context.CancelCauseFunc
-
-	detached bool // a branch that Detached began: cancellation does not end it
-
-	// Guarded by run.mu.
-	visited map[string]callSite // the ids in this pass of branches and of what was refused; operations have their own mark
-	place   *place              // in the record
-	blocked *waiter             // the last wait of its goroutine, see isBlocked
-	turn    *slots.Turn         // of its goroutine, while it waits for a slot
-	busy    *callSite           // the operation that goes on
-	inBody  bool                // the body of that operation runs
-	asking  bool                // the interceptor is asked about it, its code is about to go on
-	branch  *future             // nil for the function itself
-	site    callSite            // where that was begun
-	current *op                 // the operation that goes on; nil while code runs
-	awaits  []*future           // branches of which it waits for one; nil while it does not
-	began   int64               // what the scope around it had reached when it began
-	racing  []*future           // branches of which all but one lose when its race is over; nil while it has none
-	met     *circle             // that it was found in last
-	reached int64               // the last number of what was recorded here before this pass, and it has come to
-	last    time.Time           // when what its code knows last came about
-	past    bool                // its code has come to something that had not ended before this pass, or it knows of such a thing
-	closed  bool                // lost a race, or its orchestration's function has returned: see isClosed
-}
-
-// isBlocked reports whether the goroutine of the scope waits.
-func (s *scope) isBlocked() bool { return s.blocked != nil && !s.blocked.woken }
-
-// isClosed reports whether the scope, or one around it, is closed.
-func (s *scope) isClosed() bool {
-	for ; s != nil; s = s.parent {
-		if s.closed {
-			return true
-		}
-	}
-	return false
 }
 
 // view is a Context on a scope.
@@ -111,16 +60,6 @@ func Detached(o Context) Context {
 	return &view{Context: o.run().base, r: o.run(), s: o.scope(), free: true}
 }
 
-// newScope makes the scope of a branch, or of the function itself when parent is nil, whose context ends with base.
-func newScope(base context.Context, parent *scope, path string, detached bool) *scope {
-	s := &scope{path: path, parent: parent, detached: detached}
-	if parent != nil {
-		s.past, s.began = parent.past, parent.reached
-	}
-	s.own, s.cancel = context.WithCancelCause(base)
-	return s
-}
-
 // loggerOf makes the logger of a scope when it is first asked for.
 func (r *run) loggerOf(s *scope) *slog.Logger {
 	if log := s.log.Load(); log != nil {
@@ -136,3 +75,53 @@ func (r *run) loggerOf(s *scope) *slog.Logger {
 
 // view is what code in the scope is given.
 func (r *run) view(s *scope) *view { return &view{Context: s.own, r: r, s: s} }
+
+// runHandler gives what the code of a run logs to the handler at once, on the code's own goroutine, until the run
+// has left this process. A panic of the handler does no harm to the code.
+type runHandler struct {
+	slog.Handler
+	r *run
+}
+
+// Enabled reports whether the handler wants the line.
+func (h *runHandler) Enabled(ctx context.Context, level slog.Level) bool {
+	if h.r.left.Load() {
+		return false
+	}
+	v, err := guard(func() (any, error) { return h.Handler.Enabled(ctx, level), nil })
+	h.check(err)
+	wanted, _ := v.(bool)
+	return wanted
+}
+
+// Handle gives the line to the handler.
+func (h *runHandler) Handle(ctx context.Context, rec slog.Record) error {
+	_, err := guard(func() (any, error) { return nil, h.Handler.Handle(ctx, rec) })
+	h.check(err)
+	return err
+}
+
+// WithAttrs returns a handler that adds attributes.
+func (h *runHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return h.with(func() slog.Handler { return h.Handler.WithAttrs(attrs) })
+}
+
+// WithGroup returns a handler that puts what follows into a group.
+func (h *runHandler) WithGroup(name string) slog.Handler {
+	return h.with(func() slog.Handler { return h.Handler.WithGroup(name) })
+}
+
+func (h *runHandler) with(f func() slog.Handler) slog.Handler {
+	v, err := guard(func() (any, error) { return f(), nil })
+	h.check(err)
+	if handler, ok := v.(slog.Handler); ok {
+		return &runHandler{handler, h.r}
+	}
+	return h
+}
+
+func (h *runHandler) check(err error) {
+	if err != nil {
+		h.r.env.lines.failed(err)
+	}
+}

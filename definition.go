@@ -86,3 +86,26 @@ func (*endCancelledError) Unwrap() error   { return ErrCancelled }
 func asContinue(err error) (*continueError, bool) {
 	return errors.AsType[*continueError](err)
 }
+
+// DefineOption is an option of [Define].
+type DefineOption interface{ applyDefine(d *definitionSpec) }
+
+// StrictInputs blocks a run when a finished operation is called with another input than the recorded
+// one. The default is to keep the recorded result and to log a warning. Inputs are compared by what they mean: the codec
+// may write the same value in other bytes each time, encrypted or in the order of a map.
+func StrictInputs() DefineOption { return strictOption{} }
+
+type strictOption struct{}
+
+func (strictOption) applyDefine(d *definitionSpec) { d.strict = true }
+
+func (NotRenamedOption) applyDefine(d *definitionSpec) { d.notRenamed = true }
+
+// readsInput reports whether what begins can read its input: what is known of its definition decides, or else the
+// type of the value itself.
+func (p *payloads) readsInput(d *definitionSpec, v any, stored Payload) error {
+	if d != nil && d.readsInput != nil {
+		return d.readsInput(p, "input", stored)
+	}
+	return p.readsBack("input", v, stored)
+}

@@ -93,3 +93,28 @@ func withField(err error, value reflect.Value, fits func(field reflect.Value) bo
 	}
 	return own.Elem().Interface()
 }
+
+// maxFailureDepth bounds the recorded tree, against errors that wrap themselves.
+const maxFailureDepth = 32
+
+func causesOf(err error) []error {
+	switch e := err.(type) { //nolint:errorlint // this walks the tree itself
+	case interface{ Unwrap() error }:
+		if cause := e.Unwrap(); cause != nil {
+			return []error{cause}
+		}
+	case interface{ Unwrap() []error }:
+		return e.Unwrap()
+	}
+	return nil
+}
+
+// recordedError is an error of a type that the registry does not know.
+type recordedError struct {
+	message string
+	causes  []error
+}
+
+func (e *recordedError) Error() string { return e.message }
+
+func (e *recordedError) Unwrap() []error { return e.causes }

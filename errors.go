@@ -205,3 +205,15 @@ type retryAfterError struct {
 func (e *retryAfterError) Error() string             { return e.err.Error() }
 func (e *retryAfterError) Unwrap() error             { return e.err }
 func (e *retryAfterError) RetryAfter() time.Duration { return e.wait }
+
+// CompensationError says that a [Saga] could not take something back.
+type CompensationError struct {
+	ID  string // of the compensation
+	Err error  // what it returned
+}
+
+// Error names the compensation and the cause.
+func (e *CompensationError) Error() string { return fmt.Sprintf("compensation %q: %v", e.ID, e.Err) }
+
+// Unwrap returns the cause.
+func (e *CompensationError) Unwrap() error { return e.Err }

@@ -12,20 +12,6 @@ import (
 	"unicode/utf8"
 )
 
-// Failure is an error as it is recorded: a message, and as much of the error tree as can be rebuilt,
-// so that errors.Is and errors.As hold after a resume. Rebuilt are the sentinels and types of this
-// package, context.Canceled, context.DeadlineExceeded, and what [ErrorType] and [ErrorValue] name.
-type Failure struct {
-	Message string          `json:"message"`
-	Code    string          `json:"code,omitempty"` // a sentinel or a type of this package
-	Type    string          `json:"type,omitempty"` // a registered name
-	Data    json.RawMessage `json:"data,omitempty"` // the fields of a type
-	Causes  []*Failure      `json:"causes,omitempty"`
-}
-
-// maxFailureDepth bounds the recorded tree, against errors that wrap themselves.
-const maxFailureDepth = 32
-
 // maxFailureBytes bounds the messages and data of a recorded tree together.
 const maxFailureBytes = 64 << 10
 
@@ -88,8 +74,6 @@ type ErrorRegistration struct {
 	encode func(err error) (data json.RawMessage, ok bool, fault error)
 	decode func(data json.RawMessage) (error, error)
 }
-
-func (r *ErrorRegistration) register(registry *registry) error { return registry.addError(r) }
 
 // ErrorType registers the error type T, which encoding/json must be able to write and read. After a
 // resume errors.As finds it again. The name is what is recorded: it must stay when T is renamed.
@@ -288,18 +272,6 @@ type compensationErrorData struct {
 	ID string `json:"id"`
 }
 
-func causesOf(err error) []error {
-	switch e := err.(type) { //nolint:errorlint // this walks the tree itself
-	case interface{ Unwrap() error }:
-		if cause := e.Unwrap(); cause != nil {
-			return []error{cause}
-		}
-	case interface{ Unwrap() []error }:
-		return e.Unwrap()
-	}
-	return nil
-}
-
 var errNotRebuilt = errors.New("nothing knows the record")
 
 // rebuild makes an error of what was recorded. What cannot be rebuilt keeps its message.
@@ -378,15 +350,6 @@ func (r *errorRegistry) rebuildTyped(f *Failure, causes []error) error {
 	}
 	return nil
 }
-
-// recordedError is an error of a type that the registry does not know.
-type recordedError struct {
-	message string
-	causes  []error
-}
-
-func (e *recordedError) Error() string   { return e.message }
-func (e *recordedError) Unwrap() []error { return e.causes }
 
 // retryable reports whether another attempt makes sense, by the word of the error and of all that it wraps: one that is
 // not retryable decides.

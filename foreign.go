@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"runtime"
 	"time"
-
-	"github.com/lambdabiz/lambdabiz/internal/spare"
 )
 
 // Foreign code is what an engine calls and has not written: the author's functions, codecs, the methods of values
@@ -117,86 +115,4 @@ func awaitForeign[T any](ctx context.Context, done <-chan T) (out T, late error)
 	case <-grace.C:
 		return out, fmt.Errorf("%w: it does not return after its context has ended: %w", ErrOutcomeUnknown, context.Cause(ctx))
 	}
-}
-
-// guardedBackend is a backend that can neither panic, nor end the goroutine of a worker, nor hold it for ever.
-type guardedBackend struct{ Backend }
-
-func (b guardedBackend) Join(ctx context.Context, w WorkerInfo) (int64, error) {
-	return patiently(ctx, func() (int64, error) { return b.Backend.Join(ctx, w) })
-}
-
-func (b guardedBackend) Renew(ctx context.Context, worker int64) error {
-	_, err := patiently(ctx, func() (struct{}, error) { return struct{}{}, b.Backend.Renew(ctx, worker) })
-	return err
-}
-
-func (b guardedBackend) Leave(ctx context.Context, worker, beat int64) error {
-	_, err := patiently(ctx, func() (struct{}, error) { return struct{}{}, b.Backend.Leave(ctx, worker, beat) })
-	return err
-}
-
-func (b guardedBackend) Workers(ctx context.Context) ([]WorkerRecord, error) {
-	return patiently(ctx, func() ([]WorkerRecord, error) { return b.Backend.Workers(ctx) })
-}
-
-func (b guardedBackend) Claim(ctx context.Context, r ClaimRequest) (Claims, error) {
-	return patiently(ctx, func() (Claims, error) { return b.Backend.Claim(ctx, r) })
-}
-
-// claimCall is [guardedBackend.Claim] for who claims again and again: as long as the backend returns, it needs no room
-// for one call more.
-type claimCall struct {
-	backend Backend
-	kept    *spare.Pool
-	ctx     context.Context //nolint:containedctx // of the call
-	request ClaimRequest
-	claims  Claims
-	err     error
-	done    chan struct{} // receives when the call is over
-	begin   func()
-}
-
-func newClaimCall(b Backend, kept *spare.Pool) *claimCall {
-	c := &claimCall{backend: b, kept: kept, done: make(chan struct{}, 1)}
-	c.begin = c.perform
-	return c
-}
-
-func (c *claimCall) perform() {
-	c.claims, c.err = Claims{}, errGoexit
-	defer func() { c.done <- struct{}{} }()
-	_, c.err = guard(func() (_ any, err error) {
-		c.claims, err = c.backend.Claim(c.ctx, c.request)
-		return nil, err
-	})
-}
-
-// claim calls the backend. When it reports late, the call is not over, and this must not be used again.
-func (c *claimCall) claim(ctx context.Context, r ClaimRequest) (claims Claims, late bool, err error) {
-	c.ctx, c.request = ctx, r
-	c.kept.Go(c.begin)
-	if _, err := awaitForeign(ctx, c.done); err != nil {
-		return Claims{}, true, err
-	}
-	claims, err = c.claims, c.err
-	c.ctx, c.request, c.claims, c.err = nil, ClaimRequest{}, Claims{}, nil
-	return claims, false, err
-}
-
-// guardedQueue is the same for the queue of tasks that a backend may have.
-type guardedQueue struct{ Queue }
-
-func (q guardedQueue) NextTask(ctx context.Context, r TaskRequest) (*TaskClaim, error) {
-	return patiently(ctx, func() (*TaskClaim, error) { return q.Queue.NextTask(ctx, r) })
-}
-
-func (q guardedQueue) BeatTask(ctx context.Context, t *TaskClaim, details Payload) error {
-	_, err := guard(func() (any, error) { return nil, q.Queue.BeatTask(ctx, t, details) })
-	return err
-}
-
-func (q guardedQueue) EndTask(ctx context.Context, t *TaskClaim, o TaskOutcome) error {
-	_, err := guard(func() (any, error) { return nil, q.Queue.EndTask(ctx, t, o) })
-	return err
 }

@@ -7,14 +7,6 @@ import (
 	"slices"
 )
 
-// supports returns *UnsupportedError if the backend refuses the feature.
-func (d *Description) supports(f Feature) error {
-	if why, refused := d.Refuses[f]; refused {
-		return &UnsupportedError{Backend: d.Name, Feature: f, Why: why}
-	}
-	return nil
-}
-
 // performs reports whether the backend does operations of the kind itself.
 func (d *Description) performs(k Kind) bool { return slices.Contains(d.Performs, k) }
 
@@ -90,6 +82,14 @@ func (d *Description) checkRemote(o *op, opts *callOptions) error {
 			"a task that is no Go task may take %v, this one asks for %v", d.TaskTimeout, opts.timeout)}
 	case opts.heartbeat > 0:
 		return d.supports(FeatureHeartbeat)
+	}
+	return nil
+}
+
+// supports returns *UnsupportedError if the backend refuses the feature.
+func (d *Description) supports(f Feature) error {
+	if why, refused := d.Refuses[f]; refused {
+		return &UnsupportedError{Backend: d.Name, Feature: f, Why: why}
 	}
 	return nil
 }

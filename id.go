@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -76,30 +75,6 @@ func inScope(path, scope string) bool {
 
 // newRunID returns an id that no other run has: 128 random bits.
 func newRunID() string { return rand.Text() }
-
-// continuedRunID makes the id of the run that continues another one: that of the first run of their chain, "-", and how many
-// runs the chain has then. So it tells the chain when the runs before it are purged.
-func continuedRunID(run *RunInfo) string {
-	root, n := run.RunID, 1
-	if run.Previous != "" { // else it is the first, whatever its id looks like
-		root, n = splitRunID(run.RunID)
-	}
-	return root + "-" + strconv.Itoa(n+1)
-}
-
-// splitRunID takes the id of a run that continues another one apart. A run that got an id of its own, as all did once, counts
-// as the first of those that continue it.
-func splitRunID(runID string) (root string, n int) {
-	i := strings.LastIndexByte(runID, '-')
-	if i <= 0 {
-		return runID, 1
-	}
-	n, err := strconv.Atoi(runID[i+1:])
-	if err != nil || n < 2 || strconv.Itoa(n) != runID[i+1:] {
-		return runID, 1
-	}
-	return runID[:i], n
-}
 
 // idempotencyKey is the same for every attempt of an operation, and never the same in the next run.
 func idempotencyKey(orchestrationID, runID, path string) string {

@@ -7,8 +7,6 @@ import (
 
 // The options are typed by place: one that makes no sense somewhere does not compile there.
 type (
-	// DefineOption is an option of [Define].
-	DefineOption interface{ applyDefine(d *definitionSpec) }
 	// CallOption is an option of [Call], [CallTask], [Step] and of service calls.
 	CallOption interface{ applyCall(c *callOptions) }
 	// WaitOption is an option of [WaitForEvent].
@@ -230,18 +228,91 @@ func (b branchOptions) applyBranch(to *branchOptions) { *to = b }
 
 func (c concurrency) applyMap(m *mapOptions) { m.concurrency = int(c) }
 
-// StrictInputs blocks a run when a finished operation is called with another input than the recorded
-// one. The default is to keep the recorded result and to log a warning. Inputs are compared by what they mean: the codec
-// may write the same value in other bytes each time, encrypted or in the order of a map.
-func StrictInputs() DefineOption { return strictOption{} }
-
-type strictOption struct{}
-
-func (strictOption) applyDefine(d *definitionSpec) { d.strict = true }
-
 func (c *callOptions) withValues(ctx context.Context) context.Context {
 	for _, v := range c.values {
 		ctx = context.WithValue(ctx, v.key, v.value) //nolint:fatcontext // each value is one of a few
 	}
 	return ctx
 }
+
+// WithReceipt tells the caller of [Engine.RaiseEvent] whether the event is new or its [Key] was known: r is set before the
+// raise returns, to [ReceiptUnknown] whenever that returns an error.
+//
+// ReceiptRepeated does not say who raised it first. A caller who raises again after ErrOutcomeUnknown may meet the event
+// that its own first try has added. What the engine itself asks again, because the answer of the home got lost, is never
+// reported as repeated.
+//
+// In [RaiseEvent] it does not compile: an orchestration's code runs again, and would be told something else by then.
+func WithReceipt(r *Receipt) RaiseOption { return receiptOption{r} }
+
+type receiptOption struct{ to *Receipt }
+
+func (o receiptOption) applyRaise(r *raiseOptions) { r.receipt = o.to }
+
+// give tells a caller who asks.
+func (o *raiseOptions) give(r Receipt) {
+	if o.receipt != nil {
+		*o.receipt = r
+	}
+}
+
+// FormerlyOption is what [Formerly] and [FormerlyAt] return: an option of everything that has an id.
+type FormerlyOption struct{ former former }
+
+// Formerly says under which ids an operation or a branch was recorded before it was renamed, in the same
+// scope. What is recorded under one of them is taken as this operation's: an effect that has ended is not
+// repeated, one that is open goes on. Of a branch, or of a [Map], it renames all that is inside.
+//
+// The record keeps the path that it has, and attempts keep the idempotency key of that path. What is new is
+// recorded under the new id. So a third name needs both earlier ones, Formerly("pay", "charge"): keep them
+// until the last run has ended that was recorded under them. If several are recorded, the operation's own id
+// comes first, and then the first of the list. An id that is someone's former one must not be used for
+// something else meanwhile. The kind and the task's name must be the same, or the run is blocked.
+//
+// In [Engine.RaiseEvent] it means nothing. A [Race] needs none: losers have lost, so that a renamed race is won
+// by the same branch again.
+func Formerly(ids ...string) FormerlyOption { return FormerlyOption{former{ids: ids}} }
+
+// FormerlyAt is [Formerly] for what was moved into a branch, out of one, or from one to another. It takes whole
+// paths as the state shows them, with the ids of the branches before: "parcels/tea/pack".
+func FormerlyAt(paths ...string) FormerlyOption { return FormerlyOption{former{paths: paths}} }
+
+func (f FormerlyOption) applyCall(c *callOptions) { c.former = c.former.and(f.former) }
+
+func (f FormerlyOption) applyWait(w *waitOptions) { w.former = w.former.and(f.former) }
+
+func (f FormerlyOption) applyRaise(r *raiseOptions) { r.former = r.former.and(f.former) }
+
+func (FormerlyOption) applyRaiseFrom() {}
+
+func (f FormerlyOption) applyChild(c *childOptions) { c.former = c.former.and(f.former) }
+
+func (f FormerlyOption) applyTimer(t *timerOptions) { t.former = t.former.and(f.former) }
+
+func (f FormerlyOption) applyBranch(b *branchOptions) { b.former = b.former.and(f.former) }
+
+func (f FormerlyOption) applyMap(m *mapOptions) { m.former = m.former.and(f.former) }
+
+// NotRenamedOption is what [NotRenamed] returns.
+type NotRenamedOption struct{}
+
+// NotRenamed says that an operation is new although it looks like a recorded one under another id, and lets it
+// go on. Without it a run is blocked before a new task, service call, child or raised event that has the same
+// name and input as a recorded one which the code has not come to: most often that one was renamed, and would
+// have its effect twice (then it needs [Formerly]). So it is before a new step with the same id as such a one in another
+// scope: most often that one was moved (then it needs [FormerlyAt]). It is needed when such a call is inserted before the
+// recorded one. As an option of [Define] it is said of all operations of the definition.
+func NotRenamed() NotRenamedOption { return NotRenamedOption{} }
+
+func (NotRenamedOption) applyCall(c *callOptions) { c.notRenamed = true }
+
+func (NotRenamedOption) applyRaise(r *raiseOptions) { r.notRenamed = true }
+
+func (NotRenamedOption) applyRaiseFrom() {}
+
+func (NotRenamedOption) applyChild(c *childOptions) { c.notRenamed = true }
+
+// notFormerly takes former names back: they are those of what is around the wait.
+type notFormerly struct{}
+
+func (notFormerly) applyWait(w *waitOptions) { w.former = nil }

@@ -42,34 +42,3 @@ func (r *Receipt) UnmarshalText(text []byte) error {
 	*r = Receipt(i) //nolint:gosec // an index of a short table
 	return nil
 }
-
-// WithReceipt tells the caller of [Engine.RaiseEvent] whether the event is new or its [Key] was known: r is set before the
-// raise returns, to [ReceiptUnknown] whenever that returns an error.
-//
-// ReceiptRepeated does not say who raised it first. A caller who raises again after ErrOutcomeUnknown may meet the event
-// that its own first try has added. What the engine itself asks again, because the answer of the home got lost, is never
-// reported as repeated.
-//
-// In [RaiseEvent] it does not compile: an orchestration's code runs again, and would be told something else by then.
-func WithReceipt(r *Receipt) RaiseOption { return receiptOption{r} }
-
-type receiptOption struct{ to *Receipt }
-
-func (o receiptOption) applyRaise(r *raiseOptions) { r.receipt = o.to }
-
-// give tells a caller who asks.
-func (o *raiseOptions) give(r Receipt) {
-	if o.receipt != nil {
-		*o.receipt = r
-	}
-}
-
-// doubtReceipts is for the verdict on a commit that was asked for again, because nobody knows what became of the first
-// try: the key of an event may be known by that.
-func (v *Verdict) doubtReceipts() {
-	for i := range v.Raises {
-		if v.Raises[i].Receipt == ReceiptRepeated {
-			v.Raises[i].Receipt = ReceiptUnknown
-		}
-	}
-}

@@ -161,15 +161,6 @@ func (c *record) changed(o *op) {
 	}
 }
 
-// size is the estimated memory of the operation.
-func (o *op) size() int64 {
-	n := opBytes + len(o.ID) + len(o.Input) + len(o.Result) + len(o.Details)
-	if o.Error != nil {
-		n += len(o.Error.Message) + len(o.Error.Data)
-	}
-	return int64(n)
-}
-
 // shut takes an operation out of those that are open.
 func (p *place) shut(o *op) {
 	if o.index == 0 {
@@ -296,13 +287,6 @@ func (c *record) progress() int {
 	return n
 }
 
-func (o *Operation) progress() int {
-	if o.Status.Ended() && o.Tried == nil {
-		return 2
-	}
-	return 1
-}
-
 // orphans are the recorded operations that this pass has not come to, but those of branches that it does
 // not wait for: one that goes on yet may have come to them.
 func (c *record) orphans() []string {
@@ -315,5 +299,6 @@ func (c *record) orphans() []string {
 			orphans = append(orphans, path)
 		}
 	}
-	return sorted(orphans)
+	slices.Sort(orphans)
+	return orphans
 }

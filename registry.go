@@ -172,3 +172,5 @@ func (r *registry) resolved(t *taskSpec, home *Description) (*taskSpec, error) {
 func (r *registry) knows(asked, found *taskSpec) bool {
 	return r.hasTask(asked.kind, asked.name) || asked.run == nil && found.run != nil
 }
+
+func (r *ErrorRegistration) register(registry *registry) error { return registry.addError(r) }

@@ -31,20 +31,6 @@ func (o *op) repeatKey() repeatKey {
 	return key
 }
 
-// affects reports whether an operation of the kind does something that may be done twice.
-func (k Kind) affects() bool {
-	switch k {
-	case KindTask, KindService, KindChild, KindRaise, KindStep:
-		return true
-	default:
-		return false
-	}
-}
-
-// hasBegun reports whether something was done for the operation. One that was cancelled before its first attempt
-// has no effect to be repeated.
-func (o *op) hasBegun() bool { return !o.Status.Ended() || o.Attempts > 0 }
-
 func (r *run) repeatsLocked() *repeats {
 	if r.repeats != nil {
 		return r.repeats

@@ -24,13 +24,6 @@ func (s *recordedStop) add(o *op) {
 	}
 }
 
-// endedByStop reports whether the operation was ended because the contexts of the code had ended. Those of a branch
-// that has lost, and children that were cancelled by themselves, are recorded with other errors.
-func (o *op) endedByStop() bool {
-	return o.Status == StatusCancelled && o.Error != nil &&
-		(o.Error.Code == "cancelled" || o.Error.Code == "deadlineExceeded")
-}
-
 // before reports whether the stop came before the code began the operation. Within a scope one operation follows
 // another. Elsewhere it takes both: a later number, since what is recorded first has begun first, and a later time.
 func (s *recordedStop) before(o *op) bool {

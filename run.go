@@ -105,44 +105,6 @@ type run struct {
 	left      atomic.Bool // it is dead: its code logs nothing any more
 }
 
-// op is a recorded operation, or one that is about to be.
-type op struct {
-	Operation
-	site      callSite
-	visited   bool   // by this pass
-	loaded    bool   // recorded before this pass
-	moved     string // its path in the code, if it is recorded under a former one
-	suspected bool   // it was warned of something new in its place
-	holding   int    // new operations that are held, since they may repeat it
-	dirty     bool   // is in pending
-	change    uint64 // the last one of it; 0 for none in this pass
-	timingOut bool   // is in pending.timeouts
-	tried     bool   // the backend's attempt has ended without success, and is to be judged
-	failed    Status // how the attempt ended, if tried
-	waiter    *waiter
-	at        time.Time  // when its end came about, if that is not EndedAt
-	message   *mail      // the event it has taken, until a commit says so
-	dropped   bool       // that event was dropped since: it is not given back
-	wait      *eventWait // in the inbox, while it is open
-
-	// The record's own.
-	place *place
-	index int   // in place.open, from 1; 0 for not there
-	bytes int64 // as counted in record.bytes
-}
-
-// choosing reports whether the branch of an event wait reads an event that it may take.
-func (o *op) choosing() bool { return o.wait != nil && o.wait.mail != nil }
-
-// waiter is a branch that is blocked. ready is closed under run.mu, and active is counted up with it.
-type waiter struct {
-	op       *op // nil for other waits
-	detached bool
-	due      time.Time
-	ready    chan struct{}
-	woken    bool
-}
-
 // log is for what seldom happens: it makes a logger. It may be used with mu held.
 func (r *run) log() *slog.Logger { return r.env.log.With(r.ids()...) }
 
@@ -187,14 +149,6 @@ func deadlineHere(info *RunInfo) time.Time {
 		begun = now()
 	}
 	return info.Deadline.Add(-max(0, info.ScheduledAt.Sub(begun)))
-}
-
-// takeTried keeps an operation open whose attempt the backend has performed without success, until it is
-// decided what follows.
-func (o *op) takeTried() {
-	if o.tried = o.Tried != nil && (o.Kind == KindTask || o.Kind == KindService); o.tried {
-		o.failed, o.Status, o.EndedAt = o.Status, StatusStarted, time.Time{}
-	}
 }
 
 // load takes a recorded operation in. Operations come in the order of their numbers.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 )
 
 // call is one operation as the author's code asks for it.
@@ -166,14 +165,6 @@ func (r *run) visitLocked(s *scope, id, path string, site callSite) error {
 	return nil
 }
 
-// visitedLocked notes an id of this pass that has no operation.
-func (s *scope) visitedLocked(id string, site callSite) {
-	if s.visited == nil {
-		s.visited = map[string]callSite{}
-	}
-	s.visited[id] = site
-}
-
 // addLocked makes a new operation. It is recorded when its kind says so.
 func (c *call) addLocked(path string, site callSite) *op {
 	r := c.run()
@@ -263,26 +254,6 @@ func (c *call) give(o *op) error {
 		return r.leaveLocked(s)
 	}
 	return nil
-}
-
-// cameAbout is when an ended operation's outcome came about: when the event arrived, when the timer was
-// due. Its branch may have learned of it later.
-func (o *op) cameAbout() time.Time {
-	switch {
-	case !o.at.IsZero():
-		return o.at
-	case o.Kind == KindTimer && o.Status == StatusSucceeded, o.Kind == KindEvent && o.Status == StatusTimeout:
-		return o.DueAt
-	default:
-		return o.EndedAt
-	}
-}
-
-// knows notes when something came about that the code of the scope knows now.
-func (s *scope) knows(t time.Time) {
-	if t.After(s.last) {
-		s.last = t
-	}
 }
 
 // await blocks until the operation has ended. It is called and returns with mu held; an error means

@@ -8,18 +8,6 @@ import "time"
 // is new, or open, or was recorded as cancelled by what ends the run. Whoever waits for a branch that has come there is
 // past that too.
 
-// heed ends the scope's context, if the code is to stop, for a cause, and has passed what is recorded.
-func (s *scope) heed(cause error) {
-	if cause != nil && !s.detached && (s.past || s.place.unvisited == 0) {
-		s.cancel(cause)
-	}
-}
-
-// hasHeard reports whether the scope need not be told any more that the code is to stop.
-func (s *scope) hasHeard() bool {
-	return s.detached || s.own.Err() != nil || s.branch != nil && s.branch.ended
-}
-
 // findLocked looks an operation up. One that is new, or open, is where the record of the scope stops.
 func (r *run) findLocked(s *scope, path string, f *former) *op {
 	o := r.record.find(s.path, path, f)

@@ -67,18 +67,6 @@ func (r *run) makesDue(c *Commit) bool {
 
 var commitBackoff = Backoff{Initial: 50 * time.Millisecond, Max: 5 * time.Second, Jitter: -1}
 
-// errPoisoned: the run was blocked instead of what its commit said.
-var errPoisoned = errors.New("commit cannot be stored")
-
-// poisoned is what remains of a commit that the backend takes from nobody: the run is blocked.
-func poisoned(c *Commit, err error) *Commit {
-	at := now()
-	return &Commit{Run: c.Run, Worker: c.Worker, At: at, Seen: c.Seen, Release: &Release{
-		WakeAt:  at.Add(blockedBackoff.Max),
-		Blocked: &Blocked{Reason: "its commit cannot be stored: " + err.Error(), Since: at, Times: 1},
-	}}
-}
-
 // pause waits before another try. It reports false when the run has left meanwhile.
 func (r *run) pause(d time.Duration) bool {
 	t := time.NewTimer(d)
@@ -102,3 +90,15 @@ func (r *run) ctxErr() error {
 		return nil
 	}
 }
+
+// poisoned is what remains of a commit that the backend takes from nobody: the run is blocked.
+func poisoned(c *Commit, err error) *Commit {
+	at := now()
+	return &Commit{Run: c.Run, Worker: c.Worker, At: at, Seen: c.Seen, Release: &Release{
+		WakeAt:  at.Add(blockedBackoff.Max),
+		Blocked: &Blocked{Reason: "its commit cannot be stored: " + err.Error(), Since: at, Times: 1},
+	}}
+}
+
+// errPoisoned: the run was blocked instead of what its commit said.
+var errPoisoned = errors.New("commit cannot be stored")

@@ -400,17 +400,6 @@ func (r *run) giveBackLocked(o *op) bool {
 	return true
 }
 
-// handedOut reports whether the code outside of the operation's branches may know its result: all of
-// them have ended, and none has lost.
-func (o *op) handedOut() bool {
-	for p := o.place; p != nil; p = p.above {
-		if s := p.scope; s != nil && (!s.branch.ended || s.branch.lost) {
-			return false
-		}
-	}
-	return true
-}
-
 // cancelBranchLocked ends a branch that has lost, with all that is inside it: its operations are
 // recorded as cancelled, and why, its code ends at its next operation. Operations come first: whether they give
 // their events back depends on which branches have ended.

@@ -2,7 +2,6 @@ package lambdabiz
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 )
@@ -70,15 +69,3 @@ func goesOn(o Context) bool {
 	defer r.mu.Unlock()
 	return r.liveLocked(o.scope()) || r.ended
 }
-
-// CompensationError says that a [Saga] could not take something back.
-type CompensationError struct {
-	ID  string // of the compensation
-	Err error  // what it returned
-}
-
-// Error names the compensation and the cause.
-func (e *CompensationError) Error() string { return fmt.Sprintf("compensation %q: %v", e.ID, e.Err) }
-
-// Unwrap returns the cause.
-func (e *CompensationError) Unwrap() error { return e.Err }

@@ -1,6 +1,9 @@
 package lambdabiz
 
 import (
+	"encoding/json"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -153,30 +156,37 @@ type Page struct {
 	Next string    `json:"next,omitempty"` // empty on the last page
 }
 
-// stateOf makes the state of a record.
-func stateOf(rec *Record) *State {
-	s := &State{RunInfo: rec.RunInfo, Operations: rec.Operations, WaitingFor: []Waiting{}}
-	if s.Operations == nil {
-		s.Operations = []Operation{}
+// Failure is an error as it is recorded: a message, and as much of the error tree as can be rebuilt,
+// so that errors.Is and errors.As hold after a resume. Rebuilt are the sentinels and types of this
+// package, context.Canceled, context.DeadlineExceeded, and what [ErrorType] and [ErrorValue] name.
+type Failure struct {
+	Message string          `json:"message"`
+	Code    string          `json:"code,omitempty"` // a sentinel or a type of this package
+	Type    string          `json:"type,omitempty"` // a registered name
+	Data    json.RawMessage `json:"data,omitempty"` // the fields of a type
+	Causes  []*Failure      `json:"causes,omitempty"`
+}
+
+// continuedRunID makes the id of the run that continues another one: that of the first run of their chain, "-", and how many
+// runs the chain has then. So it tells the chain when the runs before it are purged.
+func continuedRunID(run *RunInfo) string {
+	root, n := run.RunID, 1
+	if run.Previous != "" { // else it is the first, whatever its id looks like
+		root, n = splitRunID(run.RunID)
 	}
-	if s.Worker != 0 || s.Status.Ended() {
-		s.Blocked = nil // it goes on, or is over
+	return root + "-" + strconv.Itoa(n+1)
+}
+
+// splitRunID takes the id of a run that continues another one apart. A run that got an id of its own, as all did once, counts
+// as the first of those that continue it.
+func splitRunID(runID string) (root string, n int) {
+	i := strings.LastIndexByte(runID, '-')
+	if i <= 0 {
+		return runID, 1
 	}
-	for _, o := range rec.Operations {
-		if !s.Status.Ended() && !o.Status.Ended() {
-			s.WaitingFor = append(s.WaitingFor, Waiting{o.ID, o.Kind, o.Name, o.DueAt})
-		}
+	n, err := strconv.Atoi(runID[i+1:])
+	if err != nil || n < 2 || strconv.Itoa(n) != runID[i+1:] {
+		return runID, 1
 	}
-	dropped := map[int64]bool{}
-	for i := range rec.Messages {
-		if m := &rec.Messages[i]; m.Kind == MessageDrop {
-			dropped[m.Operation] = true
-		}
-	}
-	for i := range rec.Messages {
-		if m := &rec.Messages[i]; m.Kind == MessageEvent && !dropped[m.Number] {
-			s.Events = append(s.Events, Buffered{m.Number, m.Name, m.Key, m.Payload, m.ArrivedAt})
-		}
-	}
-	return s
+	return runID[:i], n
 }

@@ -1,0 +1,195 @@
+package lambdabiz
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/lambdabiz/lambdabiz/internal/slots"
+)
+
+// scope is a place for operation ids: the orchestration's function, or a branch.
+type scope struct {
+	path   string // "" for the function itself
+	parent *scope
+	log    atomic.Pointer[slog.Logger] // made when it is asked for
+
+	// own ends with base, when the scope is closed, and with a cancellation or the deadline once its code has passed
+	// what is recorded: see heed. It is run.base's child, not the parent's: one of them may have passed when the
+	// other has not.
+	own    context.Context //nolint:containedctx // a scope is a context's lifetime
+	cancel context.CancelCauseFunc
+
+	detached bool // a branch that Detached began: cancellation does not end it
+
+	// Guarded by run.mu.
+	visited map[string]callSite // the ids in this pass of branches and of what was refused; operations have their own mark
+	place   *place              // in the record
+	blocked *waiter             // the last wait of its goroutine, see isBlocked
+	turn    *slots.Turn         // of its goroutine, while it waits for a slot
+	busy    *callSite           // the operation that goes on
+	inBody  bool                // the body of that operation runs
+	asking  bool                // the interceptor is asked about it, its code is about to go on
+	branch  *future             // nil for the function itself
+	site    callSite            // where that was begun
+	current *op                 // the operation that goes on; nil while code runs
+	awaits  []*future           // branches of which it waits for one; nil while it does not
+	began   int64               // what the scope around it had reached when it began
+	racing  []*future           // branches of which all but one lose when its race is over; nil while it has none
+	met     *circle             // that it was found in last
+	reached int64               // the last number of what was recorded here before this pass, and it has come to
+	last    time.Time           // when what its code knows last came about
+	past    bool                // its code has come to something that had not ended before this pass, or it knows of such a thing
+	closed  bool                // lost a race, or its orchestration's function has returned: see isClosed
+}
+
+// isBlocked reports whether the goroutine of the scope waits.
+func (s *scope) isBlocked() bool { return s.blocked != nil && !s.blocked.woken }
+
+// isClosed reports whether the scope, or one around it, is closed.
+func (s *scope) isClosed() bool {
+	for ; s != nil; s = s.parent {
+		if s.closed {
+			return true
+		}
+	}
+	return false
+}
+
+// hasHeard reports whether the scope need not be told any more that the code is to stop.
+func (s *scope) hasHeard() bool {
+	return s.detached || s.own.Err() != nil || s.branch != nil && s.branch.ended
+}
+
+// heed ends the scope's context, if the code is to stop, for a cause, and has passed what is recorded.
+func (s *scope) heed(cause error) {
+	if cause != nil && !s.detached && (s.past || s.place.unvisited == 0) {
+		s.cancel(cause)
+	}
+}
+
+// knows notes when something came about that the code of the scope knows now.
+func (s *scope) knows(t time.Time) {
+	if t.After(s.last) {
+		s.last = t
+	}
+}
+
+// newScope makes the scope of a branch, or of the function itself when parent is nil, whose context ends with base.
+func newScope(base context.Context, parent *scope, path string, detached bool) *scope {
+	s := &scope{path: path, parent: parent, detached: detached}
+	if parent != nil {
+		s.past, s.began = parent.past, parent.reached
+	}
+	s.own, s.cancel = context.WithCancelCause(base)
+	return s
+}
+
+// visitedLocked notes an id of this pass that has no operation.
+func (s *scope) visitedLocked(id string, site callSite) {
+	if s.visited == nil {
+		s.visited = map[string]callSite{}
+	}
+	s.visited[id] = site
+}
+
+// waitText says where the scope waits for what.
+func (s *scope) waitText() string {
+	var paths []string
+	for _, f := range s.awaits {
+		paths = append(paths, fmt.Sprintf("%q", f.path))
+	}
+	who := "the orchestration"
+	if s.path != "" {
+		who = fmt.Sprintf("%q", s.path)
+	}
+	text := who + " waits for " + strings.Join(paths, " or ")
+	if s.busy != nil {
+		text += " at " + s.busy.String()
+	}
+	return text
+}
+
+// hasTwinOf reports whether a recorded operation is what a new one at the path is in a branch that runs the same code
+// beside this scope's: in another item of a Map, or in another branch that the same line has begun. While that branch
+// goes on, or is still to begin, it has the recorded operation ahead of it. Items reach one place in the code in any
+// order, and a Map with a lower limit does not begin all of those that it had begun in an earlier pass.
+func (s *scope) hasTwinOf(o *op, path string) bool {
+	p := o.place
+	for p != nil && p.scope == nil {
+		p = p.above
+	}
+	if p == nil {
+		return false
+	}
+	for b := p.scope; b.branch != nil; b = b.parent {
+		if b.branch.ended {
+			return false
+		}
+		for a := s; a.branch != nil; a = a.parent {
+			if a != b && a.parent == b.parent && a.site.pcs == b.site.pcs &&
+				strings.TrimPrefix(path, a.path) == strings.TrimPrefix(o.path(), b.path) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// future is a branch without its type. Its fields are guarded by run.mu.
+type future struct {
+	s       *scope // nil if it did not begin
+	path    string
+	former  *former
+	begun   bool // its code runs, or has run
+	ended   bool
+	order   uint64    // branches of a run in the order of their ends
+	at      time.Time // when what ended it came about
+	err     error
+	lost    bool
+	read    bool   // its value was given to the code
+	told    bool   // the child that it is for has its id, see GoChild
+	then    func() // begins the next item of a Map, with mu held
+	waiters []*waiter
+}
+
+// waitsForEvent reports whether the branch is blocked in an event wait.
+func (f *future) waitsForEvent() bool {
+	return f.s.place.anyOpen(func(o *op) bool {
+		return o.Kind == KindEvent && !o.Status.Ended() && o.waiter != nil && !o.waiter.woken
+	})
+}
+
+// beats reports whether a branch that has ended wins over another one. One whose value another branch has got
+// while the race went on wins over all: a resumed run would not give it that value again.
+func (f *future) beats(g *future) bool {
+	if f.read != g.read {
+		return f.read
+	}
+	return f.at.Before(g.at) || f.at.Equal(g.at) && f.order < g.order
+}
+
+// here takes the call site above the operation's own functions, in a scope.
+func here(s *scope) callSite {
+	var c callSite
+	runtime.Callers(3, c.pcs[:])
+	if s.branch != nil {
+		c.begun = &s.site
+	}
+	return c
+}
+
+// handedOut reports whether the code outside of the operation's branches may know its result: all of
+// them have ended, and none has lost.
+func (o *op) handedOut() bool {
+	for p := o.place; p != nil; p = p.above {
+		if s := p.scope; s != nil && (!s.branch.ended || s.branch.lost) {
+			return false
+		}
+	}
+	return true
+}
