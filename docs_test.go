@@ -169,16 +169,20 @@ func TestDocsCostsAddUp(t *testing.T) {
 
 var (
 	trackedBug = regexp.MustCompile(`(?m)^\| (\d+) \|.*\|$`)
+	historyOf  = regexp.MustCompile(`Rows? \d[\d, and]*(?: of docs/reliability\.md|:)`)
 	reproduces = regexp.MustCompile("\\| `(?:cd ([a-z]+) && )?go test -run '\\^((?:Test|Fuzz)[A-Za-z0-9]+)\\$' (\\.(?:/[a-z0-9/]+)?)` \\|$")
 )
 
-// TestDocsTrackRecordCanBeRepeated: rows are numbered without a gap, and each command runs a test that is there.
+// TestDocsTrackRecordCanBeRepeated: rows are numbered without a gap, and each command runs a test that is there; a row that the
+// comment of a test names is one of that test.
 func TestDocsTrackRecordCanBeRepeated(t *testing.T) {
 	t.Parallel()
 	known := map[string]bool{}
+	history := map[string]string{} // of a test: what its comment says of rows
 	for _, f := range goFiles(t) {
-		for name := range testsOf(f) {
+		for name, d := range testsOf(f) {
 			known[f.dir+" "+name] = true
+			history[f.dir+" "+name] = strings.Join(historyOf.FindAllString(d.Doc.Text(), -1), " ")
 		}
 	}
 	rows := trackedBug.FindAllStringSubmatch(page(t, "reliability.md"), -1)
@@ -196,6 +200,14 @@ func TestDocsTrackRecordCanBeRepeated(t *testing.T) {
 		}
 		if dir := path.Join(command[1], command[3]); !known[dir+" "+command[2]] {
 			t.Errorf("row %s: there is no test %s in %s", row[1], command[2], dir)
+		} else {
+			test := dir + " " + command[2]
+			history[test] = regexp.MustCompile(`\b`+row[1]+`\b`).ReplaceAllString(history[test], "")
+		}
+	}
+	for test, rows := range history {
+		if number := regexp.MustCompile(`\d+`).FindString(rows); number != "" {
+			t.Errorf("the comment of %s names row %s, whose command runs another test", test, number)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package check_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/check"
+	"github.com/lambdabiz/lambdabiz/internal/logbook"
 	"github.com/lambdabiz/lambdabiz/memory"
 	"github.com/lambdabiz/lambdabiz/test/campaign"
 )
@@ -32,13 +32,7 @@ type world struct {
 	after bool // the new code runs
 	done  map[string]int
 	paths []string // of what the new code has done
-	logs  bytes.Buffer
-}
-
-func (w *world) Write(b []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.logs.Write(b)
+	logs  logbook.Book
 }
 
 func (w *world) holds(key string) bool {
@@ -159,7 +153,7 @@ func changed(t *testing.T, point string, old, code []line, opts ...lambdabiz.Def
 		store := memory.New()
 		work := func(version string, items lambdabiz.Registrable, f func(ctx context.Context, e *lambdabiz.Engine) error) {
 			e, err := lambdabiz.New(store, lambdabiz.Config{
-				Version: version, DrainTimeout: time.Second, PollInterval: time.Minute, Logger: slog.New(slog.NewTextHandler(c.world, nil)),
+				Version: version, DrainTimeout: time.Second, PollInterval: time.Minute, Logger: slog.New(slog.NewTextHandler(&c.logs, nil)),
 			})
 			if err == nil {
 				err = e.Register(items)
@@ -297,7 +291,7 @@ func (c *cell) complaints(e *edit, path, point string, code []line) (all []strin
 			}
 		}
 		for _, i := range r.Repeated {
-			if !strings.Contains(c.logs.String(), "operation="+i.Operation+" ") {
+			if !c.logs.Has("operation=" + i.Operation + " ") {
 				complain("%s is repeated, and nothing is logged of it", i.Operation)
 			}
 		}

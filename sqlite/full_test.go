@@ -1,7 +1,6 @@
 package sqlite_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +16,7 @@ import (
 
 	lambdabiz "github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/internal/invariant"
+	"github.com/lambdabiz/lambdabiz/internal/logbook"
 	"github.com/lambdabiz/lambdabiz/sqlite"
 	"github.com/lambdabiz/lambdabiz/test/campaign"
 )
@@ -77,32 +77,12 @@ type shop struct {
 	t       *testing.T
 	backend lambdabiz.Backend
 	engine  *lambdabiz.Engine
-	logs    lockedBuffer
+	logs    logbook.Book
 	order   *lambdabiz.Definition[int, int]
 
 	mu     sync.Mutex
 	bodies map[string]int // by step
 	acked  []int
-}
-
-// lockedBuffer is a log that many write.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-// Write appends.
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-// has reports whether a text was logged.
-func (l *lockedBuffer) has(text string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Contains(l.buf.String(), text)
 }
 
 func orderID(n int) string { return fmt.Sprintf("order-%04d", n) }
@@ -205,7 +185,7 @@ func fillDisk(t *testing.T, wrap func(lambdabiz.Backend) lambdabiz.Backend) (met
 		if err != nil && complaint == "" {
 			complaint = err.Error()
 		}
-		if complaint == "" && !s.logs.has("disk is full") {
+		if complaint == "" && !s.logs.Has("disk is full") {
 			complaint = "the log does not say that the disk is full"
 		}
 		cancel()

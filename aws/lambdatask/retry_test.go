@@ -17,6 +17,7 @@ import (
 	"github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/aws/lambdatask"
 	"github.com/lambdabiz/lambdabiz/internal/fakelambda"
+	"github.com/lambdabiz/lambdabiz/internal/logbook"
 )
 
 // quickly is a policy with hardly any wait.
@@ -258,7 +259,7 @@ func TestNothingSecretIsLogged(t *testing.T) {
 		b.function("Sum", func(context.Context, []byte, []byte) ([]byte, *fakelambda.FunctionError) {
 			return nil, &fakelambda.FunctionError{Message: "no"}
 		})
-		config, sdk := awsConfig(), &logBuffer{}
+		config, sdk := awsConfig(), &logbook.Book{}
 		config.ClientLogMode = aws.LogSigning | aws.LogRequestWithBody | aws.LogResponseWithBody
 		config.Logger = logging.NewStandardLogger(sdk)
 		def := calls("Sum", quickly(2))

@@ -1,7 +1,6 @@
 package lambdatask_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,6 +16,7 @@ import (
 	"github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/aws/lambdatask"
 	"github.com/lambdabiz/lambdabiz/internal/fakelambda"
+	"github.com/lambdabiz/lambdabiz/internal/logbook"
 	"github.com/lambdabiz/lambdabiz/memory"
 	"github.com/lambdabiz/lambdabiz/sqlite"
 )
@@ -51,7 +51,7 @@ type bench struct {
 	t       *testing.T
 	backend lambdabiz.Backend
 	client  *lambdatask.Client
-	logs    *logBuffer
+	logs    *logbook.Book
 	stops   []func()
 }
 
@@ -73,7 +73,7 @@ func setup(t *testing.T, backend lambdabiz.Backend) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{Server: s, t: t, backend: backend, logs: &logBuffer{}}
+	b := &bench{Server: s, t: t, backend: backend, logs: &logbook.Book{}}
 	t.Cleanup(func() {
 		for _, stop := range b.stops {
 			stop()
@@ -184,21 +184,4 @@ func as[T error](t *testing.T, err error) T {
 		t.Fatalf("error %v (%T) has no %T", err, err, e)
 	}
 	return e
-}
-
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
 }

@@ -1,7 +1,6 @@
 package faults_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/internal/invariant"
+	"github.com/lambdabiz/lambdabiz/internal/logbook"
 	"github.com/lambdabiz/lambdabiz/memory"
 	"github.com/lambdabiz/lambdabiz/sqlite"
 )
@@ -55,17 +55,17 @@ type rig struct {
 	t      *testing.T
 	store  lambdabiz.Backend // as it is, without faults
 	ledger *invariant.Ledger
-	logs   logs
+	logs   logbook.Book
 }
 
 // inBubble calls f with a new store in a bubble, and closes the store afterwards.
 func inBubble(t *testing.T, h home, f func(r *rig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		r := &rig{t: t, store: h.open(t), ledger: &invariant.Ledger{}}
+		r := &rig{t: t, store: h.open(t), ledger: &invariant.Ledger{}, logs: logbook.Book{Most: 1 << 20}}
 		defer func() {
 			if t.Failed() {
-				t.Log(r.logs.tail())
+				t.Log(r.logs.Tail(4000))
 			}
 			if err := r.store.Close(); err != nil {
 				t.Error(err)
@@ -192,29 +192,6 @@ func (r *rig) outcomes(e *lambdabiz.Engine, ids ...string) error {
 		r.ledger.Ended(id, s.RunID, s.Status, s.Result)
 	}
 	return nil
-}
-
-// logs keeps what engines log.
-type logs struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-// Write keeps the last megabyte or so.
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.buf.Len() > 1<<20 {
-		l.buf.Reset()
-	}
-	return l.buf.Write(p)
-}
-
-func (l *logs) tail() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	text := l.buf.String()
-	return text[max(0, len(text)-4000):]
 }
 
 var errUnlucky = errors.New("unlucky")

@@ -481,7 +481,7 @@ func TestTaskThatPanicsFailsItsAttemptWithAClearError(t *testing.T) {
 		if s := b.state(e, "x"); s.Status != lambdabiz.StatusFailed || s.Blocked != nil {
 			t.Errorf("the run is %v, blocked %+v", s.Status, s.Blocked)
 		}
-		if !b.logs.has("attempts_test.go") {
+		if !b.logged("attempts_test.go") {
 			t.Error("the stack is not logged")
 		}
 	}, keepsClaims(countsBodies))

@@ -9,6 +9,7 @@ import (
 	"github.com/ncruces/go-sqlite3"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/logbook"
 	"github.com/lambdabiz/lambdabiz/sqlite"
 )
 
@@ -23,7 +24,7 @@ func TestABackupOfARunningFileGoesOn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			return &bench{t: t, home: "sqlite", store: store, backend: store, logs: &logBuffer{}, ctx: t.Context()}
+			return &bench{t: t, home: "sqlite", store: store, backend: store, logs: &logbook.Book{}, ctx: t.Context()}
 		}
 		running := open(path)
 		e, _ := running.worker(collect)

@@ -1,11 +1,9 @@
 package homes_test
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -13,6 +11,7 @@ import (
 
 	"github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/internal/invariant"
+	"github.com/lambdabiz/lambdabiz/internal/logbook"
 	"github.com/lambdabiz/lambdabiz/test/faulty"
 )
 
@@ -21,7 +20,7 @@ type bench struct {
 	t       *testing.T
 	home    string
 	backend lambdabiz.Backend
-	logs    *logBuffer
+	logs    *logbook.Book
 	ctx     context.Context //nolint:containedctx // the test's
 	stops   []func()
 	skew    time.Duration // between the clocks of clients and of workers
@@ -46,7 +45,7 @@ func everywhere(t *testing.T, f func(t *testing.T, b *bench), but ...exception) 
 				// Virtual time passes for ever while a worker polls: a test that hangs must end.
 				ctx, cancel := context.WithTimeout(t.Context(), 48*time.Hour)
 				defer cancel()
-				b := &bench{t: t, home: h.name, store: h.open(t), logs: &logBuffer{}, ctx: ctx}
+				b := &bench{t: t, home: h.name, store: h.open(t), logs: &logbook.Book{}, ctx: ctx}
 				b.backend = b.store
 				b.disturb(but)
 				b.setClients()
@@ -188,26 +187,6 @@ func result[Out any](b *bench, run *lambdabiz.Run[Out]) Out {
 	return out
 }
 
-// logBuffer collects what an engine logs.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-// has reports whether a line with the text was logged by now.
-func (l *logBuffer) has(text string) bool {
-	synctest.Wait() // the engine logs from a goroutine of its own
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Contains(l.buf.String(), text)
-}
-
 func within(b *bench, d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(b.ctx, d)
 }
@@ -234,4 +213,10 @@ func seconds(since time.Time) int { return int(time.Since(since).Round(time.Seco
 
 func attempts(n int, initial time.Duration) lambdabiz.CallOption {
 	return lambdabiz.Retry(lambdabiz.Backoff{Attempts: n, Initial: initial, Max: 24 * time.Hour, Jitter: -1})
+}
+
+// logged reports whether a line with the text was logged by now.
+func (b *bench) logged(text string) bool {
+	synctest.Wait() // the engine logs from a goroutine of its own
+	return b.logs.Has(text)
 }

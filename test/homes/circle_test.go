@@ -183,7 +183,7 @@ func TestACircleThatSomethingElseEndsDoesNotBlockTheRun(t *testing.T) {
 				start(b, e, d, "x", 0)
 				time.Sleep(10 * time.Minute) // one that was blocked by mistake is tried again, but its log says so
 				s := b.state(e, "x")
-				if s.Status != lambdabiz.StatusSucceeded || string(s.Result) != "1" || b.logs.has("blocked") {
+				if s.Status != lambdabiz.StatusSucceeded || string(s.Result) != "1" || b.logged("blocked") {
 					t.Errorf("it is %v with %s, blocked is %+v", s.Status, s.Result, s.Blocked)
 				}
 			})

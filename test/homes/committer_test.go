@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/logbook"
 )
 
 // A verdict that is very late held up other runs, and the end of the worker.
@@ -69,7 +70,7 @@ func TestLateVerdictHoldsUpNeitherOtherRunsNorTheDrain(t *testing.T) {
 
 // A backend that panics does not take the lane with it.
 func TestBackendThatPanicsLeavesTheLane(t *testing.T) {
-	b := &bench{t: t, backend: homes[0].open(t), logs: &logBuffer{}, ctx: t.Context()}
+	b := &bench{t: t, backend: homes[0].open(t), logs: &logbook.Book{}, ctx: t.Context()}
 	inner, once := b.backend, true
 	b.backend = &proxy{Backend: inner, commit: func(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
 		if once {

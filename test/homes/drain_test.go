@@ -31,8 +31,8 @@ func TestDrainWarnsOfNoTaskThatIsNotCharged(t *testing.T) {
 		run := start(b, e, d, "x", 0)
 		time.Sleep(10 * time.Second)
 		stop()
-		if b.logs.has("level=WARN") || !b.logs.has("attempt cut short") {
-			t.Errorf("the log of the drain:\n%s", b.logs.buf.String())
+		if b.logged("level=WARN") || !b.logged("attempt cut short") {
+			t.Errorf("the log of the drain:\n%s", b.logs.String())
 		}
 		b.ill()
 		b.worker(d, long)

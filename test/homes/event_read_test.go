@@ -272,7 +272,7 @@ func TestAnEventThatIsNotReadInTimeBlocksTheRun(t *testing.T) {
 		time.Sleep(time.Second)
 		raise(b, e, "x", "Hangs", 1)
 		time.Sleep(2 * time.Minute)
-		if !b.logs.has("takes longer") || !b.logs.has("event_read_test.go:") { // it is tried again, and reads
+		if !b.logged("takes longer") || !b.logged("event_read_test.go:") { // it is tried again, and reads
 			t.Error("it is not blocked, or not by its reading")
 		}
 		// One that is blocked is tried again; it may have come to its end in another pass.

@@ -45,13 +45,13 @@ func TestAStartThatNoWorkerServesIsLogged(t *testing.T) {
 		defer b.ill()
 		e, _ := b.worker(collect)
 		start(b, e, collect, "known", 0)
-		if b.logs.has("no worker that runs knows") {
+		if b.logged("no worker that runs knows") {
 			t.Error("it warns of a definition that is registered")
 		}
 		if _, err := e.StartByName(b.ctx, "Colect", "unknown", 0); err != nil {
 			t.Fatal(err)
 		}
-		if !b.logs.has("no worker that runs knows") || !b.logs.has("Colect") {
+		if !b.logged("no worker that runs knows") || !b.logged("Colect") {
 			t.Error("it does not warn")
 		}
 		if err := e.Cancel(b.ctx, "unknown", ""); err != nil {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/logbook"
 	"github.com/lambdabiz/lambdabiz/sqlite"
 )
 
@@ -222,7 +223,7 @@ func TestG7WhatIsAcknowledgedIsInTheFiles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := &bench{t: t, backend: backend, logs: &logBuffer{}, ctx: t.Context()}
+		b := &bench{t: t, backend: backend, logs: &logbook.Book{}, ctx: t.Context()}
 		defer func() {
 			b.stop()
 			if err := backend.Close(); err != nil {

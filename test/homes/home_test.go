@@ -13,6 +13,7 @@ import (
 	"github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/aws/swf"
 	"github.com/lambdabiz/lambdabiz/internal/fakeswf"
+	"github.com/lambdabiz/lambdabiz/internal/logbook"
 	"github.com/lambdabiz/lambdabiz/memory"
 )
 
@@ -83,7 +84,7 @@ func onHomes(t *testing.T, f func(t *testing.T, b *bench), names ...string) {
 			}
 			t.Run(h.name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					b := &bench{t: t, backend: h.open(t), logs: &logBuffer{}, ctx: t.Context()}
+					b := &bench{t: t, backend: h.open(t), logs: &logbook.Book{}, ctx: t.Context()}
 					defer func() {
 						b.stop()
 						if err := b.backend.Close(); err != nil {

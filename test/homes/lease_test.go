@@ -106,7 +106,7 @@ func TestATakeOverThatTakesLong(t *testing.T) {
 		time.Sleep(500 * time.Millisecond)
 		b.worker()
 		time.Sleep(time.Minute)
-		if b.logs.has("has lost its orchestrations") {
+		if b.logged("has lost its orchestrations") {
 			t.Error("a living worker was declared dead")
 		}
 	}, "memory")
@@ -137,7 +137,7 @@ func TestHeartbeatsThatFail(t *testing.T) {
 		b.worker()
 		start(b, e, d, "a", 1)
 		time.Sleep(2 * time.Minute)
-		if b.logs.has("has lost its orchestrations") {
+		if b.logged("has lost its orchestrations") {
 			t.Error("a living worker was declared dead")
 		}
 	}, "memory")
@@ -213,7 +213,7 @@ func TestIdleWorkersAreNotDeclaredDead(t *testing.T) {
 		b.worker(d)
 		b.worker(d)
 		time.Sleep(10 * time.Minute)
-		if b.logs.has("declared dead") || b.logs.has("took over") {
+		if b.logged("declared dead") || b.logged("took over") {
 			t.Error("an idle worker was declared dead")
 		}
 	}, "memory", "sqlite")

@@ -80,7 +80,7 @@ func TestParkedRunLogsNothing(t *testing.T) {
 		e, _ := b.worker(d)
 		start(b, e, d, "x", 0)
 		time.Sleep(10 * time.Minute)
-		if b.logs.has("all done") {
+		if b.logged("all done") {
 			t.Error("a parked run has logged")
 		}
 	}, "memory")

@@ -196,10 +196,7 @@ func chaos(t *testing.T, b *bench, seed uint64) {
 		t.Errorf("sink: %v, %v", seen, err)
 	}
 	if t.Failed() {
-		b.logs.mu.Lock()
-		text := b.logs.buf.String()
-		t.Logf("%d commits\n%s", commits.Load(), text[max(0, len(text)-3000):])
-		b.logs.mu.Unlock()
+		t.Logf("%d commits\n%s", commits.Load(), b.logs.Tail(3000))
 	}
 	stop()
 	stop2()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/logbook"
 )
 
 // restsInRealTime runs an orchestration until it has ended, or is blocked. It does without virtual time, which a lock that
@@ -18,7 +19,7 @@ func restsInRealTime(
 	rests := make(chan struct{})
 	var once sync.Once
 	store := homes[0].open(t)
-	b := &bench{t: t, logs: &logBuffer{}, ctx: t.Context()}
+	b := &bench{t: t, logs: &logbook.Book{}, ctx: t.Context()}
 	b.backend = &proxy{Backend: store, commit: func(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
 		verdicts, err := store.Commit(ctx, batch)
 		for _, c := range batch {

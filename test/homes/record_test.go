@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/logbook"
 	"github.com/lambdabiz/lambdabiz/sqlite"
 )
 
@@ -192,7 +193,7 @@ func TestCodecHidesEveryPayloadInTheFile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := &bench{t: t, backend: backend, logs: &logBuffer{}, ctx: t.Context()}
+		b := &bench{t: t, backend: backend, logs: &logbook.Book{}, ctx: t.Context()}
 		task := lambdabiz.NewTask("T", func(ctx context.Context, in string) (string, error) {
 			return in + " SECRET-result", lambdabiz.Heartbeat(ctx, "SECRET-details")
 		})
@@ -223,7 +224,7 @@ func TestCodecHidesEveryPayloadInTheFile(t *testing.T) {
 			t.Errorf("the input is %q", raw)
 		}
 		stop()
-		if b.logs.has("SECRET") {
+		if b.logged("SECRET") {
 			t.Error("a payload is logged")
 		}
 		files, err := filepath.Glob(filepath.Join(dir, "*"))
@@ -299,7 +300,7 @@ func TestLogLinesHaveTheIDsOfOrchestrationRunAndOperation(t *testing.T) {
 			`msg="from the code"` + ids, `msg="from a branch"` + ids + " branch=branch",
 			`msg="attempt failed"` + ids + " operation=flaky attempt=1",
 		} {
-			if !b.logs.has(line) {
+			if !b.logged(line) {
 				t.Errorf("there is no line with %s", line)
 			}
 		}

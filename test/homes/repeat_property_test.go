@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/logbook"
 	"github.com/lambdabiz/lambdabiz/memory"
 	"github.com/lambdabiz/lambdabiz/test/campaign"
 )
@@ -187,7 +188,7 @@ func live(
 		child := lambdabiz.Define("Child", func(o lambdabiz.Context, in int) (int, error) {
 			return lambdabiz.Call(o, "tick", p.tick, in)
 		})
-		logs := &logBuffer{}
+		logs := &logbook.Book{}
 		engine := func(b lambdabiz.Backend) *lambdabiz.Engine {
 			e, err := lambdabiz.New(b, lambdabiz.Config{PollInterval: time.Second, Logger: slog.New(slog.NewTextHandler(logs, nil))})
 			if err == nil {
@@ -233,17 +234,15 @@ func live(
 		case fault != nil || s.Status != lambdabiz.StatusSucceeded || len(s.Orphans) > 0:
 			complaint = fmt.Sprintf("%v: %v, orphans %q, blocked %+v", fault, s.Status, s.Orphans, s.Blocked)
 		default:
-			complaint = logs.first("is blocked", "new operation at the place", "operations that are recorded")
+			complaint = firstLine(logs.String(), "is blocked", "new operation at the place", "operations that are recorded")
 		}
 	})
 	return commits, complaint
 }
 
-// first is the first line that has one of the texts.
-func (l *logBuffer) first(texts ...string) string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for line := range strings.Lines(l.buf.String()) {
+// firstLine is the first line that has one of the texts.
+func firstLine(all string, texts ...string) string {
+	for line := range strings.Lines(all) {
 		if slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(line, text) }) {
 			return line
 		}

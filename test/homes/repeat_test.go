@@ -266,7 +266,7 @@ func TestTheGuardDoesNotWaitForBodies(t *testing.T) {
 		stop()
 		e, _ = b.workerWith(lambdabiz.Config{DrainTimeout: time.Second}, code("new"), tick, slow)
 		time.Sleep(time.Minute)
-		if !b.logs.has("orchestration is blocked") || calls.Load() != 1 {
+		if !b.logged("orchestration is blocked") || calls.Load() != 1 {
 			t.Errorf("it is not blocked: %d calls, %+v", calls.Load(), b.state(e, "x0").RunInfo)
 		}
 	}, bears(0, countsBodies))
@@ -279,10 +279,10 @@ func TestARenamedStepIsWarnedOf(t *testing.T) {
 		after := changing(func(o lambdabiz.Context, _ int) error { return stepWith(o, "charge-card") })
 		e, _ := changes(b, 1, before, after)
 		succeed(b, e, 1)
-		if !b.logs.has(`operation=charge-card`) || !b.logs.has(`recorded=charge`) {
+		if !b.logged(`operation=charge-card`) || !b.logged(`recorded=charge`) {
 			t.Error("nothing was logged of the renamed step")
 		}
-		if !b.logs.has("the code has ended without operations that are recorded") || !b.logs.has("orphans=[charge]") {
+		if !b.logged("the code has ended without operations that are recorded") || !b.logged("orphans=[charge]") {
 			t.Error("nothing was logged of the orphan")
 		}
 	})
@@ -403,7 +403,7 @@ func TestAStepThatMovedAndWasRenamedIsWarnedOf(t *testing.T) {
 		e, stop := changes(b, 1, flat, deep)
 		succeed(b, e, 1)
 		stop()
-		if !b.logs.has("operation=pay/charge-card") || !b.logs.has("recorded=charge ") && !b.logs.has("recorded=charge\n") {
+		if !b.logged("operation=pay/charge-card") || !b.logged("recorded=charge ") && !b.logged("recorded=charge\n") {
 			t.Error("nothing was logged of the step that moved in")
 		}
 	})

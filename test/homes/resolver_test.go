@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/logbook"
 	"github.com/lambdabiz/lambdabiz/memory"
 )
 
@@ -130,7 +131,7 @@ func TestResolverIsNotAskedWhereTheHomePerformsTasks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := &bench{t: t, backend: performing{inner}, logs: &logBuffer{}, ctx: t.Context()}
+		b := &bench{t: t, backend: performing{inner}, logs: &logbook.Book{}, ctx: t.Context()}
 		defer b.stop()
 		def := lambdabiz.Define("calls", func(o lambdabiz.Context, _ int) (int, error) {
 			return lambdabiz.CallTask[int](o, "a", "a", 1)

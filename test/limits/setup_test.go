@@ -1,7 +1,6 @@
 package limits_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -64,7 +63,6 @@ type bench struct {
 	t       *testing.T
 	backend lambdabiz.Backend
 	ctx     context.Context //nolint:containedctx // the test's
-	logs    logBuffer
 	wrong   []string
 	stops   []func()
 }
@@ -114,7 +112,7 @@ func (b *bench) check(err error) {
 // worker makes an engine that works until the test ends, or stop is called.
 func (b *bench) worker(c lambdabiz.Config, items ...lambdabiz.Registrable) (e *lambdabiz.Engine, stop func()) {
 	b.t.Helper()
-	c.Logger = slog.New(slog.NewTextHandler(&b.logs, nil))
+	c.Logger = slog.New(slog.DiscardHandler)
 	if c.PollInterval == 0 {
 		c.PollInterval = -1 // nobody else uses the store
 	}
@@ -161,19 +159,6 @@ func (b *bench) state(e *lambdabiz.Engine, id string) *lambdabiz.State {
 		return &lambdabiz.State{}
 	}
 	return s
-}
-
-// logBuffer collects what engines log.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-// Write appends.
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
 }
 
 // recordings is a backend whose records are changed on their way to the engine.
