@@ -18,6 +18,7 @@ import (
 
 	"github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/aws/swf/internal/history"
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/plan"
 	"github.com/lambdabiz/lambdabiz/aws/swf/internal/wire"
 	"github.com/lambdabiz/lambdabiz/internal/awscall"
 )
@@ -94,7 +95,7 @@ type shared struct {
 
 	mu        sync.Mutex
 	closed    bool
-	types     map[string]bool                        // registered: "w" or "a" and the name
+	types     map[plan.Type]bool                     // registered
 	workers   map[int64]*lambdabiz.WorkerRecord      // of this process
 	cache     map[string]*history.Fold               // of runs that this process has held, by SWF's run id
 	order     []string                               // of cache, the oldest first
@@ -117,7 +118,7 @@ func Open(ctx context.Context, c Config) (*Backend, error) {
 	b := &Backend{config: c, shared: &shared{
 		log: c.Logger, client: swf.NewFromConfig(c.AWS, c.options),
 		poller: swf.NewFromConfig(c.AWS, longPolls, c.options),
-		types:  map[string]bool{}, workers: map[int64]*lambdabiz.WorkerRecord{}, cache: map[string]*history.Fold{},
+		types:  map[plan.Type]bool{}, workers: map[int64]*lambdabiz.WorkerRecord{}, cache: map[string]*history.Fold{},
 		homes: map[string]string{}, latest: map[string]execution{},
 		lists: map[string]*polls[task]{}, activity: map[string]*polls[lambdabiz.TaskClaim]{},
 		loaded: map[string]time.Time{}, seenOpen: map[string]time.Time{}, unwritten: map[string]*lambdabiz.Snapshot{},

@@ -14,6 +14,7 @@ import (
 
 	"github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/aws/swf/internal/history"
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/plan"
 	"github.com/lambdabiz/lambdabiz/aws/swf/internal/wire"
 )
 
@@ -30,6 +31,11 @@ type handle struct {
 	// after it, if the signal arrived, which only signalled says for sure.
 	signals, signalled bool
 	sent               int64 // signals: events that the fold does not have
+}
+
+// planned is the decision task for a plan.
+func (h *handle) planned() plan.Task {
+	return plan.Task{Fold: h.fold, Fence: h.fence, Sent: h.signals, Arrived: h.signalled}
 }
 
 // Claim takes one decision task. It waits for a long poll of SWF, a minute at most, or until ctx ends.

@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/swf"
-	"github.com/aws/aws-sdk-go-v2/service/swf/types"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/plan"
 	"github.com/lambdabiz/lambdabiz/aws/swf/internal/wire"
 )
 
@@ -57,75 +55,67 @@ func (b *Backend) commitRun(ctx context.Context, c *lambdabiz.Commit) (lambdabiz
 	if h.answered {
 		return lambdabiz.Verdict{Err: lambdabiz.ErrFenced}, nil
 	}
-	if h.fold.Last >= wire.StopEvents && c.Close == nil {
+	if plan.IsTooLong(h.fold) && c.Close == nil {
 		return b.stopLong(ctx, h)
 	}
-	if err := whyDenied(h.fold, c); err != nil {
+	if err := plan.Denied(h.fold, c); err != nil {
 		return lambdabiz.Verdict{Err: err, Held: true}, nil
 	}
-	if c.Close != nil && h.fold.CloseBefore.After(now()) {
+	if c.Close != nil && !plan.CanClose(h.planned(), c, time.Now()) {
 		return b.closeLater(ctx, h, c)
 	}
-	if c.Close != nil && (h.signals || leavesChildren(h.fold, c)) { // with signals SWF would refuse: they are news to it
-		return b.closeLater(ctx, h, c)
-	}
-	d, v, err := b.decide(ctx, h, c)
+	a, err := b.complete(ctx, h, plan.Commit(b.planning(), h.planned(), c), c)
 	if err != nil { // nothing was sent
 		return lambdabiz.Verdict{Err: err, Held: true}, nil
 	}
-	if c.Close != nil && d.isLong() { // what is too long goes in signals, and after these SWF would refuse
+	if c.Close != nil && a.IsLong() { // what is too long goes in signals, and after these SWF would refuse
 		return b.closeLater(ctx, h, c)
 	}
-	if c.Keep && c.Again && d.plain && time.Now().Before(h.until) && h.fold.Last+h.sent < wire.StopEvents {
-		if held := b.keepClaim(ctx, h, d); held {
-			v.Held = true
-			b.copyHeld(ctx, h, d)
-			return v, nil
-		}
+	v := lambdabiz.Verdict{
+		Starts: make([]lambdabiz.StartVerdict, len(c.Starts)), Raises: make([]lambdabiz.RaiseVerdict, len(c.Raises)),
+		Controls: make([]error, len(c.Controls)),
 	}
-	if err := b.sendAhead(ctx, h, d); err != nil {
+	if c.Keep && c.Again && a.Plain && h.mayKeep() && b.keepClaim(ctx, h, a) {
+		v.Held = true
+		b.copyHeld(ctx, h, a)
+		return v, nil
+	}
+	r, err := b.sendAhead(ctx, h, a)
+	if err != nil {
 		return v, err
 	}
-	if err := b.respond(ctx, h, d); err != nil {
-		return b.settleWith(ctx, h, d, v, err)
+	if err := b.respond(ctx, h.task, r); err != nil {
+		return b.settleWith(ctx, h, a, v, err)
 	}
-	return b.answered(ctx, h, d, v)
+	return b.answered(ctx, h, a, v)
 }
 
-// closeLater answers a decision task that cannot close the run, and asks for the next one. What has ended is
-// recorded all the same: the process may not live to see that. Children that were cancelled are asked to end first:
-// a run that has closed could not ask again.
+// closeLater answers a decision task that cannot close the run, and asks for the next one.
 func (b *Backend) closeLater(ctx context.Context, h *handle, c *lambdabiz.Commit) (lambdabiz.Verdict, error) {
-	d := &decision{after: h.fold.Clone(), journal: wire.Journal{At: c.At, Started: c.Started, Skip: true, Again: true}}
-	ended := *c
-	ended.Operations = slices.DeleteFunc(slices.Clone(c.Operations), func(o lambdabiz.Operation) bool {
-		return !o.Status.Ended() || o.Kind == lambdabiz.KindEvent
-	})
-	b.journalOps(d, &ended)
-	if err := b.cancelChildren(ctx, d, d.after); err != nil {
+	a, err := b.complete(ctx, h, plan.Later(b.planning(), h.planned(), c), c)
+	if err != nil {
 		return lambdabiz.Verdict{Err: err, Held: true}, nil //nolint:nilerr // nothing was sent, the verdict has it
 	}
-	if err := b.sendAhead(ctx, h, d); err != nil {
+	r, err := b.sendAhead(ctx, h, a)
+	if err != nil {
 		return lambdabiz.Verdict{}, err
 	}
-	if !h.signalled {
-		wait := time.Duration(0)
-		if len(d.decisions) == 0 && leavesChildren(h.fold, c) || h.fold.CloseBefore.After(now()) {
-			wait = time.Second // SWF has yet to start the child, or to hand on what it was told
-		}
-		d.add(wakeTimerOf(h.fence, c.At, wait))
-	}
-	if err := b.respond(ctx, h, d); err != nil {
+	if err := b.respond(ctx, h.task, r); err != nil {
 		return b.settle(ctx, h, err)
 	}
 	h.answered = true
 	return lambdabiz.Verdict{Err: lambdabiz.ErrStale}, nil
 }
 
+// mayKeep reports whether the claim may be kept with a commit that goes as a signal.
+func (h *handle) mayKeep() bool {
+	return time.Now().Before(h.until) && h.fold.Last+h.sent < wire.StopEvents
+}
+
 // keepClaim sends the journal as a signal, and reports whether that worked. Readers accept it only from the
 // holder of the latest decision task. When SWF has no room for signals the decision is answered instead.
-func (b *Backend) keepClaim(ctx context.Context, h *handle, d *decision) bool {
-	j := d.journal
+func (b *Backend) keepClaim(ctx context.Context, h *handle, a *plan.Answer) bool {
+	j := a.Journal
 	err := b.signal(ctx, h.fold.Info.ID, h.fold.Home, &wire.Signal{
 		Kind: wire.SignalJournal, At: j.At, Fence: h.fence, Journal: &j,
 	})
@@ -139,53 +129,48 @@ func (b *Backend) keepClaim(ctx context.Context, h *handle, d *decision) bool {
 	return err == nil && time.Now().Before(h.until)
 }
 
-// respond sends the answer.
-func (b *Backend) respond(ctx context.Context, h *handle, d *decision) error {
-	decisions := d.decisions
-	d.journal.Version = wire.Version
-	text, err := wire.Marshal(&d.journal)
-	if d.ahead > 0 {
-		text, err = wire.Marshal(&wire.Journal{Version: wire.Version, Parts: d.ahead, Ahead: true})
-	}
+// sendAhead sends what goes ahead of an answer, as signals of the run to itself, and returns the rest.
+func (b *Backend) sendAhead(ctx context.Context, h *handle, a *plan.Answer) (*plan.Request, error) {
+	r, err := a.Request()
 	if err != nil {
-		return err
+		return nil, err //nolint:wrapcheck // it says what it was
 	}
-	if wire.Units(text) > wire.MaxChars {
-		parts := wire.Split(text)
-		markers := make([]types.Decision, 0, len(parts))
-		for _, part := range parts {
-			markers = append(markers, types.Decision{
-				DecisionType: types.DecisionTypeRecordMarker,
-				RecordMarkerDecisionAttributes: &types.RecordMarkerDecisionAttributes{
-					MarkerName: aws.String(wire.JournalMarker), Details: aws.String(part),
-				},
-			})
+	for i, part := range r.Ahead {
+		h.signals = true
+		err := b.signal(ctx, h.fold.Info.ID, h.fold.Home, &wire.Signal{
+			Kind: wire.SignalPart, At: a.Journal.At, Fence: h.fence, Part: i, Text: part,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("send a part of a journal: %w", err)
 		}
-		decisions = append(markers, decisions...)
-		if text, err = wire.Marshal(&wire.Journal{Version: wire.Version, Parts: len(parts)}); err != nil {
-			return err
-		}
+		h.signalled = true
+		h.sent++
 	}
-	_, err = b.client.RespondDecisionTaskCompleted(ctx, &swf.RespondDecisionTaskCompletedInput{
-		TaskToken: &h.token, Decisions: decisions, ExecutionContext: &text,
+	return r, nil
+}
+
+// respond answers a decision task.
+func (b *Backend) respond(ctx context.Context, t *task, r *plan.Request) error {
+	_, err := b.client.RespondDecisionTaskCompleted(ctx, &swf.RespondDecisionTaskCompletedInput{
+		TaskToken: &t.token, Decisions: r.Decisions, ExecutionContext: &r.Context,
 	})
 	return err //nolint:wrapcheck // the callers branch on it
 }
 
 // answered finishes a commit whose answer SWF has taken. Whether a closing happened only the history says.
-func (b *Backend) answered(ctx context.Context, h *handle, d *decision, v lambdabiz.Verdict) (lambdabiz.Verdict, error) {
+func (b *Backend) answered(ctx context.Context, h *handle, a *plan.Answer, v lambdabiz.Verdict) (lambdabiz.Verdict, error) {
 	h.answered = true
-	if d.closes {
-		a, err := b.lookUp(ctx, h.exec, h.fence, true)
+	if a.Closes {
+		end, err := b.lookUp(ctx, h.exec, h.fence, true)
 		switch {
-		case err != nil || !a.completed:
+		case err != nil || !end.completed:
 			return v, errors.Join(lambdabiz.ErrOutcomeUnknown, err)
-		case a.refused || !a.closed:
+		case end.refused || !end.closed:
 			return lambdabiz.Verdict{Err: lambdabiz.ErrStale}, nil
 		}
 		b.forget(h.fold.Home)
 	}
-	b.copyCommit(ctx, h, d)
+	b.copyCommit(ctx, h, a)
 	return v, nil
 }
 
@@ -211,49 +196,43 @@ func (b *Backend) settle(ctx context.Context, h *handle, cause error) (lambdabiz
 
 // settleWith is settle for an answer with a commit: when the history has it, it was applied.
 func (b *Backend) settleWith(
-	ctx context.Context, h *handle, d *decision, v lambdabiz.Verdict, cause error,
+	ctx context.Context, h *handle, a *plan.Answer, v lambdabiz.Verdict, cause error,
 ) (lambdabiz.Verdict, error) {
 	settled, err := b.settle(ctx, h, cause)
 	if err == nil && h.answered && errors.Is(settled.Err, lambdabiz.ErrStale) {
-		return b.answered(ctx, h, d, v)
+		return b.answered(ctx, h, a, v)
 	}
 	return settled, err
 }
 
-// stopLong ends a run whose history is about to reach the limit, where SWF would end it without a word.
+// stopLong ends a run whose history is about to reach the limit.
 func (b *Backend) stopLong(ctx context.Context, h *handle) (lambdabiz.Verdict, error) {
 	b.log.Error("the history is too long, the run ends as FAILED", "orchestration", h.fold.Info.ID, "events", h.fold.Last)
-	d := &decision{closes: true, journal: wire.Journal{At: now(), Closing: true}}
-	c := &lambdabiz.Close{Status: lambdabiz.StatusFailed, Error: &lambdabiz.Failure{Message: fmt.Sprintf(
-		"its history has %d events and Amazon SWF ends a run at %d: let the orchestration return ContinueAsNew in time",
-		h.fold.Last, wire.MaxEvents)}}
-	if err := d.close(c); err != nil {
+	a, err := plan.TooLong(h.fold, time.Now())
+	if err != nil {
 		return lambdabiz.Verdict{Err: err}, nil //nolint:nilerr // the verdict has it
 	}
-	if err := b.respond(ctx, h, d); err != nil {
+	r, err := b.sendAhead(ctx, h, a)
+	if err != nil {
+		return lambdabiz.Verdict{}, err
+	}
+	if err := b.respond(ctx, h.task, r); err != nil {
 		return b.settle(ctx, h, err)
 	}
-	if _, err := b.answered(ctx, h, d, lambdabiz.Verdict{}); err != nil {
+	if _, err := b.answered(ctx, h, a, lambdabiz.Verdict{}); err != nil {
 		return lambdabiz.Verdict{}, err
 	}
 	return lambdabiz.Verdict{Err: lambdabiz.ErrFenced}, nil
 }
 
-// pass answers a decision task that the engine need not see. What waits for room is begun if there is some.
+// pass answers a decision task that the engine need not see.
 func (b *Backend) pass(ctx context.Context, t *task) error {
-	d := &decision{journal: wire.Journal{Skip: true}}
-	if !t.fold.Info.Paused {
-		refused, err := b.begin(ctx, d, t.fold.Clone(), t.list)
-		if err != nil {
-			return err
-		}
-		if d.journal.Again = refused; refused || d.more { // for the engine, and for the rest
-			d.add(wakeTimerOf(t.fence, now(), 0))
-		} else if !d.retry.IsZero() && (t.fold.Wake == nil || t.fold.Wake.At.After(d.retry)) {
-			d.add(wakeTimerOf(t.fence, d.retry, time.Until(d.retry)))
-		}
+	h := &handle{task: t}
+	a, err := b.complete(ctx, h, plan.Pass(b.planning(), h.planned()), nil)
+	if err != nil {
+		return err
 	}
-	if err := b.quietly(b.respond(ctx, &handle{task: t}, d)); err != nil {
+	if err := b.respondQuietly(ctx, t, a); err != nil {
 		return err
 	}
 	b.copyPassed(ctx, t.fold)
@@ -262,35 +241,27 @@ func (b *Backend) pass(ctx context.Context, t *task) error {
 
 // giveBack answers a decision task so that the next one comes after a while.
 func (b *Backend) giveBack(ctx context.Context, t *task, wait time.Duration) error {
-	d := &decision{journal: wire.Journal{Skip: true}, decisions: []types.Decision{wakeTimerOf(t.fence, now(), wait)}}
-	return b.quietly(b.respond(ctx, &handle{task: t}, d))
+	return b.respondQuietly(ctx, t, plan.GiveBack(t.fence, time.Now(), wait))
 }
 
 // closeDuplicate ends a run that is the same start come twice.
 func (b *Backend) closeDuplicate(ctx context.Context, t *task) error {
-	text, err := wire.Marshal(&wire.Outcome{
-		Version: wire.Version, Status: lambdabiz.StatusTerminated, Duplicate: true,
-		Error: &lambdabiz.Failure{Message: "the start came twice; the run that it has begun has ended"},
-	})
+	a, err := plan.Duplicate()
 	if err != nil {
-		return err
+		return err //nolint:wrapcheck // it says what it was
 	}
-	d := &decision{journal: wire.Journal{Skip: true}, decisions: []types.Decision{{
-		DecisionType: types.DecisionTypeFailWorkflowExecution,
-		FailWorkflowExecutionDecisionAttributes: &types.FailWorkflowExecutionDecisionAttributes{
-			Reason: aws.String("duplicate start"), Details: &text,
-		},
-	}}}
-	return b.quietly(b.respond(ctx, &handle{task: t}, d))
+	return b.respondQuietly(ctx, t, a)
 }
 
-// quietly drops the error of an answer that came too late: the task goes to somebody else.
-func (b *Backend) quietly(err error) error {
+// respondQuietly sends an answer that carries no commit. One that comes too late is no error: the task goes to somebody
+// else.
+func (b *Backend) respondQuietly(ctx context.Context, t *task, a *plan.Answer) error {
+	r, err := b.sendAhead(ctx, &handle{task: t}, a)
+	if err == nil {
+		err = b.respond(ctx, t, r)
+	}
 	if isUnknown(err) {
 		return nil
 	}
 	return err
 }
-
-// consumedBy reports whether a commit has consumed a message.
-func consumedBy(c *lambdabiz.Commit, number int64) bool { return slices.Contains(c.Consumed, number) }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/aws/swf/internal/history"
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/plan"
 )
 
 // snapshotOf is a run for the store, with the operations whose numbers are given; nil for all.
@@ -47,16 +48,16 @@ func (b *Backend) copyAll(ctx context.Context, f *history.Fold) (*lambdabiz.Snap
 
 // copyCommit writes what a decision has changed, once. The store is a copy: that it cannot be written holds up
 // no run, and the next decision of a process that has not held the run writes all.
-func (b *Backend) copyCommit(ctx context.Context, h *handle, d *decision) {
-	if b.config.Store == nil || d.after == nil {
+func (b *Backend) copyCommit(ctx context.Context, h *handle, a *plan.Answer) {
+	if b.config.Store == nil || a.After == nil {
 		return
 	}
-	f := d.after
+	f := a.After
 	numbers := h.fold.Changed
 	b.mu.Lock()
 	_, whole := b.loaded[f.Home]
 	b.mu.Unlock()
-	j := d.journal
+	j := a.Journal
 	if j.Closing {
 		b.copyEnded(ctx, h)
 		return
@@ -146,11 +147,11 @@ func (b *Backend) copyPassed(ctx context.Context, f *history.Fold) {
 }
 
 // copyHeld writes what a commit has changed whose decision task stays open.
-func (b *Backend) copyHeld(ctx context.Context, h *handle, d *decision) {
+func (b *Backend) copyHeld(ctx context.Context, h *handle, a *plan.Answer) {
 	if b.config.Store == nil {
 		return
 	}
-	f, numbers, j := d.after, map[int64]bool{}, d.journal
+	f, numbers, j := a.After, map[int64]bool{}, a.Journal
 	f.Take(&j, h.fence)
 	for i := range j.Ops {
 		numbers[j.Ops[i].Number] = true

@@ -13,7 +13,8 @@
 // came with such a closing is void for every reader.
 //
 // The parts that do no I/O are packages of their own: internal/wire is what stands in SWF's fields, and internal/history
-// folds a history into what is known of its run.
+// folds a history into what is known of its run, and internal/plan makes the answer to a decision task of that and of a
+// commit.
 //
-// The package imports these two, the root package, the AWS SDK, and of this module internal/awscall besides.
+// The package imports these three, the root package, the AWS SDK, and of this module internal/awscall besides.
 package swf

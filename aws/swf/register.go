@@ -10,11 +10,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/swf"
 	"github.com/aws/aws-sdk-go-v2/service/swf/types"
 
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/plan"
 	"github.com/lambdabiz/lambdabiz/aws/swf/internal/wire"
 )
-
-// typeVersion is the version of all types: the version of an orchestration's code is no concern of SWF.
-const typeVersion = "1"
 
 func (b *Backend) registerDomain(ctx context.Context) error {
 	_, err := b.client.RegisterDomain(ctx, &swf.RegisterDomainInput{
@@ -50,50 +48,37 @@ func (b *Backend) findDomain(ctx context.Context) error {
 	}
 }
 
-// workflowType makes sure that the type of a definition is registered.
-func (b *Backend) workflowType(ctx context.Context, name string) (*types.WorkflowType, error) {
-	t := &types.WorkflowType{Name: aws.String(wire.EncodeID(name)), Version: aws.String(typeVersion)}
-	if err := wire.CheckLength("orchestration name", name); err != nil {
-		return nil, err
-	}
-	err := b.register("w"+name, func() error {
+// registerType makes sure that a type is registered.
+func (b *Backend) registerType(ctx context.Context, t plan.Type) error {
+	name, version := aws.String(wire.EncodeID(t.Name)), aws.String(wire.TypeVersion)
+	return b.register(t, func() error {
+		if t.Activity {
+			_, err := b.client.RegisterActivityType(ctx, &swf.RegisterActivityTypeInput{
+				Domain: &b.config.Domain, Name: name, Version: version,
+			})
+			return err
+		}
 		_, err := b.client.RegisterWorkflowType(ctx, &swf.RegisterWorkflowTypeInput{
-			Domain: &b.config.Domain, Name: t.Name, Version: t.Version,
+			Domain: &b.config.Domain, Name: name, Version: version,
 		})
 		return err
 	})
-	return t, err
-}
-
-// activityType makes sure that the type of a task or service is registered.
-func (b *Backend) activityType(ctx context.Context, name string) (*types.ActivityType, error) {
-	t := &types.ActivityType{Name: aws.String(wire.EncodeID(name)), Version: aws.String(typeVersion)}
-	if err := wire.CheckLength("task name", name); err != nil {
-		return nil, err
-	}
-	err := b.register("a"+name, func() error {
-		_, err := b.client.RegisterActivityType(ctx, &swf.RegisterActivityTypeInput{
-			Domain: &b.config.Domain, Name: t.Name, Version: t.Version,
-		})
-		return err
-	})
-	return t, err
 }
 
 // register does it once per process. A role that may not register is taken to use what is registered.
-func (b *Backend) register(key string, do func() error) error {
+func (b *Backend) register(t plan.Type, do func() error) error {
 	b.mu.Lock()
-	known := b.types[key]
+	known := b.types[t]
 	b.mu.Unlock()
 	if known {
 		return nil
 	}
 	var exists *types.TypeAlreadyExistsFault
 	if err := do(); err != nil && !errors.As(err, &exists) && !isDenied(err) {
-		return fmt.Errorf("register type %s: %w", key[1:], err)
+		return fmt.Errorf("register type %s: %w", t.Name, err)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.types[key] = true
+	b.types[t] = true
 	return nil
 }

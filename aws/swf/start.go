@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/swf/types"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/plan"
 	"github.com/lambdabiz/lambdabiz/aws/swf/internal/wire"
 	"github.com/lambdabiz/lambdabiz/internal/awscall"
 )
@@ -107,8 +108,7 @@ func (b *Backend) startExecution(ctx context.Context, id, name string, e *wire.S
 		return "", err
 	}
 	typeName, tags := wire.TypeOf(id, name, e)
-	t, err := b.workflowType(ctx, typeName)
-	if err != nil {
+	if err := b.registerType(ctx, plan.Type{Name: typeName}); err != nil {
 		return "", err
 	}
 	input, err := wire.Fit("input", e)
@@ -116,8 +116,9 @@ func (b *Backend) startExecution(ctx context.Context, id, name string, e *wire.S
 		return "", err
 	}
 	in := &swf.StartWorkflowExecutionInput{
-		Domain: &b.config.Domain, WorkflowId: aws.String(wire.EncodeID(id)), WorkflowType: t, Input: &input,
-		TaskList: &types.TaskList{Name: &list}, TagList: tags, ChildPolicy: types.ChildPolicyAbandon,
+		Domain: &b.config.Domain, WorkflowId: aws.String(wire.EncodeID(id)), Input: &input,
+		WorkflowType: &types.WorkflowType{Name: aws.String(wire.EncodeID(typeName)), Version: aws.String(wire.TypeVersion)},
+		TaskList:     &types.TaskList{Name: &list}, TagList: tags, ChildPolicy: types.ChildPolicyAbandon,
 		ExecutionStartToCloseTimeout: wire.Seconds(wire.MaxRun), TaskStartToCloseTimeout: wire.Seconds(b.config.DecisionTimeout),
 	}
 	if b.config.LambdaRole != "" {
@@ -262,20 +263,20 @@ func (b *Backend) launch(ctx context.Context, snap *lambdabiz.Snapshot, list str
 }
 
 // reserveChild reserves the id of a child that must be new. A reservation of the same parent's operation is its own.
-func (b *Backend) reserveChild(ctx context.Context, s *lambdabiz.RunStart, at time.Time) error {
+func (b *Backend) reserveChild(ctx context.Context, s *lambdabiz.RunStart, at time.Time) (plan.Reserved, error) {
 	snap, err := b.config.Store.Get(ctx, s.ID)
 	switch {
 	case err == nil && s.Parent != nil && snap.Parent != nil && *snap.Parent == *s.Parent:
-		s.RunID = snap.RunID
-		return nil
+		return plan.Reserved{RunID: snap.RunID}, nil
 	case err == nil:
-		return lambdabiz.ErrExists
+		return plan.Reserved{Err: lambdabiz.ErrExists}, nil
 	case !errors.Is(err, lambdabiz.ErrNotFound):
-		return fmt.Errorf("read the store: %w", err)
+		return plan.Reserved{}, fmt.Errorf("read the store: %w", err)
 	}
 	reserved, _ := b.reservation(s, at, nil)
-	if err := b.config.Store.Reserve(ctx, reserved, ""); err != nil {
-		return err //nolint:wrapcheck // ErrStale makes the engine decide again
+	err = b.config.Store.Reserve(ctx, reserved, "")
+	if errors.Is(err, lambdabiz.ErrExists) {
+		return plan.Reserved{Err: err}, nil
 	}
-	return nil
+	return plan.Reserved{RunID: s.RunID}, err //nolint:wrapcheck // ErrStale makes the engine decide again
 }

@@ -40,3 +40,6 @@ const (
 	// chunk is the part of a journal that one marker holds.
 	chunk = 32000
 )
+
+// TypeVersion is the version of all types: the version of an orchestration's code is no concern of SWF.
+const TypeVersion = "1"

@@ -1,4 +1,4 @@
-package swf
+package plan
 
 import (
 	"fmt"
@@ -8,8 +8,8 @@ import (
 	"github.com/lambdabiz/lambdabiz/aws/swf/internal/history"
 )
 
-// whyDenied is why a commit is not sent: SWF would refuse a part of it. One that only blocks the run is.
-func whyDenied(f *history.Fold, c *lambdabiz.Commit) error {
+// Denied is why a commit is not sent: SWF would refuse a part of it. One that only blocks the run is.
+func Denied(f *history.Fold, c *lambdabiz.Commit) error {
 	if f.Denied == "" || c.Release != nil && c.Release.Blocked != nil {
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/swf"
@@ -11,37 +12,58 @@ import (
 
 	"github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/aws/swf/internal/history"
+	"github.com/lambdabiz/lambdabiz/aws/swf/internal/plan"
 	"github.com/lambdabiz/lambdabiz/aws/swf/internal/wire"
 )
 
-// cancelChildren asks the children of cancelled operations to end, each by the run id that SWF has given it: the
-// workflow id may be somebody else's. One that SWF is about to start is asked after that.
-func (b *Backend) cancelChildren(ctx context.Context, d *decision, f *history.Fold) error {
-	for _, o := range f.Ops {
-		if o.Status != lambdabiz.StatusCancelled || !o.Unwanted() || o.Child == "" || o.Stopping {
-			continue
-		}
-		home, err := b.newestOf(ctx, f, o)
-		if err != nil {
-			return err
-		}
-		if home == "" {
-			o.Told = true
-			continue
-		}
-		text, err := wire.Marshal(&wire.Control{Version: wire.Version, Op: o.Number})
-		if err != nil {
-			return err
-		}
-		o.Stopping = true
-		d.add(types.Decision{
-			DecisionType: types.DecisionTypeRequestCancelExternalWorkflowExecution,
-			RequestCancelExternalWorkflowExecutionDecisionAttributes: &types.RequestCancelExternalWorkflowExecutionDecisionAttributes{
-				WorkflowId: aws.String(wire.EncodeID(o.Target)), RunId: &home, Control: &text,
-			},
-		})
+// planning is what plans have to know of the backend.
+func (b *Backend) planning() plan.Config {
+	return plan.Config{
+		TaskList: b.config.TaskList, DecisionTimeout: b.config.DecisionTimeout, LambdaTimeout: b.config.LambdaTimeout,
+		BeatTimeout: b.config.BeatTimeout, Store: b.config.Store != nil,
 	}
-	return nil
+}
+
+// complete fetches what a draft wants from outside, and makes sure that the types of its answer are registered. The commit
+// may be nil when the draft is of none.
+func (b *Backend) complete(ctx context.Context, h *handle, d *plan.Draft, c *lambdabiz.Commit) (*plan.Answer, error) {
+	found := plan.Found{Reserved: map[int]plan.Reserved{}, Raised: map[int]error{}, Children: map[int64]string{}}
+	for _, r := range d.Wants.Reserve {
+		reserved, err := b.reserveChild(ctx, r.Start, c.At)
+		if err != nil {
+			return nil, err
+		}
+		found.Reserved[r.Index] = reserved
+	}
+	for _, i := range d.Wants.Raises {
+		err := b.raise(ctx, &c.Raises[i], c.At)
+		if !plan.IsRaiseVerdict(err) {
+			return nil, err
+		}
+		found.Raised[i] = err
+	}
+	for _, i := range d.Wants.Controls {
+		if err := b.control(ctx, &c.Controls[i]); err != nil {
+			return nil, err
+		}
+	}
+	for _, o := range d.Wants.Children {
+		home, err := b.newestOf(ctx, h.fold, o)
+		if err != nil {
+			return nil, err
+		}
+		found.Children[o.Number] = home
+	}
+	a, err := d.Answer(found, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range a.Types {
+		if err := b.registerType(ctx, t); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
 }
 
 // newestOf is SWF's run id of the run that a child is now: it may have continued as new. It is "" when the child has
@@ -93,21 +115,4 @@ func (b *Backend) openChild(ctx context.Context, f *history.Fold, o *history.Op)
 		return "", nil
 	}
 	return x.home, nil
-}
-
-// leavesChildren reports whether a run that closes with the commit would leave a child behind that is cancelled and
-// has not been told.
-func leavesChildren(f *history.Fold, c *lambdabiz.Commit) bool {
-	for i := range c.Operations {
-		op := &c.Operations[i]
-		if o := f.Find(op.Number); op.Status == lambdabiz.StatusCancelled && o != nil && o.Unwanted() {
-			return true
-		}
-	}
-	for _, o := range f.Ops {
-		if o.Status == lambdabiz.StatusCancelled && o.Unwanted() {
-			return true
-		}
-	}
-	return false
 }
