@@ -57,16 +57,6 @@ func (r *run) passLocked() bool {
 	return r.phase == phaseLive
 }
 
-// openBarrierLocked admits the bodies that wait, if they may begin. The caller wakes who waits for a commit.
-func (r *run) openBarrierLocked() {
-	b := &r.barrier
-	if b.waiting > 0 && r.isOpenLocked() {
-		b.opened++
-		b.admitted += b.waiting
-		b.waiting = 0
-	}
-}
-
 // knowsLocked notes that code is about to be given what came about with a change. mu is given up while bodies that were
 // admitted have not begun.
 func (r *run) knowsLocked(change uint64) {

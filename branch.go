@@ -138,27 +138,6 @@ func (f *future) main(r *run, code func(o Context) error) {
 	}
 }
 
-// endBranchLocked ends a future and wakes who waits for it.
-func (r *run) endBranchLocked(f *future, err error) {
-	if f.ended {
-		return
-	}
-	f.ended, f.err = true, err
-	if f.s != nil {
-		r.branchesEnded++
-		f.order, f.at = r.branchesEnded, f.s.last
-		f.s.place.settle()
-		r.stirred.Broadcast()
-		for _, w := range f.waiters {
-			r.wakeLocked(w)
-		}
-	}
-	f.waiters = nil
-	if f.then != nil {
-		f.then()
-	}
-}
-
 // Wait blocks until the branch has ended, and returns what it returned, or ErrCancelled if the branch
 // lost a race. A cancellation ends the operations of the branch, and so the branch, but not the waiting.
 // Wait may be called again, and from other branches.
@@ -224,12 +203,6 @@ func (r *run) waitAnyLocked(o Context, futures []*future) (left bool, err error)
 			f.waiters = slices.DeleteFunc(f.waiters, func(x *waiter) bool { return x == w })
 		}
 	}
-}
-
-// raceResult is what a race records, as plain JSON whatever the codec: there is no user's data in it.
-type raceResult struct {
-	Winner string   `json:"winner"`
-	Losers []string `json:"losers"`
 }
 
 // Race waits for the first of several branches to end, and returns its index; read that future then. Where

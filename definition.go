@@ -47,8 +47,6 @@ func Define[In, Out any](
 // Name returns the definition's name.
 func (d *Definition[In, Out]) Name() string { return d.spec.name }
 
-func (d *Definition[In, Out]) register(r *registry) error { return r.addDefinition(d.spec) }
-
 // undecodableError blocks a run: the record cannot be read by this code.
 type undecodableError struct{ err error }
 

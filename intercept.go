@@ -2,25 +2,9 @@ package lambdabiz
 
 import (
 	"context"
-	"runtime"
 
 	"github.com/lambdabiz/lambdabiz/internal/seam"
 )
-
-// tested is what an interceptor is told of a call besides, and what it gave to perform it.
-type tested struct {
-	result     any  // a pointer to where the result goes
-	registered bool // a task or a service that is known by its name
-	instead    func(ctx context.Context, input []byte) (any, error)
-}
-
-// tested returns nil without an interceptor.
-func (v *env) tested(result any) *tested {
-	if v.interceptor == nil {
-		return nil
-	}
-	return &tested{result: result}
-}
 
 // interceptLocked asks the test that stands behind the backend what becomes of an operation. It gives mu
 // up while it asks. An error means that mu is given up and the caller must return it. It returns the operation if the
@@ -93,21 +77,6 @@ func (c *call) goPastLocked(path string, site callSite, result Payload) *op {
 	return o
 }
 
-// restedLocked tells the test that all code of the run waits. It reports whether some of it goes on.
-func (r *run) restedLocked() bool {
-	if r.env.interceptor == nil {
-		return false
-	}
-	woken := false
-	for _, path := range r.env.interceptor.Rest(r.info.ID) {
-		if w := r.tested[path]; w != nil {
-			r.wakeLocked(w)
-			woken = true
-		}
-	}
-	return woken
-}
-
 // mayRepeatLocked tells the test what a new operation looks like, and reports whether it may go on.
 func (c *call) mayRepeatLocked(path string, site callSite, o *op, reason string) bool {
 	r := c.run()
@@ -130,21 +99,6 @@ func (c *call) askedLocked(o *op, path string, site callSite) seam.Operation {
 	}
 	asked.Cancelled = asked.Recorded && !asked.Ended && r.stopCause != nil && !c.o.detached()
 	return asked
-}
-
-// runID makes an id that no other run has: at random, or as the test says that stands behind the backend.
-func (v *env) runID(orchestration string, from ...string) string {
-	if v.interceptor == nil {
-		return newRunID()
-	}
-	return v.interceptor.RunID(orchestration, from...)
-}
-
-// leaveTheDead ends the goroutine of a body that a dead process of a test would begin.
-func (v *env) leaveTheDead() {
-	if v.interceptor != nil && !v.interceptor.Alive() {
-		runtime.Goexit()
-	}
 }
 
 // bodyOf is what performs the operation: what the interceptor gave, or else the author's.

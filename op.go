@@ -105,3 +105,20 @@ func (o *Operation) progress() int {
 	}
 	return 1
 }
+
+// opBytes and placeBytes are the estimated memory of an operation and of a branch beside their payloads.
+const (
+	opBytes    = 512
+	placeBytes = 1 << 10
+)
+
+// place is where operations are recorded: the orchestration's function, or a branch.
+type place struct {
+	above     *place   // nil for the function
+	scope     *scope   // of the branch in this pass; nil before it begins
+	lost      bool     // the branch has lost its race
+	unvisited int      // recorded operations here, and in the branches inside that have not lost, that this pass has not come to
+	open      []*op    // those here that have not ended, or may give the event back that they have taken
+	busy      []*place // of branches right inside: those with something open in them
+	index     int      // in above.busy, from 1; 0 for not there
+}

@@ -219,59 +219,6 @@ func (e *Engine) forgetHandLocked(r *run) {
 	}
 }
 
-// lookLocked asks for messages that have come, if nobody has for a while: a worker would have been told by now. What
-// the code does next must not begin after a pause.
-func (r *run) lookLocked() {
-	poll := r.env.config.PollInterval
-	if !r.hand || poll < 0 || r.phase != phaseLive || r.closing != nil || r.ends() || r.isReadOnly() {
-		return // where commits end claims, one would end this
-	}
-	if time.Since(r.looked) < poll {
-		return
-	}
-	r.fetch = true // if not with this commit, then with the next one
-	if !r.committing {
-		r.commitLocked()
-	}
-}
-
-// isReadOnly reports whether a run driven by hand is there to be read only: nothing of it may be written.
-func (r *run) isReadOnly() bool { return r.ended || r.paused != nil }
-
-// refresh asks for messages that have come.
-func (r *run) refresh() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for r.committing && r.phase == phaseLive {
-		r.moved.Wait()
-	}
-	if r.phase != phaseLive || r.closing != nil || r.ends() { // where commits end claims, a claim comes
-		return
-	}
-	r.fetch = true
-	r.commitLocked()
-	r.idleLocked()
-}
-
-// giveUp ends a run driven by hand in this process when its caller's context has ended. Where claims end by
-// commits, one that is held is given back, or the next caller would have to wait for its end.
-func (r *run) giveUp() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	held := r.ends() && r.claimed && !r.committing && r.phase != phaseDead
-	ref, seen := r.ref, r.seen
-	r.evictLocked(ErrWaiting)
-	if held {
-		go func() {
-			c := &Commit{Run: &ref, At: now(), Seen: seen, Release: &Release{WakeAt: now()}}
-			v, err := r.env.committer.commit(context.Background(), c)
-			if err = errors.Join(err, v.Err); err != nil {
-				r.env.log.Warn("a claim was not given back, it ends by itself", "orchestration", ref.ID, "error", err)
-			}
-		}()
-	}
-}
-
 // claimNext claims a run driven by hand when it is due again after the commit that ended a claim. It
 // ends with the claim, or when the run has left.
 func (e *Engine) claimNext(r *run, ended *RunRef) {
@@ -316,22 +263,4 @@ func (e *Engine) claimNext(r *run, ended *RunRef) {
 		}
 		timer.Stop()
 	}
-}
-
-// pollLater asks for messages again and again while a run driven by hand waits: no worker does it.
-func (r *run) pollLater() {
-	poll := r.env.config.PollInterval
-	if poll < 0 || r.polling {
-		return
-	}
-	r.polling = true
-	time.AfterFunc(poll, func() {
-		r.mu.Lock()
-		r.polling = false
-		idle := r.phase == phaseLive && r.active == 0
-		r.mu.Unlock()
-		if idle {
-			r.refresh()
-		}
-	})
 }

@@ -23,23 +23,6 @@ type record struct {
 	some     [4]*op  // room for the first open operations of the function
 }
 
-// place is where operations are recorded: the orchestration's function, or a branch.
-type place struct {
-	above     *place   // nil for the function
-	scope     *scope   // of the branch in this pass; nil before it begins
-	lost      bool     // the branch has lost its race
-	unvisited int      // recorded operations here, and in the branches inside that have not lost, that this pass has not come to
-	open      []*op    // those here that have not ended, or may give the event back that they have taken
-	busy      []*place // of branches right inside: those with something open in them
-	index     int      // in above.busy, from 1; 0 for not there
-}
-
-// opBytes and placeBytes are the estimated memory of an operation and of a branch beside their payloads.
-const (
-	opBytes    = 512
-	placeBytes = 1 << 10
-)
-
 // reset makes an empty record, with room for so many operations.
 func (c *record) reset(operations int) {
 	*c = record{ops: make(map[string]*op, max(8, operations))}
@@ -301,4 +284,18 @@ func (c *record) orphans() []string {
 	}
 	slices.Sort(orphans)
 	return orphans
+}
+
+// moves is what this pass has found under former names.
+type moves struct {
+	ops    map[string]*op    // by their paths in the code
+	scopes map[string]string // former paths of branches: where they are now
+}
+
+// layout is the operations that were recorded before this pass, by their scopes in the code. It is made when it is
+// first asked for: by code that has changed.
+type layout struct {
+	ops    map[string][]*op    // in the order of their numbers
+	inside map[string][]string // the scopes in a scope
+	ahead  map[string][]string // those of them whose branches have not begun, or were not known to have when it was looked at last
 }

@@ -2,6 +2,7 @@ package lambdabiz
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -174,3 +175,17 @@ func (r *registry) knows(asked, found *taskSpec) bool {
 }
 
 func (r *ErrorRegistration) register(registry *registry) error { return registry.addError(r) }
+
+func (d *Definition[In, Out]) register(r *registry) error { return r.addDefinition(d.spec) }
+
+func (t *Task[In, Out]) register(r *registry) error { return r.addTask(t.spec) }
+
+func (t *TaskResolver) register(r *registry) error {
+	if t == nil || t.resolve == nil {
+		return errors.New("task resolver: its function is nil (make one with NewTaskResolver)")
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.resolvers = append(r.resolvers, t)
+	return nil
+}

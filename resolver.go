@@ -2,7 +2,6 @@ package lambdabiz
 
 import (
 	"context"
-	"errors"
 )
 
 // TaskFunc performs a task on its payloads: the input as the codec made it, and a result that the codec can
@@ -23,14 +22,4 @@ type TaskResolver struct {
 // tasks itself gets such names first: there resolvers are never asked.
 func NewTaskResolver(resolve func(name string) TaskFunc) *TaskResolver {
 	return &TaskResolver{resolve}
-}
-
-func (t *TaskResolver) register(r *registry) error {
-	if t == nil || t.resolve == nil {
-		return errors.New("task resolver: its function is nil (make one with NewTaskResolver)")
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.resolvers = append(r.resolvers, t)
-	return nil
 }

@@ -9,9 +9,6 @@ import (
 	"github.com/lambdabiz/lambdabiz/internal/fault"
 )
 
-// body is the effect of a task, a step or a service call.
-type body func(ctx context.Context) (any, error)
-
 // effect runs a body until it succeeds or its attempts are used up, and records what came of it. It
 // starts only when every result that any branch has been given is durable.
 func (c *call) effect(opts *callOptions, f func(in Payload) body) error {
@@ -349,7 +346,7 @@ func (a *attempt) isCurrentLocked() bool {
 // commit of the run, or when that time is over. So the last ones are always written.
 func (a *attempt) keepBeatLocked() {
 	if wait := beatEvery - time.Since(a.beaten); wait > 0 {
-		a.r.joinLocked(a.o)
+		a.r.join(&a.r.record, a.o)
 		if !a.late {
 			a.late = true
 			time.AfterFunc(wait, a.writeBeat)

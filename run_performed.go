@@ -110,11 +110,6 @@ func (c *call) awaitAttempt(o *op) error {
 	return nil
 }
 
-// taskFailure calls the error's own methods: it is not for errors of others while mu is held.
-func (r *run) taskFailure(o *Operation, err error) *Failure {
-	return r.env.registry.record(&TaskError{Task: o.Name, OperationID: o.ID, Attempt: o.Attempts, Err: err})
-}
-
 // judgeTried decides what follows from a failed attempt. It gives mu up while it asks the error; false
 // means that the run is not live any more.
 func (c *call) judgeTried(o *op, opts *callOptions) bool {
@@ -169,7 +164,7 @@ const notBegunWait = 10 * time.Second
 // lastsLocked makes sure that the claim goes on for as long as an inline step may take, where claims end by
 // themselves. It reports false when the run is not live any more.
 func (r *run) lastsLocked(d time.Duration) bool {
-	for !r.until.IsZero() && r.phase == phaseLive && time.Until(r.until) < d {
+	for r.phase == phaseLive && !r.lasts(d, time.Now()) {
 		r.renew = true
 		r.changed++
 		if !r.flushLocked(r.changed) {
@@ -208,12 +203,4 @@ func (r *run) checkWait(until time.Time) error {
 		Backend: r.env.desc.Name, Feature: FeatureLongWait,
 		Why: fmt.Sprintf("a run lives %v at most, and this one would wait until %s", most, until.Format(time.RFC3339)),
 	}
-}
-
-// openChild names a child that the run waits for.
-func (r *run) openChildLocked() string {
-	for _, o := range r.record.children {
-		return o.ID
-	}
-	return ""
 }

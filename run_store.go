@@ -81,16 +81,6 @@ func (r *run) pause(d time.Duration) bool {
 	}
 }
 
-// ctxErr is why an orchestration driven by hand may not write any more.
-func (r *run) ctxErr() error {
-	select {
-	case <-r.abandoned:
-		return ErrFenced
-	default:
-		return nil
-	}
-}
-
 // poisoned is what remains of a commit that the backend takes from nobody: the run is blocked.
 func poisoned(c *Commit, err error) *Commit {
 	at := now()

@@ -6,31 +6,12 @@ import (
 	"github.com/lambdabiz/lambdabiz/internal/meaning"
 )
 
-// sample is the input as the code gives it: what its payload means is known by its type.
-func (c *call) sample() any {
-	if c.given != nil {
-		return c.given
-	}
-	return c.input
-}
-
 // meanings compares payloads by what they mean. It calls the author's codec: not while a lock is held, and guarded.
 func (p *payloads) meanings() meaning.Codec {
 	return meaning.Codec{
 		Encode: func(v any) ([]byte, error) { return p.codec.Encode(v) },
 		Decode: func(stored []byte, v any) error { return p.codec.Decode(stored, v) },
 	}
-}
-
-// askedAsideLocked calls foreign code about an operation that the code of a scope has come to. It gives mu up meanwhile:
-// the run may not be live afterwards.
-func (r *run) askedAsideLocked(s *scope, site *callSite, f func()) {
-	busy, asking := s.busy, s.asking
-	s.busy, s.asking = site, true
-	r.mu.Unlock()
-	f()
-	r.mu.Lock()
-	s.busy, s.asking = busy, asking
 }
 
 // isOtherInputLocked reports whether the code asks for a recorded operation with another input. A codec may write the same

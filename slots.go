@@ -18,9 +18,9 @@ func (c *call) slotLocked() bool {
 		return true
 	}
 	if r.turns == nil {
-		r.turns = map[*slots.Turn]*call{}
+		r.turns = map[*slots.Turn]bool{}
 	}
-	r.turns[t], c.scope().turn = c, t
+	r.turns[t], c.scope().turn = c.o.detached(), t
 	r.flushers++
 	r.target = max(r.target, r.changed)
 	r.judgeHeldLocked()
@@ -35,13 +35,4 @@ func (c *call) slotLocked() bool {
 	delete(r.turns, t)
 	c.scope().turn = nil
 	return t.Holds()
-}
-
-// endTurnsLocked lets branches that wait for a slot go on without one: those of which which is true.
-func (r *run) endTurnsLocked(which func(c *call) bool) {
-	for t, c := range r.turns {
-		if which(c) {
-			r.env.slots.Leave(t)
-		}
-	}
 }

@@ -44,8 +44,6 @@ func newTask[In, Out any](name string, kind Kind, f func(context.Context, In) (O
 // Name returns the task's name.
 func (t *Task[In, Out]) Name() string { return t.spec.name }
 
-func (t *Task[In, Out]) register(r *registry) error { return r.addTask(t.spec) }
-
 // TaskInfo is what a running task or step knows of itself.
 type TaskInfo struct {
 	OrchestrationID string

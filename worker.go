@@ -11,9 +11,6 @@ import (
 	"github.com/lambdabiz/lambdabiz/internal/fault"
 )
 
-// maxCrashes is how many claims in a row without a new record make a crash loop.
-const maxCrashes = 5
-
 // stopGrace is how long a draining worker waits for bodies whose contexts it has ended.
 const stopGrace = 2 * time.Second
 
@@ -390,32 +387,6 @@ func (e *Engine) forward(a Arrival, dead *run) {
 	}
 }
 
-// earlyMessages is what has come during a claim before the run or the answer to the claim.
-type earlyMessages struct {
-	at       time.Time
-	fence    int64 // the claim's
-	messages []Message
-}
-
-// add takes the messages of the latest claim.
-func (m *earlyMessages) add(a Arrival) {
-	switch {
-	case a.Ref.Fence < m.fence:
-		return
-	case a.Ref.Fence > m.fence:
-		m.fence, m.messages = a.Ref.Fence, nil
-	}
-	m.at, m.messages = time.Now(), append(m.messages, a.Messages...)
-}
-
-// of returns what has come during the claim.
-func (m *earlyMessages) of(ref RunRef) []Message {
-	if m.fence != ref.Fence {
-		return nil
-	}
-	return m.messages
-}
-
 func (e *Engine) allResidents() []*run {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -426,24 +397,6 @@ func (e *Engine) allResidents() []*run {
 		}
 	}
 	return runs
-}
-
-// evict ends a run in this process at once.
-func (r *run) evict(cause error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.evictLocked(cause)
-}
-
-// stop releases a run for other workers: at once, or when what it waits for has happened.
-func (r *run) stop(cause error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	release := Release{WakeAt: now()}
-	if r.active == 0 && r.bodies == 0 && !r.committing && r.closing == nil && r.pending.empty() {
-		release.WakeAt = r.nextDueLocked()
-	}
-	r.stopLocked(release, cause)
 }
 
 // forget is called when a run is dead, with its lock held.
@@ -536,20 +489,6 @@ func (w *worker) drain() {
 	for _, r := range e.allResidents() { // the store does not answer
 		r.abandon()
 	}
-}
-
-// abandon gives a run up whose store does not answer.
-func (r *run) abandon() {
-	r.givenUp.Do(func() { close(r.abandoned) })
-	r.evict(ErrStopped)
-}
-
-// letGo releases a stopping run whose bodies do not end.
-func (r *run) letGo() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.forced = true
-	r.finishLocked()
 }
 
 // leave removes the worker, which frees whatever it still owns.

@@ -1,63 +1,13 @@
 package lambdabiz
 
 import (
+	"crypto/sha256"
 	"fmt"
-	"slices"
+	"reflect"
 	"time"
+
+	"github.com/lambdabiz/lambdabiz/internal/meaning"
 )
-
-// repeats finds the recorded operation that a new one would repeat: one with the same kind, name and input that
-// this pass has not come to. Of steps, which have neither a name nor an input, it is one with the same id in another
-// scope. It has what was recorded before this pass only, and is made when a resumed pass has something new while there
-// is something that it has not come to: a first pass never has one.
-type repeats struct {
-	ops    map[repeatKey][]*op
-	alikes map[alikesKey]*alikes
-	steps  map[string]*alike // by the last id of their paths
-	stop   recordedStop
-}
-
-type repeatKey struct {
-	kind   Kind
-	name   string
-	target string // of a raised event
-}
-
-func (o *op) repeatKey() repeatKey {
-	key := repeatKey{kind: o.Kind, name: o.Name}
-	if o.Kind == KindRaise {
-		key.target = o.Target
-	}
-	return key
-}
-
-func (r *run) repeatsLocked() *repeats {
-	if r.repeats != nil {
-		return r.repeats
-	}
-	r.repeats = &repeats{ops: map[repeatKey][]*op{}, alikes: map[alikesKey]*alikes{}, steps: map[string]*alike{}}
-	for _, o := range r.record.ops {
-		r.repeats.stop.add(o)
-		switch {
-		case !o.loaded || o.visited || !o.Kind.affects() || !o.hasBegun():
-		case o.Kind == KindStep:
-			r.repeats.addStep(o)
-		default:
-			key := o.repeatKey()
-			r.repeats.ops[key] = append(r.repeats.ops[key], o)
-		}
-	}
-	for _, at := range r.repeats.steps {
-		at.sort()
-	}
-	return r.repeats
-}
-
-// missesLocked reports whether the code should have come to a recorded operation: not in a branch that has lost,
-// and not where the end of its contexts may have sent it another way: it may have come at another point than before.
-func (r *run) missesLocked(o *op) bool {
-	return !o.place.inLost() && (r.stopCause == nil || r.repeatsLocked().stop.before(o))
-}
 
 // guardLocked looks at a new operation before it is made, where something is recorded that this pass has not come
 // to, and blocks the run if the operation would repeat that, or warns if that is only likely. It reports whether the
@@ -106,66 +56,6 @@ func (c *call) guardLocked(path string, site callSite) (left bool, err error) {
 	return false, nil
 }
 
-// heldOp is a new operation that waits until it is sure that it repeats nothing.
-type heldOp struct {
-	*waiter
-	steps *alike // those that a step may repeat: it need not look before this pass has come to all of them, or rests
-	by    *op    // what it may repeat; the others need not look before this pass has come to that, or rests
-}
-
-// judgeHeldLocked lets an operation go on that guardLocked holds, if no branch is on its way to what it would
-// repeat: one of them, it may move others.
-func (r *run) judgeHeldLocked() {
-	if len(r.held) > 0 && r.restLocked(0) {
-		r.letHeldLocked(1)
-	}
-}
-
-// restLocked reports whether all branches, but so many of the active ones, have ended, wait, or are in a body or
-// before one.
-func (r *run) restLocked(but int) bool { return r.active-but <= r.bodies+len(r.turns) }
-
-// letHeldLocked lets so many operations look again at what they would repeat.
-func (r *run) letHeldLocked(most int) {
-	for most > 0 && len(r.held) > 0 {
-		h := r.held[0]
-		r.held = r.held[1:]
-		h.by.holding--
-		if !h.woken { // its branch has not ended meanwhile
-			r.wakeLocked(h.waiter)
-			most--
-		}
-	}
-}
-
-// metLocked notes that the code has come to something recorded before this pass.
-func (r *run) metLocked(s *scope, o *op) {
-	s.reached = max(s.reached, o.Number)
-	if !o.Kind.affects() || r.repeats == nil {
-		return
-	}
-	var steps *alike
-	if o.Kind == KindStep && o.hasBegun() {
-		if steps = r.repeats.steps[lastOf(o.ID)]; steps != nil {
-			steps.left--
-		}
-	}
-	if len(r.held) == 0 || o.holding == 0 && (steps == nil || steps.left > 0) {
-		return
-	}
-	r.held = slices.DeleteFunc(r.held, func(h heldOp) bool { // it may be what they wait for
-		met := h.by == o
-		if h.steps != nil {
-			met = h.steps == steps && steps.left == 0
-		}
-		if met {
-			h.by.holding--
-			r.wakeLocked(h.waiter)
-		}
-		return met
-	})
-}
-
 // repeatReason says why a run is blocked before an operation that would have its effect twice.
 func repeatReason(o *op, path string) string {
 	what, same := fmt.Sprintf("%s %q", o.Kind, o.Name), "the same input"
@@ -207,4 +97,101 @@ func (c *call) suspectLocked(path string, site callSite, o *op) {
 	c.mayRepeatLocked(path, site, o, "")
 	r.log().Warn("new operation at the place of a recorded one: if it was renamed, it needs Formerly",
 		"operation", path, "source", site.String(), "recorded", o.ID)
+}
+
+// seekLocked finds what a new operation may repeat. It gives mu up while payloads are read.
+func (c *call) seekLocked(site *callSite) *sought {
+	r := c.run()
+	all := r.repeatsLocked()
+	if c.kind == KindStep {
+		return &sought{alike: all.steps[escaper.Replace(c.id)], step: true}
+	}
+	x := &sought{}
+	key := repeatKey{c.kind, c.name, c.target}
+	ops := all.ops[key]
+	if len(ops) == 0 {
+		return x
+	}
+	of := alikesKey{key, reflect.TypeOf(c.sample())}
+	known := all.alikes[of]
+	first := known == nil
+	if first {
+		known = &alikes{ready: make(chan struct{}), byInput: map[[sha256.Size]byte]*alike{}}
+		all.alikes[of] = known
+	}
+	r.askedAsideLocked(c.scope(), site, func() {
+		x.sum = c.sumOf(c.encoded)
+		if first {
+			c.read(ops, known)
+		}
+		<-known.ready
+	})
+	x.alike = known.byInput[x.sum.Loose]
+	return x
+}
+
+// read reads the inputs of operations. Nothing changes them, nor the list.
+func (c *call) read(ops []*op, into *alikes) {
+	defer close(into.ready) // whatever the codec does
+	for _, o := range ops {
+		sum := c.sumOf(o.Input)
+		at := into.byInput[sum.Loose]
+		if at == nil {
+			at = &alike{}
+			into.byInput[sum.Loose] = at
+		}
+		at.ops = append(at.ops, read{o, sum})
+	}
+	for _, at := range into.byInput {
+		at.sort()
+	}
+}
+
+// sumOf is what an input of a call means. What panics has the meaning of what cannot be read.
+func (c *call) sumOf(p Payload) meaning.Sum {
+	r := c.run()
+	v, fault := guard(func() (any, error) { return r.env.meanings().Of(p, c.sample()), nil })
+	if fault != nil {
+		r.log().Warn("an input cannot be compared with recorded ones", "operation", c.id, "error", fault)
+	}
+	sum, _ := v.(meaning.Sum)
+	return sum
+}
+
+// repeatedLocked is the first recorded operation that the sought one would repeat; nil if there is none. It may give mu up.
+func (c *call) repeatedLocked(x *sought, path string, site *callSite) *op {
+	r := c.run()
+	if x.alike == nil {
+		return nil
+	}
+	for x.from < len(x.ops) && x.ops[x.from].visited {
+		x.from++
+	}
+	for _, o := range x.ops[x.from:] {
+		if o.visited || !r.missesLocked(o.op) || c.scope().hasTwinOf(o.op, path) {
+			continue
+		}
+		if c.isRepeatedLocked(x, o, site) && !o.visited {
+			return o.op
+		}
+	}
+	return nil
+}
+
+// isRepeatedLocked compares a recorded operation with the sought one. It gives mu up if it takes the values of both.
+func (c *call) isRepeatedLocked(x *sought, o read, site *callSite) bool {
+	r := c.run()
+	if x.step || x.sum.Known && o.sum.Known && x.sum.Exact == o.sum.Exact {
+		return true
+	}
+	same, known := x.judged[o.op]
+	if known {
+		return same
+	}
+	r.askedAsideLocked(c.scope(), site, func() { same = c.meansTheSame(o.Input) })
+	if x.judged == nil {
+		x.judged = map[*op]bool{}
+	}
+	x.judged[o.op] = same
+	return same
 }

@@ -1,0 +1,206 @@
+package lambdabiz
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// changes is what has changed in a run and how far that is committed. It knows nothing of claims, of goroutines or of
+// who commits; run.mu guards it.
+type changes struct {
+	pending pending   // what no commit has taken
+	changed uint64    // counts changes
+	durable uint64    // the last change that is committed
+	since   time.Time // when the oldest pending change was made; zero for none
+	fetch   bool      // the next commit asks for messages
+}
+
+// note counts a change made at a time. It reports whether it is the oldest pending one.
+func (c *changes) note(t time.Time) (first bool) {
+	c.changed++
+	if first = c.since.IsZero(); first {
+		c.since = t
+	}
+	return first
+}
+
+// join has an operation written with the next commit, whenever that comes. One that is new gets its number.
+func (c *changes) join(rec *record, o *op) {
+	if o.Number == 0 {
+		rec.number(o)
+	}
+	rec.changed(o)
+	if !o.dirty {
+		o.dirty = true
+		c.pending.ops = append(c.pending.ops, o)
+	}
+}
+
+// timeOut lets the next commit say that no event has come in time. It reports false if it will already.
+func (c *changes) timeOut(o *op) bool {
+	if o.timingOut || o.Status.Ended() {
+		return false
+	}
+	o.timingOut = true
+	c.pending.timeouts = append(c.pending.timeouts, o)
+	return true
+}
+
+// withdrawStart takes a child's start out of the pending changes, and reports whether it was there.
+func (c *changes) withdrawStart(o *op) bool {
+	p := &c.pending
+	before := len(p.starts)
+	p.starts = slices.DeleteFunc(p.starts, func(s RunStart) bool { return s.Operation == o.Number })
+	if len(p.starts) == before {
+		return false
+	}
+	p.controls = slices.DeleteFunc(p.controls, func(c Control) bool {
+		return c.Parent != nil && c.Parent.Operation == o.Number
+	})
+	o.Target = "" // there is no such child
+	return true
+}
+
+// take makes a commit of all that is pending, at a time. A run that is not live gives events to waits no more: so their
+// time-outs are not in it, or one that has come in time would lose.
+func (c *changes) take(rec *record, failures *errorRegistry, at time.Time, live bool) taken {
+	p := &c.pending
+	room := &takenCommit{}
+	out := &room.commit
+	*out = Commit{
+		Run: &room.ref, At: at, Fetch: c.fetch,
+		Consumed: p.takeConsumed(), Progress: p.progress, Started: p.started,
+		Starts: p.starts, Raises: p.raises, Controls: p.controls, Attempts: p.attempts,
+	}
+	out.Operations = room.operations[:0]
+	timesOut := func(o *op) bool { return live && o.timingOut && !o.Status.Ended() && !o.choosing() }
+	var timeouts, later []*op
+	for _, o := range p.timeouts {
+		if timesOut(o) {
+			out.Operations = append(out.Operations, timedOut(failures, o, at))
+			out.Conditional = true
+		}
+		if o.choosing() { // its code reads an event just now
+			later = append(later, o)
+		} else {
+			timeouts = append(timeouts, o)
+		}
+	}
+	for _, o := range p.ops {
+		o.dirty = false
+		if o.message != nil {
+			o.message = nil
+			rec.changed(o)
+		}
+		if !timesOut(o) {
+			out.Operations = append(out.Operations, o.Operation)
+		}
+	}
+	slices.SortFunc(out.Operations, func(a, b Operation) int { return cmp.Compare(a.Number, b.Number) })
+	if len(out.Operations) == 0 {
+		out.Operations = nil
+	}
+	t := taken{commit: out, upTo: c.changed, ops: p.ops, timeouts: timeouts}
+	c.pending = pending{timeouts: later}
+	c.since, c.fetch = time.Time{}, false
+	return t
+}
+
+// timedOut is the record of an event wait whose time is over. It becomes true with its commit.
+func timedOut(failures *errorRegistry, o *op, at time.Time) Operation {
+	rec := o.Operation
+	rec.Status, rec.EndedAt = StatusTimeout, at
+	rec.Error = failures.record(&EventTimeoutError{Event: o.Name, OperationID: o.ID, Deadline: o.DueAt})
+	return rec
+}
+
+// putBack makes pending again what a refused commit took.
+func (c *changes) putBack(t taken) {
+	p, refused := &c.pending, t.commit
+	for _, o := range t.ops {
+		if !o.dirty {
+			o.dirty = true
+			p.ops = append(p.ops, o)
+		}
+	}
+	p.timeouts = append(t.timeouts, p.timeouts...)
+	p.consumed = append(refused.Consumed, p.consumed...)
+	if p.progress == nil {
+		p.progress = refused.Progress
+	}
+	p.started = p.started || refused.Started
+	p.starts = append(refused.Starts, p.starts...)
+	p.raises = append(refused.Raises, p.raises...)
+	p.controls = append(refused.Controls, p.controls...)
+	p.attempts = append(refused.Attempts, p.attempts...)
+	for _, o := range t.ops {
+		if o.Kind == KindChild && o.Status == StatusCancelled {
+			c.withdrawStart(o) // it was cancelled while its start was on its way
+		}
+	}
+	c.fetch = c.fetch || refused.Fetch
+}
+
+// settled notes that a commit is durable.
+func (c *changes) settled(t taken) { c.durable = max(c.durable, t.upTo) }
+
+// pending is the changes of a run that no commit has taken yet.
+type pending struct {
+	ops      []*op // dirty, each once
+	timeouts []*op // event waits whose time is over, if no event has come by then
+	consumed []int64
+	back     map[int64]bool // of consumed: those that were given back
+	progress Payload
+	started  bool
+	starts   []RunStart
+	raises   []Raise
+	controls []Control
+	attempts []Attempt
+}
+
+func (p *pending) empty() bool {
+	return len(p.ops) == 0 && len(p.timeouts) == 0 && len(p.consumed) == 0 && p.progress == nil &&
+		len(p.starts) == 0 && len(p.raises) == 0 && len(p.controls) == 0 && len(p.attempts) == 0
+}
+
+// giveBack withdraws that a message is consumed.
+func (p *pending) giveBack(number int64) {
+	if p.back == nil {
+		p.back = map[int64]bool{}
+	}
+	p.back[number] = true
+}
+
+// consume notes that a message is consumed.
+func (p *pending) consume(number int64) {
+	if p.back[number] {
+		delete(p.back, number)
+		return
+	}
+	p.consumed = append(p.consumed, number)
+}
+
+// takeConsumed are the messages that are consumed and were not given back.
+func (p *pending) takeConsumed() []int64 {
+	if len(p.back) > 0 {
+		p.consumed = slices.DeleteFunc(p.consumed, func(n int64) bool { return p.back[n] })
+		p.back = nil
+	}
+	return p.consumed
+}
+
+// taken is a commit with what it was made of.
+type taken struct {
+	commit   *Commit
+	upTo     uint64 // the last change in it
+	ops      []*op
+	timeouts []*op
+}
+
+// takenCommit is a commit with room for what most have: their run and one operation.
+type takenCommit struct {
+	commit     Commit
+	ref        RunRef
+	operations [1]Operation
+}

@@ -1,0 +1,329 @@
+package lambdabiz
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/lambdabiz/lambdabiz/internal/fault"
+)
+
+// idleLocked is called when a branch has blocked or ended. The last one commits what is pending.
+func (r *run) idleLocked() {
+	r.judgeHeldLocked()
+	r.judgeCircleLocked()
+	for r.phase == phaseLive && r.active == r.flushers && !r.committing && r.closing == nil {
+		if r.active == 0 && (r.matchLocked(true) || r.phase != phaseLive) {
+			return
+		}
+		if !r.claimed || r.active > 0 && (!r.ends() || r.durable >= r.target) {
+			break // in the last case the flushers are about to go on
+		}
+		if !r.ends() && r.pending.empty() {
+			break
+		}
+		if r.ends() {
+			r.fireLocked(now()) // the next claim may come to another worker, which begins afresh
+			if r.active != r.flushers {
+				continue
+			}
+		}
+		r.commitLocked()
+	}
+	if r.phase == phaseLive && r.active == 0 && !r.committing && r.closing == nil {
+		if r.restedLocked() {
+			return
+		}
+		r.armLocked()
+		if r.hand {
+			if !r.ends() {
+				r.pollLater()
+			}
+			return
+		}
+		r.env.idle.Add(r, r.nextDueLocked(), r.sizeLocked())
+	}
+}
+
+// nudgeLocked commits from a goroutine of its own what no branch will: for callers that must not block.
+func (r *run) nudgeLocked() {
+	if r.phase == phaseLive && r.active == 0 && r.claimed && !r.committing && r.closing == nil {
+		go func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.idleLocked()
+		}()
+	}
+}
+
+// nudgeIfPendingLocked covers a change that a delivery made while no branch is there to commit it.
+func (r *run) nudgeIfPendingLocked() {
+	if !r.pending.empty() && !r.parking {
+		r.nudgeLocked()
+	}
+}
+
+// flushLocked blocks until the changes up to target are durable and the run is claimed. It reports
+// whether the run is live.
+func (r *run) flushLocked(target uint64) bool {
+	r.flushers++
+	r.target = max(r.target, target)
+	for r.phase == phaseLive && (r.durable < target || !r.claimed) {
+		if r.committing || !r.claimed || r.ends() && r.active != r.flushers {
+			r.moved.Wait()
+			continue
+		}
+		r.commitLocked()
+	}
+	r.flushers--
+	return r.phase == phaseLive
+}
+
+// flushLate commits what has been pending since then, so that a long operation is seen running.
+func (r *run) flushLate(since time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.isLateLocked(since) && !r.committing { // else the commit looks when it is done
+		r.commitLocked()
+		r.idleLocked()
+	}
+}
+
+// flushDelay is how long a pending change that nobody waits for may stay in memory.
+const flushDelay = 5 * time.Millisecond
+
+// flushIfLate begins flushLate if what was pending since then may still be: most of it has been committed meanwhile. It
+// waits for no lock.
+func (r *run) flushIfLate(since time.Time) {
+	if !r.mu.TryLock() {
+		go r.flushLate(since)
+		return
+	}
+	defer r.mu.Unlock()
+	if r.isLateLocked(since) {
+		go r.flushLate(since)
+	}
+}
+
+// isLateLocked reports whether what was pending since then still is.
+func (r *run) isLateLocked(since time.Time) bool {
+	return r.phase != phaseDead && r.closing == nil && r.since.Equal(since)
+}
+
+// parkLocked releases an idle run, if no newer message has come. Its branches end only after that.
+func (r *run) parkLocked() {
+	if r.phase != phaseLive || r.active != 0 || r.committing || r.closing != nil || r.hand {
+		return
+	}
+	if !r.claimed { // a cache only: the backend knows all
+		r.evictLocked(errParked)
+		return
+	}
+	if len(r.pending.timeouts) > 0 { // what their commit wakes has no other time to wake
+		r.idleLocked()
+		return
+	}
+	fault.Point("run.park")
+	r.parking = true
+	r.commitLocked()
+	fault.Point("run.parked")
+	r.parking = false
+	r.idleLocked()
+}
+
+// park releases the run if it is idle still.
+func (r *run) park() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.parkLocked()
+}
+
+// refresh asks for messages that have come.
+func (r *run) refresh() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for r.committing && r.phase == phaseLive {
+		r.moved.Wait()
+	}
+	if r.phase != phaseLive || r.closing != nil || r.ends() { // where commits end claims, a claim comes
+		return
+	}
+	r.fetch = true
+	r.commitLocked()
+	r.idleLocked()
+}
+
+// pollLater asks for messages again and again while a run driven by hand waits: no worker does it.
+func (r *run) pollLater() {
+	poll := r.env.config.PollInterval
+	if poll < 0 || r.polling {
+		return
+	}
+	r.polling = true
+	time.AfterFunc(poll, func() {
+		r.mu.Lock()
+		r.polling = false
+		idle := r.phase == phaseLive && r.active == 0
+		r.mu.Unlock()
+		if idle {
+			r.refresh()
+		}
+	})
+}
+
+// ring is called by the engine's alarm.
+func (r *run) ring() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.alarm = time.Time{}
+	switch {
+	case r.phase != phaseLive || !r.claimed:
+	case r.committing:
+		r.fireLate = true
+	default:
+		r.fireLocked(now())
+		fault.Point("timer.fired")
+		r.nudgeIfPendingLocked()
+		r.armLocked()
+	}
+}
+
+// deliverLocked takes messages in, or keeps them until the commit is over that is on its way.
+func (r *run) deliverLocked(messages []Message) {
+	switch {
+	case r.phase == phaseDead:
+	case r.ends() && !r.claimed:
+		// They came under a claim that is still on its way to this copy, with older messages in it: taken now,
+		// those would count as seen. The commit that answers the claim is stale, and brings them.
+	case r.committing:
+		r.arrived = append(r.arrived, messages...)
+	default:
+		r.acceptLocked(messages)
+		if r.phase == phaseLive {
+			r.nudgeIfPendingLocked()
+		}
+	}
+}
+
+// waitLocked blocks the calling branch until the waiter is woken; mu is given up meanwhile. The run
+// may not be live when it returns.
+func (r *run) waitLocked(s *scope, w *waiter) {
+	r.block(w)
+	s.blocked = w
+	if !w.due.IsZero() {
+		r.armLocked()
+	}
+	r.idleLocked()
+	r.mu.Unlock()
+	<-w.ready
+	r.mu.Lock()
+}
+
+// bodyEndedLocked lets a stopping run go when its last body has ended.
+func (r *run) bodyEndedLocked() {
+	r.bodies--
+	switch {
+	case r.phase != phaseStopping:
+	case r.bodies == 0:
+		r.finishLocked()
+	case !r.committing && r.claimed && !r.ends():
+		r.commitLocked() // the others may never end
+	}
+}
+
+// stop releases a run for other workers: at once, or when what it waits for has happened.
+func (r *run) stop(cause error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	release := Release{WakeAt: now()}
+	if r.active == 0 && r.bodies == 0 && !r.committing && r.closing == nil && r.pending.empty() {
+		release.WakeAt = r.nextDueLocked()
+	}
+	r.stopLocked(release, cause)
+}
+
+// letGo releases a stopping run whose bodies do not end.
+func (r *run) letGo() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.forced = true
+	r.finishLocked()
+}
+
+// abandon gives a run up whose store does not answer.
+func (r *run) abandon() {
+	r.givenUp.Do(func() { close(r.abandoned) })
+	r.evict(ErrStopped)
+}
+
+// giveUp ends a run driven by hand in this process when its caller's context has ended. Where claims end by
+// commits, one that is held is given back, or the next caller would have to wait for its end.
+func (r *run) giveUp() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	held := r.ends() && r.claimed && !r.committing && r.phase != phaseDead
+	ref, seen := r.ref, r.seen
+	r.evictLocked(ErrWaiting)
+	if held {
+		go func() {
+			c := &Commit{Run: &ref, At: now(), Seen: seen, Release: &Release{WakeAt: now()}}
+			v, err := r.env.committer.commit(context.Background(), c)
+			if err = errors.Join(err, v.Err); err != nil {
+				r.env.log.Warn("a claim was not given back, it ends by itself", "orchestration", ref.ID, "error", err)
+			}
+		}()
+	}
+}
+
+// lookLocked asks for messages that have come, if nobody has for a while: a worker would have been told by now. What
+// the code does next must not begin after a pause.
+func (r *run) lookLocked() {
+	poll := r.env.config.PollInterval
+	if !r.hand || poll < 0 || r.phase != phaseLive || r.closing != nil || r.ends() || r.isReadOnly() {
+		return // where commits end claims, one would end this
+	}
+	if time.Since(r.looked) < poll {
+		return
+	}
+	r.fetch = true // if not with this commit, then with the next one
+	if !r.committing {
+		r.commitLocked()
+	}
+}
+
+// takeMailLocked takes in what has come, in the order in which it came.
+func (r *run) takeMailLocked() {
+	b := &r.letters
+	b.mu.Lock()
+	arrivals := b.arrivals
+	b.arrivals, b.taking = nil, false
+	b.mu.Unlock()
+	for _, a := range arrivals {
+		switch {
+		case !r.ends() || a.Ref.Fence <= r.ref.Fence:
+			r.deliverLocked(a.Messages)
+		case r.phase != phaseDead:
+			// The answer to their claim, which this copy has not got yet, has older ones.
+			r.ahead.add(a)
+		default:
+			r.ahead.add(a) // for the copy that follows, if it looks here after this; else it is there, or they are early
+			r.env.owner.forward(a, r)
+		}
+	}
+}
+
+// post leaves messages for the run. It does not wait for run.mu.
+func (r *run) post(a Arrival) {
+	b := &r.letters
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.arrivals = append(b.arrivals, a)
+	if !b.taking {
+		b.taking = true
+		go func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.takeMailLocked()
+		}()
+	}
+}

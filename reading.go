@@ -1,0 +1,58 @@
+package lambdabiz
+
+import (
+	"fmt"
+	"time"
+)
+
+// readLocked decodes the event that is offered to the calling branch, and takes it if it is still offered then. One
+// that cannot be read stays where it is, and blocks the run. The author's codec is called without mu.
+func (c *call) readLocked(o *op) {
+	r, w := c.run(), o.wait
+	m := w.mail
+	late := r.readsTooLongLocked(o, m)
+	r.mu.Unlock()
+	err := c.take(m.Payload)
+	r.mu.Lock()
+	late()
+	switch {
+	case w.mail != m: // it was dropped, or an earlier event has come back
+	case r.phase != phaseLive || r.closing != nil:
+		r.inbox.unpair(w)
+	case err != nil:
+		r.blockLocked(Blocked{Operation: o.ID, Source: o.site.String(), Reason: fmt.Sprintf(
+			"event %d (%q) cannot be read by the code that waits for it, drop it or register code that reads it: %v",
+			m.Number, m.Name, err)})
+	default:
+		c.taken = true
+		r.takeEventLocked(w)
+	}
+	r.stirred.Broadcast() // a race may wait for what the branch has read
+}
+
+// readsTooLongLocked blocks the run when an event is read for too long: nothing else would say what it is that takes so
+// long, and a race that the event may decide waits for it, as may all other code. Where claims end by themselves, it does
+// so while it has the claim: else the next holder would begin anew.
+func (r *run) readsTooLongLocked(o *op, m *mail) (stop func() bool) {
+	limit, why := readsFor, "than "+readsFor.String()
+	if left := time.Until(r.until) - lateMargin; !r.until.IsZero() && left < limit {
+		limit, why = max(0, left), "than its home lets a worker hold the orchestration"
+	}
+	fence, w := r.ref.Fence, o.wait
+	t := time.AfterFunc(limit, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.ref.Fence != fence || !r.claimed || w.mail != m {
+			return // the wait may be over, and its operation have none any more
+		}
+		r.blockLocked(Blocked{Operation: o.ID, Source: o.site.String(), Reason: fmt.Sprintf(
+			"reading event %d (%q) takes longer %s: drop it, or register code that reads it faster", m.Number, m.Name, why)})
+	})
+	return t.Stop
+}
+
+// readsFor is how long the code may take to read an event.
+const readsFor = time.Minute
+
+// lateMargin is kept of a claim's time for the commit that blocks its run.
+const lateMargin = 2 * time.Second
