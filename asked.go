@@ -127,3 +127,8 @@ func (r *run) askedAsideLocked(s *scope, site *callSite, f func()) {
 	r.mu.Lock()
 	s.busy, s.asking = busy, asking
 }
+
+// errLate is the cause that ends the context of an attempt whose time is over.
+var errLate = fmt.Errorf("attempt timed out: %w", context.DeadlineExceeded)
+
+var errSilent = fmt.Errorf("no heartbeat in time: %w", context.DeadlineExceeded)

@@ -63,3 +63,5 @@ func (b Backoff) wait(attempt int) time.Duration {
 	}
 	return time.Duration(wait)
 }
+
+var blockedBackoff = Backoff{Initial: time.Second, Max: 5 * time.Minute, Jitter: -1}

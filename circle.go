@@ -2,99 +2,27 @@ package lambdabiz
 
 import (
 	"slices"
-	"strings"
-	"time"
 )
 
 // circle is scopes that wait for each other, as far as is known.
-type circle struct{ waiting []*scope }
-
-// judgeCircleLocked is called when a branch has blocked or ended. It blocks the run if nothing can end what its function
-// waits for: branches wait for each other, or a branch waits for itself. A wait is for the first of several branches to
-// end. Who waits ends too when its branch, or one around it, loses a race. So the wait is in vain if no chain of these
-// leads from it to code that does something else. Code that is not in an operation may be about to race: it has a while
-// to come to one.
-func (r *run) judgeCircleLocked() {
-	if r.root.awaits == nil || r.doubted && !r.restLocked(0) {
-		return
-	}
-	switch c := (&circle{}); {
-	case !c.add(r.root):
-	case r.restLocked(0):
-		r.blockCircleLocked(c)
-	default:
-		r.doubted = true
-		time.AfterFunc(raceGrace, func() {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.doubted = false
-			if c := (&circle{}); c.add(r.root) {
-				r.blockCircleLocked(c)
-			}
-		})
-	}
-}
-
-// blockCircleLocked blocks the run if no race ends any of the waits.
-func (r *run) blockCircleLocked(c *circle) {
-	if r.phase != phaseLive || r.closing != nil || !r.addRacesLocked(c) {
-		return
-	}
-	at := r.root // which waits for a circle, and is not in it
-	for seen := map[*scope]bool{}; !seen[at]; at = at.awaits[0].s {
-		seen[at] = true
-	}
-	c = &circle{}
-	c.add(at)
-	var waits []string
-	for _, s := range c.waiting {
-		waits = append(waits, s.waitText())
-	}
-	b := Blocked{Operation: at.path, Reason: "branches wait for each other: " + strings.Join(waits, ", ")}
-	if len(waits) == 1 {
-		b.Reason = "a branch waits for itself: " + waits[0]
-	}
-	if at.busy != nil {
-		b.Source = at.busy.String()
-	}
-	r.blockLocked(b)
+type circle struct {
+	mark
+	waiting []*scope
 }
 
 // add adds a scope and all that it waits for. It reports whether all of them only wait.
 func (c *circle) add(s *scope) bool {
-	if s.met == c {
+	if s.met == &c.mark {
 		return true
 	}
 	if s.awaits == nil || !s.isBlocked() {
 		return false // its code runs, or is about to
 	}
-	s.met = c
+	s.met = &c.mark
 	c.waiting = append(c.waiting, s)
 	for _, f := range s.awaits {
 		if f.ended || !f.begun || f.s == nil || !c.add(f.s) {
 			return false
-		}
-	}
-	return true
-}
-
-// addRacesLocked adds the scopes that race something in the circle against something else: if that wins, what is in the
-// circle ends. It reports whether all of them only wait.
-func (r *run) addRacesLocked(c *circle) bool {
-	for more := true; more; {
-		more = false
-		for _, p := range r.record.places {
-			s := p.scope
-			if s == nil || s.racing == nil || s.isClosed() || s.branch.ended || s.met == c {
-				continue
-			}
-			if !slices.ContainsFunc(s.racing, c.isInside) {
-				continue
-			}
-			if !c.add(s) {
-				return false
-			}
-			more = true
 		}
 	}
 	return true

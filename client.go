@@ -138,11 +138,7 @@ func (e *Engine) warnUnserved(ctx context.Context, name string) {
 	if e.desc.Supervised || e.registry.definition(name) != nil {
 		return
 	}
-	e.mu.Lock()
-	asked := e.unserved[name]
-	e.unserved[name] = true
-	e.mu.Unlock()
-	if asked {
+	if _, asked := e.unserved.LoadOrStore(name, true); asked {
 		return
 	}
 	workers, err := e.Workers(ctx)
@@ -158,14 +154,6 @@ func (e *Engine) warnUnserved(ctx context.Context, name string) {
 // serves reports whether a worker that runs knows the definition.
 func serves(workers []WorkerRecord, name string) bool {
 	return slices.ContainsFunc(workers, func(w WorkerRecord) bool { return !w.Gone && slices.Contains(w.Names, name) })
-}
-
-// countStarts makes a worker that drains wait for starts that claim, and for claims that are being taken in.
-func (e *Engine) countStarts(n int) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.starting += n
-	e.tellDrainedLocked()
 }
 
 // RaiseEvent sends an event to the latest run of an orchestration. When it returns nil the event is
@@ -285,10 +273,8 @@ func (e *Engine) controlWith(ctx context.Context, verb string, c Control) error 
 	}
 	e.poke(id)
 	if c.Kind == ControlTerminate {
-		e.mu.Lock()
-		r := e.byID[id]
-		e.mu.Unlock()
-		if r != nil {
+		e.tellWatchers(id)
+		if r := e.latest(id); r != nil {
 			go r.refresh() // it finds itself fenced
 		}
 	}
@@ -298,16 +284,7 @@ func (e *Engine) controlWith(ctx context.Context, verb string, c Control) error 
 // poke hands on at once what this process has sent to an orchestration that may be in it.
 func (e *Engine) poke(id string) {
 	e.kick()
-	e.mu.Lock()
-	runs := slices.Clone(e.hands[id])
-	for _, ch := range e.watchers[id] { // it may have been terminated
-		select {
-		case ch <- true:
-		default:
-		}
-	}
-	e.mu.Unlock()
-	for _, r := range runs {
+	for _, r := range e.byHand(id) {
 		go r.refresh()
 	}
 }

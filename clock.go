@@ -57,3 +57,6 @@ func timerIf(d time.Duration) *time.Timer {
 	t.Stop()
 	return t
 }
+
+// stopGrace is how long a draining worker waits for bodies whose contexts it has ended.
+const stopGrace = 2 * time.Second

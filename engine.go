@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"sync"
-	"time"
+	"sync/atomic"
 
 	"github.com/lambdabiz/lambdabiz/internal/alarm"
 	"github.com/lambdabiz/lambdabiz/internal/delay"
@@ -18,6 +18,7 @@ import (
 // makes it a worker too. Its methods may be called by many goroutines at once.
 type Engine struct {
 	env
+	residents
 
 	backend  Backend    // guarded
 	waker    Waker      // nil if the backend is none
@@ -26,23 +27,8 @@ type Engine struct {
 	queue    Queue      // the same
 	kept     spare.Pool // goroutines that call the backend; kept while the engine is a worker
 
-	kicks chan struct{}
-	busy  chan struct{} // receives when the first run has come
-
-	mu        sync.Mutex
-	residents map[string]*run          // by run id
-	byID      map[string]*run          // the latest resident of an orchestration id
-	hands     map[string][]*run        // driven by hand, by id
-	early     map[string]earlyMessages // by run id
-	swept     time.Time                // when what has left was last taken out of early
-	watchers  map[string][]chan<- bool // who waits for an orchestration's end, by its id
-	unserved  map[string]bool          // definitions that were started and are not registered here
-	starting  int                      // starts of clients on their way that may claim, and claims being taken in
-	claiming  int                      // runs that a claim on its way may bring
-	accepting bool                     // a worker that is not draining
-	claimer   int64                    // the worker whose claims may enter residents; 0 for none
-	running   bool                     // Run has begun
-	drained   chan struct{}            // closed when the last resident has left, while the worker drains
+	unserved sync.Map    // of names: definitions that were started and are not registered here
+	running  atomic.Bool // Run has begun
 }
 
 // New makes an engine on a backend, without I/O. It returns an error for a config that cannot work.
@@ -55,10 +41,7 @@ func New(b Backend, c Config) (*Engine, error) {
 	}
 	desc := b.Describe()
 	e := &Engine{
-		backend: guardedBackend{b}, kicks: make(chan struct{}, 1), busy: make(chan struct{}, 1),
-		residents: map[string]*run{}, byID: map[string]*run{}, early: map[string]earlyMessages{},
-		hands: map[string][]*run{}, watchers: map[string][]chan<- bool{},
-		unserved: map[string]bool{},
+		backend: guardedBackend{b}, residents: newResidents(c.MaxResident, desc.CommitEndsClaim),
 	}
 	v := &e.env
 	v.desc, v.config, v.endsClaim, v.version = desc, c, desc.CommitEndsClaim, cmp.Or(c.Version, codeVersion())
@@ -100,23 +83,10 @@ func (e *Engine) outcomeError(id, name string, status Status, failure *Failure) 
 	return &OrchestrationError{ID: id, Name: name, Status: status, Err: cause}
 }
 
-// kick makes the worker look for work now.
-func (e *Engine) kick() {
-	select {
-	case e.kicks <- struct{}{}:
-	default:
-	}
-}
-
 // wants reports whether a new run of the definition may be claimed with its start; counted is how many of the
 // starts on their way are this one.
 func (e *Engine) wants(name string, counted int) bool {
-	if e.registry.definition(name) == nil {
-		return false
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.accepting && len(e.residents)+e.starting-counted+e.claiming < e.config.MaxResident
+	return e.registry.definition(name) != nil && e.takesOneMore(counted)
 }
 
 // Close closes the backend. A worker must have stopped before. What hooks and the log handler are still to be told

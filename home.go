@@ -72,11 +72,11 @@ func checkTags(tags map[string]string) error {
 }
 
 // checkRemote refuses what the home cannot do with a task that it performs itself.
-func (d *Description) checkRemote(o *op, opts *callOptions) error {
+func (d *Description) checkRemote(task string, opts *callOptions) error {
 	switch {
-	case d.MaxTaskBytes > 0 && len(o.Name) > d.MaxTaskBytes:
+	case d.MaxTaskBytes > 0 && len(task) > d.MaxTaskBytes:
 		return fmt.Errorf("check task %q: %w: %d bytes, the limit of the home (%s) is %d",
-			o.Name, ErrTooLarge, len(o.Name), d.Name, d.MaxTaskBytes)
+			task, ErrTooLarge, len(task), d.Name, d.MaxTaskBytes)
 	case d.TaskTimeout > 0 && opts.timeout > d.TaskTimeout:
 		return &UnsupportedError{Backend: d.Name, Feature: FeatureLongTask, Why: fmt.Sprintf(
 			"a task that is no Go task may take %v, this one asks for %v", d.TaskTimeout, opts.timeout)}

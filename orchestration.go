@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -100,9 +99,7 @@ func (o *Orchestration) attach(c *Claimed) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.unwatch = context.AfterFunc(o.parent, r.giveUp)
-	o.e.mu.Lock()
-	o.e.hands[o.id] = append(o.e.hands[o.id], r)
-	o.e.mu.Unlock()
+	o.e.enterHand(r)
 }
 
 // Start records that the orchestration has begun, with its input; the run's name is its id. Called again
@@ -209,14 +206,6 @@ func (o *Orchestration) close(result any, cause error) error {
 // State returns the orchestration's state, as [Engine.State] does.
 func (o *Orchestration) State() (*State, error) {
 	return o.e.State(context.WithoutCancel(o.parent), o.id)
-}
-
-// forgetHandLocked is called when a run driven by hand is dead.
-func (e *Engine) forgetHandLocked(r *run) {
-	runs := slices.DeleteFunc(e.hands[r.info.ID], func(x *run) bool { return x == r })
-	if e.hands[r.info.ID] = runs; len(runs) == 0 {
-		delete(e.hands, r.info.ID)
-	}
 }
 
 // claimNext claims a run driven by hand when it is due again after the commit that ended a claim. It

@@ -89,9 +89,6 @@ func (r *run) flushLate(since time.Time) {
 	}
 }
 
-// flushDelay is how long a pending change that nobody waits for may stay in memory.
-const flushDelay = 5 * time.Millisecond
-
 // flushIfLate begins flushLate if what was pending since then may still be: most of it has been committed meanwhile. It
 // waits for no lock.
 func (r *run) flushIfLate(since time.Time) {
@@ -326,4 +323,63 @@ func (r *run) post(a Arrival) {
 			r.takeMailLocked()
 		}()
 	}
+}
+
+// barrierLocked blocks until a body may begin in the scope: all that was given is durable, and the claim lasts for as
+// long as a step may take. It reports whether the code may go on.
+func (r *run) barrierLocked(s *scope, lasts time.Duration) bool {
+	for r.liveLocked(s) && r.passLocked() && r.lastsLocked(lasts) {
+		if r.isOpenLocked() {
+			return r.liveLocked(s)
+		}
+	}
+	return false
+}
+
+// passLocked blocks until the barrier is open. It reports whether the run is live. It is [run.flushLocked] for a target
+// that moves.
+func (r *run) passLocked() bool {
+	b := &r.barrier
+	r.flushers++
+	for r.phase == phaseLive && !r.isOpenLocked() {
+		r.target = max(r.target, b.given)
+		if !r.committing && r.claimed && (!r.ends() || r.active == r.flushers) {
+			r.commitLocked()
+			continue
+		}
+		opened := b.opened
+		b.waiting++
+		r.moved.Wait()
+		if b.opened == opened {
+			b.waiting--
+			continue
+		}
+		if b.admitted--; b.admitted == 0 {
+			b.begun.Broadcast()
+		}
+	}
+	r.flushers--
+	return r.phase == phaseLive
+}
+
+// knowsLocked notes that code is about to be given what came about with a change. mu is given up while bodies that were
+// admitted have not begun.
+func (r *run) knowsLocked(change uint64) {
+	for r.barrier.admitted > 0 {
+		r.barrier.begun.Wait()
+	}
+	r.barrier.given = max(r.barrier.given, change)
+}
+
+// lastsLocked makes sure that the claim goes on for as long as an inline step may take, where claims end by
+// themselves. It reports false when the run is not live any more.
+func (r *run) lastsLocked(d time.Duration) bool {
+	for r.phase == phaseLive && !r.lasts(d, time.Now()) {
+		r.renew = true
+		r.changed++
+		if !r.flushLocked(r.changed) {
+			return false
+		}
+	}
+	return r.phase == phaseLive
 }

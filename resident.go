@@ -32,12 +32,6 @@ func (e *Engine) adopt(c *Claimed, worker int64, started bool) *run {
 	return nil
 }
 
-func (e *Engine) takesClaimsOf(worker int64) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return worker == e.claimer
-}
-
 // admit makes a claimed run resident. It returns nil when another claim of the run was quicker: where commits end
 // claims several answers may be on their way at once, and a copy that nobody knows would never end.
 func (e *Engine) admit(c *Claimed, worker int64, started bool, ahead []Message) *run {
@@ -65,24 +59,4 @@ func (e *Engine) admit(c *Claimed, worker int64, started bool, ahead []Message) 
 		context.AfterFunc(r.base, func() { late.Stop() })
 	}
 	return r
-}
-
-// enter puts a run among the residents, if there is no other copy of it, and returns what has come for it. The
-// worker may drain: then it is not accepted.
-func (e *Engine) enter(r *run, worker int64) (entered, accepting bool, early []Message) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if worker != e.claimer || e.residents[r.info.RunID] != nil {
-		return false, false, nil
-	}
-	e.residents[r.info.RunID], e.byID[r.info.ID] = r, r
-	if len(e.residents) == 1 {
-		select {
-		case e.busy <- struct{}{}:
-		default:
-		}
-	}
-	kept := e.early[r.info.RunID]
-	delete(e.early, r.info.RunID)
-	return true, e.accepting, kept.of(r.ref)
 }

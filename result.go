@@ -118,35 +118,12 @@ func (r *run) ending() *RunInfo {
 // resultPoll is how often a waiting client looks: seldom when this process runs orchestrations itself
 // and so learns of their ends.
 func (e *Engine) resultPoll() time.Duration {
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	switch {
 	case e.config.PollInterval < 0:
 		return time.Duration(1<<62 - 1)
-	case e.accepting:
+	case e.isAccepting():
 		return max(5*time.Second, e.desc.PollEvery)
 	default:
 		return max(e.config.PollInterval, 20*time.Millisecond, e.desc.PollEvery)
-	}
-}
-
-// watch tells of a run of the id that has left this process.
-func (e *Engine) watch(id string) (ended <-chan bool, stop func()) {
-	ch := make(chan bool, 1)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.watchers[id] = append(e.watchers[id], ch)
-	return ch, func() {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		kept := e.watchers[id][:0]
-		for _, other := range e.watchers[id] {
-			if other != ch {
-				kept = append(kept, other)
-			}
-		}
-		if e.watchers[id] = kept; len(kept) == 0 {
-			delete(e.watchers, id)
-		}
 	}
 }

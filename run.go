@@ -265,3 +265,16 @@ func (r *run) armLocked() {
 		r.env.alarms.Set(r, next)
 	}
 }
+
+// openBarrierLocked admits the bodies that wait, if they may begin. The caller wakes who waits for a commit.
+func (r *run) openBarrierLocked() {
+	b := &r.barrier
+	if b.waiting > 0 && r.isOpenLocked() {
+		b.opened++
+		b.admitted += b.waiting
+		b.waiting = 0
+	}
+}
+
+// isOpenLocked reports whether all that was given is durable, under a claim.
+func (r *run) isOpenLocked() bool { return r.durable >= r.barrier.given && r.claimed }

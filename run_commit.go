@@ -280,14 +280,5 @@ func (r *run) blockLocked(b Blocked) {
 	r.stopLocked(Release{WakeAt: b.RetryAt, Blocked: &b}, &BlockedError{ID: r.info.ID, Blocked: b})
 }
 
-var blockedBackoff = Backoff{Initial: time.Second, Max: 5 * time.Minute, Jitter: -1}
-
-// openBarrierLocked admits the bodies that wait, if they may begin. The caller wakes who waits for a commit.
-func (r *run) openBarrierLocked() {
-	b := &r.barrier
-	if b.waiting > 0 && r.isOpenLocked() {
-		b.opened++
-		b.admitted += b.waiting
-		b.waiting = 0
-	}
-}
+// flushDelay is how long a pending change that nobody waits for may stay in memory.
+const flushDelay = 5 * time.Millisecond

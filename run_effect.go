@@ -206,11 +206,6 @@ type attempt struct {
 	failure, final   *Failure
 }
 
-// errLate is the cause that ends the context of an attempt whose time is over.
-var errLate = fmt.Errorf("attempt timed out: %w", context.DeadlineExceeded)
-
-var errSilent = fmt.Errorf("no heartbeat in time: %w", context.DeadlineExceeded)
-
 // do calls the body: on the branch's own goroutine, or, when its time is limited, on one that may
 // outlive the attempt.
 func (a *attempt) do(f body) {

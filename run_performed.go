@@ -10,7 +10,7 @@ import (
 func (c *call) performed(o *op, opts *callOptions, local bool) error {
 	r := c.run()
 	if o.Number == 0 && !local {
-		if err := r.env.desc.checkRemote(o, opts); err != nil {
+		if err := r.env.desc.checkRemote(o.Name, opts); err != nil {
 			return c.refuseLocked(o, err)
 		}
 	}
@@ -160,19 +160,6 @@ func (c *call) judgeTried(o *op, opts *callOptions) bool {
 
 // notBegunWait is how long an attempt waits that could not begin: another worker may know its name.
 const notBegunWait = 10 * time.Second
-
-// lastsLocked makes sure that the claim goes on for as long as an inline step may take, where claims end by
-// themselves. It reports false when the run is not live any more.
-func (r *run) lastsLocked(d time.Duration) bool {
-	for r.phase == phaseLive && !r.lasts(d, time.Now()) {
-		r.renew = true
-		r.changed++
-		if !r.flushLocked(r.changed) {
-			return false
-		}
-	}
-	return r.phase == phaseLive
-}
 
 // checkStep: how long an inline step may take on this home, and an error for one that asks for more.
 func (c *call) checkStep(opts *callOptions) error {

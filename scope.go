@@ -40,12 +40,15 @@ type scope struct {
 	awaits  []*future           // branches of which it waits for one; nil while it does not
 	began   int64               // what the scope around it had reached when it began
 	racing  []*future           // branches of which all but one lose when its race is over; nil while it has none
-	met     *circle             // that it was found in last
+	met     *mark               // of the circle that it was found in last
 	reached int64               // the last number of what was recorded here before this pass, and it has come to
 	last    time.Time           // when what its code knows last came about
 	past    bool                // its code has come to something that had not ended before this pass, or it knows of such a thing
 	closed  bool                // lost a race, or its orchestration's function has returned: see isClosed
 }
+
+// mark is what somebody who looks at scopes leaves where he has been. It has a size, so that no two are the same.
+type mark struct{ _ byte }
 
 // isBlocked reports whether the goroutine of the scope waits.
 func (s *scope) isBlocked() bool { return s.blocked != nil && !s.blocked.woken }

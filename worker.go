@@ -11,27 +11,18 @@ import (
 	"github.com/lambdabiz/lambdabiz/internal/fault"
 )
 
-// stopGrace is how long a draining worker waits for bodies whose contexts it has ended.
-const stopGrace = 2 * time.Second
-
 // Run makes the engine a worker: it claims orchestrations whose definitions are registered and drives
 // them until ctx ends. Then it drains: it claims nothing more, lets tasks and steps that run end within
 // the drain timeout, records them, releases all orchestrations, and returns nil. Attempts that it cut
 // are not charged. It returns an error when it could not begin; where somebody else keeps the store locked
 // ([ErrBusy]) it waits until it can. An engine has one Run at a time.
 func (e *Engine) Run(ctx context.Context) error {
-	e.mu.Lock()
-	if e.running {
-		e.mu.Unlock()
+	if !e.running.CompareAndSwap(false, true) {
 		return errors.New("run engine: it runs already")
 	}
-	e.running = true
-	e.mu.Unlock()
 	w := &worker{e: e, watching: make(chan struct{}, 1), peers: map[int64]*peer{}}
 	if err := w.begin(ctx); err != nil {
-		e.mu.Lock()
-		e.running = false
-		e.mu.Unlock()
+		e.running.Store(false)
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // it was stopped before it had begun
 		}
@@ -61,9 +52,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	<-beats
 	w.leave()
 	e.kept.Drop() // before another Run may keep some
-	e.mu.Lock()
-	e.running = false
-	e.mu.Unlock()
+	e.running.Store(false)
 	e.log.Info("worker stopped")
 	e.settleNotices()
 	return nil
@@ -152,13 +141,8 @@ func (w *worker) join(ctx context.Context) error {
 			return err
 		}
 	}
-	select {
-	case e.busy <- struct{}{}: // it may have seen others
-	default:
-	}
-	e.mu.Lock()
-	e.accepting = true
-	e.mu.Unlock()
+	e.tellBusy() // it may have seen others
+	e.accept()
 	return nil
 }
 
@@ -319,119 +303,11 @@ func (w *worker) rejoin(ctx context.Context) {
 	e.kick()
 }
 
-// maxClaims is how many runs one request asks for.
-const maxClaims = 256
-
-func (e *Engine) room() int {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.roomLocked()
-}
-
-func (e *Engine) roomLocked() int {
-	if e.endsClaim {
-		return maxClaims // copies without a claim are a cache, and do not count
-	}
-	return max(0, min(maxClaims, e.config.MaxResident-len(e.residents)-e.starting))
-}
-
-// reserve keeps room for what a claim may bring, until the returned function is called.
-func (e *Engine) reserve() (room int, free func()) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if room = e.roomLocked(); e.endsClaim {
-		return room, func() {}
-	}
-	e.claiming += room
-	return room, func() {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		e.claiming -= room
-	}
-}
-
-func (e *Engine) full() bool { return e.room() == 0 }
-
-func (e *Engine) resident(runID string) *run {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.residents[runID]
-}
-
-// residentOrEarly finds the run that messages are for. One whose start has claimed it may not be resident
-// yet: its messages are kept until it enters.
-func (e *Engine) residentOrEarly(a Arrival) *run {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if r := e.residents[a.Ref.RunID]; r != nil {
-		return r
-	}
-	if t := time.Now(); t.Sub(e.swept) > time.Minute {
-		e.swept = t
-		for id, early := range e.early {
-			if t.Sub(early.at) > time.Minute {
-				delete(e.early, id) // it was there once, and has left
-			}
-		}
-	}
-	early := e.early[a.Ref.RunID]
-	early.add(a)
-	e.early[a.Ref.RunID] = early
-	return nil
-}
-
-// forward gives messages that have come for a run that is dead to the copy that follows it.
-func (e *Engine) forward(a Arrival, dead *run) {
-	if next := e.residentOrEarly(a); next != nil && next != dead {
-		next.post(a)
-	}
-}
-
-func (e *Engine) allResidents() []*run {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	runs := make([]*run, 0, len(e.residents))
-	for _, r := range e.residents {
-		if !r.hand {
-			runs = append(runs, r)
-		}
-	}
-	return runs
-}
-
 // forget is called when a run is dead, with its lock held.
 func (e *Engine) forget(r *run) {
 	e.alarms.Set(r, time.Time{})
 	e.idle.Remove(r)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if r.hand {
-		e.forgetHandLocked(r)
-	}
-	if e.byID[r.info.ID] == r {
-		delete(e.byID, r.info.ID)
-	}
-	if e.residents[r.info.RunID] == r {
-		delete(e.residents, r.info.RunID)
-		if len(e.residents) == e.config.MaxResident-1 {
-			e.kick() // there is room again
-		}
-	}
-	for _, ch := range e.watchers[r.info.ID] {
-		select {
-		case ch <- true:
-		default:
-		}
-	}
-	e.tellDrainedLocked()
-}
-
-// tellDrainedLocked says when the last run has left and none is on its way.
-func (e *Engine) tellDrainedLocked() {
-	if e.drained != nil && len(e.residents) == 0 && e.starting == 0 {
-		close(e.drained)
-		e.drained = nil
-	}
+	e.leave(r)
 }
 
 // adoptStarts runs what a commit has started and claimed. Where commits end claims, no start claims.
@@ -460,12 +336,7 @@ func (e *Engine) adoptStarts(c *Commit, v Verdict) *run {
 // drain releases all runs, and gives what runs in them some time to end.
 func (w *worker) drain() {
 	e := w.e
-	e.mu.Lock()
-	e.accepting = false
-	drained := make(chan struct{})
-	e.drained = drained
-	e.tellDrainedLocked()
-	e.mu.Unlock()
+	drained := e.residents.drain()
 	fault.Point("worker.drain")
 	for _, r := range e.allResidents() {
 		go r.stop(ErrStopped) // one that holds its lock for long must not keep the others
@@ -502,11 +373,4 @@ func (w *worker) leave() {
 	}
 	e.claimsOf(0)
 	e.worker.Store(0)
-}
-
-// claimsOf says whose claims may enter from now on.
-func (e *Engine) claimsOf(worker int64) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.claimer = worker
 }

@@ -1,0 +1,295 @@
+package lambdabiz
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// residents is which runs are in the memory of this process, who drives them, and what is on its way to them. It calls
+// nobody but for what runs it has. Its methods may be called with a run's lock held.
+type residents struct {
+	most  int           // runs that a worker may have
+	cache bool          // a commit ends the claim: runs are a cache, and do not count
+	kicks chan struct{} // full when the worker shall look for work
+	busy  chan struct{} // receives when the first run has come
+
+	mu        sync.Mutex
+	runs      map[string]*run              // by run id
+	byID      map[string]*run              // the latest resident of an orchestration id
+	hands     map[string][]*run            // driven by hand, by id
+	early     map[string]earlyMessages     // by run id
+	swept     time.Time                    // when what has left was last taken out of early
+	watchers  map[string]map[*watcher]bool // who waits for an orchestration's end, by its id
+	starting  int                          // starts of clients on their way that may claim, and claims being taken in
+	claiming  int                          // runs that a claim on its way may bring
+	accepting bool                         // a worker that is not draining
+	claimer   int64                        // the worker whose claims may enter; 0 for none
+	drained   chan struct{}                // closed when the last run has left, while the worker drains
+}
+
+func newResidents(most int, cache bool) residents {
+	return residents{
+		most: most, cache: cache, kicks: make(chan struct{}, 1), busy: make(chan struct{}, 1),
+		runs: map[string]*run{}, byID: map[string]*run{}, early: map[string]earlyMessages{},
+		hands: map[string][]*run{}, watchers: map[string]map[*watcher]bool{},
+	}
+}
+
+// kick makes the worker look for work now.
+func (m *residents) kick() {
+	select {
+	case m.kicks <- struct{}{}:
+	default:
+	}
+}
+
+// tellBusy lets a worker go on that waits until it has a run.
+func (m *residents) tellBusy() {
+	select {
+	case m.busy <- struct{}{}:
+	default:
+	}
+}
+
+// maxClaims is how many runs one request asks for.
+const maxClaims = 256
+
+// room is how many runs may be claimed.
+func (m *residents) room() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.roomLocked()
+}
+
+func (m *residents) roomLocked() int {
+	if m.cache {
+		return maxClaims
+	}
+	return max(0, min(maxClaims, m.most-len(m.runs)-m.starting))
+}
+
+func (m *residents) full() bool { return m.room() == 0 }
+
+// reserve keeps room for what a claim may bring, until the returned function is called.
+func (m *residents) reserve() (room int, free func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if room = m.roomLocked(); m.cache {
+		return room, func() {}
+	}
+	m.claiming += room
+	return room, func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.claiming -= room
+	}
+}
+
+// takesOneMore reports whether a new run may be claimed with its start; counted is how many of the starts on their way
+// are this one.
+func (m *residents) takesOneMore(counted int) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.accepting && len(m.runs)+m.starting-counted+m.claiming < m.most
+}
+
+// countStarts makes a worker that drains wait for starts that claim, and for claims that are being taken in.
+func (m *residents) countStarts(n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.starting += n
+	m.tellDrainedLocked()
+}
+
+// accept lets runs go on that enter from now on.
+func (m *residents) accept() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.accepting = true
+}
+
+func (m *residents) isAccepting() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.accepting
+}
+
+// drain lets no run go on that enters from now on. The channel is closed when the last one has left, and none is on its
+// way.
+func (m *residents) drain() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.accepting = false
+	drained := make(chan struct{})
+	m.drained = drained
+	m.tellDrainedLocked()
+	return drained
+}
+
+func (m *residents) tellDrainedLocked() {
+	if m.drained != nil && len(m.runs) == 0 && m.starting == 0 {
+		close(m.drained)
+		m.drained = nil
+	}
+}
+
+// claimsOf says whose claims may enter from now on.
+func (m *residents) claimsOf(worker int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.claimer = worker
+}
+
+func (m *residents) takesClaimsOf(worker int64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return worker == m.claimer
+}
+
+// enter puts a run among the residents that a worker has claimed, if there is no other copy of it, and returns what has
+// come for it. The worker may drain: then it is not accepted.
+func (m *residents) enter(r *run, worker int64) (entered, accepting bool, early []Message) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if worker != m.claimer || m.runs[r.info.RunID] != nil {
+		return false, false, nil
+	}
+	m.runs[r.info.RunID], m.byID[r.info.ID] = r, r
+	if len(m.runs) == 1 {
+		m.tellBusy()
+	}
+	kept := m.early[r.info.RunID]
+	delete(m.early, r.info.RunID)
+	return true, m.accepting, kept.of(r.ref)
+}
+
+// enterHand notes a run that a caller drives by hand.
+func (m *residents) enterHand(r *run) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.hands[r.info.ID] = append(m.hands[r.info.ID], r)
+}
+
+// leave takes a run out that is dead.
+func (m *residents) leave(r *run) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r.hand {
+		runs := slices.DeleteFunc(m.hands[r.info.ID], func(x *run) bool { return x == r })
+		if m.hands[r.info.ID] = runs; len(runs) == 0 {
+			delete(m.hands, r.info.ID)
+		}
+	}
+	if m.byID[r.info.ID] == r {
+		delete(m.byID, r.info.ID)
+	}
+	if m.runs[r.info.RunID] == r {
+		delete(m.runs, r.info.RunID)
+		if len(m.runs) == m.most-1 {
+			m.kick() // there is room again
+		}
+	}
+	m.tellWatchersLocked(r.info.ID)
+	m.tellDrainedLocked()
+}
+
+// resident is the copy of a run that is in memory; nil for none.
+func (m *residents) resident(runID string) *run {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.runs[runID]
+}
+
+// latest is the latest run of an orchestration that a worker drives here; nil for none.
+func (m *residents) latest(id string) *run {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.byID[id]
+}
+
+// byHand are the runs of an orchestration that are driven by hand.
+func (m *residents) byHand(id string) []*run {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.hands[id])
+}
+
+// residentOrEarly finds the run that messages are for. One whose start has claimed it may not be resident
+// yet: its messages are kept until it enters.
+func (m *residents) residentOrEarly(a Arrival) *run {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r := m.runs[a.Ref.RunID]; r != nil {
+		return r
+	}
+	if t := time.Now(); t.Sub(m.swept) > time.Minute {
+		m.swept = t
+		for id, early := range m.early {
+			if t.Sub(early.at) > time.Minute {
+				delete(m.early, id) // it was there once, and has left
+			}
+		}
+	}
+	early := m.early[a.Ref.RunID]
+	early.add(a)
+	m.early[a.Ref.RunID] = early
+	return nil
+}
+
+// forward gives messages that have come for a run that is dead to the copy that follows it.
+func (m *residents) forward(a Arrival, dead *run) {
+	if next := m.residentOrEarly(a); next != nil && next != dead {
+		next.post(a)
+	}
+}
+
+// allResidents are the runs that workers drive here.
+func (m *residents) allResidents() []*run {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	runs := make([]*run, 0, len(m.runs))
+	for _, r := range m.runs {
+		if !r.hand {
+			runs = append(runs, r)
+		}
+	}
+	return runs
+}
+
+// watcher is who waits for an orchestration's end.
+type watcher struct{ told chan bool } // full when it may have ended
+
+// watch tells of a run of the id that has left this process.
+func (m *residents) watch(id string) (ended <-chan bool, stop func()) {
+	w := &watcher{make(chan bool, 1)}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.watchers[id] == nil {
+		m.watchers[id] = map[*watcher]bool{}
+	}
+	m.watchers[id][w] = true
+	return w.told, func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if delete(m.watchers[id], w); len(m.watchers[id]) == 0 {
+			delete(m.watchers, id)
+		}
+	}
+}
+
+// tellWatchers lets those look who wait for the orchestration's end.
+func (m *residents) tellWatchers(id string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tellWatchersLocked(id)
+}
+
+func (m *residents) tellWatchersLocked(id string) {
+	for w := range m.watchers[id] {
+		select {
+		case w.told <- true:
+		default:
+		}
+	}
+}
