@@ -21,6 +21,7 @@ type call struct {
 	given    any  // the input as the code gives it, if input is its payload
 	taken    bool // take has been called
 
+	aware      bool  // its code has been told to stop before it came to the operation
 	unresolved error // why no body is known, if a resolver has panicked
 
 	renaming
@@ -82,6 +83,10 @@ func (c *call) addLocked(path string, site callSite) *op {
 	o := &op{site: site, visited: true, Operation: Operation{
 		ID: path, Kind: c.kind, Name: c.name, Status: StatusScheduled, Input: c.encoded, ScheduledAt: now(),
 	}}
+	if s := c.scope(); r.stopCause != nil {
+		o.AfterStop, o.LastBeforeStop = c.aware, !c.aware
+		s.unsure = nil
+	}
 	r.record.add(o, c.scope().place)
 	return o
 }

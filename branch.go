@@ -100,7 +100,7 @@ func (f *future) run(o Context, id string, code func(o Context) error, begin boo
 	f.s = newScope(r.base, parent, path, o.detached())
 	f.s.branch, f.s.site = f, site
 	place.begin(f.s)
-	f.s.heed(r.stopCause)
+	r.heedLocked(f.s)
 	start = func() {
 		if r.phase != phaseLive && !r.ended || f.s.isClosed() || f.ended {
 			r.endBranchLocked(f, ErrCancelled)
@@ -164,8 +164,11 @@ func (f *future) wait(o Context) error {
 	}
 	s.busy = nil
 	s.knows(f.at)
-	if f.s != nil && f.s.past {
-		r.isPastLocked(s)
+	if f.s != nil {
+		r.waitedLocked(s, f.s)
+		if s.latest == nil {
+			s.latest = f.s.latest
+		}
 	}
 	r.knowsLocked(r.changed)
 	f.read = true
@@ -279,7 +282,6 @@ func (c *call) runRace(o *op, futures []*future) error {
 		result.Losers = append(result.Losers, f.path)
 		r.record.lose(f.s.place)
 		f.lost = true
-		r.heedFromLocked(f.s.place.above)
 		r.cancelBranchLocked(f.s.place, &branchEndedError{"lost race " + o.ID + " to " + first.path})
 		r.endBranchLocked(f, ErrCancelled)
 		f.err = ErrCancelled
@@ -289,6 +291,7 @@ func (c *call) runRace(o *op, futures []*future) error {
 		r.blockLocked(Blocked{Operation: o.ID, Source: o.site.String(), Reason: "its winner cannot be recorded: " + err.Error()})
 		return r.leaveLocked(c.scope())
 	}
+	r.heedAllLocked()
 	c.scope().racing = nil
 	o.Attempts, o.StartedAt = 1, o.ScheduledAt
 	r.endLocked(o, StatusSucceeded, p, nil)
@@ -461,9 +464,7 @@ func runAll(o Context, futures []*future, start []func(), limit int) {
 	}
 	for _, f := range futures {
 		f.then = func() {
-			if f.s.past { // this waits for all of them, and knows now what f knows
-				r.isPastLocked(o.scope())
-			}
+			r.waitedLocked(o.scope(), f.s) // this waits for all of them, and knows now what f knows
 			next()
 		}
 	}

@@ -11,9 +11,11 @@ import (
 // put their ids. It belongs to one goroutine: every branch gets its own. Only this package makes one.
 //
 // In a run that is resumed after its cancellation or its deadline, the context of the function, and that of each branch,
-// ends when its code has passed what is recorded there: with the last recorded operation, or with one that is new, had
-// not ended, or was cancelled. Until then Err is nil, as it was when that was recorded. Code that comes to nothing
-// recorded for five seconds, because it waits for Done for example, is told then; code driven by hand after a minute.
+// ends where it did before: behind the operation in whose course that was, which the record tells, or with one that is
+// new, or had not ended. That of a branch that had ended before does not end. If no process was told before, all contexts
+// end when the code has come to everything that is recorded. Until then Err is nil, as it was when that was recorded.
+// Code that comes to nothing recorded for five seconds, because it waits for Done for example, is told then; code driven
+// by hand after a minute.
 type Context interface {
 	context.Context
 
@@ -44,6 +46,33 @@ func (v *view) Logger() *slog.Logger { return v.r.loggerOf(v.s) }
 func (v *view) run() *run            { return v.r }
 func (v *view) scope() *scope        { return v.s }
 func (v *view) detached() bool       { return v.free || v.s.detached }
+
+// What follows notes that the code may act on the end of its context: on one that it is told of here, and on every one
+// that it may be told of by a channel, or by a context of its own.
+
+func (v *view) Err() error {
+	err := v.Context.Err()
+	if err != nil {
+		v.asks()
+	}
+	return err
+}
+
+func (v *view) Done() <-chan struct{} {
+	v.asks()
+	return v.Context.Done()
+}
+
+func (v *view) Value(key any) any {
+	v.asks()
+	return v.Context.Value(key)
+}
+
+func (v *view) asks() {
+	if !v.free {
+		v.s.asked.Store(true)
+	}
+}
 
 // Deadline is the run's.
 func (v *view) Deadline() (time.Time, bool) {

@@ -156,10 +156,10 @@ func (c *record) move(o *op, path string) bool {
 	delete(c.moves.ops, o.moved)
 	o.moved = path
 	c.moves.ops[path] = o
-	o.place.count(-1)
+	o.place.count(-1, -o.before())
 	o.place.shut(o)
 	o.place = c.placeAt(parentOf(path))
-	o.place.count(1)
+	o.place.expect(o)
 	c.changed(o)
 	return true
 }

@@ -118,6 +118,9 @@ type place struct {
 	scope     *scope   // of the branch in this pass; nil before it begins
 	lost      bool     // the branch has lost its race
 	unvisited int      // recorded operations here, and in the branches inside that have not lost, that this pass has not come to
+	before    int      // those of them that the code had begun before it was told to stop
+	hadBefore bool     // there were some
+	hasAfter  bool     // some are recorded right here that it has begun after that
 	open      []*op    // those here that have not ended, or may give the event back that they have taken
 	busy      []*place // of branches right inside: those with something open in them
 	index     int      // in above.busy, from 1; 0 for not there

@@ -88,6 +88,7 @@ func (o *Orchestration) attach(c *Claimed) {
 	r.started = true
 	r.pending.started = !r.ended && c.StartedAt.IsZero() // where a start does not claim
 	r.fireLocked(now())                                  // the deadline may have passed
+	r.recallStopLocked()
 	if !r.ended {
 		r.armLocked()
 	}

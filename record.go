@@ -18,6 +18,7 @@ type record struct {
 	anyLost  bool              // some branch has lost its race
 	loaded   int               // operations that were recorded before this pass
 	unmet    int               // those of them with effects that this pass has not come to
+	marked   bool              // they tell where code was told to stop: see run_stop.go
 	moves    moves
 	layout   *layout // nil until it is asked for
 	some     [4]*op  // room for the first open operations of the function
@@ -66,7 +67,8 @@ func (c *record) placeAt(path string) *place {
 func (c *record) load(o *op) {
 	c.last = max(c.last, o.Number)
 	c.add(o, c.placeAt(parentOf(o.ID)))
-	o.place.count(1)
+	o.place.expect(o)
+	c.marked = c.marked || o.LastBeforeStop || o.AfterStop
 	c.loaded++
 	if o.Kind.affects() {
 		c.unmet++
@@ -97,7 +99,7 @@ func (c *record) remove(o *op) {
 // visit notes that this pass has come to an operation.
 func (c *record) visit(o *op) {
 	if o.loaded && !o.visited {
-		o.place.count(-1)
+		o.place.count(-1, -o.before())
 		if o.Kind.affects() {
 			c.unmet--
 		}
@@ -192,18 +194,36 @@ func (p *place) begin(s *scope) {
 // lose notes that a branch has lost its race: no code comes to what is recorded in it any more.
 func (c *record) lose(p *place) {
 	if !p.lost && p.above != nil {
-		p.above.count(-p.unvisited)
+		p.above.count(-p.unvisited, -p.before)
 	}
 	p.lost, c.anyLost = true, true
 }
 
-// count adds to the operations that this pass has not come to, here and around, up to a branch that has lost.
-func (p *place) count(n int) {
+// expect notes a recorded operation that this pass has not come to.
+func (p *place) expect(o *op) {
+	p.hasAfter = p.hasAfter || o.AfterStop
+	p.count(1, o.before())
+}
+
+// count adds to the operations that this pass has not come to, and to those of them that were begun before the stop,
+// here and around, up to a branch that has lost.
+func (p *place) count(n, before int) {
 	for ; p != nil; p = p.above {
-		if p.unvisited += n; p.lost {
+		p.unvisited += n
+		p.before += before
+		p.hadBefore = p.hadBefore || before > 0
+		if p.lost {
 			return
 		}
 	}
+}
+
+// before is 1 for an operation that the code has begun before it was told to stop, if it was.
+func (o *op) before() int {
+	if o.AfterStop {
+		return 0
+	}
+	return 1
 }
 
 // inLost reports whether the place lies in a branch that has lost, or is one.

@@ -20,6 +20,7 @@ func TestRecordKnowsWhatASearchWouldFind(t *testing.T) {
 			o := &op{loaded: true, Operation: Operation{
 				ID: joinPath(scopes[rng.IntN(len(scopes))], fmt.Sprint("o", i)), Number: int64(i + 1),
 				Kind: []Kind{KindStep, KindChild}[rng.IntN(2)], Status: []Status{StatusStarted, StatusSucceeded}[rng.IntN(2)],
+				AfterStop: rng.IntN(3) == 0,
 			}}
 			c.load(o)
 		}
@@ -76,7 +77,7 @@ func TestRecordKnowsWhatASearchWouldFind(t *testing.T) {
 func checkRecord(t *testing.T, what string, c *record, branches map[string]*future) {
 	t.Helper()
 	bytes, children := int64(len(c.places)*placeBytes), 0
-	open, unvisited := map[string][]string{}, map[string]int{}
+	open, unvisited, before := map[string][]string{}, map[string]int{}, map[string]int{}
 	for path, o := range c.ops {
 		bytes += o.size()
 		if o.Kind == KindChild && o.Number != 0 && !o.Status.Ended() {
@@ -98,6 +99,7 @@ func checkRecord(t *testing.T, what string, c *record, branches map[string]*futu
 			}
 			if o.loaded && !o.visited && !lost {
 				unvisited[scope]++
+				before[scope] += o.before()
 			}
 		}
 	}
@@ -110,8 +112,9 @@ func checkRecord(t *testing.T, what string, c *record, branches map[string]*futu
 		if !slices.Equal(sorted(got), sorted(open[scope])) {
 			t.Fatalf("%s: in %s %v are open, want %v", what, scope, got, open[scope])
 		}
-		if p.unvisited != unvisited[scope] {
-			t.Fatalf("%s: in %s %d are not visited, want %d", what, scope, p.unvisited, unvisited[scope])
+		if p.unvisited != unvisited[scope] || p.before != before[scope] {
+			t.Fatalf("%s: in %s %d are not visited, %d of before the stop, want %d and %d",
+				what, scope, p.unvisited, p.before, unvisited[scope], before[scope])
 		}
 	}
 	for path, f := range branches { // an open branch is found from every branch around it

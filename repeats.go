@@ -115,9 +115,13 @@ func (s *recordedStop) add(o *op) {
 	}
 }
 
-// before reports whether the stop came before the code began the operation. Within a scope one operation follows
-// another. Elsewhere it takes both: a later number, since what is recorded first has begun first, and a later time.
+// before reports whether the stop came before the code began the operation. The record says so since it tells where code
+// was told to stop. In older ones, within a scope one operation follows another. Elsewhere it takes both: a later number,
+// since what is recorded first has begun first, and a later time.
 func (s *recordedStop) before(o *op) bool {
+	if o.AfterStop {
+		return true
+	}
 	if n, known := s.inScope[o.place]; known && n < o.Number {
 		return true
 	}

@@ -6,6 +6,7 @@ import "fmt"
 func (r *run) start(c *Claimed) {
 	r.mu.Lock()
 	r.fireLocked(now()) // the deadline may have passed
+	r.recallStopLocked()
 	r.armLocked()
 	switch {
 	case crashLoop(c):

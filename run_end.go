@@ -97,6 +97,7 @@ func (r *run) endBranchLocked(f *future, err error) {
 	}
 	f.ended, f.err = true, err
 	if f.s != nil {
+		r.settleStopLocked(f.s)
 		r.branchesEnded++
 		f.order, f.at = r.branchesEnded, f.s.last
 		f.s.place.settle()
@@ -201,7 +202,7 @@ func (r *run) mergeLocked(operations []Operation) {
 			r.record.changed(o)
 			continue
 		}
-		o.Operation = *rec
+		r.replaceLocked(o, rec)
 		if o.takeTried(); !o.tried {
 			if o.Tried != nil { // final, and not in the record yet
 				o.Tried = nil
@@ -222,7 +223,7 @@ func (r *run) settleOperationsLocked(c *Commit) {
 		if o == nil || o.Status == rec.Status || !rec.Status.Ended() || o.dirty {
 			continue
 		}
-		o.Operation = *rec
+		r.replaceLocked(o, rec)
 		r.record.changed(o)
 		r.inbox.leave(o)
 		r.hookEnded(o)

@@ -19,6 +19,7 @@ func (c *call) begin() (*op, error) {
 		return nil, err
 	}
 	path := joinPath(s.path, c.id)
+	c.aware = !r.settleStopLocked(s) && s.told
 	refuse := func(cause error) (*op, error) {
 		s.busy = nil
 		r.mu.Unlock()
@@ -133,7 +134,7 @@ func (c *call) give(o *op) error {
 	if r.hand && !r.isReadOnly() && !r.flushLocked(r.changed) || !r.liveLocked(s) && !r.ended {
 		return r.leaveLocked(s)
 	}
-	s.busy, s.current = nil, nil
+	s.busy, s.current, s.latest = nil, nil, o
 	s.knows(o.cameAbout())
 	rec, taken := o.Operation, c.taken
 	r.mu.Unlock()

@@ -1,18 +1,47 @@
 package lambdabiz
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
-// A cancellation, or the deadline, is known to a resumed run before its code runs. What is recorded happened without it:
-// code that looks at its context must find it as it was then, until it has passed what is recorded. So a scope's context
-// ends when the record has nothing more for it, or when its code comes to where the record stops: to an operation that
-// is new, or open, or was recorded as cancelled by what ends the run. Whoever waits for a branch that has come there is
-// past that too.
+// A cancellation, or the deadline, is known to a resumed run before its code runs. What is recorded happened without it,
+// up to where the code was told: code that looks at its context must find it as it was then. So the record says where
+// that was. When the code is told, the operation that goes on in each scope is marked (Operation.LastBeforeStop), or the
+// one before, if its code looked between two operations; and what is begun later is marked too (Operation.AfterStop).
+//
+// In a resumed run a scope is told when its code comes to such a mark, or to where the record stops: to an operation that
+// is new, or open, or was recorded as cancelled by what ends the run. Whoever waits for a branch that was told is told too.
+// A branch without a mark had ended before: it is not told at all.
+// Where nothing is marked, nobody was told before. Then all are told at once, as if the request came now: when everything
+// that is recorded has been visited, in whatever branch. The same goes for a branch of which nothing was recorded before
+// the stop: where its code was when it was told is not known.
+
+// recallStopLocked is called when a run is resumed: code that was told that its deadline had passed does not find it to
+// come by a clock that is behind.
+func (r *run) recallStopLocked() {
+	if r.record.marked && r.stopCause == nil && !r.info.Deadline.IsZero() {
+		r.stopCodeLocked(context.DeadlineExceeded)
+	}
+}
+
+// heedLocked tells the scope's code to stop, if it has come to where it was told before.
+func (r *run) heedLocked(s *scope) {
+	if r.stopCause != nil && !s.told && s.isToStop(&r.record) {
+		s.tell(r.stopCause)
+	}
+}
 
 // findLocked looks an operation up. One that is new, or open, is where the record of the scope stops.
 func (r *run) findLocked(s *scope, path string, f *former) *op {
 	o := r.record.find(s.path, path, f)
-	if o == nil || !o.Status.Ended() {
-		r.isPastLocked(s)
+	if o != nil && o.Status.Ended() {
+		return o
+	}
+	unaware := !s.told
+	r.isPastLocked(s)
+	if o != nil && unaware && s.told {
+		o.LastBeforeStop = true // it is written with its end
 	}
 	return o
 }
@@ -20,45 +49,110 @@ func (r *run) findLocked(s *scope, path string, f *former) *op {
 // isPastLocked notes that the code of the scope has passed what is recorded of it.
 func (r *run) isPastLocked(s *scope) {
 	s.past = true
-	s.heed(r.stopCause)
+	r.heedLocked(s)
 }
 
 // visitOpLocked notes that the code of a scope has come to a recorded operation.
 func (r *run) visitOpLocked(s *scope, o *op) {
+	left := r.record.root.before
 	r.record.visit(o)
-	if o.endedByStop() {
+	if o.endedByStop() || o.LastBeforeStop || o.AfterStop {
 		s.past = true
 	}
-	if r.stopCause != nil {
-		s.heed(r.stopCause)
-		r.heedFromLocked(o.place)
+	if left > 0 {
+		r.heedAllLocked()
+	}
+	r.heedLocked(s)
+}
+
+// waitedLocked is called when the code has waited for a branch, and knows what that knew. A branch may have returned
+// without a look at its context although it was told: then what the code has begun behind it, after it was told, says so.
+func (r *run) waitedLocked(s, branch *scope) {
+	if branch.past || r.record.marked && r.record.root.before == 0 && s.place.hasAfter {
+		r.isPastLocked(s)
 	}
 }
 
-// heedFromLocked ends the contexts of the scope of a place, and of those around it, as far as their code has passed
-// what is recorded.
-func (r *run) heedFromLocked(p *place) {
-	for ; p != nil && r.stopCause != nil; p = p.above {
-		switch {
-		case p.above == nil:
-			r.root.heed(r.stopCause)
-		case p.scope != nil:
-			p.scope.heed(r.stopCause)
-		}
+// heedAllLocked tells all scopes, if nothing is left that was recorded before the stop.
+func (r *run) heedAllLocked() {
+	if r.stopCause != nil && r.record.root.before == 0 {
+		r.tellLocked()
 	}
 }
 
-// tellLocked ends the contexts of all scopes whose code has passed what is recorded, and reports whether these are all.
+// tellLocked tells all scopes whose code has come to where it was told before, and reports whether these are all.
 func (r *run) tellLocked() (all bool) {
-	r.root.heed(r.stopCause)
-	all = r.root.hasHeard()
+	all = r.tellScopeLocked(r.root)
 	for _, p := range r.record.places {
-		if s := p.scope; s != nil {
-			s.heed(r.stopCause)
-			all = all && s.hasHeard()
+		if p.scope != nil && !r.tellScopeLocked(p.scope) {
+			all = false
 		}
 	}
 	return all
+}
+
+// tellScopeLocked tells a scope wherever its code is, and marks the place. It reports whether the scope need not be told
+// any more.
+func (r *run) tellScopeLocked(s *scope) bool {
+	switch {
+	case s.told || s.isOver():
+		return true
+	case !s.isToStop(&r.record):
+		return false
+	}
+	waits := s.waitsForBranch()
+	s.tell(r.stopCause)
+	switch {
+	case s.current != nil:
+		r.markLocked(s.current)
+	case waits: // it is told with that branch
+	case s.detached || s.asked.Load():
+		r.markLocked(s.latest)
+	default:
+		s.unsure = s.latest
+	}
+	return true
+}
+
+// settleStopLocked is called when the code of a scope comes to an operation, or to its end. If it was told since its
+// operation before, that one is marked if the code has seen that. Else the code has done all as if it had not been told.
+func (r *run) settleStopLocked(s *scope) (unaware bool) {
+	o := s.unsure
+	if o == nil {
+		return false
+	}
+	s.unsure = nil
+	if !s.asked.Load() {
+		return true
+	}
+	r.markLocked(o)
+	return false
+}
+
+// markLocked marks an operation in the course of which, or behind which, its code was told to stop. It is written with
+// the next commit: whatever follows from that comes with it, or later. One that the home performs is written when it
+// has ended, since the home may know of that before this does.
+func (r *run) markLocked(o *op) {
+	if o == nil || o.LastBeforeStop || o.AfterStop || o.endedByStop() || r.phase != phaseLive || r.ended || r.paused != nil {
+		return
+	}
+	o.LastBeforeStop = true
+	if o.Number != 0 && o.Status.Ended() {
+		r.join(&r.record, o)
+	}
+}
+
+// replaceLocked takes over what a commit, or the home, has made of an operation. The mark stays.
+func (r *run) replaceLocked(o *op, rec *Operation) {
+	marked := o.LastBeforeStop && !rec.LastBeforeStop
+	o.Operation = *rec
+	if !marked {
+		return
+	}
+	o.LastBeforeStop = true
+	if o.Status.Ended() && o.Tried == nil { // else its end is still to come
+		r.join(&r.record, o)
+	}
 }
 
 // stillFor is how long a run whose code is to stop may come to nothing recorded before it is told all the same. Its code

@@ -18,13 +18,14 @@ type scope struct {
 	parent *scope
 	log    atomic.Pointer[slog.Logger] // made when it is asked for
 
-	// own ends with base, when the scope is closed, and with a cancellation or the deadline once its code has passed
-	// what is recorded: see heed. It is run.base's child, not the parent's: one of them may have passed when the
-	// other has not.
+	// own ends with base, when the scope is closed, and with a cancellation or the deadline: see run_stop.go. It is
+	// run.base's child, not the parent's: one of them may have come to where it is told when the other has not.
 	own    context.Context //nolint:containedctx // a scope is a context's lifetime
 	cancel context.CancelCauseFunc
 
 	detached bool // a branch that Detached began: cancellation does not end it
+
+	asked atomic.Bool // its code may know that its context has ended, at least once it has
 
 	// Guarded by run.mu.
 	visited map[string]callSite // the ids in this pass of branches and of what was refused; operations have their own mark
@@ -44,6 +45,9 @@ type scope struct {
 	reached int64               // the last number of what was recorded here before this pass, and it has come to
 	last    time.Time           // when what its code knows last came about
 	past    bool                // its code has come to something that had not ended before this pass, or it knows of such a thing
+	told    bool                // its code is told to stop: its context has ended, unless it is detached
+	unsure  *op                 // its last operation, if it was told since, and does not know it yet
+	latest  *op                 // its last operation that is over; a branch's that it has waited for, if it has none of its own
 	closed  bool                // lost a race, or its orchestration's function has returned: see isClosed
 }
 
@@ -63,16 +67,30 @@ func (s *scope) isClosed() bool {
 	return false
 }
 
-// hasHeard reports whether the scope need not be told any more that the code is to stop.
-func (s *scope) hasHeard() bool {
-	return s.detached || s.own.Err() != nil || s.branch != nil && s.branch.ended
+// isToStop reports whether the code of the scope has come to where it was told to stop, if it is to.
+func (s *scope) isToStop(c *record) bool {
+	return s.past || c.root.before == 0 && (!c.marked || !s.place.hadBefore)
 }
 
-// heed ends the scope's context, if the code is to stop, for a cause, and has passed what is recorded.
-func (s *scope) heed(cause error) {
-	if cause != nil && !s.detached && (s.past || s.place.unvisited == 0) {
+// tell ends the scope's context, because the code is to stop; that of a branch that Detached began goes on.
+func (s *scope) tell(cause error) {
+	s.told, s.past = true, true
+	if !s.detached {
 		s.cancel(cause)
 	}
+}
+
+// isOver reports whether nobody looks at the scope's context any more.
+func (s *scope) isOver() bool { return s.closed || s.branch != nil && s.branch.ended }
+
+// waitsForBranch reports whether the code waits for a branch, of which none has ended yet.
+func (s *scope) waitsForBranch() bool {
+	for _, f := range s.awaits {
+		if f.ended {
+			return false
+		}
+	}
+	return s.awaits != nil
 }
 
 // knows notes when something came about that the code of the scope knows now.

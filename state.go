@@ -96,6 +96,11 @@ type Operation struct {
 	Target      string    `json:"target,omitempty"`   // the orchestration that is raised in or started
 	Details     Payload   `json:"details,omitempty"`  // the last heartbeat's
 
+	// Where the code was when it was told to stop, by a cancellation or the deadline. A run that is resumed tells it there
+	// again: see [Context]. Code that [Detached] lets go on begins operations after it.
+	AfterStop      bool `json:"afterStop,omitempty"`      // its code had been told when it began it
+	LastBeforeStop bool `json:"lastBeforeStop,omitempty"` // its code was told afterwards, and before its next one
+
 	// Tried: the backend has performed the last attempt, without success as Status and Error say, and no
 	// commit has said yet what follows from it.
 	Tried *Tried `json:"-"`

@@ -43,7 +43,9 @@ func commitFields(h *harness) {
 		ScheduledAt: at(1), StartedAt: at(2), EndedAt: at(3), DueAt: at(4), ExpiresAt: at(5),
 		Target: "another", Details: text("heartbeat"),
 	}
-	all := []lambdabiz.Operation{full}
+	after, last := operation(2), operation(3)
+	after.AfterStop, last.LastBeforeStop = true, true
+	all := []lambdabiz.Operation{full, after, last}
 	for kind := lambdabiz.KindTask; kind <= lambdabiz.KindRace; kind++ {
 		o := operation(int64(len(all) + 1))
 		o.Kind = kind
@@ -56,6 +58,9 @@ func commitFields(h *harness) {
 	}
 	x.commit(lambdabiz.Commit{Operations: all})
 	want(h, normalOperations(h.load("a").Operations), normalOperations(all), "operations loaded")
+	all[0].LastBeforeStop = true // its code was told when it had ended
+	x.commit(lambdabiz.Commit{Operations: all[:1]})
+	want(h, normalOperations(h.load("a").Operations), normalOperations(all), "operations with a mark that came later")
 	x.release(lambdabiz.Release{WakeAt: at(1)})
 	want(h, normalOperations(h.due(at(4), "a", "").Operations), normalOperations(all), "operations claimed")
 }

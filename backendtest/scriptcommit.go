@@ -83,6 +83,12 @@ func (s *script) operation() lambdabiz.Operation {
 	if s.draw.one(3, "begun only") {
 		o.Status, o.EndedAt, o.DueAt, o.Result = lambdabiz.StatusStarted, time.Time{}, s.now.Add(time.Second), nil
 	}
+	switch s.draw(6, "stop") {
+	case 0:
+		o.AfterStop = true
+	case 1:
+		o.LastBeforeStop = true
+	}
 	return o
 }
 

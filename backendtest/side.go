@@ -193,8 +193,8 @@ func (s *side) recordText(r lambdabiz.Record) string {
 	var out strings.Builder
 	out.WriteString(s.infoText(r.RunInfo))
 	for _, o := range r.Operations {
-		fmt.Fprintf(&out, "\n    %d %s %v %v in=%q out=%q ended %d due %d%s", o.Number, o.ID, o.Kind, o.Status,
-			o.Input, o.Result, o.EndedAt.UnixMicro(), o.DueAt.UnixMicro(), failureText(o.Error))
+		fmt.Fprintf(&out, "\n    %d %s %v %v in=%q out=%q ended %d due %d%s stop %v %v", o.Number, o.ID, o.Kind, o.Status,
+			o.Input, o.Result, o.EndedAt.UnixMicro(), o.DueAt.UnixMicro(), failureText(o.Error), o.AfterStop, o.LastBeforeStop)
 	}
 	if !r.Status.Ended() {
 		out.WriteString("\n    inbox " + messagesText(r.Messages))

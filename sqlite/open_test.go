@@ -51,7 +51,7 @@ func TestOpenRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 			exec(`PRAGMA user_version=99`)(t, path)
-		}, "schema version 99 is newer than 3: upgrade lambdabiz"},
+		}, "schema version 99 is newer than 4: upgrade lambdabiz"},
 		"a directory": {func(t *testing.T, path string) {
 			if err := os.Mkdir(path, 0o700); err != nil {
 				t.Fatal(err)
@@ -257,7 +257,9 @@ func TestFileOfTheFirstVersionIsMigrated(t *testing.T) {
 	}
 	row := `INSERT INTO runs (status, mode, fence, owner, paused, scheduled_at, id, run_id, name)
 		VALUES (1, 0, 0, 0, 1, 7, 'old', 'old#1', 'D')`
-	if err := errors.Join(db.Exec(string(first)), db.Exec(row), db.Close()); err != nil {
+	operation := `INSERT OR REPLACE INTO operations (run_no, number, kind, status, attempts, scheduled_at, path)
+		VALUES (1, %d, 2, 3, 1, 7, 'o%[1]d')`
+	if err := errors.Join(db.Exec(string(first)), db.Exec(row), db.Exec(fmt.Sprintf(operation, 1)), db.Close()); err != nil {
 		t.Fatal(err)
 	}
 	b, err := sqlite.Open(path)
@@ -276,5 +278,20 @@ func TestFileOfTheFirstVersionIsMigrated(t *testing.T) {
 	got, err := b.Load(t.Context(), "old", "")
 	if err != nil || !got.Paused || got.PauseReason != "" || got.CancelReason != "because" {
 		t.Errorf("got %+v, %v", got, err)
+	}
+	other, err := sqlite3.Open("file:" + path) // a process of that version goes on
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(other.Exec(fmt.Sprintf(operation, 2)), other.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if got, err = b.Load(t.Context(), "old", ""); err != nil || len(got.Operations) != 2 {
+		t.Fatalf("got %+v, %v", got, err)
+	}
+	for i, o := range got.Operations {
+		if o.ID != fmt.Sprint("o", i+1) || o.AfterStop || o.LastBeforeStop {
+			t.Errorf("got %+v", o)
+		}
 	}
 }

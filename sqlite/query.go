@@ -108,9 +108,9 @@ const (
 
 const (
 	operationColumns = `number, kind, status, attempts, scheduled_at, started_after, ended_after,
-		due_after, expires_after, path, name, target, error, input, result, details`
+		due_after, expires_after, stop, path, name, target, error, input, result, details`
 	insertOperations = `INSERT OR REPLACE INTO operations (run_no, ` + operationColumns + `) `
-	operationValues  = `(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`
+	operationValues  = `(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`
 
 	insertRun = `INSERT INTO runs (status, mode, fence, owner, wake_at, scheduled_at, started_after,
 		deadline_after, chain, id, run_id, name, tags, parent, previous, input) `
@@ -164,8 +164,8 @@ var queries = [queryCount]string{
 	qInsertOperations4:  insertOperationRows(4),
 	qInsertOperations16: insertOperationRows(16),
 	qInsertOperations64: insertOperationRows(64),
-	qGuardedOperation: insertOperations + `SELECT ?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?
-		WHERE EXISTS (SELECT 1 FROM runs WHERE no = ?1 AND fence = ?18 AND status < 3)`,
+	qGuardedOperation: insertOperations + `SELECT ?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?
+		WHERE EXISTS (SELECT 1 FROM runs WHERE no = ?1 AND fence = ?19 AND status < 3)`,
 	qOperation:  `SELECT ` + operationColumns + ` FROM operations WHERE run_no = ? AND number = ?`,
 	qOperations: `SELECT ` + operationColumns + ` FROM operations WHERE run_no = ? ORDER BY number`,
 

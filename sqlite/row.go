@@ -133,9 +133,26 @@ func (s *stmt) bindOperation(no int64, op *lambdabiz.Operation) *stmt {
 	base := op.ScheduledAt
 	s.int(no).int(op.Number).int(int64(op.Kind)).int(int64(op.Status)).int(int64(op.Attempts))
 	s.time(base).after(op.StartedAt, base).after(op.EndedAt, base)
-	s.after(op.DueAt, base).after(op.ExpiresAt, base)
+	s.after(op.DueAt, base).after(op.ExpiresAt, base).stop(op)
 	s.text(op.ID).optionalText(op.Name).optionalText(op.Target).json(op.Error, op.Error == nil)
 	return s.blob(op.Input).blob(op.Result).blob(op.Details)
+}
+
+// What the column stop says of an operation.
+const (
+	lastBeforeStop = 1
+	afterStop      = 2
+)
+
+// stop binds what the operation says of the stop of its code.
+func (s *stmt) stop(op *lambdabiz.Operation) *stmt {
+	switch {
+	case op.AfterStop:
+		return s.int(afterStop)
+	case op.LastBeforeStop:
+		return s.int(lastBeforeStop)
+	}
+	return s.null()
 }
 
 // operation reads the row at which a statement that selects operationColumns stands.
@@ -147,6 +164,8 @@ func (s *stmt) operation() lambdabiz.Operation {
 	base := op.ScheduledAt
 	op.StartedAt, op.EndedAt = s.getAfter(base), s.getAfter(base)
 	op.DueAt, op.ExpiresAt = s.getAfter(base), s.getAfter(base)
+	stop := s.getInt()
+	op.LastBeforeStop, op.AfterStop = stop == lastBeforeStop, stop == afterStop
 	op.ID, op.Name, op.Target = s.getText(), s.getText(), s.getText()
 	s.getJSON(&op.Error)
 	op.Input, op.Result, op.Details = s.getBlob(), s.getBlob(), s.getBlob()

@@ -81,7 +81,8 @@ func (c *conn) hasOperation(no int64, op *lambdabiz.Operation) (bool, error) {
 	}
 	same := bytes.Equal(have.Input, op.Input) && bytes.Equal(have.Result, op.Result) &&
 		bytes.Equal(have.Details, op.Details) && reflect.DeepEqual(have.Error, op.Error)
-	return same && have.Status == op.Status && have.Attempts == op.Attempts && have.ID == op.ID &&
+	return same && have.AfterStop == op.AfterStop && have.LastBeforeStop == op.LastBeforeStop && have.Status == op.Status &&
+		have.Attempts == op.Attempts && have.ID == op.ID &&
 		micros(have.EndedAt) == micros(op.EndedAt) && micros(have.DueAt) == micros(op.DueAt), nil
 }
 

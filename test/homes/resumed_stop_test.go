@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -112,17 +113,26 @@ var roundsOfBooking = map[string]func(k *booking, o lambdabiz.Context, i int) bo
 	},
 }
 
-// wantTakenBack: each was booked and taken back once, and in this order.
-func (b *bench) wantTakenBack(j *journal, least int) {
+// wantTakenBack: each was booked and taken back once, and in this order. Where calls fail, a body may have run although
+// nobody came to record that: the code does not know of it, and cannot take it back.
+func (b *bench) wantTakenBack(j *journal, id string, least int) {
 	b.t.Helper()
-	done, want := strings.Fields(j.String()), []string{}
+	recorded := map[string]bool{}
+	for _, o := range b.state(b.engine(lambdabiz.Config{}), id).Operations {
+		recorded[o.ID[strings.LastIndexByte(o.ID, '/')+1:]] = o.Status == lambdabiz.StatusSucceeded
+	}
+	done := slices.DeleteFunc(strings.Fields(j.String()), func(what string) bool {
+		i, booked := strings.CutPrefix(what, "book")
+		return b.faults != nil && booked && !recorded[what] && !recorded["undo"+i]
+	})
+	var want []string
 	for _, what := range []string{"book", "undo"} {
 		for i := range len(done) / 2 {
 			want = append(want, fmt.Sprint(what, i))
 		}
 	}
 	if got := strings.Join(done, " "); got != strings.Join(want, " ") || len(done) < 2*least {
-		b.t.Errorf("what was done is %s", got)
+		b.t.Errorf("what was done is %s, of %s", got, j)
 	}
 }
 
@@ -132,7 +142,7 @@ func (b *bench) wantTakenBack(j *journal, least int) {
 func TestResumedRunComesToWhatIsRecordedBeforeItsContextEnds(t *testing.T) {
 	for name, round := range roundsOfBooking {
 		for how, stop := range endings {
-			but := []exception{bears(20, "it was seen red where half of the calls fail, and is not explained")}
+			var but []exception
 			if how == "overdue" {
 				but = append(but, oneClock(deadlineOfStart))
 			}
@@ -143,7 +153,7 @@ func TestResumedRunComesToWhatIsRecordedBeforeItsContextEnds(t *testing.T) {
 					} {
 						k := &booking{&journal{}, round}
 						stop(b, define(func(o lambdabiz.Context) (int, error) { return code(k, o) }), id)
-						b.wantTakenBack(k.j, 2)
+						b.wantTakenBack(k.j, id, 2)
 						s := b.state(b.engine(lambdabiz.Config{}), id)
 						if s.Status == lambdabiz.StatusFailed || len(s.Orphans) > 0 {
 							t.Errorf("it is %v, without %v", s.Status, s.Orphans)
@@ -229,7 +239,7 @@ func TestByHandTheCodeComesToWhatIsRecordedBeforeItsContextEnds(t *testing.T) {
 			if err := drive(time.Hour); err != nil {
 				t.Error(err)
 			}
-			b.wantTakenBack(k.j, 2)
+			b.wantTakenBack(k.j, name, 2)
 			if s := b.state(b.engine(lambdabiz.Config{}), name); s.Status != lambdabiz.StatusCancelled || len(s.Orphans) > 0 {
 				t.Errorf("it is %v, without %v", s.Status, s.Orphans)
 			}
@@ -259,7 +269,7 @@ func TestResumedCodeThatWaitsForItsContextGoesOn(t *testing.T) {
 		for id, inside := range map[string]bool{"function": false, "branch": true} {
 			k := &booking{j: &journal{}}
 			endings["killed in its clean-up"](b, patient(k, inside), id)
-			b.wantTakenBack(k.j, 2)
+			b.wantTakenBack(k.j, id, 2)
 			b.stop()
 		}
 	}, notOnSWF("its code may not wait outside of operations there"), bears(5, countsTime))

@@ -48,6 +48,8 @@ type Record struct {
 	Due       time.Time          `json:"dueAt,omitzero"`
 	Expires   time.Time          `json:"expiresAt,omitzero"`
 	Target    string             `json:"target,omitempty"`
+	After     bool               `json:"afterStop,omitempty"`
+	Last      bool               `json:"lastBeforeStop,omitempty"`
 	Details   Payload            `json:"details,omitempty"`
 	Attempt   *Attempt           `json:"attempt,omitempty"`
 	Child     *Child             `json:"child,omitempty"`
@@ -80,6 +82,7 @@ func RecordOf(op *lambdabiz.Operation) Record {
 		Input: Payload(op.Input), Result: Payload(op.Result), Error: op.Error, Target: op.Target,
 		Details: Payload(op.Details), Scheduled: Stamp(op.ScheduledAt), Started: Stamp(op.StartedAt),
 		Ended: Stamp(op.EndedAt), Due: Stamp(op.DueAt), Expires: Stamp(op.ExpiresAt),
+		After: op.AfterStop, Last: op.LastBeforeStop,
 	}
 }
 
@@ -89,7 +92,7 @@ func (r *Record) Operation() lambdabiz.Operation {
 		Number: r.Number, ID: r.ID, Kind: r.Kind, Name: r.Name, Status: r.Status, Attempts: r.Attempts,
 		Input: lambdabiz.Payload(r.Input), Result: lambdabiz.Payload(r.Result), Error: r.Error,
 		ScheduledAt: r.Scheduled, StartedAt: r.Started, EndedAt: r.Ended, DueAt: r.Due, ExpiresAt: r.Expires,
-		Target: r.Target, Details: lambdabiz.Payload(r.Details),
+		Target: r.Target, Details: lambdabiz.Payload(r.Details), AfterStop: r.After, LastBeforeStop: r.Last,
 	}
 }
 
