@@ -4,109 +4,86 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
-	"net/http"
-	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/service/swf"
 
 	"github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/aws/swf/internal/history"
 	"github.com/lambdabiz/lambdabiz/aws/swf/internal/plan"
 	"github.com/lambdabiz/lambdabiz/aws/swf/internal/wire"
-	"github.com/lambdabiz/lambdabiz/internal/awscall"
 )
-
-// Config sets up a [Backend]. AWS is required; the zero value of everything else works.
-type Config struct {
-	// AWS has region, credentials, endpoint and retry mode: what config.LoadDefaultConfig returns.
-	AWS aws.Config
-
-	// Endpoint replaces AWS's own address, for a stand-in on this machine.
-	Endpoint string
-
-	// Domain is the SWF domain. The default is "LambdaBiz". It is registered on first use.
-	Domain string
-
-	// ExistingDomain makes Open look for the domain instead of registering it, and return an error when it
-	// is not there: SWF never forgets a domain, so a program that only looks must not register one.
-	ExistingDomain bool
-
-	// RetentionDays is how long SWF keeps the history of a run after its end, for a domain that Open
-	// registers: 1 to 90. The default is 90.
-	RetentionDays int
-
-	// TaskList is the queue of runs that name none, and the one that workers of this backend serve. The
-	// default is "lambdabiz". Runs driven by hand have a list of their own each.
-	TaskList string
-
-	// LambdaRole is the ARN of the role that SWF assumes to invoke Lambda functions. Without it, calls of
-	// tasks that are no Go tasks fail.
-	LambdaRole string
-
-	// LambdaTimeout is the time that a Lambda function may take when its call says none: 900 s at most,
-	// which is the default.
-	LambdaTimeout time.Duration
-
-	// DecisionTimeout is how long a worker may hold a run before SWF gives it to another one: 20 s to
-	// 1 hour. The default is 60 s. Steps must end 10 s before it.
-	DecisionTimeout time.Duration
-
-	// BeatTimeout is how long a worker of tasks may be silent before SWF gives its attempts up. It is
-	// kept by itself, every third of it. The default is 60 s.
-	BeatTimeout time.Duration
-
-	// Pollers is how many decision tasks are asked for at the same time. The default is 1; each costs one
-	// call a minute when there is nothing to do.
-	Pollers int
-
-	// Store keeps a copy of the state, optional: see [lambdabiz.Store].
-	Store lambdabiz.Store
-
-	// Logger gets what goes wrong and is mended. The default is slog.Default().
-	Logger *slog.Logger
-}
 
 // Backend is [lambdabiz.Backend] on Amazon SWF. It is [lambdabiz.Queue] too: tasks and services are
 // activities.
 type Backend struct {
-	config Config
+	config *Config
 	*shared
+
+	// These know the task list and the role that they serve.
+	starts     *starter
+	commits    *committer
+	claims     *claims
+	hand       *handClaims
+	activities *activities
 }
 
 // shared is what the backends of one Open have in common; see Serving.
 type shared struct {
-	client *swf.Client
-	poller *swf.Client // with an HTTP client that waits for long polls
-	log    *slog.Logger
+	*service
+	life      *lifetime
+	registry  *registry
+	workers   *workers
+	folds     *folds
+	runs      *directory
+	histories *histories
+	mirror    *mirror
+	events    *events
+	controls  *controls
+	sender    *sender
+	lists     *decisionLists
+	attempts  *activityLists
+}
 
-	numbers atomic.Int64
-	polls   sync.WaitGroup // polls in flight
-	calls   sync.WaitGroup // commits on their way
+func newShared(c *Config) *shared {
+	s := &shared{service: newService(c), life: newLifetime(), folds: &folds{byHome: map[string]*history.Fold{}}}
+	s.registry = &registry{service: s.service, known: map[plan.Type]bool{}}
+	s.workers = newWorkers(s.life)
+	s.runs = &directory{service: s.service, store: c.Store, homes: map[string]string{}, latest: map[string]execution{}}
+	s.histories = &histories{service: s.service, runs: s.runs, folds: s.folds}
+	s.mirror = &mirror{
+		service: s.service, store: c.Store, life: s.life, runs: s.runs, folds: s.folds, histories: s.histories,
+		loaded: map[string]bool{}, unwritten: map[string]*lambdabiz.Snapshot{}, seenOpen: map[string]time.Time{},
+	}
+	s.events = &events{service: s.service, store: c.Store, runs: s.runs, histories: s.histories}
+	s.controls = &controls{service: s.service, store: c.Store, runs: s.runs, histories: s.histories, mirror: s.mirror}
+	s.sender = &sender{s.service}
+	s.lists = &decisionLists{
+		service: s.service, config: c, life: s.life, folds: s.folds, histories: s.histories, sender: s.sender,
+		byName: map[string]*polls[task]{},
+	}
+	s.attempts = &activityLists{life: s.life, byName: map[string]*polls[lambdabiz.TaskClaim]{}}
+	return s
+}
 
-	listing sync.Mutex
-	lists   map[string]*polls[task] // decision tasks by task list
-
-	mu        sync.Mutex
-	closed    bool
-	types     map[plan.Type]bool                     // registered
-	workers   map[int64]*lambdabiz.WorkerRecord      // of this process
-	cache     map[string]*history.Fold               // of runs that this process has held, by SWF's run id
-	order     []string                               // of cache, the oldest first
-	homes     map[string]string                      // SWF's run ids by homeKey
-	latest    map[string]execution                   // the last run of an id that this process has started, found or claimed
-	activity  map[string]*polls[lambdabiz.TaskClaim] // activity tasks by task list
-	loaded    map[string]time.Time                   // runs whose first claim has looked at the store
-	unwritten map[string]*lambdabiz.Snapshot         // copies that the store has not taken, by SWF's run id
-	seenOpen  map[string]time.Time                   // when runs were last seen open, by our run ids
-	stop      context.CancelFunc                     // ends background work
-	life      context.Context                        //nolint:containedctx // the backend's own lifetime
+// serving is a backend whose workers, starts and children are those of a configuration.
+func (s *shared) serving(c *Config) *Backend {
+	b := &Backend{config: c, shared: s, activities: &activities{s.service, c, s.attempts}}
+	b.starts = &starter{&launcher{s.service, c, s.registry, s.runs}, c.Store, s.mirror}
+	b.commits = &committer{
+		service: s.service, life: s.life, histories: s.histories, folds: s.folds, mirror: s.mirror, sender: s.sender,
+		outside: &outside{starts: b.starts, events: s.events, controls: s.controls},
+		completer: &completer{
+			plans: c.plans(), registry: s.registry, histories: s.histories, starts: b.starts, events: s.events, controls: s.controls,
+		},
+	}
+	b.claims = &claims{
+		service: s.service, config: c, store: c.Store, workers: s.workers, runs: s.runs, mirror: s.mirror, events: s.events,
+		lists: s.lists, sender: s.sender, commits: b.commits,
+	}
+	b.hand = &handClaims{
+		service: s.service, store: c.Store, runs: s.runs, histories: s.histories, events: s.events, lists: s.lists,
+		sender: s.sender, commits: b.commits, claims: b.claims,
+	}
+	return b
 }
 
 // Open checks the configuration, registers the domain if it is not there (see Config.ExistingDomain), and
@@ -115,102 +92,16 @@ func Open(ctx context.Context, c Config) (*Backend, error) {
 	if err := c.fill(); err != nil {
 		return nil, err
 	}
-	b := &Backend{config: c, shared: &shared{
-		log: c.Logger, client: swf.NewFromConfig(c.AWS, c.options),
-		poller: swf.NewFromConfig(c.AWS, longPolls, c.options),
-		types:  map[plan.Type]bool{}, workers: map[int64]*lambdabiz.WorkerRecord{}, cache: map[string]*history.Fold{},
-		homes: map[string]string{}, latest: map[string]execution{},
-		lists: map[string]*polls[task]{}, activity: map[string]*polls[lambdabiz.TaskClaim]{},
-		loaded: map[string]time.Time{}, seenOpen: map[string]time.Time{}, unwritten: map[string]*lambdabiz.Snapshot{},
-	}}
-	b.life, b.stop = context.WithCancel(context.Background())
-	b.numbers.Store(time.Now().UnixMicro())
-	join := b.registerDomain
-	if c.ExistingDomain {
-		join = b.findDomain
+	s := newShared(&c)
+	join := s.findDomain
+	if !c.ExistingDomain {
+		join = func(ctx context.Context) error { return s.registerDomain(ctx, c.RetentionDays) }
 	}
 	if err := join(ctx); err != nil {
-		b.stop()
+		s.life.stop()
 		return nil, err
 	}
-	return b, nil
-}
-
-// options are those of a client.
-func (c *Config) options(o *swf.Options) {
-	if c.Endpoint != "" {
-		o.BaseEndpoint = &c.Endpoint
-	}
-	o.HTTPClient = awscall.Client(o.HTTPClient)
-	o.APIOptions = append(o.APIOptions, awscall.CleanErrors)
-}
-
-// pollOnce is for polls: one whose answer was lost may have taken a task, and another one would get none of it, for a
-// minute, without a word. Only a poll that SWF had no room for is sent again.
-func pollOnce(o *swf.Options) {
-	o.Retryer = throttled{o.Retryer}
-}
-
-// throttled is a Retryer for throttles alone.
-type throttled struct{ aws.Retryer }
-
-// IsErrorRetryable implements aws.Retryer.
-func (r throttled) IsErrorRetryable(err error) bool {
-	return isThrottle(err) && r.Retryer.IsErrorRetryable(err)
-}
-
-// longPolls gives polls an HTTP client that waits longer than SWF holds them, which is 60 s.
-func longPolls(o *swf.Options) {
-	if client, ok := o.HTTPClient.(*awshttp.BuildableClient); ok {
-		o.HTTPClient = client.WithTimeout(pollTimeout)
-	}
-	if client, ok := o.HTTPClient.(*http.Client); ok && client.Timeout > 0 && client.Timeout < pollTimeout {
-		longer := *client
-		longer.Timeout = pollTimeout
-		o.HTTPClient = &longer
-	}
-}
-
-// pollTimeout bounds a long poll: SWF holds it for 60 s (PollForDecisionTask).
-const pollTimeout = 70 * time.Second
-
-func (c *Config) fill() error {
-	if c.AWS.Region == "" {
-		return errors.New("configure swf: AWS.Region is empty (set it, or load AWS with config.LoadDefaultConfig)")
-	}
-	if c.AWS.Credentials == nil {
-		return errors.New("configure swf: AWS.Credentials is nil (load AWS with config.LoadDefaultConfig)")
-	}
-	orDefault(&c.Domain, "LambdaBiz")
-	orDefault(&c.TaskList, "lambdabiz")
-	orDefault(&c.RetentionDays, wire.Retention)
-	orDefault(&c.LambdaTimeout, wire.MaxLambda)
-	orDefault(&c.DecisionTimeout, time.Minute)
-	orDefault(&c.BeatTimeout, time.Minute)
-	orDefault(&c.Pollers, 1)
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
-	switch {
-	case c.RetentionDays < 1 || c.RetentionDays > wire.Retention:
-		return fmt.Errorf("configure swf: RetentionDays is %d, it must be 1 to %d", c.RetentionDays, wire.Retention)
-	case c.LambdaTimeout < time.Second || c.LambdaTimeout > wire.MaxLambda:
-		return fmt.Errorf("configure swf: LambdaTimeout is %v, it must be 1 s to %v", c.LambdaTimeout, wire.MaxLambda)
-	case c.DecisionTimeout < 20*time.Second || c.DecisionTimeout > time.Hour:
-		return fmt.Errorf("configure swf: DecisionTimeout is %v, it must be 20 s to 1 h", c.DecisionTimeout)
-	case c.BeatTimeout < 3*time.Second:
-		return fmt.Errorf("configure swf: BeatTimeout is %v, it must be 3 s or more", c.BeatTimeout)
-	case c.Pollers < 1 || c.Pollers > 100:
-		return fmt.Errorf("configure swf: Pollers is %d, it must be 1 to 100", c.Pollers)
-	}
-	return errors.Join(wire.CheckLength("Domain", c.Domain), wire.CheckQueue("TaskList", c.TaskList))
-}
-
-func orDefault[T comparable](v *T, value T) {
-	var zero T
-	if *v == zero {
-		*v = value
-	}
+	return s.serving(&c), nil
 }
 
 // Serving returns a backend whose workers serve the given task list, and whose starts give that role to their runs;
@@ -220,14 +111,18 @@ func (b *Backend) Serving(taskList, lambdaRole string) (*Backend, error) {
 	if err := wire.CheckQueue("TaskList", taskList); err != nil {
 		return nil, err
 	}
-	view := *b
-	view.config.TaskList = cmp.Or(taskList, b.config.TaskList)
-	view.config.LambdaRole = cmp.Or(lambdaRole, b.config.LambdaRole)
-	return &view, nil
+	c := *b.config
+	c.TaskList = cmp.Or(taskList, c.TaskList)
+	c.LambdaRole = cmp.Or(lambdaRole, c.LambdaRole)
+	return b.serving(&c), nil
 }
 
 // TaskList is the task list that workers of this backend serve.
 func (b *Backend) TaskList() string { return b.config.TaskList }
+
+// HandQueue is the queue of an orchestration that is driven by hand and was started without [lambdabiz.OnQueue]: it
+// follows from its id. Whoever makes its REST calls alone needs no permission to look.
+func (b *Backend) HandQueue(id string) string { return wire.DecodeID(wire.HandList(id)) }
 
 // Describe says what Amazon SWF can do.
 func (b *Backend) Describe() lambdabiz.Description {
@@ -261,54 +156,91 @@ func (b *Backend) Describe() lambdabiz.Description {
 
 // Join gives the worker a number. SWF needs no registration.
 func (b *Backend) Join(_ context.Context, w lambdabiz.WorkerInfo) (int64, error) {
-	n := b.numbers.Add(1)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.closed {
-		return 0, errClosed
-	}
-	w.Names = slices.Clone(w.Names)
-	b.workers[n] = &lambdabiz.WorkerRecord{WorkerInfo: w, Number: n, JoinedAt: now()}
-	return n, nil
+	return b.workers.join(w)
 }
-
-var errClosed = errors.New("swf: the backend is closed")
-
-func now() time.Time { return wire.Stamp(time.Now()) }
 
 // Renew does nothing: SWF sees by its time-outs when a worker has died.
-func (b *Backend) Renew(_ context.Context, worker int64) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	w := b.workers[worker]
-	if w == nil {
-		return lambdabiz.ErrFenced
-	}
-	w.Beat++
-	return nil
-}
+func (b *Backend) Renew(_ context.Context, worker int64) error { return b.workers.renew(worker) }
 
 // Leave forgets the worker. What it holds goes on to others when its decision tasks time out.
 func (b *Backend) Leave(_ context.Context, worker, beat int64) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if w := b.workers[worker]; w != nil && beat >= 0 && w.Beat != beat {
-		return lambdabiz.ErrStale
-	}
-	delete(b.workers, worker)
-	return nil
+	return b.workers.leave(worker, beat)
 }
 
 // Workers returns the workers of this process: SWF does not know others.
 func (b *Backend) Workers(context.Context) ([]lambdabiz.WorkerRecord, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	var all []lambdabiz.WorkerRecord
-	for _, w := range b.workers {
-		all = append(all, *w)
+	return b.workers.all(), nil
+}
+
+// Claim takes one decision task. It waits for a long poll of SWF, a minute at most, or until ctx ends.
+// A task that the engine need not see is answered at once.
+func (b *Backend) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabiz.Claims, error) {
+	if r.Hand != "" {
+		return b.hand.claim(ctx, r)
 	}
-	slices.SortFunc(all, func(x, y lambdabiz.WorkerRecord) int { return int(x.Number - y.Number) })
-	return all, nil
+	return b.claims.claim(ctx, r)
+}
+
+// Commit answers the decision task of each run, and sends what clients ask for. A commit that says no more
+// than what has been done, and that may keep its claim, goes as a signal to the run itself while its
+// decision task stays open.
+func (b *Backend) Commit(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
+	return b.commits.commit(ctx, batch)
+}
+
+// NextTask takes an activity of the kind's task list. It waits for a long poll of SWF, or until ctx ends.
+func (b *Backend) NextTask(ctx context.Context, r lambdabiz.TaskRequest) (*lambdabiz.TaskClaim, error) {
+	return b.activities.next(ctx, r)
+}
+
+// BeatTask tells SWF that the attempt goes on. The details of the last call stay for the next attempt.
+func (b *Backend) BeatTask(ctx context.Context, t *lambdabiz.TaskClaim, details lambdabiz.Payload) error {
+	return b.activities.beat(ctx, t, details)
+}
+
+// EndTask tells SWF what the attempt came to.
+func (b *Backend) EndTask(ctx context.Context, t *lambdabiz.TaskClaim, o lambdabiz.TaskOutcome) error {
+	return b.activities.end(ctx, t, o)
+}
+
+// Load returns a run from the store, or from its history when there is no store or it has another run. The copy
+// of an open run that is older than a minute is checked with SWF and mended.
+func (b *Backend) Load(ctx context.Context, id, runID string) (*lambdabiz.Record, error) {
+	l := &loader{store: b.config.Store, runs: b.runs, histories: b.histories, mirror: b.mirror}
+	return l.load(ctx, id, runID)
+}
+
+// List returns a page of runs from the store, or from SWF's lists: those are filtered by one thing alone.
+func (b *Backend) List(ctx context.Context, f lambdabiz.Filter) (lambdabiz.Page, error) {
+	l := &listing{b.service, b.config.Store}
+	return l.list(ctx, f)
+}
+
+// Purge removes ended runs from the store. Histories stay in SWF for the retention of the domain.
+func (b *Backend) Purge(ctx context.Context, r lambdabiz.PurgeRequest) (int, error) {
+	p := &purger{b.config.Store, b.mirror}
+	return p.purge(ctx, r)
+}
+
+// Unserved looks through the histories of all open runs for what has been waiting for a worker for longer than
+// the given time, oldest first. Decisions of runs that are driven by hand are left out: their caller comes
+// when it comes. It costs one call for 1,000 events of each run.
+func (b *Backend) Unserved(ctx context.Context, longer time.Duration) ([]Unserved, error) {
+	return b.unserved(ctx, longer)
+}
+
+// Quiesce waits until the polls in flight have ended, or ctx has, and gives back the tasks that they
+// brought and nobody took. A Lambda function calls it before it returns: what comes to a frozen process
+// would wait for its time-out.
+func (b *Backend) Quiesce(ctx context.Context) {
+	b.life.quiesce(ctx)
+	b.activities.giveUp(ctx, b.attempts.takeReady())
+	for _, t := range b.lists.takeReady() {
+		if err := b.sender.giveBack(ctx, t, 0); err != nil && !errors.Is(err, context.Canceled) {
+			b.log.Warn("a decision task was not given back, it comes again after its time-out",
+				"orchestration", t.fold.Info.ID, "error", err)
+		}
+	}
 }
 
 // Close waits for polls in flight, for [pollTimeout] at most, and gives back what they bring: a task that
@@ -317,12 +249,8 @@ func (b *Backend) Workers(context.Context) ([]lambdabiz.WorkerRecord, error) {
 func (b *Backend) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), pollTimeout)
 	defer cancel()
-	b.mu.Lock()
-	b.closed = true
-	b.mu.Unlock()
+	b.life.close()
 	b.Quiesce(ctx)
-	b.stop()
-	b.polls.Wait()
-	b.calls.Wait()
+	b.life.end()
 	return nil
 }

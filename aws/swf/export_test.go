@@ -2,6 +2,7 @@ package swf
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/service/swf/types"
 
@@ -89,11 +90,16 @@ func (c *checker) begin(event int64, what string) {
 
 // Kept counts what a process remembers, by kind.
 func (b *Backend) Kept() map[string]int {
-	b.listing.Lock()
-	defer b.listing.Unlock()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return map[string]int{
-		"lists": len(b.lists), "types": len(b.types), "order": len(b.order), "cache": len(b.cache), "loaded": len(b.loaded),
+	kept := map[string]int{}
+	count := func(what string, mu *sync.Mutex, n func() int) {
+		mu.Lock()
+		defer mu.Unlock()
+		kept[what] = n()
 	}
+	count("lists", &b.lists.mu, func() int { return len(b.lists.byName) })
+	count("types", &b.registry.mu, func() int { return len(b.registry.known) })
+	count("order", &b.folds.mu, func() int { return len(b.folds.order) })
+	count("cache", &b.folds.mu, func() int { return len(b.folds.byHome) })
+	count("loaded", &b.mirror.mu, func() int { return len(b.mirror.loaded) })
+	return kept
 }

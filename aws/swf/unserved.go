@@ -26,62 +26,6 @@ type Unserved struct {
 	Since           time.Time // when it was put on the list
 }
 
-// Unserved looks through the histories of all open runs for what has been waiting for a worker for longer than
-// the given time, oldest first. Decisions of runs that are driven by hand are left out: their caller comes
-// when it comes. It costs one call for 1,000 events of each run.
-func (b *Backend) Unserved(ctx context.Context, longer time.Duration) ([]Unserved, error) {
-	latest := time.Now().Add(-longer)
-	var found []Unserved
-	in := &swf.ListOpenWorkflowExecutionsInput{
-		Domain: &b.config.Domain, StartTimeFilter: &types.ExecutionTimeFilter{OldestDate: aws.Time(oldest())},
-	}
-	for {
-		out, err := b.client.ListOpenWorkflowExecutions(ctx, in)
-		if err != nil {
-			return nil, fmt.Errorf("list open orchestrations: %w", err)
-		}
-		for i := range out.ExecutionInfos {
-			waits, err := b.waiting(ctx, &out.ExecutionInfos[i])
-			if err != nil {
-				return nil, err
-			}
-			for _, w := range waits {
-				if !w.Since.After(latest) {
-					found = append(found, w)
-				}
-			}
-		}
-		if in.NextPageToken = out.NextPageToken; in.NextPageToken == nil {
-			break
-		}
-	}
-	slices.SortStableFunc(found, func(x, y Unserved) int { return cmp.Or(x.Since.Compare(y.Since), cmp.Compare(x.ID, y.ID)) })
-	return found, nil
-}
-
-// waiting reads one history for what is scheduled and not taken.
-func (b *Backend) waiting(ctx context.Context, info *types.WorkflowExecutionInfo) ([]Unserved, error) {
-	w := &waits{execution: executionOf(info), tasks: map[int64]Unserved{}}
-	in := &swf.GetWorkflowExecutionHistoryInput{
-		Domain: &b.config.Domain, Execution: info.Execution, MaximumPageSize: wire.PageSize,
-	}
-	for {
-		out, err := b.client.GetWorkflowExecutionHistory(ctx, in)
-		switch {
-		case isUnknown(err): // it has gone meanwhile
-			return nil, nil
-		case err != nil:
-			return nil, fmt.Errorf("read the history of %s: %w", w.info.ID, err)
-		}
-		for i := range out.Events {
-			w.take(&out.Events[i])
-		}
-		if in.NextPageToken = out.NextPageToken; in.NextPageToken == nil {
-			return w.all(), nil
-		}
-	}
-}
-
 // waits is what a history has scheduled and not started so far.
 type waits struct {
 	execution
@@ -137,4 +81,60 @@ func (w *waits) all() []Unserved {
 		all = append(all, u)
 	}
 	return all
+}
+
+// unserved looks through the histories of all open runs for what has been waiting for a worker for longer than
+// the given time, oldest first. Decisions of runs that are driven by hand are left out: their caller comes
+// when it comes. It costs one call for 1,000 events of each run.
+func (a *service) unserved(ctx context.Context, longer time.Duration) ([]Unserved, error) {
+	latest := time.Now().Add(-longer)
+	var found []Unserved
+	in := &swf.ListOpenWorkflowExecutionsInput{
+		Domain: &a.domain, StartTimeFilter: &types.ExecutionTimeFilter{OldestDate: aws.Time(oldest())},
+	}
+	for {
+		out, err := a.client.ListOpenWorkflowExecutions(ctx, in)
+		if err != nil {
+			return nil, fmt.Errorf("list open orchestrations: %w", err)
+		}
+		for i := range out.ExecutionInfos {
+			waits, err := a.waiting(ctx, &out.ExecutionInfos[i])
+			if err != nil {
+				return nil, err
+			}
+			for _, w := range waits {
+				if !w.Since.After(latest) {
+					found = append(found, w)
+				}
+			}
+		}
+		if in.NextPageToken = out.NextPageToken; in.NextPageToken == nil {
+			break
+		}
+	}
+	slices.SortStableFunc(found, func(x, y Unserved) int { return cmp.Or(x.Since.Compare(y.Since), cmp.Compare(x.ID, y.ID)) })
+	return found, nil
+}
+
+// waiting reads one history for what is scheduled and not taken.
+func (a *service) waiting(ctx context.Context, info *types.WorkflowExecutionInfo) ([]Unserved, error) {
+	w := &waits{execution: executionOf(info), tasks: map[int64]Unserved{}}
+	in := &swf.GetWorkflowExecutionHistoryInput{
+		Domain: &a.domain, Execution: info.Execution, MaximumPageSize: wire.PageSize,
+	}
+	for {
+		out, err := a.client.GetWorkflowExecutionHistory(ctx, in)
+		switch {
+		case isUnknown(err): // it has gone meanwhile
+			return nil, nil
+		case err != nil:
+			return nil, fmt.Errorf("read the history of %s: %w", w.info.ID, err)
+		}
+		for i := range out.Events {
+			w.take(&out.Events[i])
+		}
+		if in.NextPageToken = out.NextPageToken; in.NextPageToken == nil {
+			return w.all(), nil
+		}
+	}
 }

@@ -15,6 +15,13 @@ import (
 	"github.com/lambdabiz/lambdabiz/aws/swf/internal/wire"
 )
 
+// activities gives the engine the attempts of tasks and services, and tells SWF what they have come to.
+type activities struct {
+	*service
+	config *Config
+	*activityLists
+}
+
 // taskHandle is the right to end an attempt: lambdabiz.TaskClaim.Handle.
 type taskHandle struct {
 	token string
@@ -22,40 +29,17 @@ type taskHandle struct {
 	ended bool
 }
 
-// NextTask takes an activity of the kind's task list. It waits for a long poll of SWF, or until ctx ends.
-func (b *Backend) NextTask(ctx context.Context, r lambdabiz.TaskRequest) (*lambdabiz.TaskClaim, error) {
+// next takes an activity of the kind's task list. It waits for a long poll of SWF, or until ctx ends.
+func (q *activities) next(ctx context.Context, r lambdabiz.TaskRequest) (*lambdabiz.TaskClaim, error) {
 	queue := r.Queue
-	orDefault(&queue, b.config.TaskList)
+	orDefault(&queue, q.config.TaskList)
 	name := wire.WorkList(wire.EncodeID(queue), r.Kind)
-	b.mu.Lock()
-	l := b.activity[name]
-	if l == nil {
-		l = &polls[lambdabiz.TaskClaim]{b: b, most: 1, ask: func(ctx context.Context) (*lambdabiz.TaskClaim, error) {
-			return b.pollActivity(ctx, name)
-		}}
-		b.activity[name] = l
-	}
-	b.mu.Unlock()
-	return l.next(ctx)
+	return q.of(name, func(ctx context.Context) (*lambdabiz.TaskClaim, error) { return q.pollActivity(ctx, name) }).next(ctx)
 }
 
-// giveUp gives up attempts that nobody took: they have not begun, and do not count.
-func (b *Backend) giveUp(ctx context.Context, claims []*lambdabiz.TaskClaim) {
-	for _, t := range claims {
-		err := b.EndTask(ctx, t, lambdabiz.TaskOutcome{
-			Status: lambdabiz.StatusFailed, Tried: lambdabiz.Tried{NotBegun: true},
-			Error: &lambdabiz.Failure{Message: "the worker stopped before it began"},
-		})
-		if err != nil && !errors.Is(err, lambdabiz.ErrFenced) {
-			b.log.Warn("an attempt was not given back, it comes again after its time-out",
-				"orchestration", t.ID, "operation", t.Operation.ID, "error", err)
-		}
-	}
-}
-
-func (b *Backend) pollActivity(ctx context.Context, name string) (*lambdabiz.TaskClaim, error) {
-	out, err := b.poller.PollForActivityTask(ctx, &swf.PollForActivityTaskInput{
-		Domain: &b.config.Domain, TaskList: &types.TaskList{Name: &name}, Identity: identity(),
+func (q *activities) pollActivity(ctx context.Context, name string) (*lambdabiz.TaskClaim, error) {
+	out, err := q.poller.PollForActivityTask(ctx, &swf.PollForActivityTaskInput{
+		Domain: &q.domain, TaskList: &types.TaskList{Name: &name}, Identity: identity(),
 	}, pollOnce)
 	if err != nil {
 		return nil, fmt.Errorf("poll activity task list %s: %w", name, err)
@@ -65,7 +49,7 @@ func (b *Backend) pollActivity(ctx context.Context, name string) (*lambdabiz.Tas
 	}
 	c := &lambdabiz.TaskClaim{
 		ID: wire.DecodeID(aws.ToString(out.WorkflowExecution.WorkflowId)), RunID: aws.ToString(out.WorkflowExecution.RunId),
-		Handle: &taskHandle{token: *out.TaskToken}, BeatEvery: b.config.BeatTimeout / 3,
+		Handle: &taskHandle{token: *out.TaskToken}, BeatEvery: q.config.BeatTimeout / 3,
 	}
 	c.Operation.Name, c.Operation.Kind = wire.DecodeID(aws.ToString(out.ActivityType.Name)), lambdabiz.KindTask
 	var e wire.Task
@@ -82,8 +66,8 @@ func (b *Backend) pollActivity(ctx context.Context, name string) (*lambdabiz.Tas
 	return c, nil
 }
 
-// BeatTask tells SWF that the attempt goes on. The details of the last call stay for the next attempt.
-func (b *Backend) BeatTask(ctx context.Context, t *lambdabiz.TaskClaim, details lambdabiz.Payload) error {
+// beat tells SWF that the attempt goes on. The details of the last call stay for the next attempt.
+func (q *activities) beat(ctx context.Context, t *lambdabiz.TaskClaim, details lambdabiz.Payload) error {
 	h, ok := t.Handle.(*taskHandle)
 	if !ok {
 		return lambdabiz.ErrFenced
@@ -100,7 +84,7 @@ func (b *Backend) BeatTask(ctx context.Context, t *lambdabiz.TaskClaim, details 
 		}
 		in.Details = &text
 	}
-	out, err := b.client.RecordActivityTaskHeartbeat(ctx, in)
+	out, err := q.client.RecordActivityTaskHeartbeat(ctx, in)
 	switch {
 	case isUnknown(err):
 		return lambdabiz.ErrFenced
@@ -112,8 +96,8 @@ func (b *Backend) BeatTask(ctx context.Context, t *lambdabiz.TaskClaim, details 
 	return nil
 }
 
-// EndTask tells SWF what the attempt came to.
-func (b *Backend) EndTask(ctx context.Context, t *lambdabiz.TaskClaim, o lambdabiz.TaskOutcome) error {
+// end tells SWF what the attempt came to.
+func (q *activities) end(ctx context.Context, t *lambdabiz.TaskClaim, o lambdabiz.TaskOutcome) error {
 	h, ok := t.Handle.(*taskHandle)
 	if !ok {
 		return lambdabiz.ErrFenced
@@ -123,9 +107,9 @@ func (b *Backend) EndTask(ctx context.Context, t *lambdabiz.TaskClaim, o lambdab
 	if h.ended {
 		return nil
 	}
-	err := b.endTask(ctx, h.token, &o)
+	err := q.endTask(ctx, h.token, &o)
 	if errors.Is(err, lambdabiz.ErrTooLarge) { // as long at the next try: what is no text is longer in the history
-		err = b.endTask(ctx, h.token, &lambdabiz.TaskOutcome{
+		err = q.endTask(ctx, h.token, &lambdabiz.TaskOutcome{
 			Status: lambdabiz.StatusFailed, Error: lambdabiz.FailureOf(err), Tried: lambdabiz.Tried{Final: true},
 		})
 	}
@@ -140,7 +124,7 @@ func (b *Backend) EndTask(ctx context.Context, t *lambdabiz.TaskClaim, o lambdab
 	}
 }
 
-func (b *Backend) endTask(ctx context.Context, token string, o *lambdabiz.TaskOutcome) error {
+func (q *activities) endTask(ctx context.Context, token string, o *lambdabiz.TaskOutcome) error {
 	if o.Status == lambdabiz.StatusSucceeded {
 		result := string(o.Result)
 		if !json.Valid(o.Result) || !wire.IsPlain(o.Result) {
@@ -150,7 +134,7 @@ func (b *Backend) endTask(ctx context.Context, token string, o *lambdabiz.TaskOu
 			}
 			result = text
 		}
-		_, err := b.client.RespondActivityTaskCompleted(ctx, &swf.RespondActivityTaskCompletedInput{TaskToken: &token, Result: &result})
+		_, err := q.client.RespondActivityTaskCompleted(ctx, &swf.RespondActivityTaskCompletedInput{TaskToken: &token, Result: &result})
 		return err //nolint:wrapcheck // the caller branches on it
 	}
 	text, err := wire.Fit("error", &wire.Outcome{
@@ -161,15 +145,29 @@ func (b *Backend) endTask(ctx context.Context, token string, o *lambdabiz.TaskOu
 		return err
 	}
 	if o.Status == lambdabiz.StatusCancelled {
-		_, err := b.client.RespondActivityTaskCanceled(ctx, &swf.RespondActivityTaskCanceledInput{TaskToken: &token, Details: &text})
+		_, err := q.client.RespondActivityTaskCanceled(ctx, &swf.RespondActivityTaskCanceledInput{TaskToken: &token, Details: &text})
 		return err //nolint:wrapcheck // the caller branches on it
 	}
 	reason := o.Status.String()
 	if o.Error != nil {
 		reason = wire.Cut(o.Error.Message, wire.MaxReason-3)
 	}
-	_, err = b.client.RespondActivityTaskFailed(ctx, &swf.RespondActivityTaskFailedInput{
+	_, err = q.client.RespondActivityTaskFailed(ctx, &swf.RespondActivityTaskFailedInput{
 		TaskToken: &token, Reason: &reason, Details: &text,
 	})
 	return err //nolint:wrapcheck // the caller branches on it
+}
+
+// giveUp gives up attempts that nobody took: they have not begun, and do not count.
+func (q *activities) giveUp(ctx context.Context, claims []*lambdabiz.TaskClaim) {
+	for _, t := range claims {
+		err := q.end(ctx, t, lambdabiz.TaskOutcome{
+			Status: lambdabiz.StatusFailed, Tried: lambdabiz.Tried{NotBegun: true},
+			Error: &lambdabiz.Failure{Message: "the worker stopped before it began"},
+		})
+		if err != nil && !errors.Is(err, lambdabiz.ErrFenced) {
+			q.log.Warn("an attempt was not given back, it comes again after its time-out",
+				"orchestration", t.ID, "operation", t.Operation.ID, "error", err)
+		}
+	}
 }

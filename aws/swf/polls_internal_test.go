@@ -13,7 +13,7 @@ func TestATaskIsNotKeptFromAnAskerThatWaits(t *testing.T) {
 	t.Parallel()
 	for range 50 { // whether an asker sees its answer first, or its end, is left to chance
 		synctest.Test(t, func(t *testing.T) {
-			l := &polls[task]{b: &Backend{}, most: 1, polling: 1}
+			l := &polls[task]{life: newLifetime(), most: 1, polling: 1}
 			first, leave := context.WithCancel(t.Context())
 			second, stop := context.WithTimeout(t.Context(), time.Minute)
 			defer stop()
