@@ -97,8 +97,8 @@ func TestChildrenThatAreCancelled(t *testing.T) {
 	}
 	a := decided(t, task, commit, plan.Found{Children: map[int64]string{1: "home1b"}}) // the second one has ended
 	wantDecisions(t, a, "no child C home1b")
-	if o := a.After.Find(2); !o.Told || a.After.Find(1).Told {
-		t.Errorf("%+v", o)
+	if first, second := a.After.Find(1), a.After.Find(2); !first.Stopping || first.Told || second.Stopping || !second.Told {
+		t.Errorf("%+v, %+v", first, second)
 	}
 	closing := &lambdabiz.Commit{Operations: commit.Operations, Close: &lambdabiz.Close{Status: lambdabiz.StatusSucceeded}}
 	if plan.CanClose(task, closing, epoch) {

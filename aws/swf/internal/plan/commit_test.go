@@ -247,7 +247,7 @@ func TestOnlySoMuchBeginsAtOnce(t *testing.T) {
 	t.Run("events", func(t *testing.T) {
 		t.Parallel()
 		task := begin(t).task()
-		task.Fold.Last = wire.FullEvents - 3*wire.EventsOfWork - 1
+		task.Fold.Last = wire.FullEvents - 3*(wire.EventsOfWork+1)
 		if a := decided(t, task, many(5, 1), plan.Found{}); a.After.OpenWork != 3 {
 			t.Errorf("%d begin", a.After.OpenWork)
 		}

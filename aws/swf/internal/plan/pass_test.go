@@ -44,6 +44,19 @@ func TestWhatTheEngineNeedNotSee(t *testing.T) {
 	}
 }
 
+// TestAPausedRunWantsNothing from outside: its children are asked to end when it goes on.
+func TestAPausedRunWantsNothing(t *testing.T) {
+	t.Parallel()
+	s := begin(t).recorded(recordOf(childOp(1, "c"))).child(1, "home of C").recorded(recordOf(with(childOp(1, "c"), cancelled)))
+	if wants := plan.Pass(config, s.task()).Wants; len(wants.Children) != 1 {
+		t.Errorf("%+v", wants)
+	}
+	s.signal("", wire.Signal{Kind: wire.SignalPause})
+	if wants := plan.Pass(config, s.task()).Wants; len(wants.Children) > 0 {
+		t.Errorf("%+v", wants)
+	}
+}
+
 func TestATaskThatIsGivenBackComesAgain(t *testing.T) {
 	t.Parallel()
 	a := plan.GiveBack(7, epoch, 30*time.Second)
