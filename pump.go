@@ -8,46 +8,56 @@ import (
 	"github.com/lambdabiz/lambdabiz/internal/fault"
 )
 
-// idleLocked is called when a branch has blocked or ended. The last one commits what is pending.
+// standingLocked is how the run stands.
+func (r *run) standingLocked() standing {
+	return standing{
+		phase: r.phase, closing: r.closing != nil, claimed: r.claimed, committing: r.committing, perCommit: r.ends(),
+		hand: r.hand, pending: !r.pending.empty(), timeouts: len(r.pending.timeouts) > 0,
+		active: r.active, flushers: r.flushers, durable: r.durable, target: r.target,
+	}
+}
+
+// idleLocked is called when a branch has blocked or ended, and by others who leave nobody behind that commits.
 func (r *run) idleLocked() {
 	r.judgeHeldLocked()
 	r.judgeCircleLocked()
-	for r.phase == phaseLive && r.active == r.flushers && !r.committing && r.closing == nil {
-		if r.active == 0 && (r.matchLocked(true) || r.phase != phaseLive) {
+	for {
+		if s := r.standingLocked(); s.active == 0 && s.idle() != stepNone && r.matchLocked(true) {
+			return // a branch that got an event goes on
+		}
+		switch s := r.standingLocked(); s.idle() {
+		case stepFire:
+			if r.fireLocked(now()); r.active == s.active {
+				r.commitLocked()
+			}
+		case stepCommit:
+			r.commitLocked()
+		case stepRest:
+			r.restingLocked()
+			return
+		default:
 			return
 		}
-		if !r.claimed || r.active > 0 && (!r.ends() || r.durable >= r.target) {
-			break // in the last case the flushers are about to go on
-		}
-		if !r.ends() && r.pending.empty() {
-			break
-		}
-		if r.ends() {
-			r.fireLocked(now()) // the next claim may come to another worker, which begins afresh
-			if r.active != r.flushers {
-				continue
-			}
-		}
-		r.commitLocked()
 	}
-	if r.phase == phaseLive && r.active == 0 && !r.committing && r.closing == nil {
-		if r.restedLocked() {
-			return
-		}
+}
+
+// restingLocked is called when all code of a run waits for something to come.
+func (r *run) restingLocked() {
+	switch {
+	case r.restedLocked():
+	case !r.hand:
 		r.armLocked()
-		if r.hand {
-			if !r.ends() {
-				r.pollLater()
-			}
-			return
-		}
 		r.env.idle.Add(r, r.nextDueLocked(), r.sizeLocked())
+	default:
+		if r.armLocked(); !r.ends() {
+			r.pollLater()
+		}
 	}
 }
 
 // nudgeLocked commits from a goroutine of its own what no branch will: for callers that must not block.
 func (r *run) nudgeLocked() {
-	if r.phase == phaseLive && r.active == 0 && r.claimed && !r.committing && r.closing == nil {
+	if r.standingLocked().nudged() == stepCommit {
 		go func() {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -67,16 +77,18 @@ func (r *run) nudgeIfPendingLocked() {
 // whether the run is live.
 func (r *run) flushLocked(target uint64) bool {
 	r.flushers++
+	defer func() { r.flushers-- }()
 	r.target = max(r.target, target)
-	for r.phase == phaseLive && (r.durable < target || !r.claimed) {
-		if r.committing || !r.claimed || r.ends() && r.active != r.flushers {
+	for {
+		switch r.standingLocked().flush(target) {
+		case stepCommit:
+			r.commitLocked()
+		case stepWait:
 			r.moved.Wait()
-			continue
+		default:
+			return r.phase == phaseLive
 		}
-		r.commitLocked()
 	}
-	r.flushers--
-	return r.phase == phaseLive
 }
 
 // flushLate commits what has been pending since then, so that a long operation is seen running.
@@ -109,23 +121,20 @@ func (r *run) isLateLocked(since time.Time) bool {
 
 // parkLocked releases an idle run, if no newer message has come. Its branches end only after that.
 func (r *run) parkLocked() {
-	if r.phase != phaseLive || r.active != 0 || r.committing || r.closing != nil || r.hand {
-		return
-	}
-	if !r.claimed { // a cache only: the backend knows all
+	switch r.standingLocked().park() {
+	case stepEvict:
 		r.evictLocked(errParked)
-		return
-	}
-	if len(r.pending.timeouts) > 0 { // what their commit wakes has no other time to wake
+	case stepCommit:
 		r.idleLocked()
-		return
+	case stepPark:
+		fault.Point("run.park")
+		r.parking = true
+		r.commitLocked()
+		fault.Point("run.parked")
+		r.parking = false
+		r.idleLocked()
+	default:
 	}
-	fault.Point("run.park")
-	r.parking = true
-	r.commitLocked()
-	fault.Point("run.parked")
-	r.parking = false
-	r.idleLocked()
 }
 
 // park releases the run if it is idle still.
@@ -219,12 +228,12 @@ func (r *run) waitLocked(s *scope, w *waiter) {
 // bodyEndedLocked lets a stopping run go when its last body has ended.
 func (r *run) bodyEndedLocked() {
 	r.bodies--
-	switch {
-	case r.phase != phaseStopping:
-	case r.bodies == 0:
+	switch r.standingLocked().bodyEnded(r.bodies) {
+	case stepFinish:
 		r.finishLocked()
-	case !r.committing && r.claimed && !r.ends():
-		r.commitLocked() // the others may never end
+	case stepCommit:
+		r.commitLocked()
+	default:
 	}
 }
 
@@ -341,25 +350,34 @@ func (r *run) barrierLocked(s *scope, lasts time.Duration) bool {
 func (r *run) passLocked() bool {
 	b := &r.barrier
 	r.flushers++
-	for r.phase == phaseLive && !r.isOpenLocked() {
+	defer func() { r.flushers-- }()
+	for {
 		r.target = max(r.target, b.given)
-		if !r.committing && r.claimed && (!r.ends() || r.active == r.flushers) {
+		switch r.standingLocked().flush(b.given) {
+		case stepCommit:
 			r.commitLocked()
-			continue
-		}
-		opened := b.opened
-		b.waiting++
-		r.moved.Wait()
-		if b.opened == opened {
-			b.waiting--
-			continue
-		}
-		if b.admitted--; b.admitted == 0 {
-			b.begun.Broadcast()
+		case stepWait:
+			r.waitForBarrierLocked()
+		default:
+			return r.phase == phaseLive
 		}
 	}
-	r.flushers--
-	return r.phase == phaseLive
+}
+
+// waitForBarrierLocked waits as flushLocked does. If the barrier was opened meanwhile, the calling body is one of those
+// that were admitted together.
+func (r *run) waitForBarrierLocked() {
+	b := &r.barrier
+	opened := b.opened
+	b.waiting++
+	r.moved.Wait()
+	if b.opened == opened {
+		b.waiting--
+		return
+	}
+	if b.admitted--; b.admitted == 0 {
+		b.begun.Broadcast()
+	}
 }
 
 // knowsLocked notes that code is about to be given what came about with a change. mu is given up while bodies that were

@@ -241,16 +241,18 @@ func (r *run) stopLocked(release Release, cause error) {
 
 // finishLocked commits the closing or the release, again when newer messages come between.
 func (r *run) finishLocked() {
-	for r.phase != phaseDead {
-		if !r.committing && !r.claimed && r.phase == phaseStopping {
-			r.evictLocked(r.cause) // a cache only, where commits end claims
+	for {
+		switch r.standingLocked().finish() {
+		case stepCommit:
+			r.commitLocked()
+		case stepWait:
+			r.moved.Wait()
+		case stepEvict:
+			r.evictLocked(r.cause)
+			return
+		default:
 			return
 		}
-		if r.committing || !r.claimed {
-			r.moved.Wait()
-			continue
-		}
-		r.commitLocked()
 	}
 }
 
