@@ -1,0 +1,28 @@
+package lambdabiz
+
+import (
+	"fmt"
+	"testing"
+)
+
+// Who begins to wait for the result of an id, and who stops, costs the same however many others wait for it.
+func BenchmarkWatchersOfOneID(b *testing.B) {
+	for _, n := range []int{100, 10_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			m := newResidents(1, false)
+			stops := make([]func(), n)
+			for b.Loop() {
+				for i := range stops {
+					_, stops[i] = m.watch("order-7")
+				}
+				for _, stop := range stops {
+					stop()
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed())/float64(b.N*n), "ns/watcher")
+			if len(m.watchers) != 0 {
+				b.Errorf("%d ids are watched", len(m.watchers))
+			}
+		})
+	}
+}
