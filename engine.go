@@ -9,7 +9,7 @@ import (
 	"github.com/lambdabiz/lambdabiz/internal/alarm"
 	"github.com/lambdabiz/lambdabiz/internal/delay"
 	"github.com/lambdabiz/lambdabiz/internal/idle"
-	"github.com/lambdabiz/lambdabiz/internal/seam"
+	"github.com/lambdabiz/lambdabiz/internal/probe"
 	"github.com/lambdabiz/lambdabiz/internal/slots"
 	"github.com/lambdabiz/lambdabiz/internal/spare"
 )
@@ -50,7 +50,7 @@ func New(b Backend, c Config) (*Engine, error) {
 	v.lines = newLines(c.Logger.Handler())
 	v.log = v.lines.log()
 	v.hooks = newHookCaller(c.Hooks, v.log)
-	v.interceptor, _ = b.(seam.Interceptor)
+	v.interceptor, _ = b.(probe.Interceptor)
 	v.slots = slots.New(c.MaxTasks)
 	v.committer = newCommitter(b, max(desc.Lanes, 1), max(desc.BatchSize, 1), v.hooks, &e.kept)
 	v.alarms = alarm.New((*run).ring)

@@ -8,7 +8,7 @@ import (
 	"github.com/lambdabiz/lambdabiz/internal/alarm"
 	"github.com/lambdabiz/lambdabiz/internal/delay"
 	"github.com/lambdabiz/lambdabiz/internal/idle"
-	"github.com/lambdabiz/lambdabiz/internal/seam"
+	"github.com/lambdabiz/lambdabiz/internal/probe"
 	"github.com/lambdabiz/lambdabiz/internal/slots"
 )
 
@@ -25,7 +25,7 @@ type env struct {
 	lines       *lines
 	log         *slog.Logger // for the engine's own lines
 	hooks       *hookCaller
-	interceptor seam.Interceptor // a test; nil else
+	interceptor probe.Interceptor // a test; nil else
 
 	worker atomic.Int64 // this engine's worker number; 0 while it is a client
 

@@ -3,7 +3,7 @@ package lambdabiz
 import (
 	"context"
 
-	"github.com/lambdabiz/lambdabiz/internal/seam"
+	"github.com/lambdabiz/lambdabiz/internal/probe"
 )
 
 // interceptLocked asks the test that stands behind the backend what becomes of an operation. It gives mu
@@ -53,12 +53,12 @@ func (c *call) interceptLocked(o *op, path string, site callSite) (passed *op, e
 }
 
 // askTestLocked asks once.
-func (r *run) askTestLocked(s *scope, asked seam.Operation, site *callSite) seam.Answer {
-	var answer seam.Answer
+func (r *run) askTestLocked(s *scope, asked probe.Operation, site *callSite) probe.Answer {
+	var answer probe.Answer
 	r.askedAsideLocked(s, site, func() {
 		r.env.hooks.settle()
 		v, fault := guard(func() (any, error) { return r.env.interceptor.Intercept(asked), nil })
-		answer, _ = v.(seam.Answer)
+		answer, _ = v.(probe.Answer)
 		if fault != nil {
 			answer.Refuse = "the interceptor: " + fault.Error()
 		}
@@ -84,9 +84,9 @@ func (c *call) mayRepeatLocked(path string, site callSite, o *op, reason string)
 }
 
 // askedLocked is what the test is told of an operation.
-func (c *call) askedLocked(o *op, path string, site callSite) seam.Operation {
+func (c *call) askedLocked(o *op, path string, site callSite) probe.Operation {
 	r := c.run()
-	asked := seam.Operation{
+	asked := probe.Operation{
 		Orchestration: r.info.ID, RunID: r.info.RunID, Path: path, Kind: c.kind.String(), Name: c.name,
 		Source: site.String(), Value: c.sample(), Input: c.encoded,
 		NotRenamed: c.notRenamed || r.def != nil && r.def.notRenamed,

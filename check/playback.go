@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
-	"github.com/lambdabiz/lambdabiz/internal/seam"
+	"github.com/lambdabiz/lambdabiz/internal/probe"
 )
 
 // playback is a home with one recorded run: it hands it out once, stores nothing, and notes what the code does.
@@ -39,7 +39,7 @@ type playback struct {
 
 // held is a new operation.
 type held struct {
-	asked   seam.Operation
+	asked   probe.Operation
 	order   int   // in which the code came to it
 	reached int64 // what its scope had reached then
 	decided bool  // it is not held any more
@@ -48,14 +48,14 @@ type held struct {
 
 // repeat is a new operation that looks like a recorded one.
 type repeat struct {
-	asked    seam.Operation
+	asked    probe.Operation
 	order    int // in which the code came to it
 	recorded string
 	reason   string // why it blocks; "" if it does not
 }
 
 var (
-	_ seam.Interceptor  = (*playback)(nil)
+	_ probe.Interceptor = (*playback)(nil)
 	_ lambdabiz.Backend = (*playback)(nil)
 )
 
@@ -93,7 +93,7 @@ func (p *playback) rest() {
 func scopeOf(path string) string { return path[:max(strings.LastIndexByte(path, '/'), 0)] }
 
 // Intercept notes what the code comes to, and holds what would be performed.
-func (p *playback) Intercept(o seam.Operation) seam.Answer {
+func (p *playback) Intercept(o probe.Operation) probe.Answer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !o.Recorded {
@@ -107,9 +107,9 @@ func (p *playback) Intercept(o seam.Operation) seam.Answer {
 	item := Item{Operation: o.Path, Kind: known.Kind, Name: known.Name}
 	switch {
 	case o.Cancelled: // its end comes with the next commit
-		return seam.Answer{}
+		return probe.Answer{}
 	case known.Kind.String() != o.Kind || known.Name != o.Name: // the engine blocks the run, and the report says so
-		return seam.Answer{}
+		return probe.Answer{}
 	}
 	if o.Changed {
 		item.Detail = fmt.Sprintf("input %s, recorded %s", o.Input, o.RecordedInput)
@@ -121,35 +121,35 @@ func (p *playback) Intercept(o seam.Operation) seam.Answer {
 			item.Detail += ", recorded as " + known.ID
 		}
 		p.report.Kept = append(p.report.Kept, item)
-		return seam.Answer{}
+		return probe.Answer{}
 	}
 	switch o.Kind {
 	case "TASK", "STEP", "SERVICE":
 		p.report.Next = append(p.report.Next, againOf(known))
-		return seam.Answer{Hold: true}
+		return probe.Answer{Hold: true}
 	}
 	p.report.Waits = append(p.report.Waits, waitOf(known))
-	return seam.Answer{}
+	return probe.Answer{}
 }
 
 // isNew decides about an operation that is not recorded.
-func (p *playback) isNew(o seam.Operation) seam.Answer {
+func (p *playback) isNew(o probe.Operation) probe.Answer {
 	h := p.held[o.Path]
 	switch {
 	case o.Kind == "EVENT" || o.Kind == "RACE": // they do nothing, and end by what the record has
-		return seam.Answer{}
+		return probe.Answer{}
 	case h == nil:
 		p.held[o.Path] = &held{asked: o, order: len(p.held), reached: p.reached[scopeOf(o.Path)]}
-		return seam.Answer{Hold: true}
+		return probe.Answer{Hold: true}
 	case h.pass:
-		return seam.Answer{Pass: true, Result: p.result(o)}
+		return probe.Answer{Pass: true, Result: p.result(o)}
 	default:
-		return seam.Answer{Hold: !h.decided}
+		return probe.Answer{Hold: !h.decided}
 	}
 }
 
 // result is what the code gets of a new operation that it goes past.
-func (p *playback) result(o seam.Operation) []byte {
+func (p *playback) result(o probe.Operation) []byte {
 	v, stub := p.stubs[o.Path]
 	switch {
 	case stub:
@@ -168,7 +168,7 @@ func (p *playback) result(o seam.Operation) []byte {
 }
 
 // Repeats notes what a new operation looks like. The code goes on, to see what else there is.
-func (p *playback) Repeats(o seam.Operation, recorded, reason string) bool {
+func (p *playback) Repeats(o probe.Operation, recorded, reason string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.repeats[o.Path] = &repeat{o, len(p.repeats), recorded, reason}
@@ -383,7 +383,7 @@ func (p *playback) finishRepeat(again *repeat) {
 }
 
 // itemOf is a new operation.
-func itemOf(o seam.Operation) Item {
+func itemOf(o probe.Operation) Item {
 	var kind lambdabiz.Kind
 	if err := kind.UnmarshalText([]byte(o.Kind)); err != nil {
 		kind = lambdabiz.KindNone // the report shows it

@@ -35,5 +35,5 @@
 //
 // docs/testing.md explains each with whole programs.
 //
-// It imports the root package, package memory, internal/seam, testing and the standard library.
+// It imports the root package, package memory, internal/probe, testing and the standard library.
 package lambdabiztest

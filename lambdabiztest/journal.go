@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/lambdabiz/lambdabiz"
-	"github.com/lambdabiz/lambdabiz/internal/seam"
+	"github.com/lambdabiz/lambdabiz/internal/probe"
 )
 
 // journal is what was called in a test. It is guarded by Env.mu.
@@ -47,7 +47,7 @@ func (j *journal) tick() int {
 func hasBody(kind string) bool { return kind == "TASK" || kind == "STEP" || kind == "SERVICE" }
 
 // met notes that code has come to an operation that has not ended.
-func (j *journal) met(o *seam.Operation) {
+func (j *journal) met(o *probe.Operation) {
 	key := operationKey{o.RunID, o.Path}
 	c := j.operations[key]
 	if c == nil {

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
-	"github.com/lambdabiz/lambdabiz/internal/seam"
+	"github.com/lambdabiz/lambdabiz/internal/probe"
 	"github.com/lambdabiz/lambdabiz/test/campaign"
 )
 
@@ -15,7 +15,7 @@ import (
 func TestSabotageBodiesAfterTheirRecord(t *testing.T) {
 	env := &Env{children: map[string]stubbedChild{}}
 	env.journal.operations = map[operationKey]*called{}
-	env.journal.met(&seam.Operation{Orchestration: "order-7", RunID: "r", Path: "charge", Kind: "TASK", Name: "Charge"})
+	env.journal.met(&probe.Operation{Orchestration: "order-7", RunID: "r", Path: "charge", Kind: "TASK", Name: "Charge"})
 	body := func() {
 		env.begun(&process{}, lambdabiz.TaskInfo{OrchestrationID: "order-7", RunID: "r", OperationID: "charge", Attempt: 1})
 	}
@@ -50,7 +50,7 @@ func TestAnAttemptWhoseFailureIsRecordedIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	env := &Env{children: map[string]stubbedChild{}}
 	env.journal.operations = map[operationKey]*called{}
-	env.journal.met(&seam.Operation{Orchestration: "order-7", RunID: "r", Path: "charge", Kind: "TASK", Name: "Charge"})
+	env.journal.met(&probe.Operation{Orchestration: "order-7", RunID: "r", Path: "charge", Kind: "TASK", Name: "Charge"})
 	record := func(status lambdabiz.Status, attempts int) {
 		env.journal.recorded(&lambdabiz.Commit{
 			Run:        &lambdabiz.RunRef{ID: "order-7", RunID: "r"},
@@ -88,7 +88,7 @@ func TestAnAttemptWhoseFailureIsRecordedIsNotRepeated(t *testing.T) {
 func TestSabotageResultWithoutABody(t *testing.T) {
 	t.Parallel()
 	j := journal{operations: map[operationKey]*called{}}
-	j.met(&seam.Operation{Orchestration: "order-7", RunID: "r", Path: "charge", Kind: "TASK"})
+	j.met(&probe.Operation{Orchestration: "order-7", RunID: "r", Path: "charge", Kind: "TASK"})
 	j.recorded(&lambdabiz.Commit{
 		Run:        &lambdabiz.RunRef{ID: "order-7", RunID: "r"},
 		Operations: []lambdabiz.Operation{{ID: "charge", Status: lambdabiz.StatusSucceeded}},

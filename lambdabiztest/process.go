@@ -11,7 +11,7 @@ import (
 	"sync"
 
 	"github.com/lambdabiz/lambdabiz"
-	"github.com/lambdabiz/lambdabiz/internal/seam"
+	"github.com/lambdabiz/lambdabiz/internal/probe"
 )
 
 // process is an engine with its way to the store: the worker of a test, one life of it, or the test's client. A worker
@@ -36,8 +36,8 @@ type process struct {
 }
 
 var (
-	_ lambdabiz.Waker  = (*process)(nil)
-	_ seam.Interceptor = (*process)(nil)
+	_ lambdabiz.Waker   = (*process)(nil)
+	_ probe.Interceptor = (*process)(nil)
 )
 
 // newProcess makes an engine; the first one is the test's client.
@@ -181,7 +181,7 @@ func (env *Env) serves(name string) bool {
 }
 
 // Repeats lets the engine block the run, as in production.
-func (*process) Repeats(seam.Operation, string, string) bool { return false }
+func (*process) Repeats(probe.Operation, string, string) bool { return false }
 
 // Rest asks about nothing again.
 func (*process) Rest(string) []string { return nil }

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/lambdabiz/lambdabiz"
-	"github.com/lambdabiz/lambdabiz/internal/seam"
+	"github.com/lambdabiz/lambdabiz/internal/probe"
 )
 
 // Call is what a test says of the operations with one path: a stub of [Stub], [StubStep] or [StubDo], or an expectation
@@ -24,7 +24,7 @@ type Call struct {
 	with  string // the function that made the stub
 
 	perform func(ctx context.Context, input []byte) (any, error)
-	misfit  func(o *seam.Operation) string // why the types do not fit
+	misfit  func(o *probe.Operation) string // why the types do not fit
 
 	counts   bool
 	times    int
@@ -47,7 +47,7 @@ func Stub[In, Out any](env *Env, path string, f func(ctx context.Context, in In)
 	env.t.Helper()
 	c := env.newCall(path)
 	c.with, c.kinds = "Stub", []string{"TASK", "SERVICE", "CHILD"}
-	c.misfit = func(o *seam.Operation) string {
+	c.misfit = func(o *probe.Operation) string {
 		var in In
 		if _, raw := any(in).(lambdabiz.Payload); raw || o.Value == nil {
 			return misfitResult[Out](o)
@@ -228,7 +228,7 @@ func (c *Call) name() string {
 }
 
 // misfitResult says why the result of a stub does not fit.
-func misfitResult[Out any](o *seam.Operation) string {
+func misfitResult[Out any](o *probe.Operation) string {
 	var out Out
 	if _, raw := any(out).(lambdabiz.Payload); raw || o.Result == nil {
 		return ""
@@ -250,13 +250,13 @@ func typeName[T any]() string {
 }
 
 // Intercept is asked by the engine about each operation that code comes to.
-func (p *process) Intercept(o seam.Operation) seam.Answer {
+func (p *process) Intercept(o probe.Operation) probe.Answer {
 	env := p.env
 	other := env.otherThanExpected(&o)
 	env.mu.Lock()
 	defer env.mu.Unlock()
 	if _, stub := env.children[o.Orchestration]; stub || o.Ended {
-		return seam.Answer{}
+		return probe.Answer{}
 	}
 	env.journal.met(&o)
 	var stub *Call
@@ -275,24 +275,24 @@ func (p *process) Intercept(o seam.Operation) seam.Answer {
 	}
 	switch {
 	case stub == nil && !o.Registered && (o.Kind == "TASK" || o.Kind == "SERVICE"):
-		return seam.Answer{Refuse: fmt.Sprintf("the %s %q is neither stubbed nor registered: call "+
+		return probe.Answer{Refuse: fmt.Sprintf("the %s %q is neither stubbed nor registered: call "+
 			"lambdabiztest.Stub(env, %q, ...), or env.Register to have it performed", strings.ToLower(o.Kind), o.Name, o.Path)}
 	case stub == nil:
-		return seam.Answer{}
+		return probe.Answer{}
 	case !slices.Contains(stub.kinds, o.Kind):
-		return seam.Answer{Refuse: fmt.Sprintf("%s (the stub is at %s)", stub.wrongKind(&o), stub.at)}
+		return probe.Answer{Refuse: fmt.Sprintf("%s (the stub is at %s)", stub.wrongKind(&o), stub.at)}
 	}
 	if why := stub.misfit(&o); why != "" {
-		return seam.Answer{Refuse: fmt.Sprintf("the %s %s (the stub is at %s)", stub.name(), why, stub.at)}
+		return probe.Answer{Refuse: fmt.Sprintf("the %s %s (the stub is at %s)", stub.name(), why, stub.at)}
 	}
 	if o.Kind == "CHILD" {
-		return seam.Answer{} // when its start is committed
+		return probe.Answer{} // when its start is committed
 	}
-	return seam.Answer{Perform: stub.body}
+	return probe.Answer{Perform: stub.body}
 }
 
 // otherThanExpected are the calls that expect another input of an operation. It calls the codec: not with env.mu held.
-func (env *Env) otherThanExpected(o *seam.Operation) []*Call {
+func (env *Env) otherThanExpected(o *probe.Operation) []*Call {
 	if o.Recorded {
 		return nil
 	}
@@ -317,7 +317,7 @@ func (env *Env) otherThanExpected(o *seam.Operation) []*Call {
 	return other
 }
 
-func (c *Call) wrongKind(o *seam.Operation) string {
+func (c *Call) wrongKind(o *probe.Operation) string {
 	switch o.Kind {
 	case "TASK", "SERVICE", "CHILD":
 		return fmt.Sprintf("operation %q is a %s: use Stub instead of %s", o.Path, o.Kind, c.with)

@@ -1,4 +1,4 @@
-package seam
+package probe
 
 import "context"
 
