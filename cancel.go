@@ -133,7 +133,7 @@ func (r *run) settleStopLocked(s *scope) (unaware bool) {
 // the next commit: whatever follows from that comes with it, or later. One that the home performs is written when it
 // has ended, since the home may know of that before this does.
 func (r *run) markLocked(o *op) {
-	if o == nil || o.LastBeforeStop || o.AfterStop || o.endedByStop() || r.phase != phaseLive || r.ended || r.paused != nil {
+	if o == nil || o.LastBeforeStop || o.AfterStop || o.endedByStop() || r.phase != phaseLive || r.replayOnly || r.paused != nil {
 		return
 	}
 	o.LastBeforeStop = true

@@ -46,7 +46,7 @@ func (f *future) awaitTold(o Context) {
 	r, s := o.run(), o.scope()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for f.begun && !f.ended && !f.told && (r.liveLocked(s) || r.ended) {
+	for f.begun && !f.ended && !f.told && r.goesOnLocked(s) {
 		w := &waiter{}
 		f.waiters = append(f.waiters, w)
 		r.waitLocked(s, w)

@@ -20,7 +20,7 @@ import (
 func (c *call) guardLocked(path string, site callSite) (left bool, err error) {
 	r := c.run()
 	s := c.scope()
-	if r.ended || r.stopCause != nil && !c.o.detached() || c.notRenamed || r.def != nil && r.def.notRenamed {
+	if r.replayOnly || r.stopCause != nil && !c.o.detached() || c.notRenamed || r.def != nil && r.def.notRenamed {
 		return false, nil
 	}
 	s.busy = &site

@@ -8,10 +8,10 @@ import (
 
 func newRun(ctx context.Context, e *env, c *Claimed) *run {
 	r := &run{
-		env: e, hand: c.Mode == ModeHand, info: c.RunInfo,
+		env: e, info: c.RunInfo,
 		done: make(chan struct{}), abandoned: make(chan struct{}),
 	}
-	r.active = 1
+	r.hand, r.active = c.Mode == ModeHand, 1
 	r.hold.begin(c)
 	r.barrier.begun.L = &r.mu
 	r.info.Deadline = deadlineHere(&c.RunInfo)

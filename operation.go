@@ -39,13 +39,13 @@ func (c *call) begin() (*op, error) {
 		}
 	}
 	switch {
-	case o == nil && r.ended, o != nil && r.ended && !o.Status.Ended():
+	case o == nil && r.replayOnly, o != nil && r.replayOnly && !o.Status.Ended():
 		return refuse(ErrClosed)
 	case o == nil && r.stopCause != nil && !c.o.detached():
 		s.visitedLocked(c.id, site)
 		return refuse(r.stopCause)
 	}
-	if r.env.interceptor != nil && !r.ended {
+	if r.env.interceptor != nil && !r.replayOnly {
 		if passed, err := c.interceptLocked(o, path, site); err != nil || passed != nil {
 			return passed, err
 		}
@@ -71,7 +71,7 @@ func (c *call) mayBeginLocked(site callSite) (left bool, err error) {
 		r.mu.Unlock()
 		return true, c.fault(ErrClosed)
 	}
-	if !r.liveLocked(s) && !r.ended {
+	if !r.goesOnLocked(s) {
 		return true, r.leaveLocked(s)
 	}
 	if s.busy != nil {
@@ -98,7 +98,7 @@ func (c *call) meetLocked(o *op, site callSite) error {
 	}
 	ended := o.Status.Ended()
 	other := c.isOtherInputLocked(o, &o.site)
-	if !r.liveLocked(s) && !r.ended { // while the inputs were read
+	if !r.goesOnLocked(s) { // while the inputs were read
 		return r.leaveLocked(s)
 	}
 	if other {
@@ -127,11 +127,11 @@ func (c *call) meetLocked(o *op, site callSite) error {
 func (c *call) give(o *op) error {
 	r := c.run()
 	s := c.scope()
-	if !r.liveLocked(s) && !r.ended {
+	if !r.goesOnLocked(s) {
 		return r.leaveLocked(s)
 	}
 	r.knowsLocked(o.change)
-	if r.hand && !r.isReadOnly() && !r.flushLocked(r.changed) || !r.liveLocked(s) && !r.ended {
+	if r.hand && !r.isReadOnly() && !r.flushLocked(r.changed) || !r.goesOnLocked(s) {
 		return r.leaveLocked(s)
 	}
 	s.busy, s.current, s.latest = nil, nil, o
@@ -151,7 +151,7 @@ func (c *call) give(o *op) error {
 			r.evictLocked(r.paused)
 			return r.leaveLocked(s)
 		}
-		if r.env.desc.performs(rec.Kind) && !r.ended && r.liveLocked(s) { // the home cannot know what fits
+		if r.env.desc.performs(rec.Kind) && !r.replayOnly && r.liveLocked(s) { // the home cannot know what fits
 			s.busy, s.current = &o.site, o
 			o.Result = nil
 			r.endLocked(o, StatusFailed, nil, failure)

@@ -73,8 +73,8 @@ func (o *Orchestration) unstarted() Context {
 func (o *Orchestration) attach(c *Claimed) {
 	r := newRun(context.WithoutCancel(o.parent), &o.e.env, c)
 	r.hand, r.caller = true, o.parent.Done()
-	r.ended = c.Status.Ended()
-	if c.Paused && !r.ended { // it was not claimed: nobody may write it
+	r.replayOnly = c.Status.Ended()
+	if c.Paused && !r.replayOnly { // it was not claimed: nobody may write it
 		r.paused, r.claimed = &PausedError{ID: c.ID, Reason: c.PauseReason}, false
 		o.r, o.Context = r, r.view(r.root)
 		r.mu.Lock()
@@ -86,15 +86,15 @@ func (o *Orchestration) attach(c *Claimed) {
 	r.mu.Lock()
 	r.acceptLocked(c.Messages)
 	r.started = true
-	r.pending.started = !r.ended && c.StartedAt.IsZero() // where a start does not claim
-	r.fireLocked(now())                                  // the deadline may have passed
+	r.pending.started = !r.replayOnly && c.StartedAt.IsZero() // where a start does not claim
+	r.fireLocked(now())                                       // the deadline may have passed
 	r.recallStopLocked()
-	if !r.ended {
+	if !r.replayOnly {
 		r.armLocked()
 	}
 	r.mu.Unlock()
 	o.r, o.Context = r, r.view(r.root)
-	if r.ended {
+	if r.replayOnly {
 		return
 	}
 	r.mu.Lock()
@@ -110,7 +110,7 @@ func (o *Orchestration) Start(input any, opts ...StartOption) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.r != nil {
-		if o.r.ended {
+		if o.r.replayOnly {
 			return fmt.Errorf("start orchestration %s: %w with status %s", o.id, ErrClosed, o.r.info.Status)
 		}
 		return nil
@@ -143,7 +143,7 @@ func (o *Orchestration) Start(input any, opts ...StartOption) error {
 		return fmt.Errorf("start orchestration %s: %w", o.id, err)
 	}
 	o.attach(&claims.Runs[0])
-	if o.r.ended {
+	if o.r.replayOnly {
 		return fmt.Errorf("start orchestration %s: %w with status %s", o.id, ErrClosed, o.r.info.Status)
 	}
 	return nil
@@ -176,7 +176,7 @@ func (o *Orchestration) close(result any, cause error) error {
 		return fmt.Errorf("end orchestration %s: %w: call Start first", o.id, ErrNotFound)
 	}
 	switch {
-	case r.ended:
+	case r.replayOnly:
 		return nil
 	case r.paused != nil:
 		return r.paused

@@ -284,12 +284,8 @@ func (r *run) giveUp() {
 // lookLocked asks for messages that have come, if nobody has for a while: a worker would have been told by now. What
 // the code does next must not begin after a pause.
 func (r *run) lookLocked() {
-	poll := r.env.config.PollInterval
-	if !r.hand || poll < 0 || r.phase != phaseLive || r.closing != nil || r.ends() || r.isReadOnly() {
+	if r.phase != phaseLive || r.closing != nil || r.ends() || !r.isDue(time.Now(), r.env.config.PollInterval) {
 		return // where commits end claims, one would end this
-	}
-	if time.Since(r.looked) < poll {
-		return
 	}
 	r.fetch = true // if not with this commit, then with the next one
 	if !r.committing {

@@ -25,8 +25,8 @@ const (
 // changes. Branches are ordinary goroutines; mu guards everything below it and is never held over I/O
 // or author's code. Lock order: run.mu, then the locks of the engine.
 type run struct {
-	env  *env
-	hand bool
+	env *env
+	driver
 	def  *definitionSpec
 	info RunInfo // as claimed
 	root *scope
@@ -44,14 +44,7 @@ type run struct {
 	// were woken whenever anything begins, a fan-out would cost the square of its width.
 	stirred sync.Cond
 
-	unwatch func() bool     // ends the watch on the context given to Create
-	polling bool            // a run driven by hand will look for messages
-	caller  <-chan struct{} // closed when the context given to Create has ended
-	served  chan struct{}   // a run driven by hand performs its own local attempts: closed when the last has ended
-	started bool            // its code runs in this process
-	ended   bool            // driven by hand, and the run was over when it was claimed
-	paused  error           // driven by hand: it was paused when it was to be claimed, and is not
-	looked  time.Time       // driven by hand: when it was last asked for messages
+	started bool // its code runs in this process
 	phase   phase
 	cause   error    // why it is not live
 	release *Release // how it stops
@@ -123,6 +116,10 @@ func (r *run) leaveLocked(s *scope) error {
 	return nil
 }
 
+// goesOnLocked reports whether operations of code in the scope can be performed, or read from the record of a run that has
+// ended.
+func (r *run) goesOnLocked(s *scope) bool { return r.liveLocked(s) || r.replayOnly }
+
 // liveLocked reports whether code in the scope may go on.
 func (r *run) liveLocked(s *scope) bool { return r.phase == phaseLive && !s.isClosed() }
 
@@ -161,9 +158,6 @@ func (r *run) wakeLocked(w *waiter) {
 		r.env.idle.Remove(r)
 	}
 }
-
-// isReadOnly reports whether a run driven by hand is there to be read only: nothing of it may be written.
-func (r *run) isReadOnly() bool { return r.ended || r.paused != nil }
 
 // ends reports whether a commit of this run ends its claim, and the next one comes when something has
 // happened.
@@ -225,12 +219,6 @@ func (r *run) ctxErr() error {
 // restLocked reports whether all branches, but so many of the active ones, have ended, wait, or are in a body or
 // before one.
 func (r *run) restLocked(but int) bool { return r.active-but <= r.bodies+len(r.turns) }
-
-// raceResult is what a race records, as plain JSON whatever the codec: there is no user's data in it.
-type raceResult struct {
-	Winner string   `json:"winner"`
-	Losers []string `json:"losers"`
-}
 
 func (r *run) leftBecause(c *Commit) error {
 	switch {

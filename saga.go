@@ -67,5 +67,5 @@ func goesOn(o Context) bool {
 	r := o.run()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.liveLocked(o.scope()) || r.ended
+	return r.goesOnLocked(o.scope())
 }

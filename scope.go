@@ -178,22 +178,6 @@ type future struct {
 	waiters []*waiter
 }
 
-// waitsForEvent reports whether the branch is blocked in an event wait.
-func (f *future) waitsForEvent() bool {
-	return f.s.place.anyOpen(func(o *op) bool {
-		return o.Kind == KindEvent && !o.Status.Ended() && o.waiter != nil && !o.waiter.woken
-	})
-}
-
-// beats reports whether a branch that has ended wins over another one. One whose value another branch has got
-// while the race went on wins over all: a resumed run would not give it that value again.
-func (f *future) beats(g *future) bool {
-	if f.read != g.read {
-		return f.read
-	}
-	return f.at.Before(g.at) || f.at.Equal(g.at) && f.order < g.order
-}
-
 // here takes the call site above the operation's own functions, in a scope.
 func here(s *scope) callSite {
 	var c callSite
