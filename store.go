@@ -62,20 +62,20 @@ type Store interface {
 // Snapshot is a run as a [Store] keeps it.
 type Snapshot struct {
 	Record
-	Version Version
-	Home    string    // the backend's own id of the run; empty until it has one
-	SavedAt time.Time // when it was last written; Put and Reserve take it as given
+	Version      SnapshotVersion
+	BackendRunID string    // the backend's own id of the run; empty until it has one
+	SavedAt      time.Time // when it was last written; Put and Reserve take it as given
 }
 
-// Version orders what is written of an orchestration id: by the start of the run, then by how much of its
+// SnapshotVersion orders what is written of an orchestration id: by the start of the run, then by how much of its
 // history was known.
-type Version struct {
+type SnapshotVersion struct {
 	Start time.Time
 	Event int64
 }
 
 // Compare returns a number below 0 if v is older than w, 0 if they are the same, above 0 otherwise.
-func (v Version) Compare(w Version) int {
+func (v SnapshotVersion) Compare(w SnapshotVersion) int {
 	return cmp.Or(v.Start.Compare(w.Start), cmp.Compare(v.Event, w.Event))
 }
 

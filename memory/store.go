@@ -35,7 +35,7 @@ type storedID struct {
 
 type storedOperation struct {
 	runID     string
-	version   lambdabiz.Version
+	version   lambdabiz.SnapshotVersion
 	operation lambdabiz.Operation
 }
 
@@ -271,7 +271,7 @@ func (s *Store) enter(ctx context.Context) error {
 	return nil
 }
 
-func stampVersion(v lambdabiz.Version) lambdabiz.Version {
+func stampVersion(v lambdabiz.SnapshotVersion) lambdabiz.SnapshotVersion {
 	v.Start = stamp(v.Start)
 	return v
 }

@@ -15,7 +15,7 @@ func ExampleNewStore() {
 	store := memory.NewStore()
 	start := time.Date(2030, time.January, 1, 0, 0, 0, 0, time.UTC)
 	for _, event := range []int64{1, 7, 3} {
-		s := &lambdabiz.Snapshot{Version: lambdabiz.Version{Start: start, Event: event}}
+		s := &lambdabiz.Snapshot{Version: lambdabiz.SnapshotVersion{Start: start, Event: event}}
 		s.ID, s.RunID, s.Name, s.Status, s.ScheduledAt = "order-7", "run-1", "Order", lambdabiz.StatusStarted, start
 		if err := store.Put(ctx, s); err != nil {
 			fmt.Println(err)

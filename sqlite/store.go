@@ -94,10 +94,12 @@ func (s *stmt) again() *stmt {
 }
 
 // version binds the two parts of a version.
-func (s *stmt) version(v lambdabiz.Version) *stmt { return s.int(v.Start.UnixMicro()).int(v.Event) }
+func (s *stmt) version(v lambdabiz.SnapshotVersion) *stmt {
+	return s.int(v.Start.UnixMicro()).int(v.Event)
+}
 
-func (s *stmt) getVersion() lambdabiz.Version {
-	return lambdabiz.Version{Start: time.UnixMicro(s.getInt()).UTC(), Event: s.getInt()}
+func (s *stmt) getVersion() lambdabiz.SnapshotVersion {
+	return lambdabiz.SnapshotVersion{Start: time.UnixMicro(s.getInt()).UTC(), Event: s.getInt()}
 }
 
 // Put writes in one transaction what is newer than what is stored; see [lambdabiz.Store].
@@ -130,7 +132,7 @@ func (s *Store) Reserve(ctx context.Context, snapshot *lambdabiz.Snapshot, repla
 	}
 	return s.b.write(ctx, "reserve", func(t *tx) error {
 		var runID string
-		var version lambdabiz.Version
+		var version lambdabiz.SnapshotVersion
 		err := t.statement(storeHead, func(s *stmt) error {
 			if s.text(snapshot.ID).next() {
 				runID, version = s.getText(), s.getVersion()
@@ -214,7 +216,7 @@ func (s *stmt) putRun(snapshot *lambdabiz.Snapshot) error {
 	}
 	s.text(info.ID).text(info.RunID).version(snapshot.Version).int(info.ScheduledAt.UnixMicro())
 	s.int(int64(info.Status)).text(info.Name).bool(info.Blocked != nil).bool(info.Paused).tags(info.Tags)
-	s.json(info, false).text(snapshot.Home).time(snapshot.SavedAt).json(messages, len(messages) == 0)
+	s.json(info, false).text(snapshot.BackendRunID).time(snapshot.SavedAt).json(messages, len(messages) == 0)
 	return s.blob(snapshot.Input).blob(snapshot.Result).blob(snapshot.Progress).exec()
 }
 
@@ -252,7 +254,7 @@ func (s *Store) Get(ctx context.Context, id string) (*lambdabiz.Snapshot, error)
 func (s *stmt) getRun() *lambdabiz.Snapshot {
 	snapshot := &lambdabiz.Snapshot{}
 	s.getJSON(&snapshot.RunInfo)
-	snapshot.Version, snapshot.Home, snapshot.SavedAt = s.getVersion(), s.getText(), s.getTime()
+	snapshot.Version, snapshot.BackendRunID, snapshot.SavedAt = s.getVersion(), s.getText(), s.getTime()
 	var messages []storedMessage
 	s.getJSON(&messages)
 	for _, m := range messages {

@@ -121,7 +121,7 @@ func concurrentWriters(h *harness) {
 		group.Wait()
 		h.must(errors.Join(errs...), "Put by many")
 		s := h.get(id)
-		want(h, s.Version, lambdabiz.Version{Start: at(1), Event: 11}, fmt.Sprintf("version, seed %d", seed))
+		want(h, s.Version, lambdabiz.SnapshotVersion{Start: at(1), Event: 11}, fmt.Sprintf("version, seed %d", seed))
 		want(h, len(s.Operations), len(newest), "operations")
 		for _, o := range s.Operations {
 			want(h, int64(o.Attempts), newest[o.Number].Version.Event, fmt.Sprintf("event of operation %d, seed %d", o.Number, seed))
@@ -141,7 +141,7 @@ func concurrentMonotonic(h *harness) {
 		}
 		done <- err
 	}()
-	var last lambdabiz.Version
+	var last lambdabiz.SnapshotVersion
 	for {
 		s, err := h.other.Get(background, "a")
 		older := err == nil && s.Version.Compare(last) < 0

@@ -200,7 +200,7 @@ func fieldTimes(h *harness) {
 
 // fieldZero has nothing but what every run has.
 func fieldZero(h *harness) {
-	s := &lambdabiz.Snapshot{Version: lambdabiz.Version{Start: at(1)}, SavedAt: at(1)}
+	s := &lambdabiz.Snapshot{Version: lambdabiz.SnapshotVersion{Start: at(1)}, SavedAt: at(1)}
 	s.ID, s.RunID, s.Status, s.ScheduledAt = "a", "r", lambdabiz.StatusScheduled, at(1)
 	s.Operations = []lambdabiz.Operation{{Number: 1, ID: "o"}}
 	s.Messages = []lambdabiz.Message{{Number: 1}}

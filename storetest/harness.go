@@ -34,8 +34,8 @@ func text(s string) lambdabiz.Payload { return lambdabiz.Payload(fmt.Sprintf("%q
 // its progress.
 func runOf(id string, number int, event int64, operations ...lambdabiz.Operation) *lambdabiz.Snapshot {
 	s := &lambdabiz.Snapshot{
-		Version: lambdabiz.Version{Start: at(number), Event: event},
-		Home:    fmt.Sprintf("home-%d", number), SavedAt: at(number).Add(time.Duration(event) * time.Millisecond),
+		Version:      lambdabiz.SnapshotVersion{Start: at(number), Event: event},
+		BackendRunID: fmt.Sprintf("home-%d", number), SavedAt: at(number).Add(time.Duration(event) * time.Millisecond),
 	}
 	s.ID, s.RunID, s.Name = id, fmt.Sprintf("%s#%d", id, number), "Order"
 	s.Status = lambdabiz.StatusStarted

@@ -18,7 +18,7 @@ type model struct {
 }
 
 type modelOperation struct {
-	version lambdabiz.Version
+	version lambdabiz.SnapshotVersion
 	runID   string
 	result  string
 }

@@ -255,7 +255,7 @@ var sabotages = []struct {
 		s.got = func(snapshot *lambdabiz.Snapshot) { slices.Reverse(snapshot.Operations) }
 	}},
 	{"a field is forgotten", "field/every field of a run, its operations and messages is kept", func(s *sabotaged) {
-		s.got = func(snapshot *lambdabiz.Snapshot) { snapshot.Home = "" }
+		s.got = func(snapshot *lambdabiz.Snapshot) { snapshot.BackendRunID = "" }
 	}},
 	{"a field of an operation is forgotten", "field/every field of a run, its operations and messages is kept", func(s *sabotaged) {
 		s.put = changing(s, func(s *lambdabiz.Snapshot) {

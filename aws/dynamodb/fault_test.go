@@ -169,7 +169,7 @@ func quickRetries() aws.Retryer {
 var faultEpoch = time.Date(2030, time.January, 2, 3, 4, 5, 0, time.UTC)
 
 func faultSnapshot(id string, run int, event int64, operations ...int64) *lambdabiz.Snapshot {
-	s := &lambdabiz.Snapshot{Version: lambdabiz.Version{Start: faultEpoch.Add(time.Duration(run) * time.Second), Event: event}}
+	s := &lambdabiz.Snapshot{Version: lambdabiz.SnapshotVersion{Start: faultEpoch.Add(time.Duration(run) * time.Second), Event: event}}
 	s.ID, s.RunID, s.Name, s.Status = id, fmt.Sprintf("%s#%d", id, run), "Order", lambdabiz.StatusStarted
 	s.ScheduledAt = s.Version.Start
 	for _, n := range operations {
@@ -196,7 +196,7 @@ type scenario struct {
 	clean  lambdabiz.Store
 
 	mu    sync.Mutex
-	floor lambdabiz.Version // nothing older may be seen any more
+	floor lambdabiz.SnapshotVersion // nothing older may be seen any more
 }
 
 func (s *scenario) run(ctx context.Context, f *faulty) error {

@@ -30,8 +30,8 @@ func FuzzVersion(f *testing.F) {
 	f.Add(int64(0), int64(1), int64(1_700_000_000_000_000), int64(0))
 	f.Add(int64(-62_135_596_800_000_000), int64(9_223_372_036_854_775_807), int64(253_402_300_799_999_999), int64(-1))
 	f.Fuzz(func(t *testing.T, startA, eventA, startB, eventB int64) {
-		a := lambdabiz.Version{Start: time.UnixMicro(startA).UTC(), Event: eventA}
-		b := lambdabiz.Version{Start: time.UnixMicro(startB).UTC(), Event: eventB}
+		a := lambdabiz.SnapshotVersion{Start: time.UnixMicro(startA).UTC(), Event: eventA}
+		b := lambdabiz.SnapshotVersion{Start: time.UnixMicro(startB).UTC(), Event: eventB}
 		x, errA := formatVersion(a)
 		y, errB := formatVersion(b)
 		if errA != nil || errB != nil {

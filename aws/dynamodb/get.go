@@ -85,7 +85,7 @@ func (s *Store) inbox(ctx context.Context, snapshot *lambdabiz.Snapshot, inbox s
 }
 
 func decodeRun(run item) (*lambdabiz.Snapshot, error) {
-	snapshot := &lambdabiz.Snapshot{Home: run.getText("home")}
+	snapshot := &lambdabiz.Snapshot{BackendRunID: run.getText("home")}
 	if err := json.Unmarshal([]byte(run.getText(attrInfo)), &snapshot.RunInfo); err != nil {
 		return nil, fmt.Errorf("decode run: %w", err)
 	}

@@ -120,7 +120,7 @@ func formatTime(t time.Time) (string, error) {
 func parseTime(text string) (time.Time, error) { return time.Parse(timeLayout, text) }
 
 // formatVersion makes text that sorts like the version.
-func formatVersion(v lambdabiz.Version) (string, error) {
+func formatVersion(v lambdabiz.SnapshotVersion) (string, error) {
 	start, err := formatTime(v.Start)
 	if err != nil {
 		return "", err
@@ -131,17 +131,17 @@ func formatVersion(v lambdabiz.Version) (string, error) {
 	return fmt.Sprintf("%s %019d", start, v.Event), nil
 }
 
-func parseVersion(text string) (lambdabiz.Version, error) {
+func parseVersion(text string) (lambdabiz.SnapshotVersion, error) {
 	start, event, _ := strings.Cut(text, " ")
 	t, err := parseTime(start)
 	if err != nil {
-		return lambdabiz.Version{}, fmt.Errorf("decode version: %w", err)
+		return lambdabiz.SnapshotVersion{}, fmt.Errorf("decode version: %w", err)
 	}
 	n, err := strconv.ParseInt(event, 10, 64)
 	if err != nil {
-		return lambdabiz.Version{}, fmt.Errorf("decode version: %w", err)
+		return lambdabiz.SnapshotVersion{}, fmt.Errorf("decode version: %w", err)
 	}
-	return lambdabiz.Version{Start: t, Event: n}, nil
+	return lambdabiz.SnapshotVersion{Start: t, Event: n}, nil
 }
 
 // sortKey is a prefix with a name, which is cut and hashed if it is long. What comes of that is longer than
@@ -263,7 +263,7 @@ func (e *encoder) run() (run item, messages []item) {
 	run = e.item(sortRun)
 	run.text("status", info.Status.String())
 	run.text("name", info.Name)
-	run.text("home", e.snapshot.Home)
+	run.text("home", e.snapshot.BackendRunID)
 	e.time(run, "saved", e.snapshot.SavedAt)
 	run.bytes("in", info.Input)
 	run.bytes("out", info.Result)

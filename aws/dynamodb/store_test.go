@@ -412,7 +412,7 @@ func TestAGetReadsItsRunAlone(t *testing.T) {
 			ID: "a", Name: "x", RunID: fmt.Sprint("run ", n), Status: lambdabiz.StatusStarted,
 			ScheduledAt: faultEpoch.Add(time.Duration(n) * time.Hour),
 		}
-		snap.Version = lambdabiz.Version{Start: snap.ScheduledAt, Event: 1}
+		snap.Version = lambdabiz.SnapshotVersion{Start: snap.ScheduledAt, Event: 1}
 		for i := range operations {
 			snap.Operations = append(snap.Operations, lambdabiz.Operation{
 				Number: int64(i + 1), ID: fmt.Sprint("o", n, i), Kind: lambdabiz.KindStep, Status: lambdabiz.StatusSucceeded,

@@ -118,7 +118,7 @@ func (k *claims) first(ctx context.Context, t *task) (duplicate bool, err error)
 	if err != nil && !errors.Is(err, lambdabiz.ErrNotFound) {
 		return false, fmt.Errorf("read the store: %w", err)
 	}
-	if snap != nil && snap.RunID == f.Info.RunID && snap.Home != "" && snap.Home != f.Home {
+	if snap != nil && snap.RunID == f.Info.RunID && snap.BackendRunID != "" && snap.BackendRunID != f.Home {
 		return true, k.sender.closeDuplicate(ctx, t)
 	}
 	if err := k.mirror.copyRun(ctx, f, nil); err != nil {

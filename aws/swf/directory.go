@@ -39,8 +39,8 @@ func (d *directory) find(ctx context.Context, id, runID string) (execution, erro
 	if d.store != nil {
 		snap, err := d.store.Get(ctx, id)
 		switch {
-		case err == nil && snap.Home != "" && (runID == "" || snap.RunID == runID):
-			return execution{home: snap.Home, info: snap.RunInfo}, nil
+		case err == nil && snap.BackendRunID != "" && (runID == "" || snap.RunID == runID):
+			return execution{home: snap.BackendRunID, info: snap.RunInfo}, nil
 		case err != nil && !errors.Is(err, lambdabiz.ErrNotFound):
 			return execution{}, fmt.Errorf("read the store: %w", err)
 		}

@@ -29,12 +29,12 @@ func (l *loader) load(ctx context.Context, id, runID string) (*lambdabiz.Record,
 	}
 	if l.store != nil {
 		snap, err := l.mirror.refreshed(ctx, id, time.Minute)
-		live := err == nil && snap.Mode == lambdabiz.ModeHand && !snap.Status.Ended() && snap.Home != ""
+		live := err == nil && snap.Mode == lambdabiz.ModeHand && !snap.Status.Ended() && snap.BackendRunID != ""
 		if err == nil && !live && (runID == "" || snap.RunID == runID) {
 			return &snap.Record, nil
 		}
 		if live && (runID == "" || snap.RunID == runID) { // its caller expects to see what has just returned
-			return l.loadHome(ctx, id, snap.Home)
+			return l.loadHome(ctx, id, snap.BackendRunID)
 		}
 		if err != nil && !errors.Is(err, lambdabiz.ErrNotFound) {
 			return nil, err

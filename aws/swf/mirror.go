@@ -188,8 +188,8 @@ func (m *mirror) forget(home string) {
 
 // snapshotOf is a run for the store, with the operations whose numbers are given; nil for all.
 func snapshotOf(f *history.Fold, numbers map[int64]bool) *lambdabiz.Snapshot {
-	s := &lambdabiz.Snapshot{Record: f.Record(), Home: f.Home, SavedAt: now()}
-	s.Version = lambdabiz.Version{Start: f.Info.ScheduledAt, Event: f.Last}
+	s := &lambdabiz.Snapshot{Record: f.Record(), BackendRunID: f.Home, SavedAt: now()}
+	s.Version = lambdabiz.SnapshotVersion{Start: f.Info.ScheduledAt, Event: f.Last}
 	if numbers != nil {
 		s.Operations = slices.DeleteFunc(s.Operations, func(o lambdabiz.Operation) bool { return !numbers[o.Number] })
 	}

@@ -28,7 +28,7 @@ func (m *mirror) refreshed(ctx context.Context, id string, age time.Duration) (*
 	if age > 0 && m.lookedAt(snap.RunID, age) {
 		return snap, nil
 	}
-	if snap.Home == "" { // nobody has claimed it yet
+	if snap.BackendRunID == "" { // nobody has claimed it yet
 		x, err := m.runs.findListed(ctx, id, snap.RunID)
 		if errors.Is(err, lambdabiz.ErrNotFound) {
 			return snap, nil
@@ -36,9 +36,9 @@ func (m *mirror) refreshed(ctx context.Context, id string, age time.Duration) (*
 		if err != nil {
 			return nil, err
 		}
-		snap.Home = x.home
+		snap.BackendRunID = x.home
 	}
-	status, err := m.describe(ctx, executionNamed(id, snap.Home))
+	status, err := m.describe(ctx, executionNamed(id, snap.BackendRunID))
 	switch {
 	case err != nil:
 		return nil, err
@@ -52,7 +52,7 @@ func (m *mirror) refreshed(ctx context.Context, id string, age time.Duration) (*
 			return snap, err
 		}
 	}
-	f, err := m.histories.readAll(ctx, id, snap.Home)
+	f, err := m.histories.readAll(ctx, id, snap.BackendRunID)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func (m *mirror) refreshed(ctx context.Context, id string, age time.Duration) (*
 // written by a process that is gone.
 func (m *mirror) isCurrent(ctx context.Context, snap *lambdabiz.Snapshot) (bool, error) {
 	out, err := m.client.GetWorkflowExecutionHistory(ctx, &swf.GetWorkflowExecutionHistoryInput{
-		Domain: &m.domain, ReverseOrder: true, MaximumPageSize: 1, Execution: executionNamed(snap.ID, snap.Home),
+		Domain: &m.domain, ReverseOrder: true, MaximumPageSize: 1, Execution: executionNamed(snap.ID, snap.BackendRunID),
 	})
 	switch {
 	case isUnknown(err):

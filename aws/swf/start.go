@@ -74,7 +74,7 @@ func (t *starter) startReserved(
 // comes before SWF's lists have the run.
 func (t *starter) copyStarted(ctx context.Context, reserved *lambdabiz.Snapshot, home string) {
 	snap := *reserved
-	snap.Home, snap.Version.Event = home, 1
+	snap.BackendRunID, snap.Version.Event = home, 1
 	if err := t.store.Put(ctx, &snap); err != nil {
 		t.log.Warn("the store does not know yet that a run has begun", "orchestration", snap.ID, "error", err)
 	}
@@ -83,7 +83,7 @@ func (t *starter) copyStarted(ctx context.Context, reserved *lambdabiz.Snapshot,
 // reservation is the start as the store keeps it until the run has begun. Its start lies after that of the run
 // that it replaces, whatever the clocks say: the order of versions depends on it.
 func (t *starter) reservation(s *lambdabiz.RunStart, at time.Time, old *lambdabiz.Snapshot) (*lambdabiz.Snapshot, string) {
-	snap := &lambdabiz.Snapshot{SavedAt: now(), Version: lambdabiz.Version{Start: at}}
+	snap := &lambdabiz.Snapshot{SavedAt: now(), Version: lambdabiz.SnapshotVersion{Start: at}}
 	snap.RunInfo = lambdabiz.RunInfo{
 		ID: s.ID, Name: s.Name, RunID: s.RunID, Mode: s.Mode, Status: lambdabiz.StatusScheduled, Tags: s.Tags,
 		Queue: s.Queue, Parent: s.Parent, Input: s.Input, ScheduledAt: at, Deadline: s.Deadline,
@@ -101,7 +101,7 @@ func (t *starter) reservation(s *lambdabiz.RunStart, at time.Time, old *lambdabi
 // meet applies the policy to the run that the id has. It reports whether a new run shall begin.
 func (t *starter) meet(ctx context.Context, s *lambdabiz.RunStart, snap *lambdabiz.Snapshot) (fresh bool, err error) {
 	open := !snap.Status.Ended()
-	if open && snap.Home == "" && snap.Parent == nil { // reserved by a start that may have died: help it; a parent comes again
+	if open && snap.BackendRunID == "" && snap.Parent == nil { // reserved by a start that may have died: help it; a parent comes again
 		if _, err := t.launch(ctx, snap, ""); err != nil {
 			return false, err
 		}
