@@ -361,6 +361,28 @@ func (t *tx) add(p *prospect, at time.Time, found *lambdabiz.Claims) error {
 		return err
 	}
 	found.Runs = append(found.Runs, run)
+	return t.judgeCrashes(p.no, &found.Runs[len(found.Runs)-1])
+}
+
+// judgeCrashes begins the count of a run's crashes anew, if more of it is recorded than when it crashed before. Leave only
+// counts: nobody has written the run's operations since.
+func (t *tx) judgeCrashes(no int64, run *lambdabiz.Claimed) error {
+	if run.Crashes == 0 {
+		return nil
+	}
+	mark := int64(0)
+	for i := range run.Operations {
+		o := &run.Operations[i]
+		if mark += 1 + int64(o.Attempts); o.Status.Ended() {
+			mark++
+		}
+	}
+	if err := t.prepare(qJudgeCrashes).int(no).int(mark).exec(); err != nil {
+		return err
+	}
+	if t.db.Changes() > 0 {
+		run.Crashes = 1
+	}
 	return nil
 }
 

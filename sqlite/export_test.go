@@ -141,3 +141,21 @@ func (b *Backend) WithdrawMessages(id string) error {
 		return t.prepare(qPurgeMessages).int(h.no).exec()
 	})
 }
+
+// LeaveSteps is how many steps SQLite takes to free what a worker holds. Nothing is freed.
+func (b *Backend) LeaveSteps(ctx context.Context, worker int64) (steps int, err error) {
+	none := errors.New("nothing shall be freed")
+	err = b.write(ctx, "leave", func(t *tx) error {
+		s := t.prepare(qFree).int(worker).int(atOnce)
+		s.raw.Status(sqlite3.STMTSTATUS_VM_STEP, true)
+		if err := s.exec(); err != nil {
+			return err
+		}
+		steps = s.raw.Status(sqlite3.STMTSTATUS_VM_STEP, false)
+		return none
+	})
+	if errors.Is(err, none) {
+		err = nil
+	}
+	return steps, err
+}

@@ -83,6 +83,7 @@ const (
 	qClaim
 	qClaimHand
 	qFreeDoubtful
+	qJudgeCrashes
 
 	qBatch
 	qFindBatch
@@ -242,15 +243,13 @@ var queries = [queryCount]string{
 	qBeat:         `UPDATE workers SET beat = beat + 1 WHERE no = ?`,
 	qDeleteWorker: `DELETE FROM workers WHERE no = ?`,
 	qWorkers:      `SELECT no, beat, joined_at, info FROM workers ORDER BY no`,
-	// The mark counts what is recorded. If it has grown since the last crash, the run got further, and
-	// the count of crashes starts again.
-	qFree: `UPDATE runs SET owner = 0, fence = fence + 1,
-		wake_at = CASE paused WHEN 0 THEN ?2 END,
-		crashes = CASE WHEN o.mark > crash_mark THEN 1 ELSE crashes + 1 END,
-		crash_mark = o.mark
-		FROM (SELECT r.no AS run, (SELECT COALESCE(SUM(1 + attempts + (status >= 3)), 0)
-			FROM operations WHERE run_no = r.no) AS mark FROM runs AS r WHERE r.status < 3 AND r.owner = ?1) AS o
-		WHERE runs.no = o.run`,
+	// Whether a run got further since it crashed before is judged when it is claimed, see judgeCrashes: its operations
+	// are read then, and everybody else who writes waits for this.
+	qFree: `UPDATE runs SET owner = 0, fence = fence + 1, wake_at = CASE paused WHEN 0 THEN ?2 END, crashes = crashes + 1
+		WHERE status < 3 AND owner = ?1`,
+	// The mark counts what is recorded. If it has grown since the last crash, the run got further, and the count of
+	// crashes starts again.
+	qJudgeCrashes: `UPDATE runs SET crashes = 1, crash_mark = ?2 WHERE no = ?1 AND crash_mark < ?2`,
 	qUnblock: `UPDATE runs INDEXED BY runs_blocked SET wake_at = ?3 WHERE blocked IS NOT NULL AND status < 3 AND owner = 0
 		AND mode = 0 AND paused = 0 AND name IN (SELECT value FROM json_each(?1)) AND ` + blockedVersion + ` != ?2`,
 
