@@ -43,7 +43,7 @@ func (b *Backend) Info(ctx context.Context, id, runID string) (*lambdabiz.RunInf
 	if r == nil {
 		return nil, lambdabiz.ErrNotFound
 	}
-	info := r.listed()
+	info := r.listed(r.info)
 	return &info, nil
 }
 
@@ -57,30 +57,34 @@ func (b *Backend) List(ctx context.Context, f lambdabiz.Filter) (lambdabiz.Page,
 		return lambdabiz.Page{}, err
 	}
 	defer b.mu.Unlock()
+	limit := min(cmp.Or(max(f.Limit, 0), defaultPage), maxPage)
 	var found []*run
+	sorted := func() []*run {
+		slices.SortFunc(found, func(x, y *run) int { return comparePlace(placeOf(x), placeOf(y)) })
+		return found
+	}
 	for _, runs := range b.ids {
 		if !f.AllRuns {
 			runs = runs[len(runs)-1:]
 		}
 		for _, r := range runs {
 			if selects(f, r) && (f.Cursor == "" || comparePlace(placeOf(r), after) > 0) {
-				found = append(found, r)
+				if found = append(found, r); len(found) > 4*limit { // of many runs a page takes few
+					found = sorted()[:limit+1]
+				}
 			}
 		}
 	}
-	slices.SortFunc(found, func(x, y *run) int { return comparePlace(placeOf(x), placeOf(y)) })
 	var page lambdabiz.Page
-	limit := cmp.Or(max(f.Limit, 0), defaultPage)
-	limit = min(limit, maxPage)
-	for i, r := range found {
+	for i, r := range sorted() {
 		if i == limit {
 			last := placeOf(found[i-1])
 			page.Next = fmt.Sprintf("%d.%d", last.micros, last.place)
 			break
 		}
-		info := r.listed()
-		info.Input, info.Result, info.Progress = nil, nil, nil
-		page.Runs = append(page.Runs, info)
+		info := r.info
+		info.Input, info.Result, info.Progress = nil, nil, nil // before it is copied
+		page.Runs = append(page.Runs, r.listed(info))
 	}
 	return page, nil
 }

@@ -87,8 +87,8 @@ func (r *run) ref() lambdabiz.RunRef {
 }
 
 // listed is what others are told of the run: one that is due at once has a time to wake too.
-func (r *run) listed() lambdabiz.RunInfo {
-	info := cloneInfo(r.info)
+func (r *run) listed(info lambdabiz.RunInfo) lambdabiz.RunInfo {
+	info = cloneInfo(info)
 	if r.claimable() && r.called() {
 		info.WakeAt = info.ScheduledAt
 	}
@@ -101,7 +101,7 @@ func (r *run) record() lambdabiz.Record {
 		operations[i] = cloneOperation(r.operations[i])
 	}
 	return lambdabiz.Record{
-		RunInfo:    r.listed(),
+		RunInfo:    r.listed(r.info),
 		Operations: operations,
 		Messages:   r.messages.above(0),
 	}
