@@ -7,8 +7,8 @@ import (
 	"github.com/lambdabiz/lambdabiz/internal/fault"
 )
 
-// adopt makes a claimed run resident, or goes on with the copy that is. What has come early is for a run that
-// its start has claimed, or where commits end claims: else nothing comes between a claim and its answer.
+// adopt makes a claimed run resident, or goes on with the copy that is. Messages that overtook the claim are delivered
+// if the run was claimed by its own start, or where a commit ends the claim. Elsewhere none can overtake it.
 //
 // A claim of another worker than the one that this process is by now is not taken: its worker has left, or was declared
 // dead, and others may have gone on with the run. It is nil then.

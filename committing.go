@@ -9,8 +9,8 @@ import (
 )
 
 // commitLocked makes what is pending durable. It gives mu up meanwhile; committing keeps other commits
-// and deliveries of the run away. A branch that blocks meanwhile leaves the rest to the caller: one that
-// is no branch calls idleLocked afterwards.
+// and deliveries of the run away. If all branches blocked during the commit,
+// nobody else commits what they left: callers other than branches must call idleLocked.
 func (r *run) commitLocked() {
 	t := r.takeLocked()
 	r.committing = true
@@ -35,7 +35,7 @@ func (r *run) commitLocked() {
 		r.fireLocked(now())
 		r.armLocked()
 	}
-	if !r.since.IsZero() && !r.ends() && time.Since(r.since) >= flushDelay {
+	if !r.since.IsZero() && !r.commitEndsClaim() && time.Since(r.since) >= flushDelay {
 		r.env.flushes.Add(r, r.since) // it has come up during the commit
 	}
 	r.openBarrierLocked()
@@ -130,7 +130,7 @@ func (r *run) settleLocked(t taken, v Verdict) {
 // claimEndsLocked: where commits end claims, the run waits for the next one now. If branches wait for it and
 // it does not come, another worker has it.
 func (r *run) claimEndsLocked(v Verdict) {
-	if !r.ends() || v.Held {
+	if !r.commitEndsClaim() || v.Held {
 		return
 	}
 	r.hold.end()

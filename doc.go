@@ -27,7 +27,7 @@
 //     ([Race] records its winner).
 //
 // A mistake against these rules does not fail a run: it blocks it, with the reason, the operation and
-// the source line in its [State], until the code is mended.
+// the source line in its [State], until the code is fixed.
 //
 // # Guarantees
 //

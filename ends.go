@@ -177,7 +177,7 @@ func (r *run) matchLocked(idle bool) bool {
 
 // changedLocked counts a change, and makes sure that it does not stay in memory for long.
 func (r *run) changedLocked() {
-	if r.note(time.Now()) && r.phase != phaseDead && !r.ends() {
+	if r.note(time.Now()) && r.phase != phaseDead && !r.commitEndsClaim() {
 		r.env.flushes.Add(r, r.since)
 	}
 }

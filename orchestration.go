@@ -79,7 +79,7 @@ func (o *Orchestration) attach(c *Claimed) {
 		o.r, o.Context = r, r.view(r.root)
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.unwatch = context.AfterFunc(o.parent, r.giveUp)
+		r.unwatch = context.AfterFunc(o.parent, r.onCallerGone)
 		return
 	}
 	r.looked = time.Now()
@@ -99,7 +99,7 @@ func (o *Orchestration) attach(c *Claimed) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.unwatch = context.AfterFunc(o.parent, r.giveUp)
+	r.unwatch = context.AfterFunc(o.parent, r.onCallerGone)
 	o.e.enterHand(r)
 }
 

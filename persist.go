@@ -17,7 +17,7 @@ const (
 // recorded in memory is not given up. A commit that fails alone again and again, though the store takes it that
 // its run is blocked, blocks its run in the end.
 func (r *run) commitRun(c *Commit) Verdict {
-	if err := r.ctxErr(); err != nil {
+	if err := r.gaveUp(); err != nil {
 		return Verdict{Err: err}
 	}
 	s := &r.submission

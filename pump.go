@@ -11,7 +11,7 @@ import (
 // standingLocked is how the run stands.
 func (r *run) standingLocked() standing {
 	return standing{
-		phase: r.phase, closing: r.closing != nil, claimed: r.claimed, committing: r.committing, perCommit: r.ends(),
+		phase: r.phase, closing: r.closing != nil, claimed: r.claimed, committing: r.committing, perCommit: r.commitEndsClaim(),
 		hand: r.hand, pending: !r.pending.empty(), timeouts: len(r.pending.timeouts) > 0,
 		active: r.active, flushers: r.flushers, durable: r.durable, target: r.target,
 	}
@@ -49,7 +49,7 @@ func (r *run) restingLocked() {
 		r.armLocked()
 		r.env.idle.Add(r, r.nextDueLocked(), r.sizeLocked())
 	default:
-		if r.armLocked(); !r.ends() {
+		if r.armLocked(); !r.commitEndsClaim() {
 			r.pollLater()
 		}
 	}
@@ -151,7 +151,7 @@ func (r *run) refresh() {
 	for r.committing && r.phase == phaseLive {
 		r.moved.Wait()
 	}
-	if r.phase != phaseLive || r.closing != nil || r.ends() { // where commits end claims, a claim comes
+	if r.phase != phaseLive || r.closing != nil || r.commitEndsClaim() { // where commits end claims, a claim comes
 		return
 	}
 	r.fetch = true
@@ -198,7 +198,7 @@ func (r *run) ring() {
 func (r *run) deliverLocked(messages []Message) {
 	switch {
 	case r.phase == phaseDead:
-	case r.ends() && !r.claimed:
+	case r.commitEndsClaim() && !r.claimed:
 		// They came under a claim that is still on its way to this copy, with older messages in it: taken now,
 		// those would count as seen. The commit that answers the claim is stale, and brings them.
 	case r.committing:
@@ -248,8 +248,8 @@ func (r *run) stop(cause error) {
 	r.stopLocked(release, cause)
 }
 
-// letGo releases a stopping run whose bodies do not end.
-func (r *run) letGo() {
+// forceRelease releases a stopping run whose bodies do not end.
+func (r *run) forceRelease() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.forced = true
@@ -262,12 +262,12 @@ func (r *run) abandon() {
 	r.evict(ErrStopped)
 }
 
-// giveUp ends a run driven by hand in this process when its caller's context has ended. Where claims end by
+// onCallerGone ends a run driven by hand in this process when its caller's context has ended. Where claims end by
 // commits, one that is held is given back, or the next caller would have to wait for its end.
-func (r *run) giveUp() {
+func (r *run) onCallerGone() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	held := r.ends() && r.claimed && !r.committing && r.phase != phaseDead
+	held := r.commitEndsClaim() && r.claimed && !r.committing && r.phase != phaseDead
 	ref, seen := r.ref, r.seen
 	r.evictLocked(ErrWaiting)
 	if held {
@@ -284,7 +284,7 @@ func (r *run) giveUp() {
 // lookLocked asks for messages that have come, if nobody has for a while: a worker would have been told by now. What
 // the code does next must not begin after a pause.
 func (r *run) lookLocked() {
-	if r.phase != phaseLive || r.closing != nil || r.ends() || !r.isDue(time.Now(), r.env.config.PollInterval) {
+	if r.phase != phaseLive || r.closing != nil || r.commitEndsClaim() || !r.isDue(time.Now(), r.env.config.PollInterval) {
 		return // where commits end claims, one would end this
 	}
 	r.fetch = true // if not with this commit, then with the next one
@@ -302,7 +302,7 @@ func (r *run) takeMailLocked() {
 	b.mu.Unlock()
 	for _, a := range arrivals {
 		switch {
-		case !r.ends() || a.Ref.Fence <= r.ref.Fence:
+		case !r.commitEndsClaim() || a.Ref.Fence <= r.ref.Fence:
 			r.deliverLocked(a.Messages)
 		case r.phase != phaseDead:
 			// The answer to their claim, which this copy has not got yet, has older ones.

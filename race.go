@@ -70,7 +70,7 @@ func (c *call) runRace(o *op, futures []*future) error {
 		return err
 	}
 	first := r.firstLocked(running)
-	if r.phase == phaseLive && !r.ends() && slices.ContainsFunc(running, (*future).waitsForEvent) {
+	if r.phase == phaseLive && !r.commitEndsClaim() && slices.ContainsFunc(running, (*future).waitsForEvent) {
 		// An event that another process has raised in time may not be here yet.
 		r.fetch = true
 		r.changedLocked()
@@ -118,7 +118,7 @@ func (r *run) firstLocked(running []*future) *future {
 	// A branch that it waits for may wait for a commit, and where commits end claims, that waits for all others.
 	r.flushers++
 	defer func() { r.flushers-- }()
-	if r.ends() {
+	if r.commitEndsClaim() {
 		r.moved.Broadcast() // now they may commit
 	}
 	for {

@@ -290,8 +290,8 @@ func (c *record) progress() int {
 	return n
 }
 
-// orphans are the recorded operations that this pass has not come to, but those of branches that it does
-// not wait for: one that goes on yet may have come to them.
+// orphans are the recorded operations that this pass has not come to, except inside branches that are still running:
+// they might have reached them.
 func (c *record) orphans() []string {
 	if c.root.unvisited == 0 {
 		return nil

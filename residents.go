@@ -12,7 +12,7 @@ type residents struct {
 	most  int           // runs that a worker may have
 	cache bool          // a commit ends the claim: runs are a cache, and do not count
 	kicks chan struct{} // full when the worker shall look for work
-	busy  chan struct{} // receives when the first run has come
+	busy  chan struct{} // receives when the first run has come, and after a join, which may have seen other workers
 
 	mu        sync.Mutex
 	runs      map[string]*run              // by run id

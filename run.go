@@ -159,9 +159,9 @@ func (r *run) wakeLocked(w *waiter) {
 	}
 }
 
-// ends reports whether a commit of this run ends its claim, and the next one comes when something has
+// commitEndsClaim reports whether a commit of this run ends its claim, and the next one comes when something has
 // happened.
-func (r *run) ends() bool { return r.env.endsClaim }
+func (r *run) commitEndsClaim() bool { return r.env.endsClaim }
 
 // writer is the worker that commits; a run driven by hand has none.
 func (r *run) writer() int64 {
@@ -206,8 +206,9 @@ func (r *run) endTurnsLocked(detached bool) {
 	}
 }
 
-// ctxErr is why an orchestration driven by hand may not write any more.
-func (r *run) ctxErr() error {
+// gaveUp returns ErrFenced once this process has given the run up, because its store did not answer while the worker
+// stopped: nothing more may be written for it here.
+func (r *run) gaveUp() error {
 	select {
 	case <-r.abandoned:
 		return ErrFenced
@@ -244,7 +245,7 @@ func (r *run) nextDueLocked() time.Time {
 
 // armLocked sets the engine's alarm to the next thing that is due.
 func (r *run) armLocked() {
-	if r.ends() {
+	if r.commitEndsClaim() {
 		return // the backend claims the run when it is due
 	}
 	next := r.nextDueLocked()

@@ -24,7 +24,7 @@ func (c *call) slotLocked() bool {
 	r.flushers++
 	r.target = max(r.target, r.changed)
 	r.judgeHeldLocked()
-	if r.ends() {
+	if r.commitEndsClaim() {
 		r.moved.Broadcast()
 		r.idleLocked()
 	}

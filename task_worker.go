@@ -103,8 +103,8 @@ func (t *taskWorker) drain(why error) {
 	}
 }
 
-// remote is one attempt that this process performs for a run that may be anywhere.
-type remote struct {
+// queuedAttempt is one attempt that this process performs for a run that may be anywhere.
+type queuedAttempt struct {
 	t     *taskWorker
 	claim *TaskClaim
 	end   context.CancelCauseFunc
@@ -116,7 +116,7 @@ type remote struct {
 
 // perform runs the body of an attempt and reports what came of it.
 func (t *taskWorker) perform(c *TaskClaim) {
-	r := &remote{t: t, claim: c, beats: make(chan struct{}, 1)}
+	r := &queuedAttempt{t: t, claim: c, beats: make(chan struct{}, 1)}
 	ctx, end := context.WithCancelCause(t.bodies)
 	defer end(nil)
 	r.end = end
@@ -135,7 +135,7 @@ func (t *taskWorker) perform(c *TaskClaim) {
 	r.report(out)
 }
 
-func (r *remote) info() TaskInfo {
+func (r *queuedAttempt) info() TaskInfo {
 	c := r.claim
 	return TaskInfo{
 		OrchestrationID: c.ID, RunID: c.RunID, OperationID: c.Operation.ID, Task: c.Operation.Name,
@@ -144,7 +144,7 @@ func (r *remote) info() TaskInfo {
 }
 
 // run calls the body, and watches its time, its heartbeats and its home meanwhile.
-func (r *remote) run(ctx context.Context, spec *taskSpec) TaskOutcome {
+func (r *queuedAttempt) run(ctx context.Context, spec *taskSpec) TaskOutcome {
 	c, e := r.claim, r.t.e
 	ctx = context.WithValue(ctx, taskKey{}, liveTask(r))
 	ctx, hooked := e.hooks.attempt(ctx, r)
@@ -201,7 +201,7 @@ func (r *remote) run(ctx context.Context, spec *taskSpec) TaskOutcome {
 }
 
 // beat is the body's heartbeat: its details go with the next word to the home.
-func (r *remote) beat(details any) error {
+func (r *queuedAttempt) beat(details any) error {
 	p, err := r.t.e.encode("heartbeat details", details)
 	if err != nil {
 		return err
@@ -217,7 +217,7 @@ func (r *remote) beat(details any) error {
 }
 
 // tell says to the home that the attempt goes on. It returns ErrFenced or ErrCancelled when it shall not.
-func (r *remote) tell(ctx context.Context) error {
+func (r *queuedAttempt) tell(ctx context.Context) error {
 	r.mu.Lock()
 	details := r.details
 	r.mu.Unlock()
@@ -235,7 +235,7 @@ func (r *remote) tell(ctx context.Context) error {
 }
 
 // failed is the outcome of an attempt that ended with err; asked says that it was asked to end.
-func (r *remote) failed(err error, asked bool) TaskOutcome {
+func (r *queuedAttempt) failed(err error, asked bool) TaskOutcome {
 	out, cancelled := TaskOutcome{Status: StatusFailed}, false
 	_, fault := guard(func() (any, error) {
 		cancelled = isCancellation(err)
@@ -262,7 +262,7 @@ func (r *remote) failed(err error, asked bool) TaskOutcome {
 }
 
 // report makes the outcome durable, however long that takes while the home fails.
-func (r *remote) report(out TaskOutcome) {
+func (r *queuedAttempt) report(out TaskOutcome) {
 	for try := 1; ; try++ {
 		err := r.t.queue.EndTask(context.WithoutCancel(r.t.bodies), r.claim, out)
 		switch {

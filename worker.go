@@ -352,7 +352,7 @@ func (w *worker) drain() {
 	}
 	for _, r := range e.allResidents() {
 		e.log.Warn("a task or step does not end; it will run again elsewhere", "orchestration", r.info.ID)
-		go r.letGo()
+		go r.forceRelease()
 	}
 	if within(drained, stopGrace) {
 		return

@@ -49,8 +49,8 @@ func (w *worker) keepAlive(stop <-chan struct{}) {
 	}
 }
 
-// others reports whether there are other workers: where nobody else uses the store, what this process has been
-// before, and could not remove.
+// others reports whether other workers are registered. On a store that only this process uses, those are its own
+// earlier lives whose Leave failed.
 func (w *worker) others() bool {
 	w.watching <- struct{}{}
 	defer func() { <-w.watching }()

@@ -386,7 +386,7 @@ func (t *tx) judgeCrashes(no int64, run *lambdabiz.Claimed) error {
 	return nil
 }
 
-// setAside blocks a run that cannot be read. It is tried again later, for the file may be mended, or a worker come
+// setAside blocks a run that cannot be read. It is tried again later, for the file may be fixed, or a worker come
 // that is newer.
 func (t *tx) setAside(no int64, why error, at time.Time) error {
 	b := asideBecause(why, at)

@@ -166,7 +166,7 @@ func (d *disk) strikeOn(t *testing.T, b *bundle, kind trouble, sticky bool, firs
 	return struck, ""
 }
 
-// The nth call of a kind to the operating system fails, once or until it is mended, for every n that the
+// The nth call of a kind to the operating system fails, once or until it is fixed, for every n that the
 // script of all methods comes to: each method is done and says so, or is not done and says so, and can be
 // repeated; what was acknowledged survives a power loss; the end is the same as without a fault.
 func TestFaultAtEveryCallOfTheDisk(t *testing.T) {
@@ -210,7 +210,7 @@ func (d *disk) life(t *testing.T, path string, kind trouble, n int, sticky bool)
 		return fmt.Sprintf("%s %d, sticky %t: %s: %v", kind, n, sticky, what, err)
 	}
 	d.arm(kind, n, sticky)
-	mended := func(err error) bool {
+	fixed := func(err error) bool {
 		if err == nil {
 			return false
 		}
@@ -220,7 +220,7 @@ func (d *disk) life(t *testing.T, path string, kind trouble, n int, sticky bool)
 	}
 	open := func() (*bundle, error) {
 		backend, err := sqlite.OpenConfig(t.Context(), sqlite.Config{Path: path, VFS: d.name})
-		if mended(err) {
+		if fixed(err) {
 			backend, err = sqlite.OpenConfig(t.Context(), sqlite.Config{Path: path, VFS: d.name})
 		}
 		return &bundle{Backend: backend, t: t, path: path, now: epoch}, err
@@ -232,7 +232,7 @@ func (d *disk) life(t *testing.T, path string, kind trouble, n int, sticky bool)
 		}
 		s := b.newScript(fmt.Sprintf("life-%d-", round))
 		for _, step := range joined {
-			if err := step.do(s); mended(err) {
+			if err := step.do(s); fixed(err) {
 				if found, look := step.done(s); look != nil || found && !errors.Is(err, lambdabiz.ErrOutcomeUnknown) {
 					return struck, wrong(step.name, errors.Join(err, look))
 				} else if found {
@@ -245,7 +245,7 @@ func (d *disk) life(t *testing.T, path string, kind trouble, n int, sticky bool)
 				return struck, wrong(step.name, err)
 			}
 		}
-		if err := b.Close(); err != nil && !mended(err) {
+		if err := b.Close(); err != nil && !fixed(err) {
 			return struck, wrong("close", err)
 		}
 	}

@@ -18,7 +18,7 @@
 // # What is retried where
 //
 // A function's error is a [*FunctionError], repeated by the call's Retry policy alone. Refusals that another
-// invocation cannot mend (no such function, no permission, a bad or too large payload, ...) are final, whatever
+// invocation cannot cure (no such function, no permission, a bad or too large payload, ...) are final, whatever
 // the policy. What Lambda refuses for the moment (throttling, a function that is not ready), its internal
 // errors, and failed connections are tried again within the same attempt, for [Config].Patience, with waits
 // between 50 ms and 5 s, doubling, of which half is left to chance, or as long as Lambda's Retry-After says. A

@@ -157,7 +157,7 @@ type InvokeError struct {
 	Tries int `json:"tries,omitempty"`
 	// MayHaveRun says that the function may have run, or may still run.
 	MayHaveRun bool `json:"mayHaveRun,omitempty"`
-	// Final says that another invocation cannot mend it: the call is not retried.
+	// Final says that another invocation cannot cure it: the call is not retried.
 	Final bool `json:"final,omitempty"`
 
 	err   error

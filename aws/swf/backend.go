@@ -204,7 +204,7 @@ func (b *Backend) EndTask(ctx context.Context, t *lambdabiz.TaskClaim, o lambdab
 }
 
 // Load returns a run from the store, or from its history when there is no store or it has another run. The copy
-// of an open run that is older than a minute is checked with SWF and mended.
+// of an open run that is older than a minute is checked with SWF and corrected.
 func (b *Backend) Load(ctx context.Context, id, runID string) (*lambdabiz.Record, error) {
 	l := &loader{store: b.config.Store, runs: b.runs, histories: b.histories, mirror: b.mirror}
 	return l.load(ctx, id, runID)

@@ -61,7 +61,7 @@ type Config struct {
 	// Store keeps a copy of the state, optional: see [lambdabiz.Store].
 	Store lambdabiz.Store
 
-	// Logger gets what goes wrong and is mended. The default is slog.Default().
+	// Logger gets what goes wrong and is repaired. The default is slog.Default().
 	Logger *slog.Logger
 }
 

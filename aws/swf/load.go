@@ -19,7 +19,7 @@ type loader struct {
 }
 
 // load returns a run from the store, or from its history when there is no store or it has another run. The copy
-// of an open run that is older than a minute is checked with SWF and mended.
+// of an open run that is older than a minute is checked with SWF and corrected.
 func (l *loader) load(ctx context.Context, id, runID string) (*lambdabiz.Record, error) {
 	if id == "" {
 		return nil, lambdabiz.ErrNotFound

@@ -13,7 +13,7 @@ import (
 )
 
 // refreshed returns what the store has of an id. An open run that was saved longer ago than age is compared
-// with SWF, and the store mended.
+// with SWF, and the store corrected.
 func (m *mirror) refreshed(ctx context.Context, id string, age time.Duration) (*lambdabiz.Snapshot, error) {
 	snap, err := m.store.Get(ctx, id)
 	if err != nil {

@@ -208,12 +208,12 @@ func (e *examination) look(ctx context.Context, id, runID string) (*problem, err
 // unreadableProblem is of a run that the store lists and cannot show.
 func unreadableProblem(run *lambdabiz.RunInfo, err error) *problem {
 	p := &problem{ID: run.ID, Name: run.Name, RunID: run.RunID, Since: run.ScheduledAt, Worker: run.Worker}
-	return p.is(problemUnreadable, err.Error(), "start a worker of the newest version, or mend the file, then: lambdabiz resume "+run.ID)
+	return p.is(problemUnreadable, err.Error(), "start a worker of the newest version, or repair the file, then: lambdabiz resume "+run.ID)
 }
 
 func blockedProblem(s *lambdabiz.State) *problem {
 	p := &problem{ID: s.ID, Name: s.Name, RunID: s.RunID, Since: s.Blocked.Since, Worker: s.Worker}
-	hint := "mend the code and start its worker again, or: lambdabiz resume " + s.ID
+	hint := "fix the code and start its worker again, or: lambdabiz resume " + s.ID
 	if number := unreadable(s); number != 0 {
 		hint = fmt.Sprintf("start a worker whose code can read the event, or: lambdabiz drop %s %d", s.ID, number)
 	}

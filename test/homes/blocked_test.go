@@ -185,10 +185,10 @@ func TestBlockedByAnUnknownTask(t *testing.T) {
 
 func TestBlockedByAPanicInOrchestrationCode(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
-		var mended atomic.Bool
+		var fixed atomic.Bool
 		d := lambdabiz.Define("Panics", func(o lambdabiz.Context, _ int) (int, error) {
 			n, err := step(o, "before")
-			if !mended.Load() {
+			if !fixed.Load() {
 				panic("out of order")
 			}
 			return n, err
@@ -197,7 +197,7 @@ func TestBlockedByAPanicInOrchestrationCode(t *testing.T) {
 		if operation(t, s, "before").Status != lambdabiz.StatusSucceeded || s.Blocked.Detail == "" {
 			t.Errorf("state is %+v", s)
 		}
-		mended.Store(true)
+		fixed.Store(true)
 		e, _ := b.worker(d)
 		began := time.Now()
 		if got := result(b, lambdabiz.Get(e, d, "m")); got != 1 || time.Since(began) > time.Minute {
@@ -270,9 +270,9 @@ func TestBlockedByACrashLoop(t *testing.T) {
 
 func TestBlockedRunGoesOnByResume(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
-		var mended atomic.Bool
+		var fixed atomic.Bool
 		d := lambdabiz.Define("Panics", func(lambdabiz.Context, int) (int, error) {
-			if !mended.Load() {
+			if !fixed.Load() {
 				panic("out of order")
 			}
 			return 1, nil
@@ -284,7 +284,7 @@ func TestBlockedRunGoesOnByResume(t *testing.T) {
 		if s.Blocked == nil || s.Blocked.Times < 5 {
 			t.Fatalf("blocked is %+v", s.Blocked)
 		}
-		mended.Store(true)
+		fixed.Store(true)
 		began := time.Now()
 		if err := e.Resume(b.ctx, "m"); err != nil {
 			t.Fatal(err)

@@ -125,11 +125,11 @@ func TestAnEventThatTheCodeCannotReadWaitsForOtherCode(t *testing.T) {
 		raise(b, e, "a", "Answer", "perhaps")
 		cannotRead(b, e, "a", 1)
 		stop()
-		mended := lambdabiz.Define("Approve", func(o lambdabiz.Context, _ int) (string, error) {
+		fixed := lambdabiz.Define("Approve", func(o lambdabiz.Context, _ int) (string, error) {
 			return lambdabiz.WaitForEvent[string](o, "Answer")
 		})
-		e, _ = b.workerWith(lambdabiz.Config{Version: "2"}, mended)
-		if got := result(b, lambdabiz.Get(e, mended, "a")); got != "perhaps" {
+		e, _ = b.workerWith(lambdabiz.Config{Version: "2"}, fixed)
+		if got := result(b, lambdabiz.Get(e, fixed, "a")); got != "perhaps" {
 			t.Errorf("the answer is %s", got)
 		}
 	})

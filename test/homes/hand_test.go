@@ -346,10 +346,10 @@ func TestByHandAMistakeIsABlockedErrorWithItsLine(t *testing.T) {
 			if s.Status.Ended() || len(s.Operations) != 1 {
 				t.Errorf("%s: recorded are %+v", reason, s.Operations)
 			}
-			mended := byHand(b, b.ctx, e, reason)
-			_, err = lambdabiz.Step(mended, "first", func(context.Context) (int, error) { t.Error("it ran again"); return 0, nil })
-			if err := errors.Join(err, mended.Complete(1)); err != nil {
-				t.Errorf("%s: mended it gave %v", reason, err)
+			fixed := byHand(b, b.ctx, e, reason)
+			_, err = lambdabiz.Step(fixed, "first", func(context.Context) (int, error) { t.Error("it ran again"); return 0, nil })
+			if err := errors.Join(err, fixed.Complete(1)); err != nil {
+				t.Errorf("%s: fixed it gave %v", reason, err)
 			}
 		}
 	}, notOnSWF("a name that is not registered is a Lambda function there"), fencedByHand())

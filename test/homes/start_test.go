@@ -206,9 +206,9 @@ func TestClientStartsWhatOnlyWorkersKnow(t *testing.T) {
 
 func TestResultOfAPausedOrBlockedRunIsWaitedFor(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
-		var mended atomic.Bool
+		var fixed atomic.Bool
 		d := lambdabiz.Define("D", func(o lambdabiz.Context, pause bool) (int, error) {
-			if !pause && !mended.Load() {
+			if !pause && !fixed.Load() {
 				panic("a mistake")
 			}
 			_, err := lambdabiz.WaitForEvent[bool](o, "go")
@@ -231,7 +231,7 @@ func TestResultOfAPausedOrBlockedRunIsWaitedFor(t *testing.T) {
 				t.Errorf("the %s run is %v", run.ID(), s.Status)
 			}
 		}
-		mended.Store(true)
+		fixed.Store(true)
 		if err := e.Resume(b.ctx, "paused"); err != nil {
 			t.Fatal(err)
 		}

@@ -50,7 +50,7 @@ func TestTaskThatEndsItsProcessBlocksItsRun(t *testing.T) {
 	b.wantBegun("poison", "before", 1)
 	b.wantBegun("poison", "boom", 5)
 
-	p := b.worker(args{Name: "survivor", Lease: endless, Let: []string{"mended"}})
+	p := b.worker(args{Name: "survivor", Lease: endless, Let: []string{"fixed"}})
 	if reason := p.await("blocked poison"); !strings.Contains(reason, "5 workers in a row died") {
 		t.Fatalf("it was blocked because of %q", reason)
 	}
@@ -79,7 +79,7 @@ func TestPoisonLeavesOthersAlone(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	dieOfPoison(b, poison, "")
-	p := b.worker(args{Name: "survivor", Lease: endless, Let: []string{"mended"}})
+	p := b.worker(args{Name: "survivor", Lease: endless, Let: []string{"fixed"}})
 	p.await("blocked poison")
 	p.start("marker", move{ID: "only", Kind: "task", Text: "5"})
 	b.result("marker")
@@ -140,7 +140,7 @@ func TestOrchestrationCodeThatEndsItsProcessBlocksItsRun(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	dieOfPoison(b, move{ID: "exit", Kind: "exit"}, "")
-	p := b.worker(args{Name: "survivor", Lease: endless, Let: []string{"mended"}})
+	p := b.worker(args{Name: "survivor", Lease: endless, Let: []string{"fixed"}})
 	p.await("blocked poison")
 	p.start("marker", move{ID: "only", Kind: "task", Text: "5"})
 	if got := b.result("marker"); got != "5" {

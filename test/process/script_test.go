@@ -93,7 +93,7 @@ func play(o lambdabiz.Context, m move) (string, error) {
 		self.inCode(o, m)
 		return m.ID, nil
 	case "exit":
-		if !self.isOpen("mended") {
+		if !self.isOpen("fixed") {
 			os.Exit(3) // in the orchestration's own code
 		}
 		return m.ID, nil
@@ -171,9 +171,9 @@ func body(ctx context.Context, m move) (string, error) {
 	}
 	switch {
 	case m.Mode == "spin":
-		for !self.isOpen("mended") { //nolint:revive // it burns a core, and hears nothing
+		for !self.isOpen("fixed") { //nolint:revive // it burns a core, and hears nothing
 		}
-	case m.Mode == "exit" && !self.isOpen("mended"):
+	case m.Mode == "exit" && !self.isOpen("fixed"):
 		os.Exit(3)
 	case m.Mode == "panic":
 		panic("the move says so")
