@@ -253,3 +253,35 @@ func TestDocsNameEveryFaultTest(t *testing.T) {
 		t.Errorf("there are %d fault tests only", n)
 	}
 }
+
+// TestDocsChangelogSaysEachThingOnce: before the first release nothing can have been changed or fixed for anybody, and no
+// subject has two entries.
+func TestDocsChangelogSaysEachThingOnce(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("CHANGELOG.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	released := regexp.MustCompile(`(?m)^## \[\d`).Match(text)
+	for _, section := range []string{"Changed", "Deprecated", "Removed", "Fixed"} {
+		if !released && strings.Contains(string(text), "\n### "+section+"\n") {
+			t.Errorf("CHANGELOG.md has the section %q, and nothing is released: say in the entry of the thing under Added "+
+				"how it is now; a bug has its row in the track record", section)
+		}
+	}
+	entries := map[string]bool{}
+	for line := range strings.Lines(string(text)) {
+		switch subject := strings.Join(strings.Fields(line)[:min(5, len(strings.Fields(line)))], " "); {
+		case strings.HasPrefix(line, "## ["):
+			clear(entries)
+		case !strings.HasPrefix(line, "- "):
+		case entries[subject]:
+			t.Errorf("CHANGELOG.md has two entries that begin with %q", subject)
+		default:
+			entries[subject] = true
+		}
+	}
+	if len(entries) == 0 {
+		t.Error("CHANGELOG.md has no entries")
+	}
+}
