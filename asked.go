@@ -2,6 +2,7 @@ package lambdabiz
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 )
@@ -13,7 +14,8 @@ type call struct {
 	kind  Kind
 	name  string
 	input any
-	take  func(Payload) error // decodes the result for the author
+	what  string // of the payload that it is given, in errors
+	to    reader // takes the payload for the author; nil if he wants none
 
 	target   string // of a raised event
 	hasInput bool
@@ -24,6 +26,8 @@ type call struct {
 	aware      bool  // its code has been told to stop before it came to the operation
 	unresolved error // why no body is known, if a resolver has panicked
 
+	opts callOptions // of a task, a step or a service call
+	body body
 	renaming
 
 	tested *tested // nil without an interceptor
@@ -91,8 +95,63 @@ func (c *call) addLocked(path string, site callSite) *op {
 	return o
 }
 
-// body is the effect of a task, a step or a service call.
-type body func(ctx context.Context) (any, error)
+// reader is where a payload goes.
+type reader interface {
+	read(p *payloads, what string, stored Payload) error
+}
+
+// asking is a call whose result is an Out.
+type asking[Out any] struct {
+	call
+	out Out
+}
+
+// read decodes into a fresh value, so that nothing of an earlier one stays.
+func (a *asking[Out]) read(p *payloads, what string, stored Payload) error {
+	var fresh Out
+	a.out = fresh
+	return p.decode(what, stored, &a.out)
+}
+
+// ask makes a call that gives its result.
+func ask[Out any](o Context, id string, kind Kind, what string) *asking[Out] {
+	a := &asking[Out]{call: call{o: o, id: id, kind: kind, what: what}}
+	a.to = a
+	return a
+}
+
+// plainJSON is where a value of the engine's own goes: plain JSON whatever the codec.
+type plainJSON struct{ v any }
+
+func (j plainJSON) read(_ *payloads, _ string, stored Payload) error {
+	return json.Unmarshal(stored, j.v)
+}
+
+// take reads a payload for the author.
+func (c *call) take(stored Payload) error { return c.to.read(&c.run().env.payloads, c.what, stored) }
+
+// body is the effect of a task, a step or a service call: one of these.
+type body struct {
+	task    *taskSpec
+	step    func(ctx context.Context) (any, error)
+	instead func(ctx context.Context, input []byte) (any, error) // what an interceptor has given
+}
+
+func (b *body) isKnown() bool {
+	return b.task != nil && b.task.run != nil || b.step != nil || b.instead != nil
+}
+
+// run performs it on a recorded input.
+func (b *body) run(ctx context.Context, p *payloads, in Payload) (any, error) {
+	switch {
+	case b.instead != nil:
+		return b.instead(ctx, in)
+	case b.step != nil:
+		return b.step(ctx)
+	default:
+		return b.task.run(ctx, p, in)
+	}
+}
 
 // visitLocked blocks the run if this pass has come to the id before.
 func (r *run) visitLocked(s *scope, id, path string, site callSite) error {

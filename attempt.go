@@ -11,20 +11,19 @@ import (
 
 // effect runs a body until it succeeds or its attempts are used up, and records what came of it. It
 // starts only when every result that any branch has been given is durable.
-func (c *call) effect(opts *callOptions, f func(in Payload) body) error {
-	r := c.run()
-	if err := c.checkStep(opts); err != nil {
+func (c *call) effect() error {
+	r, opts := c.run(), &c.opts
+	if err := c.checkStep(); err != nil {
 		return err
 	}
 	o, err := c.begin()
 	if err != nil {
 		return err
 	}
-	f = c.bodyOf(f)
 	if o.Number == 0 && opts.deadline > 0 {
 		o.ExpiresAt = roundUp(o.ScheduledAt.Add(opts.deadline))
 	}
-	if f == nil && !o.Status.Ended() && !r.env.desc.performs(c.kind) {
+	if !c.body.isKnown() && !o.Status.Ended() && !r.env.desc.performs(c.kind) {
 		reason := fmt.Sprintf("no %s with the name %q is registered", c.kind, c.name)
 		if c.unresolved != nil {
 			reason = c.unresolved.Error()
@@ -36,7 +35,7 @@ func (c *call) effect(opts *callOptions, f func(in Payload) body) error {
 		return r.leaveLocked(c.scope())
 	}
 	if r.env.desc.performs(c.kind) {
-		return c.performed(o, opts, f != nil)
+		return c.performed(o, c.body.isKnown())
 	}
 	rerun := o.Status == StatusStarted
 	for !o.Status.Ended() {
@@ -48,7 +47,7 @@ func (c *call) effect(opts *callOptions, f func(in Payload) body) error {
 				break
 			}
 		}
-		if err := c.try(o, opts, f, rerun); err != nil {
+		if err := c.try(o, rerun); err != nil {
 			return err
 		}
 		rerun = false
@@ -61,13 +60,13 @@ func (c *call) effect(opts *callOptions, f func(in Payload) body) error {
 
 // try makes one attempt, once it may begin. It returns with mu held; an error means that mu is given up and the caller
 // must return it.
-func (c *call) try(o *op, opts *callOptions, f func(in Payload) body, rerun bool) error {
+func (c *call) try(o *op, rerun bool) error {
 	r := c.run()
 	if r.liveLocked(c.scope()) && c.slotLocked() {
 		defer r.env.slots.Give()
 	}
 	r.lookLocked()
-	if !r.barrierLocked(c.scope(), opts.timeout) {
+	if !r.barrierLocked(c.scope(), c.opts.timeout) {
 		return r.leaveLocked(c.scope())
 	}
 	if r.stopCause != nil && !c.o.detached() {
@@ -81,19 +80,19 @@ func (c *call) try(o *op, opts *callOptions, f func(in Payload) body, rerun bool
 	if !rerun {
 		o.Attempts++
 	}
-	return c.attempt(o, opts, f(o.Input))
+	return c.attempt(o)
 }
 
 // attempt runs the body once, without mu, and settles the operation. It returns an error when the
 // calling code must leave.
-func (c *call) attempt(o *op, opts *callOptions, f body) error {
+func (c *call) attempt(o *op) error {
 	r := c.run()
 	o.Status, o.StartedAt, o.DueAt = StatusStarted, now(), time.Time{}
 	r.touchLocked(o)
 	r.bodies++
 	c.scope().inBody = true
 	r.judgeHeldLocked()
-	a := &attempt{r: r, o: o, c: c, opts: opts, rec: o.Operation}
+	a := &attempt{r: r, o: o, c: c, opts: &c.opts, rec: o.Operation}
 	r.mu.Unlock()
 	returned := false
 	defer func() {
@@ -104,7 +103,7 @@ func (c *call) attempt(o *op, opts *callOptions, f body) error {
 		}
 	}()
 	fault.Point("effect.begin")
-	a.do(f)
+	a.do()
 	fault.Point("effect.done")
 	a.judge()
 	returned = true
@@ -208,7 +207,7 @@ type attempt struct {
 
 // do calls the body: on the branch's own goroutine, or, when its time is limited, on one that may
 // outlive the attempt.
-func (a *attempt) do(f body) {
+func (a *attempt) do() {
 	ctx, cancel := context.WithCancelCause(a.opts.withValues(a.c.bodyContext()))
 	defer cancel(context.Canceled)
 	ctx = context.WithValue(ctx, taskKey{}, liveTask(a))
@@ -219,15 +218,15 @@ func (a *attempt) do(f body) {
 	ctx, hooked := a.r.env.hooks.attempt(ctx, a)
 	a.r.env.leaveTheDead()
 	if limit < 0 {
-		a.take(a.call(ctx, f))
+		a.take(a.call(ctx))
 	} else {
-		a.within(ctx, cancel, limit, f)
+		a.within(ctx, cancel, limit)
 	}
 	hooked.end(a.err)
 }
 
 // within calls the body on a goroutine of its own, and waits for it as long as the attempt may take.
-func (a *attempt) within(ctx context.Context, cancel context.CancelCauseFunc, limit time.Duration, f body) {
+func (a *attempt) within(ctx context.Context, cancel context.CancelCauseFunc, limit time.Duration) {
 	type outcome struct {
 		result Payload
 		err    error
@@ -236,7 +235,7 @@ func (a *attempt) within(ctx context.Context, cancel context.CancelCauseFunc, li
 	go func() {
 		out := outcome{err: NonRetryable(errors.New("the body ended its goroutine instead of returning"))}
 		defer func() { results <- out }()
-		out.result, out.err = a.call(ctx, f)
+		out.result, out.err = a.call(ctx)
 	}()
 	clock := time.NewTimer(limit)
 	defer clock.Stop()
@@ -280,8 +279,8 @@ func (a *attempt) limit() time.Duration {
 }
 
 // call runs the body and makes a payload of its result.
-func (a *attempt) call(ctx context.Context, f body) (Payload, error) {
-	v, err := guard(func() (any, error) { return f(ctx) })
+func (a *attempt) call(ctx context.Context) (Payload, error) {
+	v, err := guard(func() (any, error) { return a.c.body.run(ctx, &a.r.env.payloads, a.rec.Input) })
 	if err != nil {
 		return nil, err
 	}
@@ -292,7 +291,7 @@ func (a *attempt) call(ctx context.Context, f body) (Payload, error) {
 // take decodes the result at once, on the branch's own goroutine: a first run sees what a resumed run
 // will see.
 func (a *attempt) take(result Payload, err error) {
-	if err == nil && a.c.take != nil {
+	if err == nil && a.c.to != nil {
 		err = NonRetryable(a.c.take(result))
 	}
 	a.result, a.err = result, err

@@ -7,8 +7,8 @@ import (
 
 // performed is the life of a task or a service that the backend performs: it asks for attempts, and
 // decides what follows from those that fail. Local attempts are made by workers of the engine.
-func (c *call) performed(o *op, opts *callOptions, local bool) error {
-	r := c.run()
+func (c *call) performed(o *op, local bool) error {
+	r, opts := c.run(), &c.opts
 	if o.Number == 0 && !local {
 		if err := r.env.desc.checkRemote(o.Name, opts); err != nil {
 			return c.refuseLocked(o, err)
@@ -31,7 +31,7 @@ func (c *call) performed(o *op, opts *callOptions, local bool) error {
 	for !o.Status.Ended() {
 		switch {
 		case o.tried:
-			if !c.judgeTried(o, opts) {
+			if !c.judgeTried(o) {
 				return r.leaveLocked(c.scope())
 			}
 			continue
@@ -112,7 +112,7 @@ func (c *call) awaitAttempt(o *op) error {
 
 // judgeTried decides what follows from a failed attempt. It gives mu up while it asks the error; false
 // means that the run is not live any more.
-func (c *call) judgeTried(o *op, opts *callOptions) bool {
+func (c *call) judgeTried(o *op) bool {
 	r := c.run()
 	tried, failed, attempt := *o.Tried, o.failed, o.Attempts
 	failure := o.Error
@@ -124,7 +124,7 @@ func (c *call) judgeTried(o *op, opts *callOptions) bool {
 		cause = fmt.Errorf("attempt ended with status %s", failed)
 	}
 	_, fault := guard(func() (any, error) {
-		wait, again = opts.retry.again(attempt, cause)
+		wait, again = c.opts.retry.again(attempt, cause)
 		return nil, nil
 	})
 	r.log().Warn("attempt failed", "operation", o.ID, "attempt", attempt, "error", cause)
@@ -162,8 +162,8 @@ func (c *call) judgeTried(o *op, opts *callOptions) bool {
 const notBegunWait = 10 * time.Second
 
 // checkStep: how long an inline step may take on this home, and an error for one that asks for more.
-func (c *call) checkStep(opts *callOptions) error {
-	r := c.run()
+func (c *call) checkStep() error {
+	r, opts := c.run(), &c.opts
 	most := r.env.desc.StepTimeout
 	if most <= 0 || c.kind != KindStep {
 		return nil

@@ -23,49 +23,34 @@ func CallTask[Out any](o Context, id, name string, in any, opts ...CallOption) (
 }
 
 func callTask[Out any](o Context, id string, t *taskSpec, in any, opts []CallOption) (Out, error) {
-	var out Out
 	r := o.run()
 	asked := t
 	t, fault := r.env.registry.resolved(t, &r.env.desc)
-	options := callOptionsOf(opts)
-	c := &call{
-		o: o, id: id, kind: t.kind, name: t.name, input: in, hasInput: true, tested: r.env.tested(&out),
-		renaming: options.renaming, unresolved: fault,
-		take: func(p Payload) error { return takeInto(&r.env.payloads, "result", p, &out) },
+	c := ask[Out](o, id, t.kind, "result")
+	c.name, c.input, c.hasInput, c.unresolved, c.body.task = t.name, in, true, fault, t
+	if c.with(opts); r.env.interceptor != nil {
+		c.tested = &tested{result: &c.out, registered: r.env.registry.knows(asked, t)}
 	}
-	if c.tested != nil {
-		c.tested.registered = r.env.registry.knows(asked, t)
-	}
-	var f func(in Payload) body
-	if t.run != nil {
-		f = func(in Payload) body {
-			return func(ctx context.Context) (any, error) { return t.run(ctx, &r.env.payloads, in) }
-		}
-	}
-	err := c.effect(options, f)
-	if err != nil {
+	if err := c.effect(); err != nil {
 		var zero Out
 		return zero, err
 	}
-	return out, nil
+	return c.out, nil
 }
 
 // Step runs a closure as an operation: an effect, or a decision that must stay (the time, a random
 // number, a new id). It is like [Call] of a task without a name and an input. The closure must not
 // use the orchestration's Context; it gets a plain one.
 func Step[T any](o Context, id string, f func(ctx context.Context) (T, error), opts ...CallOption) (T, error) {
-	var out T
-	r := o.run()
-	options := callOptionsOf(opts)
-	c := &call{o: o, id: id, kind: KindStep, tested: r.env.tested(&out), renaming: options.renaming,
-		take: func(p Payload) error { return takeInto(&r.env.payloads, "result", p, &out) }}
-	run := body(func(ctx context.Context) (any, error) { return f(ctx) })
-	err := c.effect(options, func(Payload) body { return run })
-	if err != nil {
+	c := ask[T](o, id, KindStep, "result")
+	c.body.step = func(ctx context.Context) (any, error) { return f(ctx) }
+	c.with(opts)
+	c.tested = o.run().env.tested(&c.out)
+	if err := c.effect(); err != nil {
 		var zero T
 		return zero, err
 	}
-	return out, nil
+	return c.out, nil
 }
 
 // Do is [Step] for a closure that returns an error alone.
@@ -74,22 +59,12 @@ func Do(o Context, id string, f func(ctx context.Context) error, opts ...CallOpt
 	return err
 }
 
-func callOptionsOf(opts []CallOption) *callOptions {
-	c := &callOptions{}
+// with sets the options of a task, a step or a service call.
+func (c *call) with(opts []CallOption) {
 	for _, opt := range opts {
-		opt.applyCall(c)
+		opt.applyCall(&c.opts)
 	}
-	return c
-}
-
-// takeInto decodes into a fresh value, so that nothing of an earlier one stays.
-func takeInto[T any](p *payloads, what string, stored Payload, out *T) error {
-	var v T
-	if err := p.decode(what, stored, &v); err != nil {
-		return err
-	}
-	*out = v
-	return nil
+	c.renaming = c.opts.renaming
 }
 
 // SetProgress shows a value in the run's [State]. It is written with the next commit, at latest after

@@ -34,12 +34,11 @@ func namedDefinition(o Context, name string) *definitionSpec {
 func callChild[Out any](
 	o Context, id string, d *definitionSpec, in any, opts []ChildOption, begun func(id string),
 ) (Out, error) {
-	var out, zero Out
+	var zero Out
 	r := o.run()
 	child := childOptionsOf(opts)
-	c := &call{o: o, id: id, kind: KindChild, name: d.name, input: in, hasInput: true, tested: r.env.tested(&out),
-		renaming: child.renaming,
-		take:     func(p Payload) error { return takeInto(&r.env.payloads, "result", p, &out) }}
+	c := ask[Out](o, id, KindChild, "result")
+	c.name, c.input, c.hasInput, c.renaming, c.tested = d.name, in, true, child.renaming, r.env.tested(&c.out)
 	op, err := c.begin()
 	if err != nil {
 		return zero, err
@@ -59,7 +58,7 @@ func callChild[Out any](
 	if err := c.give(op); err != nil {
 		return zero, err
 	}
-	return out, nil
+	return c.out, nil
 }
 
 // StartChild starts another orchestration and does not wait for it: it goes on when this one ends, and
@@ -73,7 +72,7 @@ func StartChild[In, Out any](
 	var out string
 	child := childOptionsOf(opts)
 	c := &call{o: o, id: id, kind: KindChild, name: d.spec.name, input: in, hasInput: true, renaming: child.renaming,
-		take: func(p Payload) error { return json.Unmarshal(p, &out) }}
+		to: plainJSON{&out}}
 	op, err := c.begin()
 	if err != nil {
 		return "", err

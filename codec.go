@@ -111,20 +111,23 @@ func (p *payloads) encodeOf(kind Kind, what string, v any) (Payload, error) {
 }
 
 func (p *payloads) encodeWithin(what string, v any, limit int) (Payload, error) {
-	encoded, err := guard(func() (any, error) {
-		if given, raw := v.(Payload); raw {
-			return given, readable(p.codec, given)
-		}
-		return p.codec.Encode(v)
-	})
+	made, err := p.make(v)
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w: %w", what, ErrInvalidPayload, err)
 	}
-	made, _ := encoded.(Payload)
 	if len(made) > limit {
 		return nil, fmt.Errorf("encode %s: %w: %d bytes, the limit is %d", what, ErrTooLarge, len(made), limit)
 	}
 	return made, nil
+}
+
+// make calls the codec, or the methods of the value by it.
+func (p *payloads) make(v any) (made Payload, err error) {
+	defer recovered(&err)
+	if given, raw := v.(Payload); raw {
+		return given, readable(p.codec, given)
+	}
+	return p.codec.Encode(v)
 }
 
 // reads reports whether a payload can be read as a T. It is asked at the door: what has been taken and cannot be
@@ -177,8 +180,14 @@ func (p *payloads) decode(what string, stored Payload, v any) error {
 	if len(stored) == 0 {
 		return nil
 	}
-	if _, err := guard(func() (any, error) { return nil, p.codec.Decode(stored, v) }); err != nil {
+	if err := p.read(stored, v); err != nil {
 		return fmt.Errorf("decode %s: %w: %w", what, ErrInvalidPayload, err)
 	}
 	return nil
+}
+
+// read calls the codec, or the methods of the value by it.
+func (p *payloads) read(stored Payload, v any) (err error) {
+	defer recovered(&err)
+	return p.codec.Decode(stored, v)
 }

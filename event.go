@@ -17,14 +17,14 @@ import (
 // With [Timeout] it returns *EventTimeoutError when no event has arrived by then; an event that has
 // arrived in time wins even if it is seen later. ErrCancelled when the orchestration is cancelled.
 func WaitForEvent[T any](o Context, id string, opts ...WaitOption) (T, error) {
-	var out, zero T
+	var zero T
 	w := waitOptions{name: id}
 	for _, opt := range opts {
 		opt.applyWait(&w)
 	}
 	r := o.run()
-	c := &call{o: o, id: id, kind: KindEvent, name: w.name, renaming: renaming{former: w.former},
-		take: func(p Payload) error { return takeInto(&r.env.payloads, "payload", p, &out) }}
+	c := ask[T](o, id, KindEvent, "payload")
+	c.name, c.former = w.name, w.former
 	if err := checkID("event name", w.name); err != nil && id != "" {
 		return zero, c.fault(err)
 	}
@@ -49,7 +49,7 @@ func WaitForEvent[T any](o Context, id string, opts ...WaitOption) (T, error) {
 	if err := c.give(op); err != nil {
 		return zero, err
 	}
-	return out, nil
+	return c.out, nil
 }
 
 // due is when the wait is over that begins at a time; zero for never.

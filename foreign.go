@@ -15,7 +15,7 @@ import (
 //   - It is guarded: a panic is an error, and a runtime.Goexit is noticed.
 //   - What only listens, hooks and log handlers, is called by a goroutine of its own (see notices).
 //
-// guard, apart and patiently are the ways to call it; nothing else recovers panics.
+// guard, apart and patiently are the ways to call it; nothing but recovered recovers panics.
 
 // panicError is what a recovered panic becomes.
 type panicError struct {
@@ -29,16 +29,20 @@ func (e *panicError) Error() string { return "panic: " + e.text }
 // guard calls foreign code on the calling goroutine, and makes an error of its panic. A Goexit in it ends the
 // goroutine: who owns that sees to it (see run.exit), or calls apart.
 func guard(f func() (any, error)) (v any, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			var pcs [32]uintptr
-			n := runtime.Callers(2, pcs[:])
-			buf := make([]byte, 8<<10)
-			buf = buf[:runtime.Stack(buf, false)]
-			v, err = nil, &panicError{fmt.Sprint(p), authorLine(runtime.CallersFrames(pcs[:n])), string(buf)}
-		}
-	}()
+	defer recovered(&err)
 	return f()
+}
+
+// recovered makes an error of a panic in foreign code. It is deferred by guard, and by what is called too often for a
+// closure.
+func recovered(err *error) {
+	if p := recover(); p != nil {
+		var pcs [32]uintptr
+		n := runtime.Callers(2, pcs[:])
+		buf := make([]byte, 8<<10)
+		buf = buf[:runtime.Stack(buf, false)]
+		*err = &panicError{fmt.Sprint(p), authorLine(runtime.CallersFrames(pcs[:n])), string(buf)}
+	}
 }
 
 // panicIn finds the panic that an error tells of; nil if it tells of none. An error whose own methods panic tells of

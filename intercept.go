@@ -1,8 +1,6 @@
 package lambdabiz
 
 import (
-	"context"
-
 	"github.com/lambdabiz/lambdabiz/internal/probe"
 )
 
@@ -47,7 +45,7 @@ func (c *call) interceptLocked(o *op, path string, site callSite) (passed *op, e
 		return c.goPastLocked(path, site, answer.Result), nil
 	}
 	if c.tested != nil {
-		c.tested.instead = answer.Perform
+		c.body.instead = answer.Perform
 	}
 	return nil, nil //nolint:nilnil // it goes on as ever
 }
@@ -99,14 +97,4 @@ func (c *call) askedLocked(o *op, path string, site callSite) probe.Operation {
 	}
 	asked.Cancelled = asked.Recorded && !asked.Ended && r.stopCause != nil && !c.o.detached()
 	return asked
-}
-
-// bodyOf is what performs the operation: what the interceptor gave, or else the author's.
-func (c *call) bodyOf(f func(in Payload) body) func(in Payload) body {
-	if c.tested == nil || c.tested.instead == nil {
-		return f
-	}
-	return func(in Payload) body {
-		return func(ctx context.Context) (any, error) { return c.tested.instead(ctx, in) }
-	}
 }

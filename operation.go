@@ -141,7 +141,7 @@ func (c *call) give(o *op) error {
 	if rec.Status != StatusSucceeded {
 		return r.env.registry.rebuild(rec.Error)
 	}
-	if taken || c.take == nil {
+	if taken || c.to == nil {
 		return nil
 	}
 	if err := c.take(rec.Result); err != nil {

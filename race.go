@@ -29,7 +29,7 @@ func Race(o Context, id string, branches ...Awaitable) (int, error) {
 func race(o Context, id string, was *former, branches []Awaitable) (int, error) {
 	var result raceResult
 	c := &call{o: o, id: id, kind: KindRace, renaming: renaming{former: was},
-		take: func(p Payload) error { return json.Unmarshal(p, &result) }}
+		to: plainJSON{&result}}
 	if len(branches) == 0 {
 		return -1, c.fault(errors.New("a race needs at least one branch"))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 )
@@ -22,6 +23,7 @@ type registry struct {
 	errorRegistry
 	mu          sync.RWMutex
 	definitions map[string]*definitionSpec
+	inOrder     []string // their names, sorted; nil until somebody asks
 	tasks       map[taskID]*taskSpec
 	resolvers   []*TaskResolver
 }
@@ -47,7 +49,13 @@ func addNamed[K, T comparable](r *registry, table map[K]T, key K, what, name str
 }
 
 func (r *registry) addDefinition(d *definitionSpec) error {
-	return addNamed(r, r.definitions, d.name, "definition", d.name, d)
+	if err := addNamed(r, r.definitions, d.name, "definition", d.name, d); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.inOrder = nil
+	return nil
 }
 
 func (r *registry) addTask(t *taskSpec) error {
@@ -119,14 +127,19 @@ func (r *registry) kinds() []Kind {
 	return kinds
 }
 
+// names are those of the definitions, in order. Nobody may change the list: it is made once, until there are others.
 func (r *registry) names() []string {
 	r.mu.RLock()
-	defer r.mu.RUnlock()
-	names := make([]string, 0, len(r.definitions))
-	for name := range r.definitions {
-		names = append(names, name)
+	names := r.inOrder
+	r.mu.RUnlock()
+	if names != nil {
+		return names
 	}
-	return sorted(names)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.inOrder = slices.AppendSeq(make([]string, 0, len(r.definitions)), maps.Keys(r.definitions))
+	slices.Sort(r.inOrder)
+	return r.inOrder
 }
 
 func sorted(s []string) []string {

@@ -71,17 +71,20 @@ func (m *residents) roomLocked() int {
 
 func (m *residents) full() bool { return m.room() == 0 }
 
-// reserve keeps room for what a claim may bring, until the returned function is called.
-func (m *residents) reserve() (room int, free func()) {
+// reserve keeps room for what a claim may bring, until free is called with it.
+func (m *residents) reserve() (room int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if room = m.roomLocked(); m.cache {
-		return room, func() {}
+	if room = m.roomLocked(); !m.cache {
+		m.claiming += room
 	}
-	m.claiming += room
-	return room, func() {
-		m.mu.Lock()
-		defer m.mu.Unlock()
+	return room
+}
+
+func (m *residents) free(room int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.cache {
 		m.claiming -= room
 	}
 }
@@ -258,23 +261,30 @@ func (m *residents) allResidents() []*run {
 }
 
 // watcher is who waits for an orchestration's end.
-type watcher struct{ told chan bool } // full when it may have ended
+type watcher struct {
+	m    *residents
+	id   string
+	told chan bool // full when it may have ended
+}
 
-// watch tells of a run of the id that has left this process.
-func (m *residents) watch(id string) (ended <-chan bool, stop func()) {
-	w := &watcher{make(chan bool, 1)}
+// watch tells of runs of the id that have left this process, until stop.
+func (m *residents) watch(id string) *watcher {
+	w := &watcher{m, id, make(chan bool, 1)}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.watchers[id] == nil {
 		m.watchers[id] = map[*watcher]bool{}
 	}
 	m.watchers[id][w] = true
-	return w.told, func() {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		if delete(m.watchers[id], w); len(m.watchers[id]) == 0 {
-			delete(m.watchers, id)
-		}
+	return w
+}
+
+func (w *watcher) stop() {
+	w.m.mu.Lock()
+	defer w.m.mu.Unlock()
+	all := w.m.watchers[w.id]
+	if delete(all, w); len(all) == 0 {
+		delete(w.m.watchers, w.id)
 	}
 }
 

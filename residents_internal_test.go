@@ -10,13 +10,13 @@ func BenchmarkWatchersOfOneID(b *testing.B) {
 	for _, n := range []int{100, 10_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			m := newResidents(1, false)
-			stops := make([]func(), n)
+			waiting := make([]*watcher, n)
 			for b.Loop() {
-				for i := range stops {
-					_, stops[i] = m.watch("order-7")
+				for i := range waiting {
+					waiting[i] = m.watch("order-7")
 				}
-				for _, stop := range stops {
-					stop()
+				for _, w := range waiting {
+					w.stop()
 				}
 			}
 			b.ReportMetric(float64(b.Elapsed())/float64(b.N*n), "ns/watcher")

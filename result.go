@@ -35,8 +35,9 @@ func (h *handle) wait(ctx context.Context) (*RunInfo, error) {
 	if err := h.e.desc.checkOrchestrationID(id); err != nil {
 		return nil, err
 	}
-	ended, stop := h.e.watch(id)
-	defer stop()
+	watcher := h.e.watch(id)
+	defer watcher.stop()
+	ended := watcher.told
 	if r := h.resident; r != nil {
 		poll := time.NewTimer(h.e.resultPoll())
 		defer poll.Stop()

@@ -1,15 +1,13 @@
 package lambdabiz
 
 import (
-	"context"
 	"runtime"
 )
 
-// tested is what an interceptor is told of a call besides, and what it gave to perform it.
+// tested is what an interceptor is told of a call besides.
 type tested struct {
 	result     any  // a pointer to where the result goes
 	registered bool // a task or a service that is known by its name
-	instead    func(ctx context.Context, input []byte) (any, error)
 }
 
 // tested returns nil without an interceptor.

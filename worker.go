@@ -214,8 +214,8 @@ func (w *worker) wait() (time.Duration, bool) {
 // claim asks the backend once, and reports whether there is more at once.
 func (w *worker) claim(ctx context.Context) bool {
 	e := w.e
-	room, free := e.reserve()
-	defer free()
+	room := e.reserve()
+	defer e.free(room)
 	number := e.worker.Load()
 	claims, err := w.ask(ctx, ClaimRequest{
 		Worker: number, Names: e.registry.names(), Limit: room, Now: now(),
