@@ -12,7 +12,7 @@ import (
 	"github.com/lambdabiz/lambdabiz/internal/fakeswf"
 )
 
-// TestThousandsAreOpen: more items than this package has open at once, and 2,000 are more than SWF lets one run
+// TestThousandsAreOpen: more items than this package has open at once, and 1,050 are more than SWF lets one run
 // have. All of them end, and SWF never has to refuse one.
 func TestThousandsAreOpen(t *testing.T) {
 	t.Parallel()
@@ -24,7 +24,7 @@ func TestThousandsAreOpen(t *testing.T) {
 		items int
 		do    func(o lambdabiz.Context, i int) (int, error)
 	}{
-		"Lambda functions": {2000, func(o lambdabiz.Context, i int) (int, error) { return lambdabiz.CallTask[int](o, "f", "Remote", i) }},
+		"Lambda functions": {1050, func(o lambdabiz.Context, i int) (int, error) { return lambdabiz.CallTask[int](o, "f", "Remote", i) }},
 		"Go tasks":         {920, func(o lambdabiz.Context, i int) (int, error) { return lambdabiz.Call(o, "t", task, i) }},
 		"children":         {1050, func(o lambdabiz.Context, i int) (int, error) { return lambdabiz.CallChild(o, "c", child, i) }},
 		"timers": {950, func(o lambdabiz.Context, i int) (int, error) {

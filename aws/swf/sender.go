@@ -18,7 +18,7 @@ type sender struct{ *service }
 func (s *sender) sendAhead(ctx context.Context, h *handle, a *plan.Answer) (*plan.Request, error) {
 	r, err := a.Request()
 	if err != nil {
-		return nil, err //nolint:wrapcheck // it says what it was
+		return nil, err
 	}
 	for i, part := range r.Ahead {
 		h.signals = true
@@ -51,7 +51,7 @@ func (s *sender) giveBack(ctx context.Context, t *task, wait time.Duration) erro
 func (s *sender) closeDuplicate(ctx context.Context, t *task) error {
 	a, err := plan.Duplicate()
 	if err != nil {
-		return err //nolint:wrapcheck // it says what it was
+		return err
 	}
 	return s.respondQuietly(ctx, t, a)
 }

@@ -51,21 +51,21 @@ func TestWhatGoesOutTogetherFitsIntoRequests(t *testing.T) {
 	}{
 		"results of steps":            {n: 50, want: 25_000, do: step(text)},
 		"results of steps with marks": {n: 80, want: 13_000, do: step(big[:13_000])},
-		"inputs of children": {n: 60, want: 25_000, do: func(o lambdabiz.Context, _ int) (int, error) {
+		"inputs of children": {n: 45, want: 25_000, do: func(o lambdabiz.Context, _ int) (int, error) {
 			return lambdabiz.CallChild(o, "c", child, text)
 		}},
-		"inputs of children that are left alone": {n: 60, do: func(o lambdabiz.Context, _ int) (int, error) {
+		"inputs of children that are left alone": {n: 45, do: func(o lambdabiz.Context, _ int) (int, error) {
 			_, err := lambdabiz.StartChild(o, "c", child, text)
 			return 0, err
 		}},
-		"raised events": {n: 60, do: func(o lambdabiz.Context, _ int) (int, error) {
+		"raised events": {n: 45, do: func(o lambdabiz.Context, _ int) (int, error) {
 			return 0, lambdabiz.RaiseEvent(o, "r", "Sink", "e", text)
 		}},
-		"tasks": {n: 60, want: 25_000, do: func(o lambdabiz.Context, _ int) (int, error) {
+		"tasks": {n: 45, want: 25_000, do: func(o lambdabiz.Context, _ int) (int, error) {
 			out, err := lambdabiz.Call(o, "t", echo, text)
 			return len(out), err
 		}},
-		"all of them": {n: 60, do: func(o lambdabiz.Context, i int) (int, error) {
+		"all of them": {n: 45, do: func(o lambdabiz.Context, i int) (int, error) {
 			if _, err := step(text)(o, i); err != nil {
 				return 0, err
 			}
@@ -95,7 +95,7 @@ func TestWhatGoesOutTogetherFitsIntoRequests(t *testing.T) {
 				config := configFor(server)
 				config.Store = memory.NewStore()
 				p := client(t, config).workOn(d, child, sink, echo)
-				if _, err := lambdabiz.Start(t.Context(), p.Engine, sink, "Sink", 60); err != nil {
+				if _, err := lambdabiz.Start(t.Context(), p.Engine, sink, "Sink", 45); err != nil {
 					t.Fatal(err)
 				}
 				run, err := lambdabiz.Start(t.Context(), p.Engine, d, "R", 0)

@@ -109,7 +109,7 @@ func (d *Draft) Answer(found Found, now time.Time) (*Answer, error) {
 
 func (d *Draft) add(x types.Decision) { d.answer.Decisions = append(d.answer.Decisions, x) }
 
-// record puts an operation as it is into the journal, if it is not there already; see refreshed.
+// record puts an operation as it is into the journal, if it is not there already; see refresh.
 func (d *Draft) record(o *history.Op) {
 	ops := &d.answer.Journal.Ops
 	if !slices.ContainsFunc(*ops, func(r wire.Record) bool { return r.Number == o.Number }) {

@@ -142,10 +142,10 @@ func describe(t *testing.T, f *history.Fold) string {
 }
 
 // answer completes a draft at the epoch, and fails the test if that changes the fold that it was made of.
-func answer(t *testing.T, task plan.Task, make func() *plan.Draft, found plan.Found) *plan.Answer {
+func answer(t *testing.T, task plan.Task, draft func() *plan.Draft, found plan.Found) *plan.Answer {
 	t.Helper()
 	before := describe(t, task.Fold)
-	a, err := make().Answer(found, epoch)
+	a, err := draft().Answer(found, epoch)
 	if err != nil {
 		t.Fatal(err)
 	}

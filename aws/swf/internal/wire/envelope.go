@@ -11,14 +11,14 @@ import (
 	"github.com/lambdabiz/lambdabiz"
 )
 
-// envelopeStart begins everything that this package writes.
+// envelopeStart begins everything that the backend writes.
 const envelopeStart = `{"lambdabiz":`
 
-// Version is the format of everything that this package writes.
+// Version is the format of everything that the backend writes.
 const Version = 1
 
-// ErrForeign: the text was not written by this package.
-var ErrForeign = errors.New("not an envelope of this package")
+// ErrForeign says that a text was not written by the backend.
+var ErrForeign = errors.New("not an envelope of this backend")
 
 // Open decodes an envelope. Foreign text is ErrForeign.
 func Open(text string, v interface{ format() int }) error {

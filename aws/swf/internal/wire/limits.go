@@ -13,7 +13,7 @@ const (
 
 	MaxEvents  = 25000 // of a history; the service ends the run there
 	WarnEvents = 10000 // where AWS advises to stop
-	StopEvents = 24000 // where this package ends the run with a clear error
+	StopEvents = 24000 // where the backend ends the run with a clear error
 	FullEvents = 24700 // where nothing more begins, with the events to come of all that is open
 
 	// The events to come of what is open, each with a decision task of its own; a child has one at its start too.

@@ -30,7 +30,7 @@ func SuccessOf(text *string) Outcome {
 	return Outcome{Status: lambdabiz.StatusSucceeded, Result: Payload(ResultOf(text))}
 }
 
-// FailureOf reads the end of something without success. What this package has not written keeps its text.
+// FailureOf reads the end of something without success. What the backend has not written keeps its text.
 func FailureOf(status lambdabiz.Status, reason, details *string) Outcome {
 	var out Outcome
 	if Open(aws.ToString(details), &out) == nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/lambdabiz/lambdabiz"
 )
 
-// Payload is a lambdabiz.Payload inside this package's JSON: what is compact JSON stands as itself in an
+// Payload is a lambdabiz.Payload inside an envelope: what is compact JSON stands as itself in an
 // array, so that a person can read it; anything else is base64.
 type Payload lambdabiz.Payload
 

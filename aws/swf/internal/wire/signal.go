@@ -6,7 +6,7 @@ import (
 	"github.com/lambdabiz/lambdabiz"
 )
 
-// The kinds of signals of this package. An event is the one without.
+// The kinds of signals of the backend. An event is the one without.
 const (
 	SignalEvent   = ""
 	SignalCancel  = "cancel"
