@@ -14,16 +14,7 @@
 //
 // What does no I/O lies in packages of its own: internal/wire is what stands in SWF's fields, internal/history folds a
 // history into what is known of its run, and internal/plan makes the answer to a decision task of that and of a commit.
-// What is left here asks SWF and the store. Each part is a type in a file of its own, and knows those that stand above it:
-//
-//	service, lifetime              the client of a domain; what is on its way until Close
-//	registry, workers, folds       types that are registered, workers of this process, runs that it has held
-//	directory, histories           finds runs, reads what has happened to them
-//	mirror                         copies runs to the store
-//	starter, events, controls      what clients and other runs ask for
-//	sender, completer, committer   answers decision tasks: what a plan wants from outside, and what became of the answer
-//	decisionLists, activityLists   polls, and what they have brought
-//	claims, handClaims, activities what the engine takes
+// docs/architecture.md says which file answers which question.
 //
 // The package imports these three, the root package, the AWS SDK, and of this module internal/awscall besides.
 package swf
