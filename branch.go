@@ -200,6 +200,7 @@ func (r *run) waitAnyLocked(o Context, futures []*future) (left bool, err error)
 		}
 		r.waitLocked(s, w)
 		s.awaits = nil
+		r.trail.cut(s)
 		for _, f := range futures {
 			f.waiters = slices.DeleteFunc(f.waiters, func(x *waiter) bool { return x == w })
 		}

@@ -15,13 +15,13 @@ func (c *circle) add(s *scope) bool {
 	if s.met == &c.mark {
 		return true
 	}
-	if s.awaits == nil || !s.isBlocked() {
-		return false // its code runs, or is about to
+	if !s.onlyWaits() {
+		return false
 	}
 	s.met = &c.mark
 	c.waiting = append(c.waiting, s)
 	for _, f := range s.awaits {
-		if f.ended || !f.begun || f.s == nil || !c.add(f.s) {
+		if !c.add(f.s) {
 			return false
 		}
 	}
@@ -38,4 +38,48 @@ func (c *circle) isInside(f *future) bool {
 		}
 		return false
 	})
+}
+
+// trail leads from the orchestration's function to code that does something else than wait: each scope in it waits for the
+// next one, so nothing that the function waits for is a circle. It is kept from one look to the next, or a look would cost
+// as much as there are branches in a row. It knows nothing of a run; run.mu guards it.
+type trail struct{ scopes []*scope }
+
+// search looks for a circle: it returns all that waits, if the function and all that it waits for only wait.
+func (t *trail) search(root *scope) *circle {
+	if len(t.scopes) == 0 {
+		t.push(root)
+	}
+	for s := t.scopes[len(t.scopes)-1]; s.onlyWaits(); {
+		next := s.awaits[0].s
+		if t.has(next) {
+			c := &circle{}
+			if c.add(root) {
+				return c
+			}
+			t.cut(root) // another branch of those that one of them waits for does something else
+			return nil
+		}
+		t.push(next)
+		s = next
+	}
+	return nil
+}
+
+func (t *trail) push(s *scope) {
+	t.scopes = append(t.scopes, s)
+	s.step = len(t.scopes)
+}
+
+func (t *trail) has(s *scope) bool {
+	return 0 < s.step && s.step <= len(t.scopes) && t.scopes[s.step-1] == s
+}
+
+// cut must be called when a scope goes on that has waited: then the trail leads to that one. Between its wake-up and that
+// the trail is right, too: the scope does not wait any more.
+func (t *trail) cut(s *scope) {
+	if t.has(s) {
+		clear(t.scopes[s.step:])
+		t.scopes = t.scopes[:s.step]
+	}
 }

@@ -15,8 +15,8 @@ func (r *run) judgeCircleLocked() {
 	if r.root.awaits == nil || r.doubted && !r.restLocked(0) {
 		return
 	}
-	switch c := (&circle{}); {
-	case !c.add(r.root):
+	switch c := r.trail.search(r.root); {
+	case c == nil:
 	case r.restLocked(0):
 		r.blockCircleLocked(c)
 	default:

@@ -57,6 +57,7 @@ type run struct {
 	repeats    *repeats           // nil until something new is looked for
 	tested     map[string]*waiter // operations that a test holds, by path
 	held       []heldOp           // operations that wait until it is sure that they repeat nothing
+	trail      trail              // of what the function waits for
 	doubted    bool               // it is looked again soon whether branches wait for each other
 	barrier    barrier
 	committing bool

@@ -42,6 +42,7 @@ type scope struct {
 	began   int64               // what the scope around it had reached when it began
 	racing  []*future           // branches of which all but one lose when its race is over; nil while it has none
 	met     *mark               // of the circle that it was found in last
+	step    int                 // its place in the run's trail, from 1, if it is there
 	reached int64               // the last number of what was recorded here before this pass, and it has come to
 	last    time.Time           // when what its code knows last came about
 	past    bool                // its code has come to something that had not ended before this pass, or it knows of such a thing
@@ -56,6 +57,19 @@ type mark struct{ _ byte }
 
 // isBlocked reports whether the goroutine of the scope waits.
 func (s *scope) isBlocked() bool { return s.blocked != nil && !s.blocked.woken }
+
+// onlyWaits reports whether all that its goroutine does is wait for the end of branches, and may do so for long.
+func (s *scope) onlyWaits() bool {
+	if s.awaits == nil || !s.isBlocked() {
+		return false // its code runs, or is about to
+	}
+	for _, f := range s.awaits {
+		if f.ended || !f.begun || f.s == nil {
+			return false
+		}
+	}
+	return true
+}
 
 // isClosed reports whether the scope, or one around it, is closed.
 func (s *scope) isClosed() bool {
