@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/lambdabiz/lambdabiz/internal/batch"
@@ -92,6 +93,32 @@ func (c *committer) run(ctx context.Context, together []*batch.Item[*decision]) 
 			s.Member.verdict.doubtReceipts()
 		}
 	}
+}
+
+// settleDoubt looks whether a commit is recorded that was stale when it came again after a try of unknown outcome. What
+// has come in between is too late for the waits that it says have timed out, then: the commit is conditional no more.
+// All else in a commit may come twice.
+func (c *committer) settleDoubt(commit *Commit) error {
+	isTimeout := func(o Operation) bool { return o.Kind == KindEvent && o.Status == StatusTimeout }
+	at := slices.IndexFunc(commit.Operations, isTimeout)
+	if at < 0 {
+		return nil
+	}
+	number := commit.Operations[at].Number
+	recorded, err := guard(func() (any, error) {
+		rec, err := c.backend.Load(context.Background(), commit.Run.ID, commit.Run.RunID)
+		if err != nil {
+			return false, err
+		}
+		return slices.ContainsFunc(rec.Operations, func(o Operation) bool { return o.Number == number && isTimeout(o) }), nil
+	})
+	if err != nil {
+		return fmt.Errorf("look whether the commit was applied: %w", err)
+	}
+	if recorded == true {
+		commit.Conditional, commit.Fetch = false, true
+	}
+	return nil
 }
 
 // mayBeOwn reports whether an error may be that of one commit, and would come again however often it is tried. What

@@ -23,8 +23,17 @@ func (r *run) commitRun(c *Commit) Verdict {
 	s := &r.submission
 	s.commit = c
 	defer s.reset()
+	doubt := false // one of the tries may have been applied
 	for try, refusals, failures := 1, 0, 0; ; try++ {
 		v, err := r.env.committer.submit(context.Background(), s)
+		if err == nil && doubt && errors.Is(v.Err, ErrStale) {
+			if err = r.env.committer.settleDoubt(c); err == nil && !c.Conditional {
+				s.reset()
+				s.commit = c
+				v, err = r.env.committer.submit(context.Background(), s)
+			}
+		}
+		doubt = doubt || errors.Is(err, ErrOutcomeUnknown)
 		if err == nil && (v.Err == nil || errors.Is(v.Err, ErrFenced) || errors.Is(v.Err, ErrStale)) {
 			if v.Err == nil && r.makesDue(c) {
 				r.env.owner.kick()

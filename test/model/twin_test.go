@@ -1,0 +1,224 @@
+package model_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/lambdabiz/lambdabiz/test/campaign"
+)
+
+// mutation takes a protection out of the engine: in a copy of its source, of which a test program is built. The engine
+// itself has no switch for it.
+type mutation struct {
+	protection string
+	is         string // in the source of the root package, once
+	becomes    string // gone says whether the protection is gone
+}
+
+var mutations = []mutation{
+	{"what a stale commit had is put back",
+		"\t\tr.putBack(t)\n",
+		"\t\tif !gone { r.putBack(t) }\n"},
+	{"an alarm that rings during a commit is heard after it",
+		"\t\tr.fireLate = true\n",
+		"\t\tr.fireLate = !gone\n"},
+	{"a claim wakes who waits to commit",
+		"\tr.openBarrierLocked()\n\tr.moved.Broadcast()\n\tif r.phase",
+		"\tr.openBarrierLocked()\n\tif !gone { r.moved.Broadcast() }\n\tif r.phase"},
+	{"a body waits until what its code was given is durable",
+		"for r.liveLocked(s) && r.passLocked() && r.lastsLocked(lasts) {\n\t\tif r.isOpenLocked() {",
+		"for r.liveLocked(s) && (gone || r.passLocked() && r.lastsLocked(lasts)) {\n\t\tif gone || r.isOpenLocked() {"},
+	{"a time-out is refused when an event has come",
+		"\t\t\tout.Conditional = true\n",
+		"\t\t\tout.Conditional = !gone\n"},
+	{"what comes during a commit is kept until it is over",
+		"\t\tr.arrived = append(r.arrived, messages...)\n",
+		"\t\tif !gone { r.arrived = append(r.arrived, messages...) }\n"},
+	{"a parked run wakes when something is due",
+		"&Release{WakeAt: r.nextDueLocked(), Version: r.env.version}",
+		"&Release{WakeAt: map[bool]time.Time{false: r.nextDueLocked()}[gone], Version: r.env.version}"},
+	{"a commit asks for the next claim when somebody waits for it",
+		"\t\tc.Keep = !r.renew\n",
+		"\t\tc.Keep = !r.renew\n\t\tc.Again = c.Again && !gone\n"},
+	{"a time-out that is recorded stays when its commit comes again",
+		"\t\tcommit.Conditional, commit.Fetch = false, true\n",
+		"\t\tif !gone { commit.Conditional, commit.Fetch = false, true }\n"},
+	{"a message is taken in once",
+		"if m.Number <= r.seen {",
+		"if m.Number <= r.seen && !gone {"},
+	{"a run is not parked during a commit",
+		"case !s.live() || s.active != 0 || s.committing || s.hand:",
+		"case !s.live() || s.active != 0 || s.committing && !gone || s.hand:"},
+	{"what is late is not flushed during a commit",
+		"if r.isLateLocked(since) && !r.committing { // else",
+		"if r.isLateLocked(since) && (gone || !r.committing) { // else"},
+	{"changes during a commit are flushed",
+		"r.env.flushes.Add(r, r.since) // it has come up during the commit",
+		"if !gone { r.env.flushes.Add(r, r.since) }"},
+}
+
+// comeAtOnce lets goroutines that the engine starts begin late: that is no protection, for they may, but it opens what
+// is too narrow to be met by chance.
+const comeAtOnce = "goroutines come at once"
+
+var delays = []mutation{
+	{comeAtOnce,
+		"\t\tgo func() {\n\t\t\tr.mu.Lock()\n\t\t\tdefer r.mu.Unlock()\n\t\t\tr.idleLocked()\n\t\t}()\n",
+		"\t\tgo func() {\n\t\t\tlateIf(gone)\n\t\t\tr.mu.Lock()\n\t\t\tdefer r.mu.Unlock()\n\t\t\tr.idleLocked()\n\t\t}()\n"},
+	{comeAtOnce,
+		"go func() { // nobody woke: the claim must be answered all the same\n",
+		"go func() {\n\t\t\tlateIf(gone)\n"},
+	{comeAtOnce,
+		"\t\tgo func() {\n\t\t\tr.mu.Lock()\n\t\t\tdefer r.mu.Unlock()\n\t\t\tr.finishLocked()\n",
+		"\t\tgo func() {\n\t\t\tlateIf(gone)\n\t\t\tr.mu.Lock()\n\t\t\tdefer r.mu.Unlock()\n\t\t\tr.finishLocked()\n"},
+	{comeAtOnce,
+		"\t\tgo func() {\n\t\t\tr.mu.Lock()\n\t\t\tdefer r.mu.Unlock()\n\t\t\tr.takeMailLocked()\n",
+		"\t\tgo func() {\n\t\t\tlateIf(gone)\n\t\t\tr.mu.Lock()\n\t\t\tdefer r.mu.Unlock()\n\t\t\tr.takeMailLocked()\n"},
+}
+
+// narrow are the mutations that are red only when goroutines begin late.
+var narrow = []mutation{
+	{"a run with a time-out to commit is not parked",
+		"\tcase s.timeouts:\n",
+		"\tcase s.timeouts && !gone:\n"},
+}
+
+// goneVariable names the protections that are gone in the program that is built of the copy.
+const goneVariable = "LAMBDABIZ_MODEL_WITHOUT"
+
+// goneSource stands beside the copy.
+const goneSource = `package lambdabiz
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+var gone = strings.Split(os.Getenv("` + goneVariable + `"), ";")
+
+// isGone reports whether a protection is taken out.
+func isGone(protection string) bool { return slices.Contains(gone, protection) }
+
+// lateIf lets a goroutine begin when time goes on.
+func lateIf(late bool) {
+	if late {
+		<-time.After(time.Millisecond)
+	}
+}
+`
+
+func TestSabotageTheEngine(t *testing.T) {
+	t.Parallel()
+	program := buildMutated(t)
+	for name, trace := range tracesOf(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			campaign.Red(t, "F53", trace.without, complaintOf(t, program, trace.without, "^TestTracesHold$/^"+name+"$"))
+		})
+	}
+	t.Run("nothing is gone, and goroutines begin late", func(t *testing.T) {
+		t.Parallel()
+		if complaint := complaintOf(t, program, comeAtOnce, "^TestEveryScheduleOfStimuli$"); complaint != "" {
+			t.Error(complaint)
+		}
+	})
+	for _, m := range narrow {
+		t.Run(m.protection, func(t *testing.T) {
+			t.Parallel()
+			gone := comeAtOnce + ";" + m.protection
+			campaign.Red(t, "F53", m.protection, complaintOf(t, program, gone, "^TestEveryScheduleOfStimuli$"))
+		})
+	}
+	for _, m := range mutations {
+		t.Run(m.protection, func(t *testing.T) {
+			t.Parallel()
+			campaign.Red(t, "F53", m.protection, complaintOf(t, program, m.protection, "^TestEveryScheduleOfStimuli$"))
+		})
+	}
+}
+
+// complaintOf runs tests of the program without a protection, and returns what they complain of.
+func complaintOf(t *testing.T, program, protection, tests string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program, "-test.run", tests)
+	cmd.Env = append(os.Environ(), goneVariable+"="+protection)
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		return ""
+	}
+	for line := range strings.Lines(string(out)) {
+		if _, complaint, found := strings.Cut(line, brokenWord); found {
+			return strings.TrimSpace(complaint)
+		}
+	}
+	return "it ended: " + string(out)
+}
+
+// buildMutated builds this test with all mutations in it, each behind a variable of the environment.
+func buildMutated(t *testing.T) (program string) {
+	t.Helper()
+	root, dir := filepath.Join("..", ".."), t.TempDir()
+	paths, err := filepath.Glob(filepath.Join(root, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources, mutated := map[string]string{}, map[string]bool{}
+	for _, path := range paths {
+		if text, err := os.ReadFile(path); err != nil {
+			t.Fatal(err)
+		} else if !strings.HasSuffix(path, "_test.go") {
+			sources[path] = string(text)
+		}
+	}
+	for _, m := range slices.Concat(mutations, delays, narrow) {
+		found := 0
+		for path, text := range sources {
+			if n := strings.Count(text, m.is); n > 0 {
+				found += n
+				becomes := strings.ReplaceAll(m.becomes, "gone", fmt.Sprintf("isGone(%q)", m.protection))
+				sources[path], mutated[path] = strings.Replace(text, m.is, becomes, 1), true
+			}
+		}
+		if found != 1 {
+			t.Fatalf("%s: the source has %d times what the mutation replaces; adapt it:\n%s", m.protection, found, m.is)
+		}
+	}
+	overlay := struct{ Replace map[string]string }{map[string]string{}}
+	put := func(path, text string) {
+		at, err := filepath.Abs(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		overlay.Replace[at] = filepath.Join(dir, filepath.Base(path))
+		if err := os.WriteFile(overlay.Replace[at], []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path := range mutated {
+		put(path, sources[path])
+	}
+	put(filepath.Join(root, "gone.go"), goneSource)
+	list, err := json.Marshal(overlay)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(file, list, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	program = filepath.Join(dir, "model.test")
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "go", "test", "-c", "-overlay", file, "-o", program, ".")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build the mutated engine: %v\n%s", err, out)
+	}
+	return program
+}
