@@ -285,3 +285,28 @@ func TestDocsChangelogSaysEachThingOnce(t *testing.T) {
 		t.Error("CHANGELOG.md has no entries")
 	}
 }
+
+// TestDocsIndexHasEveryPage: what is not in the index is not found.
+func TestDocsIndexHasEveryPage(t *testing.T) {
+	t.Parallel()
+	index := page(t, "README.md")
+	for p := range texts(t, ".md") {
+		name, inside := strings.CutPrefix(p, "docs/")
+		if inside && name != "README.md" && !strings.Contains(index, "]("+name+")") {
+			t.Errorf("docs/README.md does not lead to %s", name)
+		}
+	}
+}
+
+// TestDocsFirstCodeIsOfTheProgram: the README begins with a part of its whole program, which is compiled and run.
+func TestDocsFirstCodeIsOfTheProgram(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := goBlock.FindAllStringSubmatch(string(text), -1)
+	if len(blocks) != 2 || !strings.HasPrefix(blocks[1][1], "package main\n") || !strings.Contains(blocks[1][1], "\n"+blocks[0][1]) {
+		t.Error("the README shall have two pieces of Go, and the second one, a whole program, shall have the first one in it")
+	}
+}
