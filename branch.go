@@ -77,6 +77,7 @@ func (f *future) run(o Context, id string, code func(o Context) error, begin boo
 		return start
 	}
 	parent.visitedLocked(id, site)
+	r.settleStopLocked(parent)
 	if o := r.record.get(path); o != nil && o.path() == path {
 		r.blockLocked(Blocked{Operation: path, Source: site.String(), Reason: fmt.Sprintf(
 			"recorded as %s %q, the code has a branch now", o.Kind, o.Name)})
@@ -157,6 +158,7 @@ func (f *future) wait(o Context) error {
 		return r.leaveLocked(s)
 	}
 	s.busy = &site
+	r.settleStopLocked(s)
 	if left, err := r.waitAnyLocked(o, []*future{f}); left {
 		return err
 	}
@@ -164,9 +166,6 @@ func (f *future) wait(o Context) error {
 	s.knows(f.at)
 	if f.s != nil {
 		r.waitedLocked(s, f.s)
-		if s.latest == nil {
-			s.latest = f.s.latest
-		}
 	}
 	r.knowsLocked(r.changed)
 	f.read = true

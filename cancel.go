@@ -40,7 +40,7 @@ func (r *run) findLocked(s *scope, path string, f *former) *op {
 	}
 	unaware := !s.told
 	r.isPastLocked(s)
-	if o != nil && unaware && s.told {
+	if o != nil && unaware && s.told && !o.AfterStop {
 		o.LastBeforeStop = true // it is written with its end
 	}
 	return o
@@ -114,8 +114,9 @@ func (r *run) tellScopeLocked(s *scope) bool {
 	return true
 }
 
-// settleStopLocked is called when the code of a scope comes to an operation, or to its end. If it was told since its
-// operation before, that one is marked if the code has seen that. Else the code has done all as if it had not been told.
+// settleStopLocked is called when the code of a scope comes to an operation, to a branch that it begins or waits for, or to
+// its end. If it was told since its operation before, that one is marked if the code has seen that. Else the code has done
+// all as if it had not been told.
 func (r *run) settleStopLocked(s *scope) (unaware bool) {
 	o := s.unsure
 	if o == nil {

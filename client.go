@@ -186,7 +186,7 @@ func (e *Engine) RaiseEvent(ctx context.Context, id, event string, payload any, 
 	return nil
 }
 
-// Cancel asks an orchestration to end: its context ends, once its code has passed what is recorded (see [Context]),
+// Cancel asks an orchestration to end: its context ends, in code that is resumed where it ended before (see [Context]),
 // operations that wait return ErrCancelled, its children are cancelled, and its function may still clean up under
 // [Detached]. The request is durable
 // when Cancel returns, and idempotent. The first reason is kept: RunInfo.CancelReason. ErrNotFound and

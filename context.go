@@ -63,9 +63,14 @@ func (v *view) Done() <-chan struct{} {
 	return v.Context.Done()
 }
 
+// Value tells nothing of the end of the context, unless what it gives is a context: package context asks so for the one
+// that it may wait for, and for its cause. What log handlers and tracers ask for is none.
 func (v *view) Value(key any) any {
-	v.asks()
-	return v.Context.Value(key)
+	value := v.Context.Value(key)
+	if _, ok := value.(context.Context); ok {
+		v.asks()
+	}
+	return value
 }
 
 func (v *view) asks() {

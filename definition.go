@@ -22,8 +22,8 @@ type definitionSpec struct {
 // returns context.DeadlineExceeded after the deadline of its start. So a function that swallows a
 // cancellation and returns a value has SUCCEEDED. A panic blocks the run.
 //
-// A function that runs again after its cancellation comes to all that is recorded before its context ends: a loop that
-// looks at o.Err goes as many rounds as before, and what follows it can take back what they did. See [Context].
+// A function that runs again after its cancellation finds its context ended where it ended before: a loop that looks at
+// o.Err goes as many rounds as before, and what follows it can take back what they did. See [Context].
 //
 // Deferred functions run whenever the run leaves this process, parked or stopped, not only at its end:
 // they are for what the process holds, not for compensation, which belongs after an operation's error.

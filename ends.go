@@ -249,7 +249,7 @@ func (r *run) fireLocked(t time.Time) {
 	}
 }
 
-// stopCodeLocked ends the contexts of the code that has passed what is recorded, for a cancellation or the deadline:
+// stopCodeLocked tells the code to stop, for a cancellation or the deadline, as far as it has come to where it was told before:
 // operations that wait end as cancelled, children are asked to cancel, and code under Detached goes on.
 func (r *run) stopCodeLocked(cause error) {
 	if r.stopCause != nil {

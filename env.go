@@ -29,17 +29,18 @@ type env struct {
 
 	worker atomic.Int64 // this engine's worker number; 0 while it is a client
 
-	// They may be used with a run's lock held: what they call back comes on goroutines of its own.
-	slots     *slots.Slots // nil for no limit
 	committer *committer
-	alarms    *alarm.Clock[*run]
-	flushes   *delay.Queue[*run]
-	idle      *idle.List[*run]
+
+	// They may be used with a run's lock held: what they call back comes on goroutines of its own.
+	slots   *slots.Slots // nil for no limit
+	alarms  *alarm.Clock[*run]
+	flushes *delay.Queue[*run]
+	idle    *idle.List[*run]
 
 	owner owner
 }
 
-// owner is an engine, as its runs see it. All but serveTasks and claimNext may be called with the run's lock held.
+// owner is an engine, as its runs see it. kick, wants, forward and forget may be called with the run's lock held.
 type owner interface {
 	// kick makes the worker look for work now.
 	kick()

@@ -18,7 +18,7 @@ type record struct {
 	anyLost  bool              // some branch has lost its race
 	loaded   int               // operations that were recorded before this pass
 	unmet    int               // those of them with effects that this pass has not come to
-	marked   bool              // they tell where code was told to stop: see run_stop.go
+	marked   bool              // they tell where code was told to stop: see cancel.go
 	moves    moves
 	layout   *layout // nil until it is asked for
 	some     [4]*op  // room for the first open operations of the function

@@ -18,7 +18,7 @@ type scope struct {
 	parent *scope
 	log    atomic.Pointer[slog.Logger] // made when it is asked for
 
-	// own ends with base, when the scope is closed, and with a cancellation or the deadline: see run_stop.go. It is
+	// own ends with base, when the scope is closed, and with a cancellation or the deadline: see cancel.go. It is
 	// run.base's child, not the parent's: one of them may have come to where it is told when the other has not.
 	own    context.Context //nolint:containedctx // a scope is a context's lifetime
 	cancel context.CancelCauseFunc
@@ -48,7 +48,7 @@ type scope struct {
 	past    bool                // its code has come to something that had not ended before this pass, or it knows of such a thing
 	told    bool                // its code is told to stop: its context has ended, unless it is detached
 	unsure  *op                 // its last operation, if it was told since, and does not know it yet
-	latest  *op                 // its last operation that is over; a branch's that it has waited for, if it has none of its own
+	latest  *op                 // its last operation that is over
 	closed  bool                // lost a race, or its orchestration's function has returned: see isClosed
 }
 
