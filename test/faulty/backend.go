@@ -8,11 +8,12 @@ import (
 
 // What may go wrong: a read has no outcome that anybody could doubt.
 var (
-	reads  = []Kind{Refused, Late, Deadline}
-	writes = []Kind{Refused, Cut, Lost, Late, Deadline}
-	claims = []Kind{Refused, Cut, Lost, Late, Deadline, Again}
-	known  = []Kind{Refused, Late, Deadline, Again}
-	starts = []Kind{Cut, Lost, Late} // what an engine repeats for its clients
+	reads   = []Kind{Refused, Late, Deadline}
+	writes  = []Kind{Refused, Cut, Lost, Late, Deadline}
+	refused = []Kind{Refused, Late, Deadline}
+	claims  = []Kind{Refused, Cut, Lost, Late, Deadline, Again}
+	known   = []Kind{Refused, Late, Deadline, Again}
+	starts  = []Kind{Cut, Lost, Late} // what an engine repeats for its clients
 )
 
 // Wrap returns the backend with these faults. Its optional abilities stay. Close and Describe never fail.
@@ -86,7 +87,7 @@ func (b *backend) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabi
 
 // Commit may be applied and not say so.
 func (b *backend) Commit(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
-	can := b.faults.ofCommits(batch)
+	can := b.faults.ofCommits(batch, b.Describe().CommitEndsClaim)
 	return call(ctx, b.faults, "Commit", can, func() ([]lambdabiz.Verdict, error) { return b.Backend.Commit(ctx, batch) }, nil)
 }
 

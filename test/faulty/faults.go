@@ -45,6 +45,7 @@ type Faults struct {
 	healed bool
 	spare  bool
 	known  bool           // claims have no unknown outcome
+	ends   bool           // nor have commits that end their claim
 	starts map[string]int // by run id: how often a start has come that spare lets go wrong
 	calls  int
 	struck [kinds]int
@@ -75,6 +76,14 @@ func (f *Faults) KnowClaims() {
 	f.known = true
 }
 
+// KnowEnds lets no commit that ends its claim have an unknown outcome: a caller by hand who comes again after it cannot
+// tell itself from another one.
+func (f *Faults) KnowEnds() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ends = true
+}
+
 // ofClaims returns what may go wrong with a claim.
 func (f *Faults) ofClaims() []Kind {
 	f.mu.Lock()
@@ -88,11 +97,17 @@ func (f *Faults) ofClaims() []Kind {
 // maxStarts is how often an engine begins a start before it gives an unknown outcome to its caller.
 const maxStarts = 5
 
-// ofCommits returns what may go wrong with a batch; nothing if clients are spared and one of the commits is theirs.
-func (f *Faults) ofCommits(batch []*lambdabiz.Commit) []Kind {
+// ofCommits returns what may go wrong with a batch; nothing if clients are spared and one of the commits is theirs. All
+// says whether every commit of a run ends its claim.
+func (f *Faults) ofCommits(batch []*lambdabiz.Commit, all bool) []Kind {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	can := writes
+	if f.ends && slices.ContainsFunc(batch, func(c *lambdabiz.Commit) bool {
+		return c.Run != nil && (all || c.Close != nil || c.Release != nil)
+	}) {
+		can = refused
+	}
 	if !f.spare {
 		return can
 	}
@@ -103,7 +118,9 @@ func (f *Faults) ofCommits(batch []*lambdabiz.Commit) []Kind {
 		if len(c.Starts) == 0 {
 			return nil
 		}
-		can = starts
+		if can = starts; f.ends {
+			return nil // a caller by hand starts what it claims
+		}
 	}
 	for _, c := range batch {
 		if c.Run == nil {

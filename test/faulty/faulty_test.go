@@ -84,6 +84,48 @@ func TestErrorsTellTheTruth(t *testing.T) {
 	})
 }
 
+// A commit that ends its claim has a known outcome where that is wanted, and other commits have not.
+func TestEndsOfKnownOutcome(t *testing.T) {
+	t.Parallel()
+	run := &lambdabiz.RunRef{ID: "x", RunID: "r", Fence: 1}
+	for name, c := range map[string]struct {
+		every  bool // every commit ends its claim
+		commit lambdabiz.Commit
+		known  bool
+	}{
+		"close":                     {false, lambdabiz.Commit{Run: run, Close: &lambdabiz.Close{}}, true},
+		"release":                   {false, lambdabiz.Commit{Run: run, Release: &lambdabiz.Release{}}, true},
+		"operations":                {false, lambdabiz.Commit{Run: run}, false},
+		"operations that end it":    {true, lambdabiz.Commit{Run: run}, true},
+		"of no run, but of clients": {true, lambdabiz.Commit{}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				inner, err := memory.NewWith(memory.Config{CommitEndsClaim: c.every})
+				if err != nil {
+					t.Fatal(err)
+				}
+				f := faulty.New(rand.New(rand.NewPCG(1, 1)), 50, time.Millisecond)
+				f.KnowEnds()
+				b := faulty.Wrap(inner, f)
+				unknown, failed := 0, 0
+				for range 500 {
+					commit := c.commit
+					if _, err := b.Commit(t.Context(), []*lambdabiz.Commit{&commit}); errors.Is(err, lambdabiz.ErrOutcomeUnknown) {
+						unknown++
+					} else if err != nil {
+						failed++
+					}
+				}
+				if unknown > 0 == c.known || failed == 0 {
+					t.Errorf("%d of 500 outcomes are unknown, %d have failed", unknown, failed)
+				}
+			})
+		})
+	}
+}
+
 func workers(t *testing.T, b lambdabiz.Backend) []lambdabiz.WorkerRecord {
 	t.Helper()
 	list, err := b.Workers(context.Background())

@@ -143,7 +143,7 @@ func TestAStartThatComesTwiceAfterAClaimMakesNoSecondCopy(t *testing.T) {
 		if got := result(b, run); got != 1 {
 			t.Errorf("result is %d", got)
 		}
-	}, notOnSWF("its starts have names of their own"), bears(20, countsTime))
+	}, notOnSWF("its starts have names of their own"))
 }
 
 // The verdict on a start comes after the worker was declared dead, began anew and claimed the run.

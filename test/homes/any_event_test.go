@@ -44,7 +44,7 @@ func TestWaitForAnyEventTakesTheOneThatCameFirstAndLeavesTheOthers(t *testing.T)
 				t.Errorf("%s: %s", run.ID(), got)
 			}
 		}
-	}, bears(20, "it counts seconds between the events"))
+	})
 }
 
 func TestWaitForAnyEventTimesOutForAllOfThem(t *testing.T) {
@@ -101,7 +101,11 @@ func TestAWaitUntilAPointInTimeKeepsTheFirstOne(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		e, _ = b.worker(d)
 		due := result(b, lambdabiz.Get(e, d, run.ID()))
-		if wait := due.Sub(began); wait < time.Hour || wait > time.Hour+10*time.Second {
+		late := 10 * time.Second
+		if b.faults != nil {
+			late = 20 * time.Minute // the first pass may be late, and the second one is 40 minutes later
+		}
+		if wait := due.Sub(began); wait < time.Hour || wait > time.Hour+late {
 			t.Errorf("it was over after %v", wait)
 		}
 	})

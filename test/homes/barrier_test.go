@@ -72,7 +72,7 @@ func TestNoEffectBeginsBeforeTheResultsBeforeItAreDurable(t *testing.T) {
 		if got := effectsWhileStuck(b, false); got != 1 {
 			t.Errorf("%d bodies have run although the first one's result is not durable", got)
 		}
-	}, bears(0, breaksItself))
+	}, calmOnly(breaksItself))
 }
 
 // The twin of the test above: where the store answers at once and stores nothing, the check must notice.
@@ -187,7 +187,7 @@ func TestNoEffectBeginsBeforeWhatOtherBranchesKnowIsDurable(t *testing.T) {
 		if besides(b) {
 			t.Error("a body has begun although what another branch knows is not durable")
 		}
-	}, bears(0, breaksItself))
+	}, keepsClaims(breaksItself))
 }
 
 // Bodies that wait for the same commit begin together, however quickly the first of them give their results.
@@ -226,7 +226,7 @@ func TestQuickStepsSideBySideShareTheirCommits(t *testing.T) {
 		if got := commits.Load(); got > 20 {
 			t.Errorf("%d times three quick steps took %d commits", n, got)
 		}
-	}, bears(0, breaksItself))
+	})
 }
 
 // An effect begins only when every result that any branch was given before is durable, after a backoff too.

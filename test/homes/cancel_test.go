@@ -108,18 +108,20 @@ func TestCancelEndsWaitsOfEveryKind(t *testing.T) {
 		for _, d := range definitions {
 			endsCancelled(b, e, d, d.Name())
 		}
-	}, notOnSWF("a step may take 50 s there"), bears(20, countsTime))
+	}, notOnSWF("a step may take 50 s there"))
 }
 
 func TestCancelIsDurable(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		definitions, items := waiting(t)
+		b.well()
 		e, stop := b.workerWith(lambdabiz.Config{DrainTimeout: time.Millisecond}, items...)
 		for _, d := range definitions {
 			start(b, e, d, d.Name(), 0)
 		}
 		time.Sleep(10 * time.Second)
 		stop()
+		b.ill()
 		client := b.engine(lambdabiz.Config{})
 		for _, d := range definitions {
 			if err := client.Cancel(b.ctx, d.Name(), "nobody is there"); err != nil {
@@ -133,7 +135,7 @@ func TestCancelIsDurable(t *testing.T) {
 		for _, d := range definitions {
 			endsCancelled(b, e, d, d.Name())
 		}
-	}, notOnSWF("a step may take 50 s there"), bears(5, countsTime))
+	}, notOnSWF("a step may take 50 s there"))
 }
 
 func TestCancelReachesTheContextOfCodeAndBodies(t *testing.T) {
@@ -216,7 +218,7 @@ func TestCleanUpRunsUnderDetached(t *testing.T) {
 		if err := failure(b, run); !errors.Is(err, lambdabiz.ErrCancelled) || seen.String() != "undo 1, branch/undo 2" {
 			t.Errorf("error is %v, cleaned up: %v", err, &seen)
 		}
-	}, bears(5, countsBodies))
+	}, keepsClaims(countsBodies))
 }
 
 func TestCleanUpGoesOnAfterARestartInTheMiddleOfIt(t *testing.T) {
@@ -337,7 +339,7 @@ func TestCancelBeforeTheFirstClaimRunsCleanUpOnly(t *testing.T) {
 		if err := e.Cancel(b.ctx, "nobody", ""); !errors.Is(err, lambdabiz.ErrNotFound) {
 			t.Errorf("a cancellation of nobody gave %v", err)
 		}
-	}, bears(20, countsBodies))
+	})
 }
 
 func TestCancelledParentCancelsItsChildrenButNotTheDetached(t *testing.T) {
@@ -376,7 +378,7 @@ func TestCancelledParentCancelsItsChildrenButNotTheDetached(t *testing.T) {
 		if got := result(b, lambdabiz.Get(e, free, "x~-free")); got != 5 || b.state(e, "x~-free").CancelRequested {
 			t.Errorf("the detached child ended with %d", got)
 		}
-	}, bears(5, countsTime))
+	}, keepsClaims(countsTime))
 }
 
 func TestTerminateEndsAtOnceAndDropsWhatComesLater(t *testing.T) {
@@ -423,7 +425,7 @@ func TestTerminateEndsAtOnceAndDropsWhatComesLater(t *testing.T) {
 		if err := e.Terminate(b.ctx, "x~-child", ""); !errors.Is(err, lambdabiz.ErrClosed) {
 			t.Errorf("a second termination gave %v", err)
 		}
-	}, bears(5, countsTime))
+	}, keepsClaims(countsTime))
 }
 
 func TestDeadlineOfARunEndsItsContextAndGivesTimeout(t *testing.T) {
@@ -462,7 +464,7 @@ func TestDeadlineOfARunEndsItsContextAndGivesTimeout(t *testing.T) {
 		if cleaned.Load() != 2 {
 			t.Errorf("%d of 2 cleaned up", cleaned.Load())
 		}
-	}, bears(5, countsTime), oneClock(deadlineOfStart))
+	}, keepsClaims(countsTime), oneClock(deadlineOfStart))
 }
 
 func TestEvictionClosesTheContextAndRecordsNothing(t *testing.T) {

@@ -51,6 +51,7 @@ func TestBranchesThatWaitForEachOtherBlockTheRun(t *testing.T) {
 			e, stop := b.worker(d)
 			start(b, e, d, name, 0)
 			time.Sleep(30 * time.Second)
+			b.settle()
 			blocked := b.state(e, name).Blocked
 			if blocked == nil || strings.Count(blocked.Reason, "circle_test.go:") < 1 ||
 				name != "itself" && strings.Count(blocked.Reason, "circle_test.go:") < 2 || blocked.Source == "" {
@@ -261,6 +262,7 @@ func TestACircleThatNothingEndsAnyMoreBlocksTheRun(t *testing.T) {
 				e, _ := b.worker(d)
 				start(b, e, d, "x", 0)
 				time.Sleep(time.Minute)
+				b.settle()
 				blocked := b.state(e, "x").Blocked
 				if blocked == nil {
 					t.Fatal("it is not blocked")

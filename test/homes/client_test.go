@@ -90,6 +90,7 @@ func TestAStartThatIsOnItsWayIsAdoptedWithoutItsCaller(t *testing.T) {
 	for name, after := range map[string]bool{"before it is applied": false, "after": true} {
 		t.Run(name, func(t *testing.T) {
 			everywhere(t, func(t *testing.T, b *bench) {
+				b.well() // else it may be given up with its caller
 				inner := b.backend
 				g := &gate{inner: inner, holds: isStart("x"), after: after, open: make(chan struct{})}
 				b.backend = &proxy{Backend: inner, commit: g.commit}
@@ -104,6 +105,7 @@ func TestAStartThatIsOnItsWayIsAdoptedWithoutItsCaller(t *testing.T) {
 				}
 				close(g.open)
 				stop() // a worker that stops waits for it, and gives it back or ends it
+				b.ill()
 				b.worker(ends)
 				time.Sleep(5 * time.Minute)
 				if s := b.state(e, "x"); s.Status != lambdabiz.StatusSucceeded {

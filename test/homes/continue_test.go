@@ -71,7 +71,7 @@ func TestContinueAsNewIsOneCommit(t *testing.T) {
 				if got := result(b, lambdabiz.Get(e, d, "x")); got != 2 || seen.String() != want {
 					t.Errorf("result is %d, rounds were %v", got, &seen)
 				}
-			}, notOnSWF("the next run is claimed before the process is dead"), bears(0, breaksItself))
+			}, notOnSWF("the next run is claimed before the process is dead"), calmOnly(breaksItself))
 		})
 	}
 }
@@ -239,7 +239,7 @@ func TestContinueAsNewKeepsTagsDeadlineAndParent(t *testing.T) {
 		if fmt.Sprint(s.Tags) != "map[k:v]" || s.Parent == nil || s.Parent.ID != "x" || s.Previous == "" || string(s.Input) == "0" {
 			t.Errorf("the last run is %+v", s.RunInfo)
 		}
-	}, bears(5, countsTime))
+	}, keepsClaims(countsTime))
 }
 
 func TestInputOfTheNextRunThatCannotBeEncodedFailsTheRun(t *testing.T) {
@@ -328,7 +328,7 @@ func TestAChainThatIgnoresItsEndIsSlow(t *testing.T) {
 					t.Errorf("%d rounds in a minute after the deadline", n)
 				}
 				_ = e.Terminate(b.ctx, "overdue", "enough")
-			}, bears(0, countsBodies), notOnSWF("a decision is held for the second"))
+			}, keepsClaims(countsBodies), notOnSWF("a decision is held for the second"))
 		})
 	}
 }
@@ -348,7 +348,7 @@ func TestAChainThatDoesNothingIsSlow(t *testing.T) {
 		if took := seconds(began); took > 1 {
 			t.Errorf("it stopped after %d s", took)
 		}
-	}, bears(0, countsBodies))
+	}, keepsClaims(countsBodies))
 }
 
 func TestAChainThatWorksIsNotSlowedDown(t *testing.T) {
@@ -365,10 +365,10 @@ func TestAChainThatWorksIsNotSlowedDown(t *testing.T) {
 		e, _ := b.worker(d)
 		began := time.Now()
 		result(b, start(b, e, d, "x", 0))
-		if took := seconds(began); took > 10 {
+		if took := seconds(began); b.faults == nil && took > 10 {
 			t.Errorf("100 runs took %d s", took)
 		}
-	}, bears(0, countsTime))
+	})
 }
 
 // stubborn ignores what ends it.

@@ -149,5 +149,5 @@ func TestEventThatArrivedInTimeWinsOverTheTimeoutOfARunThatStops(t *testing.T) {
 			t.Errorf("the wait gave %q", got)
 		}
 	}, notOnSWF(why), exception{"memory, a commit ends the claim", why}, exception{"memory, and performs timers", why},
-		keepsClaims(countsTime), bears(20, breaksItself))
+		keepsClaims(countsTime))
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
@@ -74,7 +75,7 @@ func TestAnEventThatTakesLongToReadHoldsNobodyUp(t *testing.T) {
 		if got := result(b, run); got != 7 || time.Since(began) < 20*time.Second {
 			t.Errorf("it read %d after %v", got, time.Since(began))
 		}
-	}, bears(5, countsTime))
+	}, keepsClaims(countsTime))
 }
 
 // What arrived in time wins, however long it takes to be read.
@@ -88,13 +89,14 @@ func TestAnEventThatIsReadBeyondTheDeadlineWinsOverTheTimeout(t *testing.T) {
 		if got := result(b, run); got != 7 {
 			t.Errorf("it read %d", got)
 		}
-	}, bears(20, countsTime))
+	}, keepsClaims(countsTime))
 }
 
 // While an event is read it is dropped, and its run cancelled, timed out or stopped.
 func TestAnEventThatIsDroppedWhileItIsRead(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		for _, then := range []string{"next", "timeout", "cancel", "stop"} {
+			b.well()
 			reading := make(chan struct{})
 			onReading(b, func(n int) error {
 				if n == 1 {
@@ -105,7 +107,7 @@ func TestAnEventThatIsDroppedWhileItIsRead(t *testing.T) {
 			})
 			e, stop := b.worker(readLetter)
 			run := start(b, e, readLetter, then, 0)
-			b.settle()
+			synctest.Wait()
 			mail(b, e, then, "E", 1)
 			<-reading
 			events := b.state(e, then).Events
@@ -129,6 +131,7 @@ func TestAnEventThatIsDroppedWhileItIsRead(t *testing.T) {
 				run = lambdabiz.Get(e, readLetter, then)
 				mail(b, e, then, "E", 2)
 			}
+			b.ill()
 			got, err := run.Result(b.ctx)
 			_, late := errors.AsType[*lambdabiz.EventTimeoutError](err)
 			switch then {
@@ -151,12 +154,13 @@ func TestAnEventThatIsDroppedWhileItIsRead(t *testing.T) {
 			stop()
 			time.Sleep(time.Minute) // the reader ends
 		}
-	}, notOnSWF("its copy does not show an event while it is read"), bears(20, countsTime))
+	}, notOnSWF("its copy does not show an event while it is read"))
 }
 
 // Reading may call the engine, and panic.
 func TestReadingAnEventCallsTheEngineAndPanics(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
+		b.well()
 		e, _ := b.worker(readLetter)
 		times := 0
 		onReading(b, func(n int) error {
@@ -176,17 +180,18 @@ func TestReadingAnEventCallsTheEngineAndPanics(t *testing.T) {
 			panic("no letter")
 		})
 		run := start(b, e, readLetter, "a", 0)
-		b.settle()
+		synctest.Wait()
 		mail(b, e, "a", "E", 1)
-		b.settle()
+		synctest.Wait()
 		time.Sleep(900 * time.Millisecond)
 		if s := b.state(e, "a"); s.Blocked == nil || !strings.Contains(s.Blocked.Reason, "cannot be read") {
 			t.Errorf("blocked is %+v", s.Blocked)
 		}
+		b.ill()
 		if got := result(b, run); got != 2 {
 			t.Errorf("it read %d", got)
 		}
-	}, bears(0, onePass))
+	})
 }
 
 // An event that is read while the function ends was not taken: the next run has it.
@@ -216,7 +221,7 @@ func TestAnEventThatIsReadWhileTheRunContinuesAsNew(t *testing.T) {
 			t.Errorf("it is %d, read %d times", got, reads.Load())
 		}
 	}, notOnSWF(why), exception{"memory, a commit ends the claim", why}, exception{"memory, and performs timers", why},
-		bears(0, countsBodies))
+		keepsClaims(countsBodies))
 }
 
 // The function returned while a branch read an event: when the claim would have ended, the watch on the reading looked
@@ -253,7 +258,7 @@ func TestAFunctionThatReturnsWhileAnEventIsReadHarmsNobodyLater(t *testing.T) {
 			t.Errorf("it returned %d", got)
 		}
 		time.Sleep(time.Hour)
-	}, bears(0, countsTime))
+	})
 }
 
 // A race waited for ever for a branch that read an event that may win, where claims have no end.
@@ -281,7 +286,7 @@ func TestAnEventThatIsNotReadInTimeBlocksTheRun(t *testing.T) {
 		}
 		stop()
 		time.Sleep(3 * time.Hour) // what is read comes to its end
-	}, bears(0, countsTime))
+	}, keepsClaims(countsTime))
 }
 
 // hanging takes an hour to be read.

@@ -107,11 +107,13 @@ func TestEventThatArrivedByTheDeadlineWinsOverTheTimeout(t *testing.T) {
 		d := lambdabiz.Define("Timeout", func(o lambdabiz.Context, _ int) (string, error) {
 			return lambdabiz.WaitForEvent[string](o, "E", lambdabiz.Timeout(time.Minute))
 		})
+		b.well()
 		e, stop := b.worker(d)
 		start(b, e, d, "in time", 0)
 		start(b, e, d, "too late", 0)
 		synctest.Wait()
 		stop()
+		b.ill()
 		e = b.engine(lambdabiz.Config{}, d)
 		time.Sleep(59 * time.Second)
 		raise(b, e, "in time", "E", "here")
@@ -128,7 +130,7 @@ func TestEventThatArrivedByTheDeadlineWinsOverTheTimeout(t *testing.T) {
 		if s := b.state(e, "too late"); len(s.Events) != 1 {
 			t.Errorf("the late event is not there any more: %+v", s.Events)
 		}
-	}, bears(0, countsTime), oneClock(onlySender))
+	}, oneClock(onlySender))
 }
 
 func TestRaiseToOnesOwnId(t *testing.T) {
@@ -263,6 +265,7 @@ func TestNoWakeUpIsLostWhileParking(t *testing.T) {
 
 func TestParkedRunIsNotInMemory(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
+		b.well()
 		e, _ := b.workerWith(lambdabiz.Config{ParkAfter: time.Second}, collect)
 		run := start(b, e, collect, "c", 1)
 		synctest.Wait()
@@ -273,11 +276,12 @@ func TestParkedRunIsNotInMemory(t *testing.T) {
 		if s := b.state(e, "c"); s.Worker != 0 || len(s.WaitingFor) != 1 {
 			t.Errorf("it is held by worker %d, and waits for %+v", s.Worker, s.WaitingFor)
 		}
+		b.ill()
 		raise(b, e, "c", "E", "wake up")
 		if got := result(b, run); got[0] != "wake up" {
 			t.Errorf("it got %v", got)
 		}
-	}, bears(0, countsTime))
+	})
 }
 
 // A time-out that is over before it begins is over, and not none at all.

@@ -1,10 +1,5 @@
 package homes_test
 
-import (
-	"strconv"
-	"strings"
-)
-
 // exception is a home where a test makes no sense, and why.
 type exception struct{ home, why string }
 
@@ -12,14 +7,15 @@ func notOnSWF(why string) exception { return exception{"swf", why} }
 
 // holds reports whether it keeps a test from a home.
 func (x exception) holds(h home) bool {
-	return x.home == h.name || storm.beyond(x) || x.home == oneClockOnly && clients.ahead != 0
+	return x.home == h.name || x.home == anyStorm && storm.percent > 0 || x.home == oneClockOnly && clients.ahead != 0
 }
 
-// upTo begins the home of an exception of stores that fail.
-const upTo = "stores that fail above "
+// anyStorm is the home of an exception of all stores that fail.
+const anyStorm = "stores that fail"
 
-// bears is an exception: the test holds while a share of the calls fails, and not while a greater one does.
-func bears(percent int, why string) exception { return exception{upTo + strconv.Itoa(percent), why} }
+// calmOnly is an exception: the test holds where no call fails but those that it lets fail itself. There are few, and
+// TestSuiteOverStoresThatFail counts them.
+func calmOnly(why string) exception { return exception{anyStorm, why} }
 
 // noUnknownClaims is the home of an exception where claims that fail say whether they were done.
 const noUnknownClaims = "claims of unknown outcome"
@@ -27,9 +23,14 @@ const noUnknownClaims = "claims of unknown outcome"
 // keepsClaims is an exception: the test holds where every claim that fails has a known outcome.
 func keepsClaims(why string) exception { return exception{noUnknownClaims, why} }
 
-// fencedByHand is an exception of callers by hand: one whose commit has ended its claim, with an unknown outcome, cannot
-// tell itself from another caller when it comes again. It gets ErrFenced, and has to call again.
-func fencedByHand() exception { return bears(0, "a caller by hand may take itself for another one") }
+// endsKnown is the home of an exception where commits that fail and end a claim say whether they were done.
+const endsKnown = "ends of claims of unknown outcome"
+
+// keepsEnds is an exception of callers by hand: the test holds where commits that end a claim have a known outcome. A caller
+// who comes again after another one cannot tell itself from somebody else: it gets ErrFenced, and has to call again.
+func keepsEnds() exception {
+	return exception{endsKnown, "a caller by hand may take itself for another one"}
+}
 
 // Why tests cannot hold while calls fail.
 const (
@@ -38,13 +39,6 @@ const (
 	breaksItself = "it lets a call of its own choice fail, and no other may"
 	onePass      = "its code keeps something outside the record, and cannot be run again"
 )
-
-// beyond reports whether more calls fail than the exception allows.
-func (s stormy) beyond(x exception) bool {
-	text, found := strings.CutPrefix(x.home, upTo)
-	most, err := strconv.Atoi(text)
-	return found && err == nil && s.percent > most
-}
 
 // oneClockOnly is the home of an exception of clients whose clock differs.
 const oneClockOnly = "clients whose clock differs"

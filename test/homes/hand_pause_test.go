@@ -110,13 +110,13 @@ func TestPauseStopsARunDrivenByHand(t *testing.T) {
 				t.Errorf("after the resume %s gave %v", id, err)
 			}
 		}
-		if took := seconds(began); took != 0 {
+		if took := seconds(began); !b.exact(took, 0) {
 			t.Errorf("it goes on %d s after the resume: its claim was not given back", took)
 		}
 		if err := o.Complete(1); err != nil || seen.String() != "first, second" {
 			t.Errorf("what ran: %v; %v", &seen, err)
 		}
-	}, fencedByHand())
+	}, keepsEnds())
 }
 
 // Who drives a run by hand may have other work between two operations, and nobody told of the pause then.
@@ -152,7 +152,7 @@ func TestPauseBetweenTwoOperationsByHand(t *testing.T) {
 				t.Errorf("%s: what ran: %v; the state: %+v", id, &seen, s)
 			}
 		}
-	}, fencedByHand(), notOnSWF(atDecisions), exception{"memory, a commit ends the claim", atDecisions},
+	}, keepsEnds(), notOnSWF(atDecisions), exception{"memory, a commit ends the claim", atDecisions},
 		exception{"memory, and performs timers", atDecisions})
 }
 
@@ -201,7 +201,7 @@ func TestPauseWhileABodyRunsByHandRecordsIt(t *testing.T) {
 		if got := seen.String(); got != "task, step" && got != "step, task" {
 			t.Errorf("what ran: %s", got)
 		}
-	}, fencedByHand())
+	}, keepsEnds())
 }
 
 // No further attempt of a step begins after a pause that came during the one before.
@@ -221,7 +221,7 @@ func TestNoAttemptByHandBeginsAfterAPause(t *testing.T) {
 		if bodies != 1 {
 			t.Errorf("%d attempts were made", bodies)
 		}
-	}, fencedByHand())
+	}, keepsEnds())
 }
 
 // What waits on a paused orchestration ends with the caller's context, as any wait does.
@@ -237,7 +237,7 @@ func TestAWaitOnAPausedRunByHandEndsWithItsCaller(t *testing.T) {
 		if !errors.Is(err, lambdabiz.ErrWaiting) {
 			t.Errorf("the wait gave %v", err)
 		}
-	}, fencedByHand())
+	}, keepsEnds())
 }
 
 // A call of a paused orchestration takes nothing over: the body of the caller before is recorded.
@@ -259,7 +259,7 @@ func TestCreateOfAPausedRunLeavesItsCallerAlone(t *testing.T) {
 		if s := b.state(e, "x"); operation(t, s, "body").Status != lambdabiz.StatusSucceeded || !s.Paused {
 			t.Errorf("recorded are %+v", s.Operations)
 		}
-	}, fencedByHand())
+	}, keepsEnds())
 }
 
 func TestPauseOfARunThatNobodyDrivesByHand(t *testing.T) {
@@ -295,7 +295,7 @@ func TestPauseOfARunThatNobodyDrivesByHand(t *testing.T) {
 		if err := ended.Complete(1); err != nil {
 			t.Errorf("Complete after the end gave %v", err)
 		}
-	}, fencedByHand())
+	}, keepsEnds())
 }
 
 // byHandEnded creates an orchestration that is over.
@@ -326,7 +326,7 @@ func TestResumeBeforeThePauseWasSeenByHand(t *testing.T) {
 		if err := errors.Join(err, o.Complete(1)); err != nil {
 			t.Error(err)
 		}
-	}, fencedByHand())
+	}, keepsEnds())
 }
 
 // A run that was paused while nobody drove it, and resumed, can be driven again.

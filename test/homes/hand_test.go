@@ -127,7 +127,7 @@ func TestByHandTheOriginalsProgramIsInterruptedAfterEveryOperation(t *testing.T)
 		if _, err := original(b, e, -1); !errors.Is(err, lambdabiz.ErrClosed) {
 			t.Errorf("called after its end it gave %v", err)
 		}
-	}, fencedByHand())
+	}, keepsEnds())
 }
 
 // records is what is stored of the operations of a run.
@@ -205,7 +205,7 @@ func TestByHandAWaitReturnsErrWaitingAndRecordsNothing(t *testing.T) {
 				t.Error(err)
 			}
 		}
-	}, fencedByHand())
+	}, keepsEnds())
 }
 
 func TestByHandAnOlderCallerIsFenced(t *testing.T) {
@@ -232,7 +232,7 @@ func TestByHandAnOlderCallerIsFenced(t *testing.T) {
 		if err := newer.Complete(1); err != nil {
 			t.Error(err)
 		}
-	}, fencedByHand())
+	}, keepsEnds())
 }
 
 func TestByHandAndByWorkersDoNotMix(t *testing.T) {
@@ -255,7 +255,7 @@ func TestByHandAndByWorkersDoNotMix(t *testing.T) {
 		if err := o.Complete(1); err != nil {
 			t.Error(err)
 		}
-	}, fencedByHand())
+	}, keepsEnds())
 }
 
 func TestByHandAfterItsEnd(t *testing.T) {
@@ -295,7 +295,7 @@ func TestByHandAfterItsEnd(t *testing.T) {
 		if err != nil || records(b, "x") != before || string(s.Result) != `"the result"` || s.Status != lambdabiz.StatusSucceeded {
 			t.Errorf("state is %+v, %v", s, err)
 		}
-	}, fencedByHand())
+	}, keepsEnds())
 }
 
 func TestByHandBeforeItsStart(t *testing.T) {
@@ -352,7 +352,7 @@ func TestByHandAMistakeIsABlockedErrorWithItsLine(t *testing.T) {
 				t.Errorf("%s: fixed it gave %v", reason, err)
 			}
 		}
-	}, notOnSWF("a name that is not registered is a Lambda function there"), fencedByHand())
+	}, notOnSWF("a name that is not registered is a Lambda function there"), keepsEnds())
 }
 
 func TestByHandFailEndsTheRun(t *testing.T) {
@@ -380,7 +380,7 @@ func TestByHandFailEndsTheRun(t *testing.T) {
 		if s := b.state(e, "cancelled"); s.Status != lambdabiz.StatusCancelled {
 			t.Errorf("state is %+v", s.RunInfo)
 		}
-	}, fencedByHand())
+	}, keepsEnds())
 }
 
 func TestByHandBranchesRacesAndMaps(t *testing.T) {
@@ -421,7 +421,7 @@ func TestByHandBranchesRacesAndMaps(t *testing.T) {
 		if o := operation(t, s, "event/E"); o.Status != lambdabiz.StatusCancelled || s.Status != lambdabiz.StatusSucceeded {
 			t.Errorf("the losing wait is %v, the run %v", o.Status, s.Status)
 		}
-	}, fencedByHand())
+	}, keepsEnds())
 }
 
 func TestByHandTheCallersGoroutineIsNeverUnwound(t *testing.T) {
@@ -473,5 +473,5 @@ func TestByHandWorksOrIsRefused(t *testing.T) {
 		if err := o.Complete(1); err != nil {
 			t.Error(err)
 		}
-	}, fencedByHand())
+	}, keepsEnds())
 }

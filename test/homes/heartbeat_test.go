@@ -62,3 +62,67 @@ func TestHeartbeatsAreNotWrittenAsOftenAsTheyCome(t *testing.T) {
 		}
 	}, "memory", "sqlite")
 }
+
+func TestHeartbeatTimeoutEndsASilentAttemptAndDetailsReachTheNext(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		began := time.Now()
+		var second atomic.Int64
+		d := define(func(o lambdabiz.Context) (int, error) {
+			return lambdabiz.Step(o, "s", func(ctx context.Context) (int, error) {
+				info, _ := lambdabiz.TaskInfoFrom(ctx)
+				if info.Attempt == 2 {
+					second.Store(int64(seconds(began)))
+					if string(info.Details) != "5" {
+						t.Errorf("the second attempt has the details %q", info.Details)
+					}
+					return 7, nil
+				}
+				for i := range 6 { // longer than the time-out altogether
+					time.Sleep(10 * time.Second)
+					if err := lambdabiz.Heartbeat(ctx, i); err != nil {
+						t.Error(err)
+					}
+				}
+				<-ctx.Done()
+				if err := lambdabiz.Heartbeat(ctx, "late"); !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("a heartbeat after the end gave %v", err)
+				}
+				return 1, nil
+			}, lambdabiz.HeartbeatTimeout(15*time.Second), attempts(2, time.Second))
+		})
+		e, _ := b.worker(d)
+		if got := result(b, start(b, e, d, "x", 0)); got != 7 || !b.exact(int(second.Load()), 76) {
+			t.Errorf("result is %d, the second attempt came after %d s", got, second.Load())
+		}
+	}, notOnSWF("a step may take 50 s there"), keepsClaims(countsTime))
+}
+
+func TestHeartbeatDetailsReachTheAttemptAfterACrash(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		if b.backend.Describe().CommitEndsClaim {
+			t.Skip("nothing can be written while a body runs, where a commit ends the claim")
+		}
+		var seen notes
+		d := define(func(o lambdabiz.Context) (int, error) {
+			return lambdabiz.Step(o, "s", func(ctx context.Context) (int, error) {
+				info, _ := lambdabiz.TaskInfoFrom(ctx)
+				if seen.add(string(info.Details)); seen.len() == 2 {
+					return 7, nil
+				}
+				if err := lambdabiz.Heartbeat(ctx, map[string]int{"row": 41}); err != nil {
+					t.Error(err)
+				}
+				<-ctx.Done()
+				return 0, ctx.Err()
+			})
+		})
+		e, kill := b.killable(d)
+		start(b, e, d, "x", 0)
+		time.Sleep(time.Minute)
+		kill()
+		e, _ = b.worker(d)
+		if got := result(b, lambdabiz.Get(e, d, "x")); got != 7 || seen.String() != `, {"row":41}` {
+			t.Errorf("result is %d, details were %v", got, &seen)
+		}
+	}, keepsClaims(countsTime))
+}

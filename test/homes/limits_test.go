@@ -254,7 +254,7 @@ func TestBadPayloadsByHandAreRefusedAndEndNothing(t *testing.T) {
 				t.Errorf("%s: the second Complete gave %v", name, err)
 			}
 		}
-	}, fencedByHand())
+	}, keepsEnds())
 }
 
 func TestBadPayloadsOfOperationsAreErrorsAndRecordNothing(t *testing.T) {

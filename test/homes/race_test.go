@@ -64,23 +64,23 @@ func raceWhileDown(b *bench, eventFirst bool, arrives time.Duration, want string
 }
 
 func TestRaceIsWonByTheEventThatArrivedBeforeTheTimerWasDue(t *testing.T) {
-	everywhere(t, func(_ *testing.T, b *bench) { raceWhileDown(b, true, 30*time.Second, "approved") }, bears(5, countsTime),
+	everywhere(t, func(_ *testing.T, b *bench) { raceWhileDown(b, true, 30*time.Second, "approved") },
 		oneClock(onlySender))
 }
 
 // Row 34 of docs/reliability.md.
 func TestRaceIsWonByTheEarlierEventWhateverItsPlace(t *testing.T) {
-	everywhere(t, func(_ *testing.T, b *bench) { raceWhileDown(b, false, 30*time.Second, "approved") }, bears(5, countsTime),
+	everywhere(t, func(_ *testing.T, b *bench) { raceWhileDown(b, false, 30*time.Second, "approved") },
 		oneClock(onlySender))
 }
 
 func TestRaceIsWonByTheTimerThatWasDueBeforeTheEvent(t *testing.T) {
-	everywhere(t, func(_ *testing.T, b *bench) { raceWhileDown(b, true, 2*time.Minute, "timer, then approved") }, bears(5, countsTime),
+	everywhere(t, func(_ *testing.T, b *bench) { raceWhileDown(b, true, 2*time.Minute, "timer, then approved") }, keepsClaims(countsTime),
 		oneClock(onlySender))
 }
 
 func TestRaceIsWonByTheEarlierTimerWhateverItsPlace(t *testing.T) {
-	everywhere(t, func(_ *testing.T, b *bench) { raceWhileDown(b, false, 2*time.Minute, "timer, then approved") }, bears(5, countsTime),
+	everywhere(t, func(_ *testing.T, b *bench) { raceWhileDown(b, false, 2*time.Minute, "timer, then approved") }, keepsClaims(countsTime),
 		oneClock(onlySender))
 }
 
@@ -224,7 +224,7 @@ func TestARaceByHandLetsABranchCommitThatHasEndedEarlier(t *testing.T) {
 			t.Error(err)
 		}
 		time.Sleep(time.Second) // the slow one ends
-	}, fencedByHand())
+	}, keepsEnds())
 }
 
 // A race that is recorded keeps its winner, also when another branch has waited for one of its branches by the
@@ -264,7 +264,7 @@ func TestARecordedRaceOfABranchThatWasWaitedForIsKept(t *testing.T) {
 		if got := result(b, run); got != "0" {
 			t.Errorf("branch %s won", got)
 		}
-	}, keepsClaims(countsTime), bears(20, "the race is not recorded when its worker stops"))
+	}, keepsClaims(countsTime))
 }
 
 // A branch ended while a race waited for another one that had ended earlier, and a third one waited for it: the
@@ -302,7 +302,7 @@ func TestABranchThatIsWaitedForDuringARaceKeepsItsValue(t *testing.T) {
 		if got, err := run.Result(b.ctx); got != "l" || err != nil {
 			t.Errorf("%q, %v", got, err)
 		}
-	}, bears(20, "the race is not recorded when its worker stops"))
+	})
 }
 
 // A race waited for an item of a Map that has a record and had not begun again, because fewer items are worked on
@@ -379,7 +379,7 @@ func TestRaceWithALostBranch(t *testing.T) {
 		if err != nil {
 			t.Errorf("result: %v, %v; %+v", got, err, b.state(e, "x").Blocked)
 		}
-	}, bears(20, countsTime))
+	})
 }
 
 // The same the other way round: a branch that goes on does not win because the other one has lost.
@@ -431,5 +431,5 @@ func TestWaitForABranchInsideALoser(t *testing.T) {
 		if ok, err := start(b, e, d, "x", 0).Result(ctx); !ok || err != nil {
 			t.Errorf("%v, %v", ok, err)
 		}
-	}, bears(0, onePass))
+	}, calmOnly(onePass))
 }

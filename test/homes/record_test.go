@@ -164,7 +164,7 @@ func TestErrorsKeepTheirIdentityInTheFirstRunAndInAResumedRun(t *testing.T) {
 				t.Errorf("%s: the texts are %q", name, list)
 			}
 		}
-	}, bears(5, countsTime))
+	}, keepsClaims(countsTime))
 }
 
 // reversing is a codec whose payloads nobody can read.
@@ -326,7 +326,7 @@ func TestHooksTellWhatRunsAndWhatIsRecorded(t *testing.T) {
 				return context.WithValue(ctx, traceKey{}, "trace"), func(err error) { seen.add("error ", err) }
 			},
 			Commit: func(n int, _ time.Duration, err error) {
-				if n < 1 || err != nil {
+				if n < 1 || err != nil && b.faults == nil {
 					t.Errorf("%d commits with %v", n, err)
 				}
 				commits.Add(int64(n))
@@ -347,21 +347,26 @@ func TestHooksTellWhatRunsAndWhatIsRecorded(t *testing.T) {
 			}
 			return lambdabiz.WaitForEvent[int](o, "E")
 		})
+		b.well()
 		e, stop := b.workerWith(lambdabiz.Config{Hooks: hooks}, d)
 		start(b, e, d, "x", 0)
 		time.Sleep(5 * time.Second)
 		stop()
+		b.ill()
 		e, _ = b.workerWith(lambdabiz.Config{Hooks: hooks}, d)
 		synctest.Wait()
 		raise(b, e, "x", "E", 1)
 		result(b, lambdabiz.Get(e, d, "x"))
 		synctest.Wait()
+		if b.faults != nil {
+			return // a run may be begun more often
+		}
 		want := "started x D, attempt 1, error not yet, attempt 2, error <nil>, s SUCCEEDED false, " +
 			"started x D, s SUCCEEDED true, E SUCCEEDED false, ended x SUCCEEDED"
 		if seen.String() != want || commits.Load() < 3 {
 			t.Errorf("the hooks saw %v, and %d commits", &seen, commits.Load())
 		}
-	}, bears(0, "it counts commits, and those that fail are told too"))
+	})
 }
 
 // A resumed function may end before a branch that it does not wait for has come again to what it has recorded. That was
@@ -398,5 +403,5 @@ func TestARecordOfABranchThatNobodyWaitsForIsNoOrphan(t *testing.T) {
 		}) {
 			t.Errorf("orphans are %q in %+v", s.Orphans, s.Operations)
 		}
-	}, bears(20, "its branch is held before the timer is recorded"))
+	})
 }

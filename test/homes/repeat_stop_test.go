@@ -67,5 +67,5 @@ func TestWhatIsDoneAfterACancellationIsNotRepeated(t *testing.T) {
 			}
 			stop()
 		}
-	}, bears(0, countsBodies))
+	}, keepsClaims(countsBodies))
 }

@@ -89,7 +89,7 @@ func TestResultFollowsAChainWhoseEarlierRunsWerePurged(t *testing.T) {
 		if got := outcomes(b, mine, found)(); got != "in...., in...." {
 			t.Errorf("who asked after the end got %s", got)
 		}
-	}, keepsRuns, bears(5, countsTime))
+	}, keepsRuns, keepsClaims(countsTime))
 }
 
 // Between two looks of a client the run that it knows continues, ends and is purged, again and again.
@@ -113,7 +113,7 @@ func TestResultFollowsAChainThatIsPurgedBetweenItsLooks(t *testing.T) {
 		if got := outcomes(b, run)(); got != "in...." || looks.Load() < 4 {
 			t.Errorf("after %d looks the result is %s", looks.Load(), got)
 		}
-	}, keepsRuns, bears(5, countsTime))
+	}, keepsRuns)
 }
 
 // looker is a backend that tells of each look at a run, before it.
@@ -160,7 +160,7 @@ func TestResultIsNeverThatOfAnotherChain(t *testing.T) {
 				if got := outcomes(b, run, start(b, e, tenSeconds, "y", "other"))(); got != c.want+", other...." {
 					t.Errorf("the results are %s", got)
 				}
-			}, keepsRuns, bears(0, countsTime))
+			}, keepsRuns, keepsClaims(countsTime))
 		})
 	}
 }
@@ -189,7 +189,7 @@ func TestResultOfAHandleFromGetIsNotThatOfARestart(t *testing.T) {
 		if got := got(); !strings.Contains(got, "TERMINATED") {
 			t.Errorf("the result is %s", got)
 		}
-	}, bears(0, countsTime))
+	})
 }
 
 // A chain whose runs have ids of their own, as all had once, goes on with ids that tell the chain.
@@ -213,7 +213,7 @@ func TestRunsOfAChainHaveItsId(t *testing.T) {
 		if fmt.Sprint(seen) != fmt.Sprint(want) {
 			t.Errorf("the runs are %v, not %v", seen, want)
 		}
-	}, bears(0, countsTime))
+	}, keepsClaims(countsTime))
 }
 
 // Who waits where the run was started learns that another process has terminated it, though a body goes on.

@@ -244,7 +244,7 @@ func TestByHandTheCodeComesToWhatIsRecordedBeforeItsContextEnds(t *testing.T) {
 				t.Errorf("it is %v, without %v", s.Status, s.Orphans)
 			}
 		}
-	}, fencedByHand())
+	}, keepsEnds())
 }
 
 // patient waits for the end of its context, and takes back then what it has booked: in a branch, if it says so.
@@ -272,7 +272,7 @@ func TestResumedCodeThatWaitsForItsContextGoesOn(t *testing.T) {
 			b.wantTakenBack(k.j, id, 2)
 			b.stop()
 		}
-	}, notOnSWF("its code may not wait outside of operations there"), bears(5, countsTime))
+	}, notOnSWF("its code may not wait outside of operations there"))
 }
 
 // What is recorded and not in the code any more does not keep its context from ending.
@@ -436,7 +436,7 @@ func TestResumeAfterCancelSeesTheBranches(t *testing.T) {
 		if !errors.Is(err, lambdabiz.ErrCancelled) || undone.Load() != 1 {
 			t.Errorf("result: %v, refunded %d times", err, undone.Load())
 		}
-	}, bears(5, countsTime))
+	}, keepsClaims(countsTime))
 }
 
 // What was refused because of the deadline must stay refused in a resumed run.

@@ -82,13 +82,13 @@ func TestOldCodeLeavesWhatItHasBlockedToTheNewCode(t *testing.T) {
 				t.Errorf("the result of %d is %d", n, got)
 			}
 		}
-		if n := x.tries.Load(); n != tried {
+		if n := x.tries.Load(); !b.exact(int(n), int(tried)) {
 			t.Errorf("the old code has taken %d more while the new one was there", n-tried)
 		}
-		if took, most := time.Since(began), time.Duration(len(x.runs)+1)*rolledTask; took > most {
+		if took, most := time.Since(began), time.Duration(len(x.runs)+1)*rolledTask; b.faults == nil && took > most {
 			t.Errorf("the new code was done after %v, not within %v", took, most)
 		}
-	}, notOnSWF(noRollout), bears(0, "it counts what runs"))
+	}, notOnSWF(noRollout))
 }
 
 // What is left to others must not wait for one that has died: the old code tries it again, as if it were alone.
@@ -99,7 +99,7 @@ func TestOldCodeTriesAgainWhenTheNewCodeHasDied(t *testing.T) {
 		tried := x.tries.Load()
 		time.Sleep(rolledTask / 2)
 		die()
-		if n := x.tries.Load(); n != tried {
+		if n := x.tries.Load(); !b.exact(int(n), int(tried)) {
 			t.Errorf("the old code has taken %d more while the new one was there", n-tried)
 		}
 		time.Sleep(10 * time.Minute) // a lease, and the longest wait for another try
@@ -114,8 +114,8 @@ func TestOldCodeTriesAgainWhenTheNewCodeHasDied(t *testing.T) {
 				t.Errorf("the result of %d is %d", n, got)
 			}
 		}
-		if n := x.tries.Load(); n != tried {
+		if n := x.tries.Load(); !b.exact(int(n), int(tried)) {
 			t.Errorf("the old code has taken %d more while the newest one was there", n-tried)
 		}
-	}, notOnSWF(noRollout), bears(0, "it counts what runs"))
+	}, notOnSWF(noRollout))
 }

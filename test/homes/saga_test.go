@@ -211,7 +211,7 @@ func TestASagaByHandIsNotTakenBackWhenItsCallerLeaves(t *testing.T) {
 		if want := []string{"1m0s", "1h0m0s"}; !slices.Equal(lines, want) {
 			t.Errorf("it did %v", lines)
 		}
-	}, fencedByHand())
+	}, keepsEnds())
 }
 
 func TestNowIsTheSameInEveryPass(t *testing.T) {
@@ -238,7 +238,11 @@ func TestNowIsTheSameInEveryPass(t *testing.T) {
 		at := result(b, lambdabiz.Get(e, d, run.ID()))
 		mu.Lock()
 		defer mu.Unlock()
-		if len(seen) < 2 || at.Sub(began) > 10*time.Second {
+		late := 10 * time.Second
+		if b.faults != nil {
+			late = 20 * time.Minute // the first pass may be late, and another one is half an hour later
+		}
+		if len(seen) < 2 || at.Sub(began) > late {
 			t.Errorf("%d passes, the result is %v after the start", len(seen), at.Sub(began))
 		}
 		for _, other := range seen {

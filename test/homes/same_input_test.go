@@ -179,7 +179,7 @@ func TestInputsAreComparedByWhatTheyMean(t *testing.T) {
 					t.Errorf("it is %v, blocked %+v", s.Status, s.Blocked)
 				}
 				stop()
-			}, bears(0, countsBodies))
+			})
 		})
 		t.Run("not "+c.name, func(t *testing.T) {
 			everywhere(t, func(t *testing.T, b *bench) {
@@ -188,7 +188,7 @@ func TestInputsAreComparedByWhatTheyMean(t *testing.T) {
 					t.Errorf("with another input it is %v, blocked %+v", s.Status, s.Blocked)
 				}
 				stop()
-			}, bears(0, countsBodies))
+			})
 		})
 	}
 }
@@ -202,7 +202,7 @@ func TestARenamedEffectIsFoundByWhatItsInputMeans(t *testing.T) {
 					t.Errorf("it is %v, blocked %+v", s.Status, s.Blocked)
 				}
 				stop()
-			}, bears(0, countsBodies))
+			})
 		})
 		t.Run("not "+c.name, func(t *testing.T) {
 			everywhere(t, func(t *testing.T, b *bench) {
@@ -211,7 +211,7 @@ func TestARenamedEffectIsFoundByWhatItsInputMeans(t *testing.T) {
 					t.Errorf("with another input it is %v, blocked %+v", s.Status, s.Blocked)
 				}
 				stop()
-			}, bears(0, countsBodies))
+			})
 		})
 	}
 }

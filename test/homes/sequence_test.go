@@ -73,5 +73,5 @@ func TestSequenceRunsToItsEnd(t *testing.T) {
 				t.Errorf("operation is %+v", o)
 			}
 		}
-	}, bears(5, countsTime))
+	}, keepsClaims(countsTime))
 }

@@ -35,7 +35,7 @@ func TestYearOfTimersWithRestartsRunsInVirtualTime(t *testing.T) {
 			t.Errorf("result is %d", got)
 		}
 		late := time.Since(began) - 52*7*24*time.Hour
-		if late < 0 || late > time.Minute {
+		if late < 0 || b.faults == nil && late > time.Minute {
 			t.Errorf("the year ended %v late", late)
 		}
 		for _, o := range b.state(e, "y").Operations {
@@ -43,7 +43,7 @@ func TestYearOfTimersWithRestartsRunsInVirtualTime(t *testing.T) {
 				t.Errorf("%s was due at %v and ended at %v, attempts %d", o.ID, o.DueAt, o.EndedAt, o.Attempts)
 			}
 		}
-	}, notOnSWF("a year of its polls is half a million"), bears(5, countsTime))
+	}, notOnSWF("a year of its polls is half a million"))
 }
 
 // Due times are rounded up to microseconds: the engine's clock has no more, and would never reach them.
@@ -147,8 +147,8 @@ func TestATimerUnderLoadOfStarts(t *testing.T) {
 
 func TestTimerIsNotEarlyByNanoseconds(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
+		due := time.Now().Add(time.Second + 900*time.Nanosecond)
 		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (time.Duration, error) {
-			due := time.Now().Add(time.Second + 900*time.Nanosecond)
 			err := lambdabiz.SleepUntil(o, "s", due)
 			return time.Until(due), err
 		})
@@ -156,5 +156,5 @@ func TestTimerIsNotEarlyByNanoseconds(t *testing.T) {
 		if early := result(b, start(b, e, d, "x", 0)); early > 0 {
 			t.Errorf("%v early", early)
 		}
-	}, bears(0, countsTime))
+	})
 }

@@ -114,7 +114,7 @@ func TestByHandTheCodeHearsAgainWhereItLooked(t *testing.T) {
 				if s := b.state(b.engine(lambdabiz.Config{}), "x"); s.Status != lambdabiz.StatusCancelled || len(s.Orphans) > 0 {
 					t.Errorf("it is %v, without %v", s.Status, s.Orphans)
 				}
-			}, fencedByHand())
+			}, keepsEnds())
 		})
 	}
 }

@@ -194,7 +194,7 @@ func TestByHandAValueThatItsTypeCannotReadBackIsRefused(t *testing.T) {
 		if err := o.Complete(1); err != nil {
 			t.Error(err)
 		}
-	}, fencedByHand())
+	}, keepsEnds())
 }
 
 // Other code than the worker's has taken an input that the worker's cannot read.
