@@ -98,9 +98,9 @@ sabotage: ## Run every fault test without its protection: each must be red.
 	$(GO) run ./test/chaos -sabotage $(if $(SEED),-seed $(SEED)) $(if $(RUN),-run '$(RUN)') $(PACKAGES)
 
 # The rows are numbered in the first column, and their commands stand between backquotes in the last one.
-repro: ## Run the test of a fixed bug: NUMBER is its row in the track record of docs/reliability.md.
-	@command=$$(awk -F '|' -v 'row=$(NUMBER)' '$$2 + 0 > 0 && $$2 + 0 == row { print $$6 }' docs/reliability.md | tr -d '`'); \
-	if [ -z "$$command" ]; then echo "docs/reliability.md has no row '$(NUMBER)': say make repro NUMBER=1" >&2; exit 1; fi; \
+repro: ## Run the test of a fixed bug: NUMBER is its row in the track record of docs/proof/bugs.md.
+	@command=$$(awk -F '|' -v 'row=$(NUMBER)' '$$2 + 0 > 0 && $$2 + 0 == row { print $$6 }' docs/proof/bugs.md | tr -d '`'); \
+	if [ -z "$$command" ]; then echo "docs/proof/bugs.md has no row '$(NUMBER)': say make repro NUMBER=1" >&2; exit 1; fi; \
 	echo "$$command"; eval "$$(echo "$$command" | sed 's|go test|$(GO) test -count=1 -timeout $(TIMEOUT)|')"
 
 bench: ## Run the Go benchmarks; "go run ./bench -help" has the workloads.

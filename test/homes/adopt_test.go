@@ -14,7 +14,7 @@ import (
 // Where a commit ends the claim, a message that came under the next claim was taken in before that claim's own,
 // older ones, while the verdict on the commit was on its way: the older ones counted as seen, and nothing ever
 // woke their wait.
-// Row 43 of docs/reliability.md.
+// Row 43 of docs/proof/bugs.md.
 func TestMessageThatOvertakesItsClaimHidesNone(t *testing.T) {
 	onHomes(t, func(t *testing.T, b *bench) {
 		inner := b.backend
@@ -56,7 +56,7 @@ func TestMessageThatOvertakesItsClaimHidesNone(t *testing.T) {
 
 // Where a commit ends the claim, a message under a claim whose answer was still on its way was dropped, as the next
 // commit would ask for it again. But a newer one that came between the answer and that commit hid it for ever.
-// Row 44 of docs/reliability.md.
+// Row 44 of docs/proof/bugs.md.
 func TestNewerMessageHidesNoneOfAClaimToCome(t *testing.T) {
 	onHomes(t, func(t *testing.T, b *bench) {
 		inner := b.backend
@@ -110,7 +110,7 @@ func TestNewerMessageHidesNoneOfAClaimToCome(t *testing.T) {
 
 // Where commits end claims, a start of unknown outcome was repeated while the worker had claimed the run: it was
 // taken for the start's own claim, and two copies of the run wrote under one fence.
-// Row 62 of docs/reliability.md.
+// Row 62 of docs/proof/bugs.md.
 func TestAStartThatComesTwiceAfterAClaimMakesNoSecondCopy(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		inner, lose := b.backend, true
@@ -217,7 +217,7 @@ func TestALateArrivalIsNotDeliveredTwice(t *testing.T) {
 }
 
 // A copy whose run another worker has taken over leaves the memory. One that waited for a claim stayed for ever.
-// Row 19 of docs/reliability.md.
+// Row 19 of docs/proof/bugs.md.
 func TestCopiesThatAnotherWorkerHasTakenOver(t *testing.T) {
 	onHomes(t, func(t *testing.T, b *bench) {
 		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
@@ -250,7 +250,7 @@ func TestCopiesThatAnotherWorkerHasTakenOver(t *testing.T) {
 
 // The answer to a claim comes twice, and both copies were made: the one that nobody knew of stayed in memory for
 // ever, with its goroutines.
-// Row 47 of docs/reliability.md.
+// Row 47 of docs/proof/bugs.md.
 func TestAClaimThatIsAnsweredTwiceHasOneCopy(t *testing.T) {
 	onHomes(t, func(t *testing.T, b *bench) {
 		inner := b.backend
@@ -315,7 +315,7 @@ func TestEventBeforeTheAdoption(t *testing.T) {
 
 // Where commits end claims, messages that came during the next claim reached the run before that claim's
 // answer, which had older ones: those were taken for known, and their events came out of order.
-// Row 32 of docs/reliability.md.
+// Row 32 of docs/proof/bugs.md.
 func TestArrivalIsQuickerThanTheAnswerOfItsClaim(t *testing.T) {
 	const why = "there a claim goes on over commits"
 	everywhere(t, func(t *testing.T, b *bench) {
@@ -352,7 +352,7 @@ func TestArrivalIsQuickerThanTheAnswerOfItsClaim(t *testing.T) {
 }
 
 // A claim or a start that was made, and whose answer got lost, is found again. Nobody ran such a run.
-// Row 7 of docs/reliability.md.
+// Row 7 of docs/proof/bugs.md.
 func TestClaimWhoseAnswerIsLost(t *testing.T) {
 	onHomes(t, func(t *testing.T, b *bench) {
 		inner, lose := b.backend, true

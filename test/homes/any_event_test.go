@@ -111,7 +111,7 @@ func TestAWaitUntilAPointInTimeKeepsTheFirstOne(t *testing.T) {
 	})
 }
 
-// Row 70 of docs/reliability.md.
+// Row 70 of docs/proof/bugs.md.
 func TestAnEmptyEventKeyIsRefused(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		e, _ := b.worker(collect)

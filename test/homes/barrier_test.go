@@ -181,7 +181,7 @@ func besides(b *bench) (early bool) {
 }
 
 // A result that was given to another branch while a body waited for a slow commit was not durable when it began.
-// Row 133 of docs/reliability.md.
+// Row 133 of docs/proof/bugs.md.
 func TestNoEffectBeginsBeforeWhatOtherBranchesKnowIsDurable(t *testing.T) {
 	whereHeld(t, func(t *testing.T, b *bench) {
 		if besides(b) {
@@ -230,7 +230,7 @@ func TestQuickStepsSideBySideShareTheirCommits(t *testing.T) {
 }
 
 // An effect begins only when every result that any branch was given before is durable, after a backoff too.
-// Row 2 of docs/reliability.md.
+// Row 2 of docs/proof/bugs.md.
 func TestEffectAfterABackoffWaitsForWhatWasGiven(t *testing.T) {
 	onHomes(t, func(t *testing.T, b *bench) {
 		var mu sync.Mutex

@@ -396,7 +396,7 @@ func TestOrphansAreReportedWithTheState(t *testing.T) {
 
 // A blocked run that is resumed, or whose event is dropped, while it is being tried again is tried again at once: on SWF
 // the answer that blocks it came after the request, and it waited for its next retry.
-// Row 58 of docs/reliability.md.
+// Row 58 of docs/proof/bugs.md.
 func TestAResumeOfABlockedRunThatIsBeingTriedIsHeard(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		for _, ask := range []string{"resume", "drop"} {
@@ -456,7 +456,7 @@ func TestAResumeOfABlockedRunThatIsBeingTriedIsHeard(t *testing.T) {
 
 // A blocked run that showed its progress on the way to its mistake began its backoff anew each time: it was tried every
 // second, for ever.
-// Row 60 of docs/reliability.md.
+// Row 60 of docs/proof/bugs.md.
 func TestABlockedRunThatShowsProgressBacksOff(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		var tries atomic.Int64

@@ -384,7 +384,7 @@ func TestIdsAreScopedByBranches(t *testing.T) {
 
 // An event that a branch took was given back when the orchestration's function returned in the same commit, although the
 // branch had ended and its value was in the result.
-// Row 37 of docs/reliability.md.
+// Row 37 of docs/proof/bugs.md.
 func TestEventThatAnEndedBranchTookIsNotGivenBackAtTheEnd(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		d := lambdabiz.Define("Answer", func(o lambdabiz.Context, _ int) (int, error) {

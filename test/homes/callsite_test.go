@@ -11,7 +11,7 @@ import (
 
 // A blocked run whose branch ran the library's own code, as GoChild, Map and WaitForAnyEvent have it, named no line; nor
 // did one whose code ended its goroutine between two operations.
-// Row 182 of docs/reliability.md.
+// Row 182 of docs/proof/bugs.md.
 func TestWhatIsBlockedNamesItsLine(t *testing.T) {
 	child := lambdabiz.Define("Child", func(o lambdabiz.Context, in int) (int, error) {
 		return in, lambdabiz.Sleep(o, "s", time.Second)

@@ -11,7 +11,7 @@ import (
 	"github.com/lambdabiz/lambdabiz"
 )
 
-// Row 120 of docs/reliability.md.
+// Row 120 of docs/proof/bugs.md.
 func TestAChildThatIsBegunGetsEventsAndIsWaitedForLater(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		parent := lambdabiz.Define("Parent", func(o lambdabiz.Context, id string) ([]string, error) {
@@ -70,7 +70,7 @@ func TestAChildThatLosesARaceIsCancelled(t *testing.T) {
 
 // A child that was begun under another id than it is recorded under waited for the code that had begun it, and that
 // for the child: nothing said that it would be started again.
-// Row 160 of docs/reliability.md.
+// Row 160 of docs/proof/bugs.md.
 func TestARenamedChildHandleIsBlockedAndDoesNotHang(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		child := lambdabiz.Define("Slow", func(o lambdabiz.Context, in int) (int, error) {

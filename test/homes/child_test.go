@@ -285,7 +285,7 @@ func TestDeadlineAndTagsOfAChild(t *testing.T) {
 }
 
 // The answer to the closing commit is lost, and with it the child that it started and claimed.
-// Row 8 of docs/reliability.md.
+// Row 8 of docs/proof/bugs.md.
 func TestChildOfAClosingWhoseAnswerIsLost(t *testing.T) {
 	onHomes(t, func(t *testing.T, b *bench) {
 		inner := b.backend
@@ -347,7 +347,7 @@ func TestChildOfACallerThatGoesAway(t *testing.T) {
 }
 
 // A cancelled parent cancels its open child, also when its code does not come to it again.
-// Row 18 of docs/reliability.md.
+// Row 18 of docs/proof/bugs.md.
 func TestCancelReachesAChildThatIsNotVisitedAgain(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		c := lambdabiz.Define("C", func(o lambdabiz.Context, _ int) (int, error) {

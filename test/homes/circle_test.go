@@ -14,7 +14,7 @@ import (
 )
 
 // Branches that wait for each other, or a branch for itself, stood still for ever without a reason.
-// Row 145 of docs/reliability.md.
+// Row 145 of docs/proof/bugs.md.
 func TestBranchesThatWaitForEachOtherBlockTheRun(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		futures := func(o lambdabiz.Context, wait func(o lambdabiz.Context, own, other *lambdabiz.Future[int]) error) error {
@@ -101,7 +101,7 @@ func nap(o lambdabiz.Context, id string, d time.Duration) *lambdabiz.Future[int]
 
 // The end of something else may end such waits: of a race that they are in, or of the function. The run was blocked
 // before that could be.
-// Row 178 of docs/reliability.md.
+// Row 178 of docs/proof/bugs.md.
 func TestACircleThatSomethingElseEndsDoesNotBlockTheRun(t *testing.T) {
 	for name, code := range map[string]func(o lambdabiz.Context) (int, error){
 		"a race with a timer": func(o lambdabiz.Context) (int, error) {
@@ -286,7 +286,7 @@ func TestACircleThatNothingEndsAnyMoreBlocksTheRun(t *testing.T) {
 }
 
 // A Map that had lost, or was cancelled, began its further items all the same.
-// Row 146 of docs/reliability.md.
+// Row 146 of docs/proof/bugs.md.
 func TestAMapThatIsOverBeginsNoFurtherItems(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		items := make([]int, 128)
@@ -336,7 +336,7 @@ func TestAMapThatIsOverBeginsNoFurtherItems(t *testing.T) {
 
 // A resumed run that is cancelled tells each branch by itself. A Map heard last, of the item that came last to what is
 // recorded, and began the items without a record in the place of those that had ended before.
-// Row 176 of docs/reliability.md.
+// Row 176 of docs/proof/bugs.md.
 func TestAMapOfAResumedRunThatIsCancelledBeginsNoFurtherItems(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		var resumed atomic.Bool

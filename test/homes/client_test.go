@@ -49,7 +49,7 @@ func wantGone(t *testing.T, err error) {
 }
 
 // The answers to a start get lost until its caller has gone: the worker had claimed the run, and nobody ran it.
-// Row 100 of docs/reliability.md.
+// Row 100 of docs/proof/bugs.md.
 func TestAStartOfUnknownOutcomeIsCarriedOnWithoutItsCaller(t *testing.T) {
 	for name, patience := range map[string]time.Duration{
 		"its context ends": 200 * time.Millisecond, "no more tries": time.Hour,
@@ -117,7 +117,7 @@ func TestAStartThatIsOnItsWayIsAdoptedWithoutItsCaller(t *testing.T) {
 }
 
 // What has not begun when its caller goes does not happen any more, and the caller knows it.
-// Row 101 of docs/reliability.md.
+// Row 101 of docs/proof/bugs.md.
 func TestAWriteThatIsQueuedIsWithdrawnWithItsCaller(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		inner := b.backend

@@ -17,7 +17,7 @@ var waitFor10 = lambdabiz.Define("WaitFor10", func(o lambdabiz.Context, _ int) (
 	return got, err
 })
 
-// Row 150 of docs/reliability.md.
+// Row 150 of docs/proof/bugs.md.
 func TestAnEventOfAClockThatIsAheadIsInTime(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		for _, ahead := range []time.Duration{time.Hour, -time.Hour, 24 * time.Hour} {

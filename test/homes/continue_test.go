@@ -295,7 +295,7 @@ func TestChildInEveryRunOfALoop(t *testing.T) {
 	})
 }
 
-// Row 152 of docs/reliability.md.
+// Row 152 of docs/proof/bugs.md.
 func TestAChainThatIgnoresItsEndIsSlow(t *testing.T) {
 	for name, pass := range map[string]func(o lambdabiz.Context){
 		"sleep": func(o lambdabiz.Context) { _ = lambdabiz.Sleep(o, "s", time.Hour) },

@@ -11,7 +11,7 @@ import (
 )
 
 // A run that kills its worker within milliseconds of a step is a crash loop, whatever else it waits for.
-// Row 15 of docs/reliability.md.
+// Row 15 of docs/proof/bugs.md.
 func TestCrashLoopBesideATimer(t *testing.T) {
 	onHomes(t, func(t *testing.T, b *bench) {
 		var calls atomic.Int64
@@ -50,7 +50,7 @@ func TestCrashLoopBesideATimer(t *testing.T) {
 }
 
 // One death of a worker blocked a run that had been in a crash loop once, however much it had recorded since.
-// Row 110 of docs/reliability.md.
+// Row 110 of docs/proof/bugs.md.
 func TestACrashLoopIsForgottenAfterProgress(t *testing.T) {
 	onHomes(t, func(t *testing.T, b *bench) {
 		if b.backend.Describe().CommitEndsClaim {

@@ -14,7 +14,7 @@ import (
 
 // A deployment cuts what takes longer than its drain. Nothing went wrong, and the attempt does not
 // count: a warning would call somebody. An attempt that fails is one, before and after.
-// Row 130 of docs/reliability.md.
+// Row 130 of docs/proof/bugs.md.
 func TestDrainWarnsOfNoTaskThatIsNotCharged(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		lives := 0
@@ -67,7 +67,7 @@ func TestDrainDuringACommit(t *testing.T) {
 }
 
 // A result that a body gave during the drain is recorded, also when another body does not end.
-// Row 17 of docs/reliability.md.
+// Row 17 of docs/proof/bugs.md.
 func TestDrainRecordsWhatHasEnded(t *testing.T) {
 	onHomes(t, func(t *testing.T, b *bench) {
 		release := make(chan struct{})
@@ -94,7 +94,7 @@ func TestDrainRecordsWhatHasEnded(t *testing.T) {
 
 // A worker that stopped while it learned of an event by the refusal of a time-out recorded the time-out all
 // the same, with its release.
-// Row 31 of docs/reliability.md.
+// Row 31 of docs/proof/bugs.md.
 func TestEventThatArrivedInTimeWinsOverTheTimeoutOfARunThatStops(t *testing.T) {
 	const why = "there the claim at the time-out tells of the event"
 	everywhere(t, func(t *testing.T, b *bench) {

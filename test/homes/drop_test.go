@@ -38,7 +38,7 @@ func cannotRead(b *bench, e *lambdabiz.Engine, id string, events int) int64 {
 
 // An event that the code cannot read is not taken: it blocks the run until somebody drops it, and the next one
 // comes to its turn.
-// Row 54 of docs/reliability.md.
+// Row 54 of docs/proof/bugs.md.
 func TestAnEventThatTheCodeCannotReadIsDropped(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		for _, id := range []string{"early", "late"} {
@@ -73,7 +73,7 @@ func TestAnEventThatTheCodeCannotReadIsDropped(t *testing.T) {
 
 // The retry of a blocked run comes to a wait that is recorded and an event that is there: it took the event before it
 // was known what reads it.
-// Row 56 of docs/reliability.md.
+// Row 56 of docs/proof/bugs.md.
 func TestAnEventThatTheCodeCannotReadIsNotTakenByTheRetry(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		e, _ := b.worker(approve)
@@ -238,7 +238,7 @@ func TestByHandAnEventThatTheCodeCannotReadIsABlockedError(t *testing.T) {
 
 // An event is dropped after a branch has taken it, and before that is recorded: then the branch loses its race. The
 // event came back, though its removal had been acknowledged.
-// Row 59 of docs/reliability.md.
+// Row 59 of docs/proof/bugs.md.
 func TestADroppedEventDoesNotComeBackFromALoser(t *testing.T) {
 	d := lambdabiz.Define("Dropped", func(o lambdabiz.Context, _ int) (string, error) {
 		first := lambdabiz.Go(o, "first", func(o lambdabiz.Context) (letter, error) {

@@ -58,7 +58,7 @@ var readLetter = lambdabiz.Define("ReadLetter", func(o lambdabiz.Context, _ int)
 
 // A payload that takes long to be read was read under the run's lock, by whoever brought it: the worker took nothing
 // in meanwhile, and virtual time stood still.
-// Row 57 of docs/reliability.md.
+// Row 57 of docs/proof/bugs.md.
 func TestAnEventThatTakesLongToReadHoldsNobodyUp(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		onReading(b, func(int) error { time.Sleep(20 * time.Second); return nil })
@@ -226,7 +226,7 @@ func TestAnEventThatIsReadWhileTheRunContinuesAsNew(t *testing.T) {
 
 // The function returned while a branch read an event: when the claim would have ended, the watch on the reading looked
 // for a wait that was over, and the process died.
-// Row 159 of docs/reliability.md.
+// Row 159 of docs/proof/bugs.md.
 func TestAFunctionThatReturnsWhileAnEventIsReadHarmsNobodyLater(t *testing.T) {
 	d := lambdabiz.Define("Returns", func(o lambdabiz.Context, _ int) (int, error) {
 		lambdabiz.Go(o, "reader", func(o lambdabiz.Context) (letter, error) {
@@ -262,7 +262,7 @@ func TestAFunctionThatReturnsWhileAnEventIsReadHarmsNobodyLater(t *testing.T) {
 }
 
 // A race waited for ever for a branch that read an event that may win, where claims have no end.
-// Row 181 of docs/reliability.md.
+// Row 181 of docs/proof/bugs.md.
 func TestAnEventThatIsNotReadInTimeBlocksTheRun(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		d := define(func(o lambdabiz.Context) (int, error) {

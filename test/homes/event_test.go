@@ -218,7 +218,7 @@ func TestEventBeforeTheStartIsKeptWhenAskedFor(t *testing.T) {
 }
 
 // An approval that comes too late is told so, unless its sender means the next start of the id.
-// Row 104 of docs/reliability.md.
+// Row 104 of docs/proof/bugs.md.
 func TestEventForAnEndedOrchestrationIsKeptOnlyForARestart(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		e, _ := b.worker(collect)

@@ -9,7 +9,7 @@ import (
 
 var approveEvent = lambdabiz.NewEvent[bool]("Approve")
 
-// Row 83 of docs/reliability.md.
+// Row 83 of docs/proof/bugs.md.
 func TestATypedEventIsTheEventOfItsName(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		asks := lambdabiz.Define("Asks", func(o lambdabiz.Context, _ int) ([]bool, error) {
@@ -38,7 +38,7 @@ func TestATypedEventIsTheEventOfItsName(t *testing.T) {
 	})
 }
 
-// Row 84 of docs/reliability.md.
+// Row 84 of docs/proof/bugs.md.
 func TestAStartThatNoWorkerServesIsLogged(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		b.well() // which workers there are is looked up once, and if that fails nothing is said

@@ -113,7 +113,7 @@ func (f *fragile) Error() string { return *f.Text }
 
 // A record of an error that its own type cannot read any more is an error with the recorded text, for the
 // orchestration and for who waits for its result, and no panic.
-// Row 41 of docs/reliability.md.
+// Row 41 of docs/proof/bugs.md.
 func TestRecordedErrorWhoseMethodPanicsKeepsItsText(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		text := "fragile"
@@ -144,7 +144,7 @@ func (*unreadable) Error() string { panic("nothing is here") }
 
 // What is over the limit of a recorded error loses its causes. A mark like NonRetryable has nothing else: who read
 // it back panicked.
-// Row 40 of docs/reliability.md.
+// Row 40 of docs/proof/bugs.md.
 func TestNonRetryableErrorsOverTheLimitAreReadBack(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		d := lambdabiz.Define("Large", func(o lambdabiz.Context, _ int) (int, error) {
@@ -166,7 +166,7 @@ type brittleError struct{ msg string }
 func (e *brittleError) Error() string { return e.msg }
 
 // A typed nil error, or any error whose Error panics, blocks the run. It left the run locked for ever.
-// Row 16 of docs/reliability.md.
+// Row 16 of docs/proof/bugs.md.
 func TestErrorWhoseMethodPanics(t *testing.T) {
 	d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
 		return lambdabiz.Step(o, "s", func(context.Context) (int, error) {

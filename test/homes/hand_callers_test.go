@@ -228,7 +228,7 @@ func TestRunEndedByHandAnswersTwice(t *testing.T) {
 }
 
 // A caller whose commit's verdict came after a later Create took the run back.
-// Row 20 of docs/reliability.md.
+// Row 20 of docs/proof/bugs.md.
 func TestOlderCallersLateVerdictDoesNotTakeTheRunBack(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		inner := b.backend

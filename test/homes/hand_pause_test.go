@@ -50,7 +50,7 @@ func counts(seen *notes, id string) func(context.Context) (int, error) {
 	return func(context.Context) (int, error) { seen.add(id); return 1, nil }
 }
 
-// Row 168 of docs/reliability.md.
+// Row 168 of docs/proof/bugs.md.
 func TestPauseStopsARunDrivenByHand(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		var seen notes

@@ -11,7 +11,7 @@ import (
 )
 
 // A body that beats a hundred times a second wrote to the disk as often.
-// Row 147 of docs/reliability.md.
+// Row 147 of docs/proof/bugs.md.
 func TestHeartbeatsAreNotWrittenAsOftenAsTheyCome(t *testing.T) {
 	onHomes(t, func(t *testing.T, b *bench) {
 		inner := b.backend

@@ -45,7 +45,7 @@ func calls(id string) func(o lambdabiz.Context) (int, error) {
 	}
 }
 
-// Row 72 of docs/reliability.md.
+// Row 72 of docs/proof/bugs.md.
 func TestALosingBranchDoesNotCancelAStranger(t *testing.T) {
 	everywhere(t, func(_ *testing.T, b *bench) {
 		d := define(func(o lambdabiz.Context) (int, error) {
@@ -176,7 +176,7 @@ func TestAResumedParentCancelsItsOwnChildOnly(t *testing.T) {
 // told is a child that says what it was told.
 var told = lambdabiz.Define("Told", func(_ lambdabiz.Context, s string) (string, error) { return s, nil })
 
-// Row 96 of docs/reliability.md.
+// Row 96 of docs/proof/bugs.md.
 func TestIDsOfChildrenAndOfPeopleNeverMeet(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		d := lambdabiz.Define("D", func(o lambdabiz.Context, child string) (string, error) {
@@ -252,7 +252,7 @@ func TestNobodyStartsAnIDThatIsMadeForAChild(t *testing.T) {
 	})
 }
 
-// Row 97 of docs/reliability.md.
+// Row 97 of docs/proof/bugs.md.
 func TestMapOverEqualKeysIsAnErrorOfMap(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		var begun atomic.Int64
@@ -287,7 +287,7 @@ func TestMapOverEqualKeysIsAnErrorOfMap(t *testing.T) {
 	})
 }
 
-// Row 98 of docs/reliability.md.
+// Row 98 of docs/proof/bugs.md.
 func TestTagsAreCheckedAtTheDoor(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		d := define(func(o lambdabiz.Context) (int, error) {

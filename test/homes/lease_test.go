@@ -15,7 +15,7 @@ import (
 )
 
 // A worker beats as often as its own lease needs. One with a shorter lease must not take it for dead.
-// Row 136 of docs/reliability.md.
+// Row 136 of docs/proof/bugs.md.
 func TestAWorkerWithAShorterLeaseBuriesNobody(t *testing.T) {
 	onHomes(t, func(t *testing.T, b *bench) {
 		var bodies atomic.Int64
@@ -175,7 +175,7 @@ func TestAWorkerThatBeganAnewClaims(t *testing.T) {
 }
 
 // A worker alone on its store, whose claim was lost and who could not leave, never took over from what it had been.
-// Row 61 of docs/reliability.md.
+// Row 61 of docs/proof/bugs.md.
 func TestAWorkerAloneTakesOverFromWhatItHasBeen(t *testing.T) {
 	onHomes(t, func(t *testing.T, b *bench) {
 		inner, lose := b.backend, true
@@ -206,7 +206,7 @@ func TestAWorkerAloneTakesOverFromWhatItHasBeen(t *testing.T) {
 }
 
 // A worker without runs renews its lease too. The others buried it again and again.
-// Row 10 of docs/reliability.md.
+// Row 10 of docs/proof/bugs.md.
 func TestIdleWorkersAreNotDeclaredDead(t *testing.T) {
 	onHomes(t, func(t *testing.T, b *bench) {
 		d := lambdabiz.Define("D", func(_ lambdabiz.Context, _ int) (int, error) { return 1, nil })
@@ -220,7 +220,7 @@ func TestIdleWorkersAreNotDeclaredDead(t *testing.T) {
 }
 
 // A worker that has just been buried starts a run and claims it in the name of the dead: it is freed all the same.
-// Row 9 of docs/reliability.md.
+// Row 9 of docs/proof/bugs.md.
 func TestStartByAWorkerThatWasRemoved(t *testing.T) {
 	onHomes(t, func(t *testing.T, b *bench) {
 		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {

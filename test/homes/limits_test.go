@@ -327,7 +327,7 @@ func TestBadResultFailsTheRunAndBadHeartbeatDetailsAreRefused(t *testing.T) {
 }
 
 // A worker has no more orchestrations in memory than it may have. The others are rows that wait, and get their turn.
-// Row 53 of docs/reliability.md.
+// Row 53 of docs/proof/bugs.md.
 func TestNoMoreOrchestrationsThanMaxResidentAreInMemory(t *testing.T) {
 	onHomes(t, func(t *testing.T, b *bench) {
 		const most, all = 3, 12

@@ -279,7 +279,7 @@ func TestPagesDoNotShiftWhileRunsStart(t *testing.T) {
 	}, notOnSWF("runs that start in one microsecond have no order in a store"))
 }
 
-// Row 93 of docs/reliability.md.
+// Row 93 of docs/proof/bugs.md.
 func TestPurge(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		e, _ := b.worker(ends)

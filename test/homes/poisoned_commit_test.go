@@ -90,7 +90,7 @@ func poisonedOrders(b *bench) (*lambdabiz.Engine, []*lambdabiz.Run[string]) {
 
 // A commit that the backend does not take, whether it says so by an error of the batch, by one that it panics with, or
 // by its verdict, spoiled the batches of all others again and again, and its run stood still without a reason.
-// Row 103 of docs/reliability.md.
+// Row 103 of docs/proof/bugs.md.
 func TestCommitThatIsNeverTakenBlocksItsRunAndHarmsNobody(t *testing.T) {
 	for name, fail := range map[string]func() error{
 		"error": func() error { return errors.New("cannot be written") },
@@ -152,7 +152,7 @@ func TestStoreThatIsBusyForLongBlocksNobody(t *testing.T) {
 
 // A commit that the backend refuses for good is replaced by one that blocks. The verdict on that one was taken for the
 // verdict on the first.
-// Row 3 of docs/reliability.md.
+// Row 3 of docs/proof/bugs.md.
 func TestRefusedCommitIsNotTakenForDurable(t *testing.T) {
 	onHomes(t, func(t *testing.T, b *bench) {
 		inner := b.backend
@@ -180,7 +180,7 @@ func TestRefusedCommitIsNotTakenForDurable(t *testing.T) {
 }
 
 // No effect begins after a commit was refused: what it rests on is not recorded.
-// Row 1 of docs/reliability.md.
+// Row 1 of docs/proof/bugs.md.
 func TestNoEffectAfterARefusedCommit(t *testing.T) {
 	onHomes(t, func(t *testing.T, b *bench) {
 		inner := b.backend

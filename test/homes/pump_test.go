@@ -34,7 +34,7 @@ func TestParksAfterACommitOnItsWay(t *testing.T) {
 }
 
 // An alarm that rings during a commit is set again for the next timer.
-// Row 11 of docs/reliability.md.
+// Row 11 of docs/proof/bugs.md.
 func TestTimersAfterAnAlarmDuringACommit(t *testing.T) {
 	onHomes(t, func(t *testing.T, b *bench) {
 		var d atomic.Int64

@@ -68,7 +68,7 @@ func TestRaceIsWonByTheEventThatArrivedBeforeTheTimerWasDue(t *testing.T) {
 		oneClock(onlySender))
 }
 
-// Row 34 of docs/reliability.md.
+// Row 34 of docs/proof/bugs.md.
 func TestRaceIsWonByTheEarlierEventWhateverItsPlace(t *testing.T) {
 	everywhere(t, func(_ *testing.T, b *bench) { raceWhileDown(b, false, 30*time.Second, "approved") },
 		oneClock(onlySender))
@@ -107,7 +107,7 @@ type silent struct{ lambdabiz.Backend }
 
 // A branch whose value the code has must not lose a race afterwards: a resumed run would get ErrCancelled where
 // the first pass got the value.
-// Row 45 of docs/reliability.md.
+// Row 45 of docs/proof/bugs.md.
 func TestABranchThatWasWaitedForCannotRace(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		d := lambdabiz.Define("ReadThenRace", func(o lambdabiz.Context, _ int) (string, error) {
@@ -135,7 +135,7 @@ func TestABranchThatWasWaitedForCannotRace(t *testing.T) {
 }
 
 // An event goes to a wait whose branch loses the race in the same instant: it comes back.
-// Row 5 of docs/reliability.md.
+// Row 5 of docs/proof/bugs.md.
 func TestALosersEventComesBack(t *testing.T) {
 	onHomes(t, func(t *testing.T, b *bench) {
 		inner := b.backend
@@ -195,7 +195,7 @@ func TestARaceLetsABranchCommitThatHasEndedEarlier(t *testing.T) {
 }
 
 // The same, of an orchestration driven by hand, where every operation waits for its commit.
-// Row 48 of docs/reliability.md.
+// Row 48 of docs/proof/bugs.md.
 func TestARaceByHandLetsABranchCommitThatHasEndedEarlier(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		e := b.engine(lambdabiz.Config{})
@@ -269,7 +269,7 @@ func TestARecordedRaceOfABranchThatWasWaitedForIsKept(t *testing.T) {
 
 // A branch ended while a race waited for another one that had ended earlier, and a third one waited for it: the
 // value that this one got was not there any more when the run was resumed.
-// Row 49 of docs/reliability.md.
+// Row 49 of docs/proof/bugs.md.
 func TestABranchThatIsWaitedForDuringARaceKeepsItsValue(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (string, error) {
@@ -307,7 +307,7 @@ func TestABranchThatIsWaitedForDuringARaceKeepsItsValue(t *testing.T) {
 
 // A race waited for an item of a Map that has a record and had not begun again, because fewer items are worked on
 // at a time now: it could only begin after an item that waits for an hour.
-// Row 50 of docs/reliability.md.
+// Row 50 of docs/proof/bugs.md.
 func TestARaceDoesNotWaitForAnItemThatHasNotBegun(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		var limit atomic.Int64
@@ -339,7 +339,7 @@ func TestARaceDoesNotWaitForAnItemThatHasNotBegun(t *testing.T) {
 }
 
 // A branch that has lost one race does not win the next one: a resumed run would not find it.
-// Row 4 of docs/reliability.md.
+// Row 4 of docs/proof/bugs.md.
 func TestRaceWithALostBranch(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		type outcome struct {

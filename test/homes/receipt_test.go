@@ -13,7 +13,7 @@ import (
 	"github.com/lambdabiz/lambdabiz/memory"
 )
 
-// Row 172 of docs/reliability.md.
+// Row 172 of docs/proof/bugs.md.
 func TestAReceiptTellsAKnownKeyFromANewOne(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		e, _ := b.worker(collect)

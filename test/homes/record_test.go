@@ -371,7 +371,7 @@ func TestHooksTellWhatRunsAndWhatIsRecorded(t *testing.T) {
 
 // A resumed function may end before a branch that it does not wait for has come again to what it has recorded. That was
 // reported as an orphan, now and then, though the operation is in the code.
-// Row 33 of docs/reliability.md.
+// Row 33 of docs/proof/bugs.md.
 func TestARecordOfABranchThatNobodyWaitsForIsNoOrphan(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		var slow chan struct{} // holds the branch in the second pass; not in the first one

@@ -37,7 +37,7 @@ func undone(tick *lambdabiz.Task[int, int], id string, inside bool) *lambdabiz.D
 }
 
 // What the code does when it has been cancelled it does once, too, whatever the clock of who cancelled it says.
-// Row 158 of docs/reliability.md.
+// Row 158 of docs/proof/bugs.md.
 func TestWhatIsDoneAfterACancellationIsNotRepeated(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		for name, inside := range map[string]bool{"function": false, "branch": true} {

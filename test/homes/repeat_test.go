@@ -80,7 +80,7 @@ func blockedBefore(b *bench, e *lambdabiz.Engine, id, op, recorded, remedy strin
 }
 
 // A charging id was renamed while 20 orders waited: each customer was charged twice, and nothing said so.
-// Row 107 of docs/reliability.md.
+// Row 107 of docs/proof/bugs.md.
 func TestARenamedChargeWasMadeAgain(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		var charged atomic.Int32
@@ -343,7 +343,7 @@ func TestWhatALoserHasDoneIsNotRepeatedByOthers(t *testing.T) {
 }
 
 // A step that was moved into a branch, or out of one, was performed again, and check said that the code fits.
-// Row 173 of docs/reliability.md.
+// Row 173 of docs/proof/bugs.md.
 func TestAStepThatMovedToAnotherScopeIsBlocked(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		for _, out := range []bool{false, true} {

@@ -20,7 +20,7 @@ var napper = lambdabiz.Define("Napper", func(o lambdabiz.Context, d time.Duratio
 
 // Orchestrations that sleep and wake again and again were never parked, since each was due soon: with as many of them as
 // the engine holds, no other one ever began.
-// Row 108 of docs/reliability.md.
+// Row 108 of docs/proof/bugs.md.
 func TestAFullEngineMakesRoomForWhatIsDue(t *testing.T) {
 	onHomes(t, func(t *testing.T, b *bench) {
 		one := lambdabiz.Define("One", func(o lambdabiz.Context, n int) (int, error) {
@@ -82,7 +82,7 @@ func TestParentsMakeRoomForTheirChildren(t *testing.T) {
 }
 
 // Events that nobody waits for yet took memory that the budget did not see.
-// Row 109 of docs/reliability.md.
+// Row 109 of docs/proof/bugs.md.
 func TestTheMemoryBudgetCountsEvents(t *testing.T) {
 	onHomes(t, func(t *testing.T, b *bench) {
 		e, _ := b.workerWith(lambdabiz.Config{MemoryBudget: 1 << 20, ParkAfter: time.Hour}, collect)

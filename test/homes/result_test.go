@@ -65,7 +65,7 @@ func outcomes(b *bench, runs ...*lambdabiz.Run[string]) (say func() string) {
 	}
 }
 
-// Row 169 of docs/reliability.md.
+// Row 169 of docs/proof/bugs.md.
 func TestResultFollowsAChainWhoseEarlierRunsWerePurged(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		e, _ := b.worker(tenSeconds)
@@ -173,7 +173,7 @@ func purgeID(b *bench, e *lambdabiz.Engine, id string) {
 }
 
 // A handle from Get waits for the run that was the latest when it was asked, and for those that continue it.
-// Row 170 of docs/reliability.md.
+// Row 170 of docs/proof/bugs.md.
 func TestResultOfAHandleFromGetIsNotThatOfARestart(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		e, _ := b.worker(tenSeconds)

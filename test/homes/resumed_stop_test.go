@@ -138,7 +138,7 @@ func (b *bench) wantTakenBack(j *journal, id string, least int) {
 
 // A resumed run whose end was requested before found its context ended before its recorded operations: the loop that
 // looks at it ended before its first round, and nothing was taken back.
-// Row 166 of docs/reliability.md.
+// Row 166 of docs/proof/bugs.md.
 func TestResumedRunComesToWhatIsRecordedBeforeItsContextEnds(t *testing.T) {
 	for name, round := range roundsOfBooking {
 		for how, stop := range endings {
@@ -398,7 +398,7 @@ func TestContextsEndWhenTheRunLeaves(t *testing.T) {
 }
 
 // After a cancellation a resumed run must see the results of the branches that it had seen before.
-// Row 6 of docs/reliability.md.
+// Row 6 of docs/proof/bugs.md.
 func TestResumeAfterCancelSeesTheBranches(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		var undone atomic.Int64

@@ -71,7 +71,7 @@ const noRollout = "SWF gives a decision to whoever asks first, and knows no work
 
 // While new code was rolled out, workers with the old code took again and again what they had blocked, and the new ones
 // had to wait for the backoff.
-// Row 161 of docs/reliability.md.
+// Row 161 of docs/proof/bugs.md.
 func TestOldCodeLeavesWhatItHasBlockedToTheNewCode(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		x := roll(b)

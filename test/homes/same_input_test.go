@@ -168,7 +168,7 @@ func resumed(b *bench, codec lambdabiz.Codec, before, after lambdabiz.Registrabl
 	return b.state(e, "x"), stop
 }
 
-// Row 167 of docs/reliability.md.
+// Row 167 of docs/proof/bugs.md.
 func TestInputsAreComparedByWhatTheyMean(t *testing.T) {
 	for _, c := range inputCases(t) {
 		strict := ofInput("take", c.same, lambdabiz.StrictInputs())

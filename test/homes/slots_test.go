@@ -60,7 +60,7 @@ func busyWith(c *crowd) (*lambdabiz.Definition[int, int], *lambdabiz.Task[string
 	}), task
 }
 
-// Row 95 of docs/reliability.md.
+// Row 95 of docs/proof/bugs.md.
 func TestNoMoreBodiesRunAtOnceThanTheConfigAllows(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		var c crowd

@@ -284,7 +284,7 @@ func TestIDThatBelongsToAnotherDefinitionIsErrExists(t *testing.T) {
 }
 
 // A start of unknown outcome was refused when it came again, if its run had continued as another one meanwhile.
-// Row 63 of docs/reliability.md.
+// Row 63 of docs/proof/bugs.md.
 func TestAStartThatComesTwiceAfterItsRunHasContinuedIsItsOwn(t *testing.T) {
 	onHomes(t, func(t *testing.T, b *bench) {
 		inner, lose := b.backend, true

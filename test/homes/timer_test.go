@@ -47,7 +47,7 @@ func TestYearOfTimersWithRestartsRunsInVirtualTime(t *testing.T) {
 }
 
 // Due times are rounded up to microseconds: the engine's clock has no more, and would never reach them.
-// Row 13 of docs/reliability.md.
+// Row 13 of docs/proof/bugs.md.
 func TestDueTimesHaveMicroseconds(t *testing.T) {
 	onHomes(t, func(t *testing.T, b *bench) {
 		d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
@@ -121,7 +121,7 @@ func TestTimersAtTheEndsOfTime(t *testing.T) {
 }
 
 // A timer that is due is not starved by starts that keep coming faster than they are done.
-// Row 12 of docs/reliability.md.
+// Row 12 of docs/proof/bugs.md.
 func TestATimerUnderLoadOfStarts(t *testing.T) {
 	onHomes(t, func(t *testing.T, b *bench) {
 		timer := lambdabiz.Define("T", func(o lambdabiz.Context, _ int) (int, error) {

@@ -78,7 +78,7 @@ var toldBetween = map[string]func(k *booking, o lambdabiz.Context, computes func
 	},
 }
 
-// Row 188 of docs/reliability.md.
+// Row 188 of docs/proof/bugs.md.
 func TestCodeThatWasToldBetweenTwoOperationsIsToldThereAgain(t *testing.T) {
 	for name, code := range toldBetween {
 		t.Run(name, func(t *testing.T) {

@@ -55,7 +55,7 @@ func TestAValueThatItsTypeCannotReadBackStartsNothing(t *testing.T) {
 	})
 }
 
-// Row 164 of docs/reliability.md.
+// Row 164 of docs/proof/bugs.md.
 func TestAValueThatItsTypeCannotReadBackStartsNoChild(t *testing.T) {
 	takes := lambdabiz.Define("Takes", func(lambdabiz.Context, writeOnly) (int, error) { return 1, nil })
 	number := lambdabiz.Define("Number", func(lambdabiz.Context, int) (int, error) { return 1, nil })
@@ -198,7 +198,7 @@ func TestByHandAValueThatItsTypeCannotReadBackIsRefused(t *testing.T) {
 }
 
 // Other code than the worker's has taken an input that the worker's cannot read.
-// Row 165 of docs/reliability.md.
+// Row 165 of docs/proof/bugs.md.
 func TestACancellationIsHeardBeforeTheCodeCanBegin(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		number := lambdabiz.Define("Number", func(lambdabiz.Context, int) (int, error) { return 1, nil })

@@ -27,7 +27,7 @@ type value struct {
 }
 
 // What docs/concepts.md says of values: a first run and a resumed run see the same, after a round trip through JSON.
-// Row 121 of docs/reliability.md.
+// Row 121 of docs/proof/bugs.md.
 func TestWhatJSONDoesToValues(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		const big = int64(1<<53 + 1)

@@ -81,7 +81,7 @@ func tracesOf(t *testing.T) map[string]*trace {
 }
 
 // Schedules that were red once, or would be without a protection.
-// Row 187 of docs/reliability.md.
+// Row 187 of docs/proof/bugs.md.
 func TestTracesHold(t *testing.T) {
 	t.Parallel()
 	for name, trace := range tracesOf(t) {
