@@ -1,7 +1,6 @@
 package lambdabiz
 
 import (
-	"context"
 	"time"
 )
 
@@ -17,19 +16,16 @@ import (
 // that is recorded has been visited, in whatever branch. The same goes for a branch of which nothing was recorded before
 // the stop: where its code was when it was told is not known.
 
-// recallStopLocked is called when a run is resumed: code that was told that its deadline had passed does not find it to
-// come by a clock that is behind.
-func (r *run) recallStopLocked() {
-	if r.record.marked && r.stopCause == nil && !r.info.Deadline.IsZero() {
-		r.stopCodeLocked(context.DeadlineExceeded)
+// heedLocked tells the scope's code to stop, if it has come to where it was told before.
+func (r *run) heedLocked(s *scope) {
+	if r.stopCause != nil && !s.told && r.isToStopLocked(s) {
+		s.tell(r.stopCause)
 	}
 }
 
-// heedLocked tells the scope's code to stop, if it has come to where it was told before.
-func (r *run) heedLocked(s *scope) {
-	if r.stopCause != nil && !s.told && s.isToStop(&r.record) {
-		s.tell(r.stopCause)
-	}
+// isToStopLocked reports whether the code of the scope has come to where it was told to stop, if it is to.
+func (r *run) isToStopLocked(s *scope) bool {
+	return s.past || r.record.root.before == 0 && (!r.record.marked || !s.place.hadBefore)
 }
 
 // findLocked looks an operation up. One that is new, or open, is where the record of the scope stops.
@@ -97,7 +93,7 @@ func (r *run) tellScopeLocked(s *scope) bool {
 	switch {
 	case s.told || s.isOver():
 		return true
-	case !s.isToStop(&r.record):
+	case !r.isToStopLocked(s):
 		return false
 	}
 	waits := s.waitsForBranch()

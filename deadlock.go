@@ -78,3 +78,7 @@ func (r *run) addRacesLocked(c *circle) bool {
 	}
 	return true
 }
+
+// raceGrace is how long a race waits at most for the code of a branch that knows of something earlier, and is
+// about to end with it or to go on: it may as well compute, or be blocked by itself.
+const raceGrace = time.Second

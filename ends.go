@@ -294,3 +294,11 @@ func (r *run) openChildLocked() string {
 func (r *run) taskFailure(o *Operation, err error) *Failure {
 	return r.env.registry.record(&TaskError{Task: o.Name, OperationID: o.ID, Attempt: o.Attempts, Err: err})
 }
+
+// recallStopLocked is called when a run is resumed: code that was told that its deadline had passed does not find it to
+// come by a clock that is behind.
+func (r *run) recallStopLocked() {
+	if r.record.marked && r.stopCause == nil && !r.info.Deadline.IsZero() {
+		r.stopCodeLocked(context.DeadlineExceeded)
+	}
+}

@@ -8,15 +8,6 @@ import (
 	"github.com/lambdabiz/lambdabiz/internal/fault"
 )
 
-// standingLocked is how the run stands.
-func (r *run) standingLocked() standing {
-	return standing{
-		phase: r.phase, closing: r.closing != nil, claimed: r.claimed, committing: r.committing, perCommit: r.commitEndsClaim(),
-		hand: r.hand, pending: !r.pending.empty(), timeouts: len(r.pending.timeouts) > 0,
-		active: r.active, flushers: r.flushers, durable: r.durable, target: r.target,
-	}
-}
-
 // idleLocked is called when a branch has blocked or ended, and by others who leave nobody behind that commits.
 func (r *run) idleLocked() {
 	r.judgeHeldLocked()

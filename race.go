@@ -148,10 +148,6 @@ func (f *future) beats(g *future) bool {
 	return f.at.Before(g.at) || f.at.Equal(g.at) && f.order < g.order
 }
 
-// raceGrace is how long a race waits at most for the code of a branch that knows of something earlier, and is
-// about to end with it or to go on: it may as well compute, or be blocked by itself.
-const raceGrace = time.Second
-
 // onItsWay reports whether a branch is about to end with something that came about before t: its
 // operation has ended, its code has not come again to what is recorded, or, if patient, its code has it.
 func (r *run) onItsWay(f *future, t time.Time, patient bool) bool {

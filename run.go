@@ -268,3 +268,12 @@ func (r *run) openBarrierLocked() {
 
 // isOpenLocked reports whether all that was given is durable, under a claim.
 func (r *run) isOpenLocked() bool { return r.durable >= r.barrier.given && r.claimed }
+
+// standingLocked is how the run stands.
+func (r *run) standingLocked() standing {
+	return standing{
+		phase: r.phase, closing: r.closing != nil, claimed: r.claimed, committing: r.committing, perCommit: r.commitEndsClaim(),
+		hand: r.hand, pending: !r.pending.empty(), timeouts: len(r.pending.timeouts) > 0,
+		active: r.active, flushers: r.flushers, durable: r.durable, target: r.target,
+	}
+}

@@ -81,11 +81,6 @@ func (s *scope) isClosed() bool {
 	return false
 }
 
-// isToStop reports whether the code of the scope has come to where it was told to stop, if it is to.
-func (s *scope) isToStop(c *record) bool {
-	return s.past || c.root.before == 0 && (!c.marked || !s.place.hadBefore)
-}
-
 // tell ends the scope's context, because the code is to stop; that of a branch that Detached began goes on.
 func (s *scope) tell(cause error) {
 	s.told, s.past = true, true
