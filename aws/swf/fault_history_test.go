@@ -1,18 +1,17 @@
 package swf_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/internal/fakeswf"
+	"github.com/lambdabiz/lambdabiz/internal/logbook"
 )
 
 // poke is what the original sent itself on every wait: it makes a history long, and nobody else cares.
@@ -35,31 +34,13 @@ var listener = lambdabiz.Define("Listener", func(o lambdabiz.Context, _ int) (st
 	return all, nil
 })
 
-// logBook keeps what is logged.
-type logBook struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logBook) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logBook) has(text string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Contains(l.text.String(), text)
-}
-
 // TestALongHistoryIsReadOnce: a process that has the run reads new events only; another one that takes over reads all
 // 20,000 events, page by page, and sees the same.
 func TestALongHistoryIsReadOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		server := newServer(t, fakeswf.Config{})
-		var log logBook
+		var log logbook.Book
 		c := configFor(server)
 		c.Logger = slog.New(slog.NewTextHandler(&log, nil))
 		first := client(t, c).workOn(listener)
@@ -73,7 +54,7 @@ func TestALongHistoryIsReadOnce(t *testing.T) {
 		}
 		read := long()
 		raiseTo(t, first, "a", "one")
-		if !log.has("the history is long") {
+		if !log.Has("the history is long") {
 			t.Error("nobody was warned")
 		}
 		if n := pages(server) - read; n > 6 {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/internal/fakeswf"
+	"github.com/lambdabiz/lambdabiz/internal/logbook"
 )
 
 // answerOf is an answer of a service that has done nothing.
@@ -104,7 +105,7 @@ func TestErrorsOfAWSDoNotQuotePayloads(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) {
 		server := newServer(t, fakeswf.Config{})
-		var log logBook
+		var log logbook.Book
 		c := through(server, roundTrip(func(r *http.Request) (*http.Response, error) {
 			if name, body := action(r); name == "RespondDecisionTaskCompleted" && strings.Contains(body, secret) {
 				return answerOf(r, 400, "ValidationException", "1 validation error detected: Value '"+secret+"' at "+
@@ -121,7 +122,7 @@ func TestErrorsOfAWSDoNotQuotePayloads(t *testing.T) {
 			if err := b.Close(); err != nil {
 				t.Error(err)
 			}
-			if log.has(secret) || !log.has("Attributes.input' failed") {
+			if log.Has(secret) || !log.Has("Attributes.input' failed") {
 				t.Error("the log quotes a payload, or says nothing")
 			}
 		}()
