@@ -30,7 +30,7 @@ type call struct {
 	body body
 	renaming
 
-	tested *tested // nil without an interceptor
+	intercepted *intercepted // nil without an interceptor
 }
 
 func (c *call) scope() *scope { return c.o.scope() }

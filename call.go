@@ -29,7 +29,7 @@ func callTask[Out any](o Context, id string, t *taskSpec, in any, opts []CallOpt
 	c := ask[Out](o, id, t.kind, "result")
 	c.name, c.input, c.hasInput, c.unresolved, c.body.task = t.name, in, true, fault, t
 	if c.with(opts); r.env.interceptor != nil {
-		c.tested = &tested{result: &c.out, registered: r.env.registry.knows(asked, t)}
+		c.intercepted = &intercepted{result: &c.out, registered: r.env.registry.knows(asked, t)}
 	}
 	if err := c.effect(); err != nil {
 		var zero Out
@@ -45,7 +45,7 @@ func Step[T any](o Context, id string, f func(ctx context.Context) (T, error), o
 	c := ask[T](o, id, KindStep, "result")
 	c.body.step = func(ctx context.Context) (any, error) { return f(ctx) }
 	c.with(opts)
-	c.tested = o.run().env.tested(&c.out)
+	c.intercepted = o.run().env.intercepted(&c.out)
 	if err := c.effect(); err != nil {
 		var zero T
 		return zero, err

@@ -38,7 +38,7 @@ func callChild[Out any](
 	r := o.run()
 	child := childOptionsOf(opts)
 	c := ask[Out](o, id, KindChild, "result")
-	c.name, c.input, c.hasInput, c.renaming, c.tested = d.name, in, true, child.renaming, r.env.tested(&c.out)
+	c.name, c.input, c.hasInput, c.renaming, c.intercepted = d.name, in, true, child.renaming, r.env.intercepted(&c.out)
 	op, err := c.begin()
 	if err != nil {
 		return zero, err

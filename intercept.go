@@ -17,12 +17,12 @@ func (c *call) interceptLocked(o *op, path string, site callSite) (passed *op, e
 	answer := r.askTestLocked(s, asked, &site)
 	for answer.Hold && !asked.Cancelled && r.liveLocked(s) {
 		w := &waiter{}
-		if r.tested == nil {
-			r.tested = map[string]*waiter{}
+		if r.intercepted == nil {
+			r.intercepted = map[string]*waiter{}
 		}
-		s.busy, r.tested[path] = &site, w
+		s.busy, r.intercepted[path] = &site, w
 		r.waitLocked(s, w)
-		delete(r.tested, path)
+		delete(r.intercepted, path)
 		s.busy = nil
 		if r.liveLocked(s) {
 			answer = r.askTestLocked(s, asked, &site)
@@ -44,7 +44,7 @@ func (c *call) interceptLocked(o *op, path string, site callSite) (passed *op, e
 	case answer.Pass && o == nil:
 		return c.goPastLocked(path, site, answer.Result), nil
 	}
-	if c.tested != nil {
+	if c.intercepted != nil {
 		c.body.instead = answer.Perform
 	}
 	return nil, nil //nolint:nilnil // it goes on as ever
@@ -89,8 +89,8 @@ func (c *call) askedLocked(o *op, path string, site callSite) probe.Operation {
 		Source: site.String(), Value: c.sample(), Input: c.encoded,
 		NotRenamed: c.notRenamed || r.def != nil && r.def.notRenamed,
 	}
-	if c.tested != nil {
-		asked.Result, asked.Registered = c.tested.result, c.tested.registered
+	if c.intercepted != nil {
+		asked.Result, asked.Registered = c.intercepted.result, c.intercepted.registered
 	}
 	if o != nil {
 		asked.Recorded, asked.Ended, asked.RecordedInput, asked.RecordedPath = true, o.Status.Ended(), o.Input, o.ID

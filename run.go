@@ -53,17 +53,17 @@ type run struct {
 
 	changes
 	hold
-	record     record
-	repeats    *repeats           // nil until something new is looked for
-	tested     map[string]*waiter // operations that a test holds, by path
-	held       []heldOp           // operations that wait until it is sure that they repeat nothing
-	trail      trail              // of what the function waits for
-	doubted    bool               // it is looked again soon whether branches wait for each other
-	barrier    barrier
-	committing bool
-	submission submission // of the commit that is on its way: there is one at a time
-	forced     bool       // a stopping run is released although bodies go on
-	parking    bool
+	record      record
+	repeats     *repeats           // nil until something new is looked for
+	intercepted map[string]*waiter // operations that a test holds, by path
+	held        []heldOp           // operations that wait until it is sure that they repeat nothing
+	trail       trail              // of what the function waits for
+	doubted     bool               // it is looked again soon whether branches wait for each other
+	barrier     barrier
+	committing  bool
+	submission  submission // of the commit that is on its way: there is one at a time
+	forced      bool       // a stopping run is released although bodies go on
+	parking     bool
 
 	letters letterbox
 	seen    int64 // the number of the last message

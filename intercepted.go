@@ -4,18 +4,18 @@ import (
 	"runtime"
 )
 
-// tested is what an interceptor is told of a call besides.
-type tested struct {
+// intercepted is what an interceptor is told of a call besides.
+type intercepted struct {
 	result     any  // a pointer to where the result goes
 	registered bool // a task or a service that is known by its name
 }
 
-// tested returns nil without an interceptor.
-func (v *env) tested(result any) *tested {
+// intercepted returns nil without an interceptor.
+func (v *env) intercepted(result any) *intercepted {
 	if v.interceptor == nil {
 		return nil
 	}
-	return &tested{result: result}
+	return &intercepted{result: result}
 }
 
 // restedLocked tells the test that all code of the run waits. It reports whether some of it goes on.
@@ -25,7 +25,7 @@ func (r *run) restedLocked() bool {
 	}
 	woken := false
 	for _, path := range r.env.interceptor.Rest(r.info.ID) {
-		if w := r.tested[path]; w != nil {
+		if w := r.intercepted[path]; w != nil {
 			r.wakeLocked(w)
 			woken = true
 		}
