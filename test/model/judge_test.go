@@ -55,8 +55,8 @@ func (w *world) got(id string) string {
 	return "0"
 }
 
-// judgeEvents: each event was taken by one wait, for which it came in time, or it is left. None is left that was there
-// in time for a wait that has timed out.
+// judgeEvents: each event was taken by one wait, for which it came in time, or it is left. One that was there in time for
+// a wait that has timed out was taken by an earlier one.
 func (w *world) judgeEvents() {
 	taken := map[string]string{}
 	for _, id := range []string{opEvent, opMore} {
@@ -75,12 +75,16 @@ func (w *world) judgeEvents() {
 	}
 	for _, e := range w.events {
 		left := slices.ContainsFunc(w.rec.Messages, func(m lambdabiz.Message) bool { return string(m.Payload) == e.payload })
-		if left == (taken[e.payload] != "") {
-			w.complainf("event %s was taken by %q, and left: %t", e.payload, taken[e.payload], left)
+		taker := taken[e.payload]
+		if left == (taker != "") {
+			w.complainf("event %s was taken by %q, and left: %t", e.payload, taker, left)
 		}
 		for _, id := range []string{opEvent, opMore} {
 			o := operation(w.rec, id)
-			if left && o != nil && o.Status == lambdabiz.StatusTimeout && !e.at.After(o.DueAt) && !e.late[id] {
+			if o == nil || o.Status != lambdabiz.StatusTimeout || e.at.After(o.DueAt) || e.late[id] {
+				continue
+			}
+			if left || operation(w.rec, taker).Number > o.Number { // else an earlier wait has it
 				w.complainf("event %s was there in time, and %s has timed out", e.payload, id)
 			}
 		}

@@ -28,8 +28,11 @@ func init() { //nolint:gochecknoinits // what is possible depends on the table's
 			func(w *world) bool { return len(w.now.commits) > 0 },
 			func(w *world) { w.now.commits[0].end <- answered }},
 		{"poll", true, false, // the worker claims what is due, and is told what has come
-			func(w *world) bool { return !w.now.asked && w.now.changes > w.now.told },
+			func(w *world) bool { return !w.ending && !w.now.asked && w.now.changes > w.now.told },
 			func(w *world) { w.store.poll() }},
+		{"start", true, false, // the engine is a worker again
+			func(w *world) bool { return w.stopped },
+			func(w *world) { w.work() }},
 		{"moment", true, false, // time for a late flush, and for another try of a commit
 			func(w *world) bool { return w.stirred },
 			func(w *world) { w.pass(aMoment) }},
@@ -58,7 +61,7 @@ func init() { //nolint:gochecknoinits // what is possible depends on the table's
 			func(w *world) { w.now.commits[1].end <- answered }},
 		{"park in time", false, false, // others need room as the next time comes
 			func(w *world) bool {
-				return !w.store.ends && w.did["park in time"] < 1 && w.rec.Worker != 0 && len(w.dues()) > 0
+				return !w.store.ends && !w.ending && w.did["park in time"] < 1 && w.rec.Worker != 0 && len(w.dues()) > 0
 			},
 			func(w *world) {
 				due := time.Until(w.dues()[0])
@@ -77,22 +80,28 @@ func init() { //nolint:gochecknoinits // what is possible depends on the table's
 			}},
 		{"park", false, false, // other runs need room; where commits end claims, that says nothing
 			func(w *world) bool {
-				return !w.store.ends && w.did["park"] < 2 && !w.now.asked && w.rec.Worker != 0
+				return !w.store.ends && !w.ending && w.did["park"] < 2 && !w.now.asked && w.rec.Worker != 0
 			},
 			func(w *world) {
 				w.locked(func() { w.store.full = true })
 				w.store.poll()
 			}},
 		{"lose", false, false, // another worker takes this one for dead, and frees what it holds
-			func(w *world) bool { return w.rec.Worker != 0 && w.did["lose"] < 2 },
+			func(w *world) bool { return w.rec.Worker != 0 && !w.ending && w.did["lose"] < 2 },
 			func(w *world) {
 				if err := w.store.lose(w.ctx); err != nil {
 					w.complainf("lose: %v", err)
 				}
 			}},
+		{"stop", false, false, // the worker is to end: it drains
+			func(w *world) bool { return !w.ending && w.did["stop"] < 1 },
+			func(w *world) {
+				w.ending = true
+				w.cancel()
+			}},
 		{"ask", false, false, // as poll, but the answer is on its way for a while
 			func(w *world) bool {
-				return !w.now.asked && w.now.changes > w.now.told && w.did["ask"] < 2
+				return !w.ending && !w.now.asked && w.now.changes > w.now.told && w.did["ask"] < 2
 			},
 			func(w *world) {
 				w.locked(func() { w.store.keeping = true })

@@ -44,9 +44,14 @@ type world struct {
 	store   *home
 	program *program
 	begun   time.Time
+	engine  *lambdabiz.Engine
+	cancel  func()     // ends the worker
+	done    chan error // receives when it has ended
+	ending  bool       // it is to end
+	stopped bool       // it has ended
 
 	did       map[string]int
-	stirred   bool // something has happened since time went on
+	stirred   bool // something has happened since the last moment
 	still     bool // the last stimulus has changed nothing: what may happen now could have happened before it
 	events    []raised
 	cancelled time.Time
@@ -68,11 +73,12 @@ type moment struct {
 	told    int              // how many of them the worker has asked after
 	lives   int              // of the worker
 	worker  int64            // that holds the run
+	stopped bool             // the worker has ended
 }
 
 func (m *moment) equals(n *moment) bool {
 	return slices.Equal(m.commits, n.commits) && m.decided == n.decided && slices.Equal(m.bodies, n.bodies) && m.begun == n.begun &&
-		m.asked == n.asked && m.changes == n.changes && m.lives == n.lives && m.worker == n.worker
+		m.asked == n.asked && m.changes == n.changes && m.lives == n.lives && m.worker == n.worker && m.stopped == n.stopped
 }
 
 // point is a moment at which the engine stands still.
@@ -88,7 +94,7 @@ const longest = 80
 func (s setting) perform(t *testing.T, schedule []string) (points []point, complaint string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w, stop := s.begin(t)
+		w := s.begin(t)
 		for len(points) < longest && w.rec != nil && !w.over() && len(w.faults) == 0 {
 			can := w.possible()
 			var next string
@@ -112,7 +118,7 @@ func (s setting) perform(t *testing.T, schedule []string) (points []point, compl
 			w.do(next)
 		}
 		w.finish()
-		stop()
+		w.close()
 		complaint = strings.Join(w.faults, "\n")
 	})
 	return points, complaint
@@ -122,14 +128,14 @@ func (s setting) perform(t *testing.T, schedule []string) (points []point, compl
 const misled = "the schedule does not fit: "
 
 // begin starts the program on a new store.
-func (s setting) begin(t *testing.T) (w *world, stop func()) {
+func (s setting) begin(t *testing.T) *world {
 	t.Helper()
 	kind, known := homes[s.home]
 	store, err := newHome(kind.ends)
 	if err != nil || !known {
 		t.Fatalf("home %q: %v", s.home, err)
 	}
-	w = &world{
+	w := &world{
 		setting: s, ctx: t.Context(), store: store, program: &program{nap: s.nap, late: s.late, store: store},
 		begun: time.Now(), did: map[string]int{}, recorded: map[int64]string{},
 	}
@@ -143,21 +149,38 @@ func (s setting) begin(t *testing.T) (w *world, stop func()) {
 	if err := e.Register(w.program.definition()); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- e.Run(ctx) }()
+	w.engine = e
+	w.work()
 	synctest.Wait()
 	start := lambdabiz.RunStart{ID: theID, RunID: theRun, Name: "D", Input: lambdabiz.Payload("1")}
 	if err := store.outside(t.Context(), &lambdabiz.Commit{At: w.begun, Starts: []lambdabiz.RunStart{start}}); err != nil {
 		t.Fatal(err)
 	}
 	w.look()
-	return w, func() {
-		cancel()
-		if err := <-done; err != nil {
-			w.complainf("run engine: %v", err)
-		}
-		time.Sleep(aMoment) // for goroutines that are to end by themselves
+	return w
+}
+
+// work makes the engine a worker.
+func (w *world) work() {
+	ctx, cancel := context.WithCancel(w.ctx)
+	w.cancel, w.done, w.ending, w.stopped = cancel, make(chan error, 1), false, false
+	go func() { w.done <- w.engine.Run(ctx) }()
+}
+
+// close ends the worker for good.
+func (w *world) close() {
+	w.cancel()
+	if !w.stopped {
+		w.left(<-w.done)
+	}
+	time.Sleep(aMoment) // for goroutines that are to end by themselves
+}
+
+// left notes that the worker has ended.
+func (w *world) left(err error) {
+	w.stopped = true
+	if err != nil {
+		w.complainf("run engine: %v", err)
 	}
 }
 
@@ -184,7 +207,7 @@ func (w *world) possible() []string {
 func (w *world) do(name string) {
 	s := stimulusNamed(name)
 	w.did[name]++
-	w.stirred = name != "moment" && name != "time"
+	w.stirred = name != "moment"
 	before := w.now
 	s.do(w)
 	synctest.Wait()
@@ -200,7 +223,7 @@ func (w *world) pass(d time.Duration) { time.Sleep(d) }
 
 // lookForLate checks after a moment, in which bodies ran, that nothing is still to be written which could have been.
 func (w *world) lookForLate(bodies []*body) {
-	if w.store.ends || w.rec.Worker == 0 || len(w.now.commits) > 0 || w.now.asked {
+	if w.store.ends || w.ending || w.rec.Worker == 0 || len(w.now.commits) > 0 || w.now.asked {
 		return // it will be written with a claim, or a commit, to come
 	}
 	for i := range w.rec.Operations {
@@ -243,10 +266,17 @@ func (w *world) look() {
 	if b := rec.Blocked; b != nil {
 		w.complainf("it is blocked: %s", b.Reason)
 	}
+	if w.ending && !w.stopped {
+		select {
+		case err := <-w.done:
+			w.left(err)
+		default:
+		}
+	}
 	w.now = w.store.look()
-	w.now.worker = rec.Worker
+	w.now.worker, w.now.stopped = rec.Worker, w.stopped
 	w.now.bodies, w.now.begun = w.program.look()
-	if !w.cancelled.IsZero() && w.told.IsZero() && rec.Worker != 0 && len(w.now.commits) == 0 && !w.now.asked &&
+	if !w.cancelled.IsZero() && w.told.IsZero() && !w.ending && rec.Worker != 0 && len(w.now.commits) == 0 && !w.now.asked &&
 		w.now.told == w.now.changes {
 		w.told = time.Now().Add(aMoment)
 	}
@@ -293,6 +323,14 @@ func (w *world) finish() {
 	w.program.release()
 	synctest.Wait()
 	w.look()
+	if w.ending {
+		if !w.stopped {
+			w.left(<-w.done)
+		}
+		w.work()
+		synctest.Wait()
+		w.look()
+	}
 	if !w.rec.Status.Ended() && len(w.faults) == 0 {
 		last := time.Now()
 		if all := w.begun.Add(w.nap + w.late); all.After(last) {
