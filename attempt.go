@@ -90,7 +90,6 @@ func (c *call) attempt(o *op) error {
 	o.Status, o.StartedAt, o.DueAt = StatusStarted, now(), time.Time{}
 	r.touchLocked(o)
 	r.bodies++
-	c.scope().inBody = true
 	r.judgeHeldLocked()
 	a := &attempt{r: r, o: o, c: c, opts: &c.opts, rec: o.Operation}
 	r.mu.Unlock()
@@ -108,7 +107,6 @@ func (c *call) attempt(o *op) error {
 	a.judge()
 	returned = true
 	r.mu.Lock()
-	c.scope().inBody = false
 	if !r.settleAttemptLocked(a) {
 		r.bodyEndedLocked()
 		return r.leaveLocked(c.scope())

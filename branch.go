@@ -62,7 +62,7 @@ func (f *future) run(o Context, id string, code func(o Context) error, begin boo
 	site := here(parent)
 	r.mu.Lock()
 	if !r.goesOnLocked(parent) {
-		f.ended, f.err = true, r.leaveLocked(parent)
+		f.ended, f.err = true, r.leaveAtBeginLocked(parent)
 		return start
 	}
 	path := joinPath(parent.path, id)
@@ -156,6 +156,9 @@ func (f *future) wait(o Context) error {
 		r.blockLocked(Blocked{Source: site.String(), Reason: fmt.Sprintf(
 			"a context is used by two goroutines at once: the operation at %s has not ended", s.busy)})
 		return r.leaveLocked(s)
+	}
+	if !r.goesOnLocked(s) {
+		return r.leaveAtBeginLocked(s)
 	}
 	s.busy = &site
 	r.settleStopLocked(s)

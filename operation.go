@@ -72,7 +72,7 @@ func (c *call) mayBeginLocked(site callSite) (left bool, err error) {
 		return true, c.fault(ErrClosed)
 	}
 	if !r.goesOnLocked(s) {
-		return true, r.leaveLocked(s)
+		return true, r.leaveAtBeginLocked(s)
 	}
 	if s.busy != nil {
 		r.blockLocked(Blocked{Operation: joinPath(s.path, c.id), Source: site.String(), Reason: fmt.Sprintf(

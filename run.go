@@ -3,6 +3,7 @@ package lambdabiz
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"runtime"
 	"sync"
@@ -99,22 +100,78 @@ func (r *run) ids() []any { return []any{"orchestration", r.info.ID, "run", r.in
 func (r *run) leaveLocked(s *scope) error {
 	s.busy = nil
 	if r.hand && s.parent == nil {
-		for r.phase == phaseStopping && !s.inBody {
-			r.moved.Wait() // the caller's process may end with it: what bodies come to is on disk by then
-		}
-		err, served := r.cause, r.served
-		r.mu.Unlock()
-		if _, paused := err.(*PausedError); paused && served != nil { //nolint:errorlint // the engine's own
-			select {
-			case <-served: // tasks that the home has given to this process have ended
-			case <-r.caller:
-			}
-		}
-		return err
+		return r.leaveByHandLocked(s, false)
 	}
 	r.mu.Unlock()
 	runtime.Goexit()
 	return nil
+}
+
+// leaveAtBeginLocked is leaveLocked for code that would begin something in a run that is not live. The context of a caller
+// by hand has one goroutine: if that is in an operation, or waits for bodies to leave, who comes here is one of these
+// bodies, and must not wait for its own end.
+func (r *run) leaveAtBeginLocked(s *scope) error {
+	if !r.hand || s.parent != nil {
+		return r.leaveLocked(s)
+	}
+	switch l := s.leaving; {
+	case l != nil && l.atBegin: // it may have been a body, and this is the caller
+		l.cross()
+		r.moved.Broadcast()
+	case l == nil && s.busy == nil:
+		return r.leaveByHandLocked(s, true)
+	}
+	defer r.mu.Unlock()
+	return r.crossedLocked()
+}
+
+// crossedLocked is what a caller by hand gets whose context is used by a body, too, and that body.
+func (r *run) crossedLocked() error {
+	return fmt.Errorf("a context is used by two goroutines at once: it is not for bodies, which still run as the run leaves: %w", r.cause)
+}
+
+// leaving is the goroutine of a caller by hand that waits for bodies before it leaves.
+type leaving struct {
+	atBegin bool          // it was not in an operation
+	crossed chan struct{} // closed when another one came to begin something, too
+	over    bool          // that is closed
+}
+
+func (l *leaving) cross() {
+	if !l.over {
+		l.over = true
+		close(l.crossed)
+	}
+}
+
+// leaveByHandLocked waits for bodies that still run, and gives mu up: the caller's process may end with it, and what they
+// come to is on disk by then.
+func (r *run) leaveByHandLocked(s *scope, atBegin bool) error {
+	l := &leaving{atBegin: atBegin, crossed: make(chan struct{})}
+	s.leaving = l
+	defer func() {
+		if s.leaving == l {
+			s.leaving = nil
+		}
+		r.mu.Unlock()
+	}()
+	for r.phase == phaseStopping && !l.over {
+		r.moved.Wait()
+	}
+	err, served := r.cause, r.served
+	if _, paused := err.(*PausedError); paused && served != nil { //nolint:errorlint // the engine's own
+		r.mu.Unlock()
+		select {
+		case <-served: // tasks that the home has given to this process have ended
+		case <-r.caller:
+		case <-l.crossed:
+		}
+		r.mu.Lock()
+	}
+	if l.over {
+		return r.crossedLocked()
+	}
+	return err
 }
 
 // goesOnLocked reports whether operations of code in the scope can be performed, or read from the record of a run that has

@@ -33,7 +33,7 @@ type scope struct {
 	blocked *waiter             // the last wait of its goroutine, see isBlocked
 	turn    *slots.Turn         // of its goroutine, while it waits for a slot
 	busy    *callSite           // the operation that goes on
-	inBody  bool                // the body of that operation runs
+	leaving *leaving            // its goroutine, of a caller by hand, that waits for bodies before it leaves; nil for none
 	asking  bool                // the interceptor is asked about it, its code is about to go on
 	branch  *future             // nil for the function itself
 	site    callSite            // where that was begun

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -436,4 +437,63 @@ func TestByHandPausedDuringACommit(t *testing.T) {
 			t.Errorf("a: %v", err)
 		}
 	}, "memory", "sqlite", "memory, a commit ends the claim")
+}
+
+// A body that is given no context of the orchestration and takes it all the same, and calls an operation while the
+// orchestration is paused, waited for its own end: until the caller's context ended, which was never.
+func TestABodyThatCallsTheOrchestrationWhileItIsPausedIsRefused(t *testing.T) {
+	waysToCall := map[string]func(o *lambdabiz.Orchestration, body func(context.Context) error) error{
+		"from a step": func(o *lambdabiz.Orchestration, body func(context.Context) error) error {
+			return lambdabiz.Do(o, "outside", body)
+		},
+		"from a step in a branch": func(o *lambdabiz.Orchestration, body func(context.Context) error) error {
+			_, err := lambdabiz.Go(o, "b", func(o lambdabiz.Context) (int, error) {
+				return 0, lambdabiz.Do(o, "outside", body)
+			}).Wait(o)
+			return err
+		},
+		"from a task": func(o *lambdabiz.Orchestration, body func(context.Context) error) error {
+			_, err := lambdabiz.CallTask[int](o, "outside", "Outside", 0)
+			return err
+		},
+	}
+	for how, call := range waysToCall {
+		t.Run(how, func(t *testing.T) {
+			everywhere(t, func(t *testing.T, b *bench) {
+				b.well()
+				var answer atomic.Pointer[notes]
+				var o *lambdabiz.Orchestration
+				body := func(context.Context) error {
+					hold(b, "x")
+					time.Sleep(10 * time.Second) // the caller has been told
+					began, seen := time.Now(), &notes{}
+					_, err := lambdabiz.Step(o, "inside", func(context.Context) (int, error) { return 1, nil })
+					seen.add(seconds(began), err)
+					answer.Store(seen)
+					return nil
+				}
+				outside := lambdabiz.NewTask("Outside", func(ctx context.Context, _ int) (int, error) { return 0, body(ctx) })
+				ctx, cancel := context.WithTimeout(b.ctx, time.Hour)
+				defer cancel()
+				o = byHand(b, ctx, b.engine(lambdabiz.Config{}, outside), "x")
+				began := time.Now()
+				err := call(o, body)
+				if _, blocked := errors.AsType[*lambdabiz.BlockedError](err); blocked { // nobody has told it of the pause yet
+					if !strings.Contains(err.Error(), "two goroutines") {
+						t.Errorf("the caller got %v", err)
+					}
+				} else {
+					wantPaused(b, o, how, err)
+				}
+				if took := seconds(began); took > 20 {
+					t.Errorf("the caller was told after %d s", took)
+				}
+				got := answer.Load()
+				if got == nil || !strings.HasPrefix(got.String(), "0 ") || !strings.Contains(got.String(), "two goroutines") {
+					t.Errorf("the body got %s", got)
+				}
+				letGo(b, "x")
+			}, fencedByHand())
+		})
+	}
 }
