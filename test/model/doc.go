@@ -4,7 +4,7 @@
 // An execution is a list of stimuli. The engine stands still between two of them: every goroutine is blocked, time does not
 // pass, and each commit waits until a stimulus says how it ends. What is possible then is tried, one after the
 // other, from the beginning of the execution each time: the commit is applied, or not, or nobody knows; an event or a
-// cancellation arrives, and the worker is told of it, or not yet; time goes on; the run is parked, or taken over; the
+// cancellation arrives, and the worker is told of it, or not yet; time goes on; the run is paused, parked, or taken over; the
 // worker stops and begins again; a body returns.
 //
 // The first stimulus of those that are possible is the usual one. A schedule departs from it a number of times, and all

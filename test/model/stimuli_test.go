@@ -36,6 +36,9 @@ func init() { //nolint:gochecknoinits // what is possible depends on the table's
 		{"moment", true, false, // time for a late flush, and for another try of a commit
 			func(w *world) bool { return w.stirred },
 			func(w *world) { w.pass(aMoment) }},
+		{"resume", true, false, // somebody resumes the orchestration
+			func(w *world) bool { return w.rec.Paused },
+			func(w *world) { w.resume() }},
 		{"return", true, false, // the oldest body returns
 			func(w *world) bool { return len(w.now.bodies) > 0 },
 			func(w *world) { w.program.finish() }},
@@ -93,6 +96,11 @@ func init() { //nolint:gochecknoinits // what is possible depends on the table's
 					w.complainf("lose: %v", err)
 				}
 			}},
+		{"pause", false, false, // somebody pauses the orchestration: a holder lets it go
+			func(w *world) bool { return w.did["pause"] < 1 && !w.rec.Status.Ended() },
+			func(w *world) {
+				w.ask(&lambdabiz.Commit{Controls: []lambdabiz.Control{{Kind: lambdabiz.ControlPause, ID: theID}}})
+			}},
 		{"stop", false, false, // the worker is to end: it drains
 			func(w *world) bool { return !w.ending && w.did["stop"] < 1 },
 			func(w *world) {
@@ -124,6 +132,10 @@ func (w *world) locked(f func()) {
 	w.store.mu.Lock()
 	defer w.store.mu.Unlock()
 	f()
+}
+
+func (w *world) resume() {
+	w.ask(&lambdabiz.Commit{Controls: []lambdabiz.Control{{Kind: lambdabiz.ControlResume, ID: theID}}})
 }
 
 // raised is an event that was raised.

@@ -223,8 +223,8 @@ func (w *world) pass(d time.Duration) { time.Sleep(d) }
 
 // lookForLate checks after a moment, in which bodies ran, that nothing is still to be written which could have been.
 func (w *world) lookForLate(bodies []*body) {
-	if w.store.ends || w.ending || w.rec.Worker == 0 || len(w.now.commits) > 0 || w.now.asked {
-		return // it will be written with a claim, or a commit, to come
+	if w.store.ends || w.ending || w.did["pause"] > 0 || w.rec.Worker == 0 || len(w.now.commits) > 0 || w.now.asked {
+		return // it will be written with a claim, or a commit, to come; a run that stops waits for its bodies first
 	}
 	for i := range w.rec.Operations {
 		if o := &w.rec.Operations[i]; !ended(o) && !o.DueAt.IsZero() && time.Since(o.DueAt) >= aMoment {
@@ -323,6 +323,11 @@ func (w *world) finish() {
 	w.program.release()
 	synctest.Wait()
 	w.look()
+	if w.rec.Paused {
+		w.resume()
+		synctest.Wait()
+		w.look()
+	}
 	if w.ending {
 		if !w.stopped {
 			w.left(<-w.done)
