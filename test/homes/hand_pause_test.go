@@ -493,7 +493,7 @@ func TestABodyThatCallsTheOrchestrationWhileItIsPausedIsRefused(t *testing.T) {
 					t.Errorf("the body got %s", got)
 				}
 				letGo(b, "x")
-			}, fencedByHand())
+			}, keepsEnds())
 		})
 	}
 }
