@@ -10,7 +10,7 @@ func TestTrailFindsWhatASearchFinds(t *testing.T) {
 	t.Parallel()
 	circles := 0
 	for seed := range uint64(2000) {
-		rng := rand.New(rand.NewPCG(seed, 5)) //nolint:gosec // a test that repeats
+		rng := rand.New(rand.NewPCG(seed, 5))
 		scopes := make([]*scope, 2+rng.IntN(12))
 		for i := range scopes {
 			scopes[i] = &scope{}

@@ -133,7 +133,7 @@ func (r *run) claimEndsLocked(v Verdict) {
 	if !r.commitEndsClaim() || v.Held {
 		return
 	}
-	r.hold.end()
+	r.loseClaim()
 	if r.hand {
 		ref := r.ref
 		ref.Fence = r.applied

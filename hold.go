@@ -11,17 +11,17 @@ type hold struct {
 	renew   bool      // the claim is too short for what comes: the next commit shall end it
 }
 
-// begin takes the claim that the run came with.
-func (h *hold) begin(c *Claimed) {
+// takeClaim takes the claim that the run came with.
+func (h *hold) takeClaim(c *Claimed) {
 	h.ref, h.claimed, h.applied, h.until = c.Ref, true, c.Follows, c.Until
 }
 
 // isAfter reports whether this claim is the same as c, or a later one.
 func (h *hold) isAfter(c *Claimed) bool { return h.ref.Fence >= c.Ref.Fence }
 
-// next takes a claim that follows on the last commit that was applied. It reports false, and takes nothing, if the run is
+// takeNext takes a claim that follows on the last commit that was applied. It reports false, and takes nothing, if the run is
 // claimed, or if the claim follows on another commit: then somebody else has had the run meanwhile.
-func (h *hold) next(c *Claimed) bool {
+func (h *hold) takeNext(c *Claimed) bool {
 	if h.claimed || c.Follows != h.applied {
 		return false
 	}
@@ -29,8 +29,8 @@ func (h *hold) next(c *Claimed) bool {
 	return true
 }
 
-// end notes that a commit has ended the claim.
-func (h *hold) end() { h.claimed = false }
+// loseClaim notes that a commit has ended the claim.
+func (h *hold) loseClaim() { h.claimed = false }
 
 // lasts reports whether the claim goes on for so long, at a time.
 func (h *hold) lasts(d time.Duration, t time.Time) bool {

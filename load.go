@@ -12,7 +12,7 @@ func newRun(ctx context.Context, e *env, c *Claimed) *run {
 		done: make(chan struct{}), abandoned: make(chan struct{}),
 	}
 	r.hand, r.active = c.Mode == ModeHand, 1
-	r.hold.begin(c)
+	r.takeClaim(c)
 	r.barrier.begun.L = &r.mu
 	r.info.Deadline = deadlineHere(&c.RunInfo)
 	r.moved.L, r.stirred.L = &r.mu, &r.mu

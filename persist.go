@@ -25,14 +25,7 @@ func (r *run) commitRun(c *Commit) Verdict {
 	defer s.reset()
 	doubt := false // one of the tries may have been applied
 	for try, refusals, failures := 1, 0, 0; ; try++ {
-		v, err := r.env.committer.submit(context.Background(), s)
-		if err == nil && doubt && errors.Is(v.Err, ErrStale) {
-			if err = r.env.committer.settleDoubt(c); err == nil && !c.Conditional {
-				s.reset()
-				s.commit = c
-				v, err = r.env.committer.submit(context.Background(), s)
-			}
-		}
+		v, err := r.submitAgain(s, doubt)
 		doubt = doubt || errors.Is(err, ErrOutcomeUnknown)
 		if err == nil && (v.Err == nil || errors.Is(v.Err, ErrFenced) || errors.Is(v.Err, ErrStale)) {
 			if v.Err == nil && r.makesDue(c) {
@@ -66,6 +59,21 @@ func (r *run) commitRun(c *Commit) Verdict {
 			return Verdict{Err: ErrFenced}
 		}
 	}
+}
+
+// submitAgain submits a run's commit, of which an earlier try may have been applied if it is in doubt.
+func (r *run) submitAgain(s *submission, doubt bool) (Verdict, error) {
+	v, err := r.env.committer.submit(context.Background(), s)
+	if err != nil || !doubt || !errors.Is(v.Err, ErrStale) {
+		return v, err
+	}
+	c := s.commit
+	if err = r.env.committer.settleDoubt(c); err == nil && !c.Conditional {
+		s.reset()
+		s.commit = c
+		return r.env.committer.submit(context.Background(), s)
+	}
+	return v, err
 }
 
 // makesDue reports whether other runs may have something to do after the commit.

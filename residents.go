@@ -118,9 +118,9 @@ func (m *residents) isAccepting() bool {
 	return m.accepting
 }
 
-// drain lets no run go on that enters from now on. The channel is closed when the last one has left, and none is on its
+// drainAll lets no run go on that enters from now on. The channel is closed when the last one has left, and none is on its
 // way.
-func (m *residents) drain() <-chan struct{} {
+func (m *residents) drainAll() <-chan struct{} {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.accepting = false

@@ -91,7 +91,7 @@ func (r *run) resume(c *Claimed) bool {
 	for r.phase == phaseLive && r.committing && c.Follows == r.ref.Fence {
 		r.moved.Wait() // the commit that ended the claim is durable, its verdict is on its way
 	}
-	if r.phase != phaseLive || !r.hold.next(c) {
+	if r.phase != phaseLive || !r.takeNext(c) {
 		return false
 	}
 	r.env.idle.Remove(r)

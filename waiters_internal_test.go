@@ -10,7 +10,7 @@ import (
 func TestWaitersComeUpInTheOrderOfTheirTimes(t *testing.T) {
 	t.Parallel()
 	seed := rand.Uint64()
-	rng := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a test that repeats
+	rng := rand.New(rand.NewPCG(seed, 0))
 	b := waiters{active: 1000}
 	blocked := map[*waiter]bool{}
 	earliest := func() time.Time {

@@ -336,7 +336,7 @@ func (e *Engine) adoptStarts(c *Commit, v Verdict) *run {
 // drain releases all runs, and gives what runs in them some time to end.
 func (w *worker) drain() {
 	e := w.e
-	drained := e.residents.drain()
+	drained := e.drainAll()
 	fault.Point("worker.drain")
 	for _, r := range e.allResidents() {
 		go r.stop(ErrStopped) // one that holds its lock for long must not keep the others

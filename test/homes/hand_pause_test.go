@@ -452,7 +452,7 @@ func TestABodyThatCallsTheOrchestrationWhileItIsPausedIsRefused(t *testing.T) {
 			}).Wait(o)
 			return err
 		},
-		"from a task": func(o *lambdabiz.Orchestration, body func(context.Context) error) error {
+		"from a task": func(o *lambdabiz.Orchestration, _ func(context.Context) error) error {
 			_, err := lambdabiz.CallTask[int](o, "outside", "Outside", 0)
 			return err
 		},

@@ -17,7 +17,6 @@ import (
 
 // byHand takes an orchestration over and starts it.
 func byHand(b *bench, ctx context.Context, e *lambdabiz.Engine, id string) *lambdabiz.Orchestration { //nolint:revive // t first
-
 	b.t.Helper()
 	o, err := e.Create(ctx, id)
 	if err != nil {

@@ -191,7 +191,8 @@ func TestResumedBranchHearsWhatItHasSeenOnly(t *testing.T) {
 						k.do(o, "book", 0)
 						early := o.Err() != nil
 						<-gate
-						return looksLast && o.Err() != nil || early, nil
+						late := looksLast && o.Err() != nil
+						return late || early, nil
 					}).Wait(o)
 					switch {
 					case err != nil:

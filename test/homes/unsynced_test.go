@@ -2,6 +2,7 @@ package homes_test
 
 import (
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/ncruces/go-sqlite3/vfs"
@@ -18,7 +19,8 @@ type unsynced struct{ vfs.VFSFilename }
 // unsyncedName is its name for the driver.
 const unsyncedName = "lambdabiz-unsynced"
 
-func init() { vfs.Register(unsyncedName, unsynced{vfs.Find("os").(vfs.VFSFilename)}) }
+// register makes it known to the driver.
+var register = sync.OnceFunc(func() { vfs.Register(unsyncedName, unsynced{vfs.Find("os").(vfs.VFSFilename)}) })
 
 func (u unsynced) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, error) {
 	file, flags, err := u.VFSFilename.OpenFilename(name, flags)
@@ -41,6 +43,7 @@ func (unsyncedFile) Sync(vfs.SyncFlag) error { return nil }
 // openSQLite opens a new file.
 func openSQLite(t *testing.T) lambdabiz.Backend {
 	t.Helper()
+	register()
 	b, err := sqlite.OpenConfig(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "test.db"), VFS: unsyncedName})
 	if err != nil {
 		t.Fatal(err)

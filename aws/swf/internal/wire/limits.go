@@ -16,10 +16,9 @@ const (
 	StopEvents = 24000 // where the backend ends the run with a clear error
 	FullEvents = 24700 // where nothing more begins, with the events to come of all that is open
 
-	// The events to come of what is open, each with a decision task of its own; a child has one at its start too.
-	EventsOfWork  = 6
-	EventsOfTimer = 5
-	EventsOfChild = 9
+	EventsOfWork  = 6 // to come of an open activity or function, with its decision task
+	EventsOfTimer = 5 // the same of a timer
+	EventsOfChild = 9 // the same of a child, with the decision task at its start
 
 	MaxOpen = 900 // open activities, Lambda functions, timers: 1,000 each is the quota
 
