@@ -13,15 +13,6 @@ import (
 	"github.com/lambdabiz/lambdabiz/internal/slots"
 )
 
-// phase is where a resident run is in its life in this process.
-type phase uint8
-
-const (
-	phaseLive     phase = iota // its code runs
-	phaseStopping              // its code unwinds; bodies that still run are recorded
-	phaseDead                  // no commit, panic, error, log line or return of it counts any more
-)
-
 // run is one orchestration in memory: its recorded operations by id, its branches, and its pending
 // changes. Branches are ordinary goroutines; mu guards everything below it and is never held over I/O
 // or author's code. Lock order: run.mu, then the locks of the engine.
@@ -128,13 +119,6 @@ func (r *run) leaveAtBeginLocked(s *scope) error {
 // crossedLocked is what a caller by hand gets whose context is used by a body, too, and that body.
 func (r *run) crossedLocked() error {
 	return fmt.Errorf("a context is used by two goroutines at once: it is not for bodies, which still run as the run leaves: %w", r.cause)
-}
-
-// leaving is the goroutine of a caller by hand that waits for bodies before it leaves.
-type leaving struct {
-	atBegin bool          // it was not in an operation
-	crossed chan struct{} // closed when another one came to begin something, too
-	over    bool          // that is closed
 }
 
 func (l *leaving) cross() {

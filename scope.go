@@ -207,3 +207,10 @@ func (o *op) handedOut() bool {
 	}
 	return true
 }
+
+// leaving is the goroutine of a caller by hand that waits for bodies before it leaves.
+type leaving struct {
+	atBegin bool          // it was not in an operation
+	crossed chan struct{} // closed when another one came to begin something, too
+	over    bool          // that is closed
+}
