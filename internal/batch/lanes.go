@@ -2,6 +2,7 @@ package batch
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 )
@@ -83,6 +84,10 @@ func (l *Lanes[M]) Withdraw(i *Item[M]) bool {
 	return true
 }
 
+// letOthersGo is called before perform waits for a disk. Goroutines that are ready stand in the queue of this one's
+// processor, which keeps them for up to ten milliseconds then, if all other processors are busy.
+func letOthersGo() { runtime.Gosched() }
+
 // drain performs batch after batch, and gives the lane back when the queue is empty.
 func (l *Lanes[M]) drain(ctx context.Context, batch []*Item[M]) {
 	defer func() {
@@ -93,6 +98,7 @@ func (l *Lanes[M]) drain(ctx context.Context, batch []*Item[M]) {
 			}
 		}
 	}()
+	letOthersGo()
 	for ; batch != nil; batch = l.next() {
 		l.perform(ctx, batch)
 		tell(batch)
@@ -107,9 +113,15 @@ func tell[M Member](batch []*Item[M]) {
 }
 
 // next takes the next batch for a lane that is free now; nil if there is none: then the lane is given back.
+// What those add at once who were told before comes into the batch.
 func (l *Lanes[M]) next() []*Item[M] {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if len(l.queue) > 0 {
+		l.mu.Unlock()
+		letOthersGo()
+		l.mu.Lock()
+	}
 	if len(l.queue) == 0 {
 		l.free++
 		return nil
