@@ -38,7 +38,6 @@ var purgeChecks = []check{
 	},
 }
 
-// list returns all pages of a filter.
 func listCursor(h *harness) {
 	h.start("a")
 	for _, cursor := range []string{"garbage", "zz", "1", "0", "-1", "1.1x", "1 a", " ", "%", "a.b"} {
@@ -48,6 +47,7 @@ func listCursor(h *harness) {
 	}
 }
 
+// list returns all pages of a filter.
 func (h *harness) list(f lambdabiz.Filter) []lambdabiz.RunInfo {
 	h.Helper()
 	h.settle()

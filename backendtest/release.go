@@ -145,7 +145,7 @@ var blockChecks = []check{
 func blocked(version string) *lambdabiz.Blocked {
 	return &lambdabiz.Blocked{
 		Reason: "the same id twice", Operation: "ship/1", Source: "order.go:12", Detail: "goroutine 1\n",
-		Version: version, Times: 3, Since: at(1), RetryAt: at(500),
+		Version: version, Times: 3, Crashes: 5, Recorded: 7, Since: at(1), RetryAt: at(500),
 	}
 }
 

@@ -272,6 +272,32 @@ var sabotages = []struct {
 			}
 		}
 	}},
+	{"where code was told to stop is forgotten", "commit/keeps every field of an operation", false, func(s *sabotaged) {
+		s.commit = func(_ *sabotaged, c *lambdabiz.Commit) {
+			for i := range c.Operations {
+				c.Operations[i].AfterStop = false
+			}
+		}
+	}},
+	{"an operation that has ended is marked no more", "commit/keeps every field of an operation", true, func(s *sabotaged) {
+		s.commit = func(_ *sabotaged, c *lambdabiz.Commit) {
+			if len(c.Operations) == 1 && c.Operations[0].Status.Ended() {
+				c.Operations[0].LastBeforeStop = false
+			}
+		}
+	}},
+	{"what a block had seen is forgotten", "block/a blocked run keeps its reason", true, func(s *sabotaged) {
+		s.commit = func(_ *sabotaged, c *lambdabiz.Commit) {
+			if c.Release != nil && c.Release.Blocked != nil {
+				release, blocked := *c.Release, *c.Release.Blocked
+				blocked.Recorded, release.Blocked = 0, &blocked
+				c.Release = &release
+			}
+		}
+	}},
+	{"a lease is forgotten", "worker/the registered ones are listed", true, func(s *sabotaged) {
+		s.join = func(w *lambdabiz.WorkerInfo) { w.Lease = 0 }
+	}},
 	{"a beat is not looked at", "worker/Leave with an old beat does nothing", false, func(s *sabotaged) {
 		s.leave = func(int64) (int64, bool) { return -1, false }
 	}},

@@ -1,6 +1,10 @@
 package backendtest
 
-import "github.com/lambdabiz/lambdabiz"
+import (
+	"time"
+
+	"github.com/lambdabiz/lambdabiz"
+)
 
 var workerChecks = []check{
 	{name: "worker/numbers are never used again", run: workerNumbers},
@@ -35,7 +39,9 @@ func workerNumbers(h *harness) {
 
 func workerList(h *harness) {
 	want(h, len(h.workers()), 0, "workers at first")
-	info := lambdabiz.WorkerInfo{Names: []string{"b", "a"}, Version: "v7", Host: "höst", PID: 42}
+	info := lambdabiz.WorkerInfo{
+		Names: []string{"b", "a"}, Version: "v7", Host: "höst", PID: 42, Codec: "mine.Codec", Lease: 1500 * time.Millisecond,
+	}
 	first, err := h.b.Join(background, info)
 	h.must(err, "Join")
 	second := h.join()
