@@ -135,6 +135,42 @@ func TestDocsSayWhatEachHomeRefuses(t *testing.T) {
 	})
 }
 
+var (
+	suiteRule  = regexp.MustCompile(`name:\s+"([a-z]+/[^"]+)"`)
+	quotedRule = regexp.MustCompile("`(([a-z]+)(?:/[^`]*)?)`")
+)
+
+// TestDocsNameRulesOfBackends: each rule that the page for authors of backends names is one of the suite, and so is each group
+// of rules; none is left out of its table.
+func TestDocsNameRulesOfBackends(t *testing.T) {
+	t.Parallel()
+	rules, unnamed := map[string]bool{}, map[string]bool{} // names and groups
+	for _, f := range goFiles(t) {
+		if f.dir == "backendtest" && !f.test {
+			for _, rule := range suiteRule.FindAllStringSubmatch(f.text, -1) {
+				group, _, _ := strings.Cut(rule[1], "/")
+				rules[rule[1]], rules[group], unnamed[group] = true, true, true
+			}
+		}
+	}
+	if len(rules) < 150 {
+		t.Errorf("%d rules were found only", len(rules))
+	}
+	for line := range strings.Lines(page(t, "backends.md")) {
+		for _, quoted := range quotedRule.FindAllStringSubmatch(line, -1) {
+			if strings.HasPrefix(line, "|") && quoted[1] == quoted[2] {
+				delete(unnamed, quoted[2])
+			}
+			if rules[quoted[2]] && !rules[quoted[1]] && !strings.HasSuffix(quoted[1], "/...") {
+				t.Errorf("backends.md names the rule %q, which backendtest has not", quoted[1])
+			}
+		}
+	}
+	for group := range unnamed {
+		t.Errorf("the table of methods in backends.md does not name the rules %s/...", group)
+	}
+}
+
 // TestDocsCostsAddUp does the arithmetic of the costs again.
 func TestDocsCostsAddUp(t *testing.T) {
 	t.Parallel()
