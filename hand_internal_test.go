@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/lambdabiz/lambdabiz/internal/alarm"
 )
 
 // watched is a context that counts who waits for its end.
@@ -47,22 +51,30 @@ func (endedByHand) Claim(_ context.Context, r ClaimRequest) (Claims, error) {
 // that was over, until its deadline.
 func TestCreateLeavesNothingBehindThatWasNotStarted(t *testing.T) {
 	t.Parallel()
-	e, err := New(endedByHand{}, Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx := &watched{Context: t.Context()}
-	for _, id := range []string{"none", "over"} {
-		o, err := e.Create(ctx, id)
+	synctest.Test(t, func(t *testing.T) {
+		e, err := New(endedByHand{}, Config{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := Sleep(o, "s", time.Second); !errors.Is(err, map[string]error{"none": ErrNotFound, "over": ErrClosed}[id]) {
-			t.Errorf("%s: an operation gave %v", id, err)
+		var rung atomic.Int64
+		e.alarms = alarm.New(func(*run) { rung.Add(1) })
+		ctx := &watched{Context: t.Context()}
+		for _, id := range []string{"none", "over"} {
+			o, err := e.Create(ctx, id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := Sleep(o, "s", time.Second); !errors.Is(err, map[string]error{"none": ErrNotFound, "over": ErrClosed}[id]) {
+				t.Errorf("%s: an operation gave %v", id, err)
+			}
+			if ctx.waiting != 0 || len(e.hands) != 0 {
+				t.Errorf("%s: %d wait for the context's end, %d for messages", id, ctx.waiting, len(e.hands))
+			}
+			time.Sleep(2 * time.Hour) // past the deadline of the run that is over
+			synctest.Wait()
+			if n := rung.Load(); n != 0 {
+				t.Errorf("%s: %d alarms rang", id, n)
+			}
 		}
-		if ctx.waiting != 0 || e.alarms.Len() != 0 || len(e.hands) != 0 {
-			t.Errorf("%s: %d wait for the context's end, %d for an alarm, %d for messages",
-				id, ctx.waiting, e.alarms.Len(), len(e.hands))
-		}
-	}
+	})
 }

@@ -68,11 +68,6 @@ func joinPath(scope, id string) string {
 	return scope + "/" + id
 }
 
-// inScope reports whether path lies in the scope or in one inside it.
-func inScope(path, scope string) bool {
-	return scope == "" || len(path) > len(scope) && path[len(scope)] == '/' && path[:len(scope)] == scope
-}
-
 // newRunID returns an id that no other run has: 128 random bits.
 func newRunID() string { return rand.Text() }
 

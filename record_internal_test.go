@@ -74,6 +74,9 @@ func TestRecordKnowsWhatASearchWouldFind(t *testing.T) {
 	}
 }
 
+// inScope reports whether path lies in the scope or in one inside it.
+func inScope(path, scope string) bool { return scope == "" || strings.HasPrefix(path, scope+"/") }
+
 func checkRecord(t *testing.T, what string, c *record, branches map[string]*future) {
 	t.Helper()
 	bytes, children := int64(len(c.places)*placeBytes), 0

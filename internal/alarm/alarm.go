@@ -59,13 +59,6 @@ func (c *Clock[K]) Set(key K, at time.Time) {
 	c.armLocked()
 }
 
-// Len is how many keys have a time that has not come.
-func (c *Clock[K]) Len() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.byKey)
-}
-
 func (c *Clock[K]) armLocked() {
 	if len(c.due) == 0 {
 		return

@@ -9,7 +9,6 @@ const (
 	MaxReason     = 256   // of a reason
 	MaxName       = 256   // of an id or a name
 	MaxLambdaName = 64    // ScheduleLambdaFunctionDecisionAttributes.name
-	maxTags       = 5     // of an execution
 
 	MaxEvents  = 25000 // of a history; the service ends the run there
 	WarnEvents = 10000 // where AWS advises to stop
