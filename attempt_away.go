@@ -88,7 +88,7 @@ func (r *run) serveLocked() {
 	}
 }
 
-// awaitAttempt blocks until the attempt or the operation has ended. It is like await else.
+// awaitAttempt blocks until the attempt or the operation has ended. Otherwise it is like await.
 func (c *call) awaitAttempt(o *op) error {
 	r := c.run()
 	for !o.Status.Ended() && !o.tried && r.liveLocked(c.scope()) {

@@ -32,7 +32,7 @@ func GoChild[In, Out any](o Context, id string, d *Definition[In, Out], in In, o
 	return child
 }
 
-// tellBeganLocked lets the code go on that has begun the branch, and waits for it to have come so far.
+// tellBeganLocked is called in a child's branch when the child has its id. It wakes the code that has begun the branch.
 func (r *run) tellBeganLocked(f *future) {
 	f.told = true
 	for _, w := range f.waiters {
@@ -40,8 +40,9 @@ func (r *run) tellBeganLocked(f *future) {
 	}
 }
 
-// awaitTold blocks the code that has begun the branch until that has told, or has ended. It waits as others do that wait
-// for a branch: what is held until all others wait must not wait for it.
+// awaitTold blocks the code that has begun the branch until the branch has called tellBeganLocked, or has ended. Its waiter
+// has no operation, as that of a wait for a branch: new operations that are held until all other code waits (see
+// guardLocked) do not wait for this one.
 func (f *future) awaitTold(o Context) {
 	r, s := o.run(), o.scope()
 	r.mu.Lock()

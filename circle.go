@@ -40,9 +40,9 @@ func (c *circle) isInside(f *future) bool {
 	})
 }
 
-// trail leads from the orchestration's function to code that does something else than wait: each scope in it waits for the
-// next one, so nothing that the function waits for is a circle. It is kept from one look to the next, or a look would cost
-// as much as there are branches in a row. It knows nothing of a run; run.mu guards it.
+// trail is a chain of scopes, from the orchestration's function to one that does something else than wait; each waits for the
+// next. As long as there is such a chain, the function does not wait for a circle. It is kept from one search to the next:
+// else a search would cost as much as there are branches that wait for each other in a row. run.mu guards it.
 type trail struct{ scopes []*scope }
 
 // search looks for a circle: it returns all that waits, if the function and all that it waits for only wait.
@@ -57,7 +57,8 @@ func (t *trail) search(root *scope) *circle {
 			if c.add(root) {
 				return c
 			}
-			t.cut(root) // another branch of those that one of them waits for does something else
+			// One of them waits for the first of several branches, of which another one does something else.
+			t.cut(root)
 			return nil
 		}
 		t.push(next)
@@ -75,8 +76,8 @@ func (t *trail) has(s *scope) bool {
 	return 0 < s.step && s.step <= len(t.scopes) && t.scopes[s.step-1] == s
 }
 
-// cut must be called when a scope goes on that has waited: then the trail leads to that one. Between its wake-up and that
-// the trail is right, too: the scope does not wait any more.
+// cut must be called when a scope that has waited goes on: the trail ends with that scope then. From its wake-up until the
+// call the trail may be longer, which does no harm: its first part leads to a scope that does not wait.
 func (t *trail) cut(s *scope) {
 	if t.has(s) {
 		clear(t.scopes[s.step:])

@@ -67,7 +67,7 @@ func endOf(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", err, cause)
 }
 
-// explainWait adds to the error of a caller who has waited in vain who keeps everybody from writing.
+// explainWait adds to the error of a caller whose patience has ended which process keeps the store locked.
 func (e *Engine) explainWait(ctx context.Context, err error) error {
 	if e.locked == nil || errors.Is(err, ErrBusy) {
 		return err

@@ -95,9 +95,10 @@ func (c *committer) run(ctx context.Context, together []*batch.Item[*decision]) 
 	}
 }
 
-// settleDoubt looks whether a commit is recorded that was stale when it came again after a try of unknown outcome. What
-// has come in between is too late for the waits that it says have timed out, then: the commit is conditional no more.
-// All else in a commit may come twice.
+// settleDoubt is called for a conditional commit whose first try had an unknown outcome, and whose second try was stale. It
+// looks whether the first one was applied. If it was, the waits that it ended by their time-outs have ended, and a message
+// that has come since changes nothing of that: the commit is made unconditional, to be written again. All else in it may be
+// written twice.
 func (c *committer) settleDoubt(commit *Commit) error {
 	isTimeout := func(o Operation) bool { return o.Kind == KindEvent && o.Status == StatusTimeout }
 	at := slices.IndexFunc(commit.Operations, isTimeout)

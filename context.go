@@ -47,8 +47,8 @@ func (v *view) run() *run            { return v.r }
 func (v *view) scope() *scope        { return v.s }
 func (v *view) detached() bool       { return v.free || v.s.detached }
 
-// What follows notes that the code may act on the end of its context: on one that it is told of here, and on every one
-// that it may be told of by a channel, or by a context of its own.
+// The methods below note when the code may learn that its context has ended: Err when it says so, Done and Value when they
+// give something by which the code may learn it at any time later.
 
 func (v *view) Err() error {
 	err := v.Context.Err()
@@ -63,8 +63,8 @@ func (v *view) Done() <-chan struct{} {
 	return v.Context.Done()
 }
 
-// Value tells nothing of the end of the context, unless what it gives is a context: package context asks so for the one
-// that it may wait for, and for its cause. What log handlers and tracers ask for is none.
+// Value notes it only if the value is a context: that is how package context, when it derives one, finds the context to
+// wait for. Log handlers and tracers ask for other values, and learn nothing.
 func (v *view) Value(key any) any {
 	value := v.Context.Value(key)
 	if _, ok := value.(context.Context); ok {

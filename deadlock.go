@@ -8,9 +8,9 @@ import (
 
 // judgeCircleLocked is called when a branch has blocked or ended. It blocks the run if nothing can end what its function
 // waits for: branches wait for each other, or a branch waits for itself. A wait is for the first of several branches to
-// end. Who waits ends too when its branch, or one around it, loses a race. So the wait is in vain if no chain of these
-// leads from it to code that does something else. Code that is not in an operation may be about to race: it has a while
-// to come to one.
+// end, and it ends too when the branch that waits, or one around it, loses a race. So the function waits in vain if all
+// code that could end its wait in one of these ways only waits itself. Code that is not in an operation may be about to
+// race, so the verdict is put off for raceGrace while there is such code.
 func (r *run) judgeCircleLocked() {
 	if r.root.awaits == nil || r.doubted && !r.restLocked(0) {
 		return
@@ -37,7 +37,7 @@ func (r *run) blockCircleLocked(c *circle) {
 	if r.phase != phaseLive || r.closing != nil || !r.addRacesLocked(c) {
 		return
 	}
-	at := r.root // which waits for a circle, and is not in it
+	at := r.root // it waits for the circle, and need not be in it: follow the waits until one comes again
 	for seen := map[*scope]bool{}; !seen[at]; at = at.awaits[0].s {
 		seen[at] = true
 	}

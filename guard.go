@@ -9,14 +9,13 @@ import (
 	"github.com/lambdabiz/lambdabiz/internal/meaning"
 )
 
-// guardLocked looks at a new operation before it is made, where something is recorded that this pass has not come
-// to, and blocks the run if the operation would repeat that, or warns if that is only likely. It reports whether the
-// calling branch must leave, with what it must return; else mu is held. Branches run side by side: one of them may be
-// about to come to that, and then it is not repeated. So the operation waits until all others have ended, or wait, or
-// are in a body.
+// guardLocked compares a new operation, before it is made, with recorded ones that this pass has not come to. It blocks the
+// run if the new one would repeat such an effect, and logs a warning if that is only likely. Another branch may be about to
+// come to the recorded one, and then nothing is repeated: so the operation waits until all other branches have ended, wait,
+// or are in a body. It reports whether the calling branch must leave, with what it must return; else mu is held.
 //
-// In code that has not changed that is soon: what a scope has recorded it comes to before anything that is new,
-// through results that are recorded. It never blocks such a run.
+// Code that has not changed is never blocked, and waits for a moment at most: each scope comes to all that it has recorded
+// before it comes to anything new, and recorded results are given at once.
 func (c *call) guardLocked(path string, site callSite) (left bool, err error) {
 	r := c.run()
 	s := c.scope()

@@ -31,8 +31,8 @@ func (b guardedBackend) Claim(ctx context.Context, r ClaimRequest) (Claims, erro
 	return patiently(ctx, func() (Claims, error) { return b.Backend.Claim(ctx, r) })
 }
 
-// claimCall is [guardedBackend.Claim] for who claims again and again: as long as the backend returns, it needs no room
-// for one call more.
+// claimCall is [guardedBackend.Claim] for the worker's loop, which claims again and again: it is used again for the next
+// call, so that a claim allocates nothing as long as the backend returns in time.
 type claimCall struct {
 	backend Backend
 	kept    *spare.Pool

@@ -139,7 +139,8 @@ func (c *hookCaller) attempt(ctx context.Context, task liveTask) (context.Contex
 	return c.hook(ctx, task)
 }
 
-// hook calls the hook, and waits for its context. It is apart from attempt, or that would make room for all this.
+// hook calls the hook, and waits for its context. It is a function of its own so that an attempt without a hook does not pay
+// for its variables.
 func (c *hookCaller) hook(ctx context.Context, task liveTask) (context.Context, *hookedAttempt) {
 	a, info := &hookedAttempt{c: c}, task.info()
 	before := c.mark()

@@ -87,8 +87,8 @@ func (b *inbox) visit(w *eventWait) {
 	b.changed(w.box)
 }
 
-// passed undoes the pairs of a name if later waits have got events while this one, which has changed, stood before
-// them: it is seldom that one is passed over.
+// passed is called when a wait has changed. If later waits of its name have got events, which it might have had, the pairs of
+// the name are undone, to be made anew. That is seldom, so it need not be quick.
 func (b *inbox) passed(w *eventWait) {
 	if last := w.box.pairs.last; last != nil && last.number > w.number {
 		b.part(w.box)
@@ -171,8 +171,8 @@ func (b *inbox) giveBack(m *mail) {
 	b.changed(m.box)
 }
 
-// part undoes the pairs of a name, so that what has come between finds its place. Who reads goes on with it, and
-// looks then whether it is still its own.
+// part undoes the pairs of a name, so that they are made anew in the right order. A branch that is reading its event goes on
+// reading, and looks afterwards whether the event is still its own.
 func (b *inbox) part(box *mailbox) {
 	for l := box.pairs.last; l != nil; l = box.pairs.last {
 		b.unpair(l.v)
@@ -204,10 +204,12 @@ func (b *inbox) touch(box *mailbox) {
 	}
 }
 
-// match pairs events with waits, and returns the waits that have got one, and the operations of those whose time was
-// over when an event came, both until the next call. A recorded wait that this pass has not come to yet keeps its place
-// until all branches are blocked (idle): then the code does not have it any more. While a commit is under way, a wait
-// may be in it that timed out.
+// match pairs events with waits. It returns the waits that have got an event, and the operations whose time was over when
+// an event came; both slices are good until the next call.
+//
+// A recorded wait that this pass has not come to yet keeps its place in the order until all branches are blocked (idle):
+// then the code does not have it any more. While a commit is on its way (committing), it may carry the time-out of a wait:
+// an event that could go to that wait is left alone until the verdict.
 func (b *inbox) match(idle, committing bool) (found []*eventWait, late []*op) {
 	clear(b.found)
 	clear(b.late)
@@ -264,7 +266,7 @@ func (b *inbox) waitFor(m *mail, idle, committing bool) (w *eventWait, stop bool
 		w, o := l.v, l.v.op
 		switch {
 		case o.timingOut && committing:
-			return nil, true // if the commit says so, another one gets it
+			return nil, true // if the commit is applied, the event is for another wait
 		case !o.DueAt.IsZero() && m.ArrivedAt.After(o.DueAt):
 			if w.met && !w.late {
 				w.late = true

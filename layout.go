@@ -65,9 +65,10 @@ func (l *layout) move(c *record, was, path string) {
 	}
 }
 
-// likely is the recorded operation that stands next where the code of a scope is: in the scope, or in a branch of it that
-// has not begun. A branch of which nothing is recorded stands for where it was begun. It must be one that fits; of
-// those that it was suspected of before it is the first, if there is no other.
+// likely is the recorded operation that comes next at the place where the code of a scope is, if it fits; nil if there is
+// none. It lies in the scope, or in a branch of it that has not begun. If nothing is recorded of the scope, the place where
+// it was begun counts instead, in the scope around it. An operation that a new one was suspected to repeat before is taken
+// only if there is no other one.
 func (l *layout) likely(c *record, s *scope, fits func(o *op) bool) *op {
 	for reached := s.reached; s != nil; s = s.parent {
 		var suspected *op
@@ -85,8 +86,8 @@ func (l *layout) likely(c *record, s *scope, fits func(o *op) bool) *op {
 	return nil
 }
 
-// next is the first operation in a scope, or in branches of it that have not begun, with a higher number that this pass
-// has not come to and that was suspected of nothing. The first one that was suspected it notes.
+// next is the first operation behind a number, in a scope or in branches of it that have not begun, that this pass has not
+// come to. Those that a new operation was suspected to repeat are passed over; suspected is set to the first of them.
 func (l *layout) next(c *record, scope string, reached int64, suspected **op) *op {
 	var first *op
 	earlier := func(o, than *op) bool { return o != nil && (than == nil || o.Number < than.Number) }

@@ -74,7 +74,7 @@ func (n *notices) tell() {
 func (n *notices) next() (notice, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.dropped > 0 && len(n.queue) < maxNotices/2 { // it is called again
+	if n.dropped > 0 && len(n.queue) < maxNotices/2 { // it drains again: say how many it has missed
 		n.lost(n.dropped)
 		n.dropped = 0
 	}

@@ -147,7 +147,7 @@ func (c *call) give(o *op) error {
 	if err := c.take(rec.Result); err != nil {
 		failure, reason := r.taskFailure(&rec, NonRetryable(err)), "its record cannot be read: "+err.Error()
 		r.mu.Lock()
-		if r.paused != nil { // what becomes of it can be recorded later
+		if r.paused != nil { // the next caller records what becomes of it
 			r.evictLocked(r.paused)
 			return r.leaveLocked(s)
 		}
@@ -197,7 +197,7 @@ func (c *call) await(o *op) error {
 	return nil
 }
 
-// backoff blocks until the next attempt is due, or the operation has ended. It is like await else.
+// backoff blocks until the next attempt is due, or the operation has ended. Otherwise it is like await.
 func (c *call) backoff(o *op) error {
 	r := c.run()
 	if r.liveLocked(c.scope()) && o.DueAt.After(now()) {

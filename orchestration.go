@@ -61,7 +61,8 @@ func (e *Engine) Create(ctx context.Context, id string) (*Orchestration, error) 
 
 // unstarted is a context whose operations say that Start is missing.
 func (o *Orchestration) unstarted() Context {
-	// Its contexts are no children of the caller's: nothing would ever take them out there.
+	// Its contexts are not derived from the caller's: nothing ever cancels them, and they would stay in memory for as long
+	// as the caller's context lasts.
 	r := newRun(context.WithoutCancel(o.parent), &o.e.env, &Claimed{Record: Record{RunInfo: RunInfo{ID: o.id, Mode: ModeHand}}})
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -13,7 +13,7 @@ func (r *run) main() {
 	finished := false
 	defer func() { r.exit(r.root, finished) }()
 	out, err := guard(func() (any, error) { return r.def.run(r.view(r.root), &r.env.payloads, r.info.Input) })
-	_, _ = guard(func() (any, error) { // returned says what is wrong with an error whose methods panic
+	_, _ = guard(func() (any, error) { // if the methods of the error panic, returned says so
 		if _, continues := asContinue(err); continues {
 			r.pace()
 		}
@@ -32,7 +32,7 @@ const leastRun = time.Second
 func (r *run) pace() {
 	r.mu.Lock()
 	idle := r.info.Previous != "" && (r.record.last == 0 || r.stopCause != nil)
-	wait := min(leastRun-time.Since(r.info.ScheduledAt), leastRun) // whose clock may be another one
+	wait := min(leastRun-time.Since(r.info.ScheduledAt), leastRun) // ScheduledAt is by the clock of who started it
 	r.mu.Unlock()
 	if !idle || wait <= 0 {
 		return

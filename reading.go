@@ -30,9 +30,9 @@ func (c *call) readLocked(o *op) {
 	r.stirred.Broadcast() // a race may wait for what the branch has read
 }
 
-// readsTooLongLocked blocks the run when an event is read for too long: nothing else would say what it is that takes so
-// long, and a race that the event may decide waits for it, as may all other code. Where claims end by themselves, it does
-// so while it has the claim: else the next holder would begin anew.
+// readsTooLongLocked blocks the run when the code takes too long to read an event. A race that the event may decide waits for
+// that, as may all other code, and nothing else would say why the run stands still. Where a claim ends by itself, the run is
+// blocked before that: else it would be claimed, and the event read, again and again.
 func (r *run) readsTooLongLocked(o *op, m *mail) (stop func() bool) {
 	limit, why := readsFor, "than "+readsFor.String()
 	if left := time.Until(r.until) - lateMargin; !r.until.IsZero() && left < limit {

@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// residents is which runs are in the memory of this process, who drives them, and what is on its way to them. It calls
-// nobody but for what runs it has. Its methods may be called with a run's lock held.
+// residents is which runs are in the memory of this process, who drives them, and what is on its way to them. Its methods
+// may be called with a run's lock held: they wait for the lock of no run, and call nothing that does. Messages for a run go
+// into its letterbox.
 type residents struct {
 	most  int           // runs that a worker may have
 	cache bool          // a commit ends the claim: runs are a cache, and do not count

@@ -3,15 +3,15 @@ package lambdabiz
 import "github.com/lambdabiz/lambdabiz/internal/slots"
 
 // slotLocked waits for a slot, as long as code in the scope may go on and is not cancelled. It reports whether it has
-// got one, for the caller to give back. mu is given up meanwhile. The branch waits as one does that flushes: it is not
-// idle, so the run is not parked, and commits go on without it.
+// got one, which the caller must give back. mu is given up meanwhile. The branch counts as a flusher, not as blocked: the
+// run is not parked, and commits do not wait for it.
 func (c *call) slotLocked() bool {
 	r := c.run()
 	if r.env.slots == nil {
 		return true
 	}
 	if r.stopCause != nil && !c.o.detached() {
-		return false // the cancellation has ended the turns that there were
+		return false // the cancellation has ended the turns of those that waited already
 	}
 	t := r.env.slots.Take()
 	if t == nil {

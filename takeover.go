@@ -40,7 +40,7 @@ func crashLoop(c *Claimed) bool {
 		return false
 	}
 	if limit == 1 || c.Crashes >= 2*maxCrashes {
-		return true // whatever it waits for beside
+		return true // even if it waits for something besides
 	}
 	waits := false
 	for i := range c.Operations {
@@ -102,7 +102,7 @@ func (r *run) resume(c *Claimed) bool {
 	r.openBarrierLocked()
 	r.moved.Broadcast()
 	if r.phase == phaseLive && r.active == 0 {
-		go func() { // nobody woke: the claim must be answered all the same
+		go func() { // the news has woken no branch, and the claim must be answered all the same
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.idleLocked()
