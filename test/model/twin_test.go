@@ -76,7 +76,7 @@ var delays = []mutation{
 		"\t\tgo func() {\n\t\t\tr.mu.Lock()\n\t\t\tdefer r.mu.Unlock()\n\t\t\tr.idleLocked()\n\t\t}()\n",
 		"\t\tgo func() {\n\t\t\tlateIf(gone)\n\t\t\tr.mu.Lock()\n\t\t\tdefer r.mu.Unlock()\n\t\t\tr.idleLocked()\n\t\t}()\n"},
 	{comeAtOnce,
-		"go func() { // nobody woke: the claim must be answered all the same\n",
+		"go func() { // the news has woken no branch, and the claim must be answered all the same\n",
 		"go func() {\n\t\t\tlateIf(gone)\n"},
 	{comeAtOnce,
 		"\t\tgo func() {\n\t\t\tr.mu.Lock()\n\t\t\tdefer r.mu.Unlock()\n\t\t\tr.finishLocked()\n",
