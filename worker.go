@@ -20,7 +20,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	if !e.running.CompareAndSwap(false, true) {
 		return errors.New("run engine: it runs already")
 	}
-	w := &worker{e: e, watching: make(chan struct{}, 1), peers: map[int64]*peer{}}
+	w := &worker{e: e, watching: make(chan struct{}, 1), peers: map[int64]*peer{}, former: map[int64]bool{}}
 	if err := w.begin(ctx); err != nil {
 		e.running.Store(false)
 		if ctx.Err() != nil {
@@ -93,6 +93,7 @@ type worker struct {
 
 	watching chan struct{} // full while a watch is at its I/O: there is one at a time; a lock would stop virtual time
 	peers    map[int64]*peer
+	former   map[int64]bool // what it has been, and could not leave; the watch does
 }
 
 // peer is another worker, as this one has seen it.
@@ -368,8 +369,12 @@ func (w *worker) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), e.config.Lease)
 	defer cancel()
 	fault.Point("worker.leave")
-	if err := e.backend.Leave(ctx, e.worker.Load(), -1); err != nil {
+	number := e.worker.Load()
+	if err := e.backend.Leave(ctx, number, -1); err != nil {
 		e.log.Error("leave", "error", err)
+		w.watching <- struct{}{}
+		w.former[number] = true
+		<-w.watching
 	}
 	e.claimsOf(0)
 	e.worker.Store(0)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/lambdabiz/lambdabiz/internal/fault"
@@ -69,8 +70,8 @@ func (w *worker) owning(stop <-chan struct{}) bool {
 	return true
 }
 
-// watch takes over from workers that are gone, or whose heartbeat has not moved for a lease on this
-// process's own clock, watched without a gap.
+// watch takes over from workers that are gone, among them what this one has been, or whose heartbeat has not moved
+// for a lease on this process's own clock, watched without a gap.
 func (w *worker) watch(ctx context.Context) error {
 	w.watching <- struct{}{}
 	defer func() { <-w.watching }()
@@ -91,8 +92,9 @@ func (w *worker) watch(ctx context.Context) error {
 		}
 		p.looked = at
 		seen[other.Number] = p
+		gone := other.Gone || w.former[other.Number]
 		// It beats as often as its own lease needs: the longer one counts.
-		if !other.Gone && at.Sub(p.since) < max(e.config.Lease, other.Lease) {
+		if !gone && at.Sub(p.since) < max(e.config.Lease, other.Lease) {
 			continue
 		}
 		err := e.backend.Leave(ctx, other.Number, other.Beat)
@@ -100,10 +102,11 @@ func (w *worker) watch(ctx context.Context) error {
 			return fmt.Errorf("take over from worker %d: %w", other.Number, err)
 		}
 		if err == nil {
-			e.log.Warn("took over from a worker", "worker", other.Number, "host", other.Host, "pid", other.PID, "gone", other.Gone)
+			e.log.Warn("took over from a worker", "worker", other.Number, "host", other.Host, "pid", other.PID, "gone", gone)
 			e.kick()
 		}
 	}
 	w.peers = seen
+	maps.DeleteFunc(w.former, func(number int64, _ bool) bool { return seen[number] == nil })
 	return nil
 }

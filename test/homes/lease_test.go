@@ -175,7 +175,8 @@ func TestAWorkerThatBeganAnewClaims(t *testing.T) {
 }
 
 // A worker alone on its store, whose claim was lost and who could not leave, never took over from what it had been.
-// Row 61 of docs/proof/bugs.md.
+// Nor did it do so before a lease was over, though it asked for work meanwhile.
+// Rows 61 and 190 of docs/proof/bugs.md.
 func TestAWorkerAloneTakesOverFromWhatItHasBeen(t *testing.T) {
 	onHomes(t, func(t *testing.T, b *bench) {
 		inner, lose := b.backend, true
@@ -196,11 +197,15 @@ func TestAWorkerAloneTakesOverFromWhatItHasBeen(t *testing.T) {
 		d := lambdabiz.Define("D", func(_ lambdabiz.Context, _ int) (int, error) { return 1, nil })
 		client := b.engine(lambdabiz.Config{})
 		run := start(b, client, d, "x", 0)
+		began := time.Now()
 		b.workerWith(lambdabiz.Config{PollInterval: -1}, d)
 		ctx, cancel := within(b, time.Hour)
 		defer cancel()
 		if v, err := run.Result(ctx); v != 1 || err != nil {
 			t.Errorf("result %v, %v; held by worker %d", v, err, b.state(client, "x").Worker)
+		}
+		if took := seconds(began); took > 1 {
+			t.Errorf("it waited %d s for the lease of what it had been", took)
 		}
 	}, "memory", "sqlite")
 }
