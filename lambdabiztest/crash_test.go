@@ -308,3 +308,98 @@ func TestAScenarioThatFailsUndisturbedIsNotCut(t *testing.T) {
 		t.Errorf("%d lives, %+v, it says\n%s", lives, done, said)
 	}
 }
+
+// mustSurvive wants CrashEverywhere to find nothing.
+func mustSurvive(t *testing.T, scenario func(t *testing.T, env *lambdabiztest.Env)) lambdabiztest.Crashes {
+	t.Helper()
+	done, said, failed := lambdabiztest.TryCrashEverywhere(t, scenario)
+	if failed || done.Cuts < done.Commits {
+		t.Errorf("%+v, it says\n%s", done, said)
+	}
+	return done
+}
+
+func TestNoLifeIsLedForACommitThatThereIsNot(t *testing.T) {
+	t.Parallel()
+	lives := 0
+	done := mustSurvive(t, func(_ *testing.T, env *lambdabiztest.Env) {
+		lives++
+		env.Register(order)
+		pay(env)
+		send(env)
+		_, _ = through(env)
+	})
+	if done.Cuts != 2*done.Commits || lives != 1+2*done.Commits {
+		t.Errorf("%d lives for %+v", lives, done)
+	}
+}
+
+func TestTheStateIsReadWhenAProcessIsThereAgain(t *testing.T) {
+	t.Parallel()
+	mustSurvive(t, func(t *testing.T, env *lambdabiztest.Env) {
+		env.Register(order)
+		pay(env)
+		send(env)
+		run := lambdabiztest.Start(env, order, "order-7", Cart{"tea", 450})
+		if s := run.State(); len(s.WaitingFor) != 1 || s.WaitingFor[0].Operation != "Approve" {
+			t.Errorf("it waits for %+v", s.WaitingFor)
+		}
+		env.Raise("order-7", "Approve", true)
+		if s := run.State(); s.Status != lambdabiz.StatusSucceeded {
+			t.Errorf("it is %v", s.Status)
+		}
+	})
+}
+
+func TestKeysAndRunIdsAreTheSameInEachLife(t *testing.T) {
+	t.Parallel()
+	parent := lambdabiz.Define("Parent", func(o lambdabiz.Context, n int) (string, error) {
+		if _, err := lambdabiz.CallTask[string](o, "charge", "Charge", o.RunID()); err != nil {
+			return "", err
+		}
+		child, err := lambdabiz.CallChild(o, "pay", payment, n)
+		if err == nil && n < 2 {
+			return "", lambdabiz.ContinueAsNew(o, n+1)
+		}
+		return child + o.RunID(), err
+	})
+	seen := map[string]bool{}
+	mustSurvive(t, func(t *testing.T, env *lambdabiztest.Env) {
+		env.Register(parent, payment)
+		charges := map[string]any{}
+		lambdabiztest.Stub(env, "charge", func(ctx context.Context, in lambdabiz.Payload) (string, error) {
+			info, _ := lambdabiz.TaskInfoFrom(ctx)
+			charges[info.IdempotencyKey] = string(in)
+			seen[info.RunID] = true
+			return "payment-" + info.IdempotencyKey, nil
+		}).Times(4)
+		if _, err := lambdabiztest.Start(env, parent, "p", 1).Result(); err != nil {
+			t.Error(err)
+		}
+		if len(charges) != 4 {
+			t.Errorf("%d charges: %v", len(charges), charges)
+		}
+		env.Same("charges", charges)
+	})
+	if len(seen) != 4 {
+		t.Errorf("two runs with a child each have %d run ids", len(seen))
+	}
+}
+
+func TestAllRunsAreCompared(t *testing.T) {
+	t.Parallel()
+	const runs = 1010
+	d := lambdabiz.Define("Loop", func(o lambdabiz.Context, n int) (int, error) {
+		if n < runs {
+			return 0, lambdabiz.ContinueAsNew(o, n+1)
+		}
+		return n, nil
+	})
+	outcomes := lambdabiztest.Outcomes(t, func(_ *testing.T, env *lambdabiztest.Env) {
+		env.Register(d)
+		_, _ = lambdabiztest.Start(env, d, "loop", 1).Result()
+	})
+	if outcomes != runs {
+		t.Errorf("%d of %d runs are compared", outcomes, runs)
+	}
+}

@@ -359,3 +359,90 @@ func TestBadRecordingsAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// Events keep the numbers that they have in production, and what was dropped is not in a recording.
+func TestARecordingKeepsTheNumbersOfEvents(t *testing.T) {
+	t.Parallel()
+	d := lambdabiz.Define("Order", func(o lambdabiz.Context, _ Cart) (string, error) {
+		if err := lambdabiz.Sleep(o, "cool-off", time.Hour); err != nil {
+			return "", err
+		}
+		yes, err := lambdabiz.WaitForEvent[bool](o, "Approve")
+		return fmt.Sprint(yes), err
+	})
+	state := export(t, d, Cart{}, func(env *lambdabiztest.Env) {
+		for _, payload := range []any{"never", "perhaps", true} {
+			env.Raise("order-7", "Approve", payload)
+		}
+		env.Settle()
+		if err := env.Engine().DropEvent(env.Context(), "order-7", 1); err != nil {
+			t.Error(err)
+		}
+		env.Settle()
+	})
+	var s lambdabiz.State
+	if err := json.Unmarshal(state, &s); err != nil || len(s.Events) != 2 || s.Events[0].Number != 2 {
+		t.Fatalf("the recording has the events %+v, %v", s.Events, err)
+	}
+	later := lambdabiztest.Recording{State: state, At: time.Date(2000, 1, 3, 0, 0, 0, 0, time.UTC)}
+	r := lambdabiztest.Resume(t, later, d)
+	if r.Blocked == nil || !strings.Contains(r.Blocked.Reason, `event 2 ("Approve") cannot be read`) || r.Ends != "" {
+		t.Errorf("the report is\n%s", r)
+	}
+	reads := lambdabiz.Define("Order", func(o lambdabiz.Context, _ Cart) (string, error) {
+		if err := lambdabiz.Sleep(o, "cool-off", time.Hour); err != nil {
+			return "", err
+		}
+		return lambdabiz.WaitForEvent[string](o, "Approve")
+	})
+	if r := lambdabiztest.Resume(t, later, reads); r.Blocked != nil || r.Ends != `SUCCEEDED with "perhaps"` {
+		t.Errorf("by code that reads it the report is\n%s", r)
+	}
+}
+
+// A recording of an engine that wrote no numbers has none.
+func TestEventsWithoutNumbersAreCounted(t *testing.T) {
+	t.Parallel()
+	state := export(t, wait, 1, func(env *lambdabiztest.Env) {
+		env.Raise("order-7", "Other", 1)
+		env.Settle()
+	})
+	text := strings.ReplaceAll(string(state), `"number": 1,`, "")
+	text = strings.Replace(text, `"name": "Other"`, `"name": "Approve"`, 1)
+	if text == string(state) {
+		t.Fatal("the recording has no event")
+	}
+	r := lambdabiztest.Resume(t, lambdabiztest.Recording{State: []byte(text)}, wait)
+	if r.Blocked == nil || !strings.Contains(r.Blocked.Reason, `event 1 ("Approve") cannot be read`) {
+		t.Errorf("the report is\n%s", r)
+	}
+}
+
+// A cancellation comes after the events.
+func TestACancelledRecordingWithNumberedEvents(t *testing.T) {
+	t.Parallel()
+	d := lambdabiz.Define("Order", func(o lambdabiz.Context, _ Cart) (string, error) {
+		yes, err := lambdabiz.WaitForEvent[bool](o, "Approve")
+		return fmt.Sprint(yes), err
+	})
+	state := export(t, d, Cart{}, func(env *lambdabiztest.Env) {
+		env.Settle()
+		if err := env.Engine().Pause(env.Context(), "order-7", "to look at it"); err != nil {
+			t.Error(err)
+		}
+		env.Settle()
+		for n := range 3 {
+			env.Raise("order-7", "Other", n)
+		}
+		if err := env.Engine().DropEvent(env.Context(), "order-7", 2); err != nil {
+			t.Error(err)
+		}
+		if err := env.Engine().Cancel(env.Context(), "order-7", "no need"); err != nil {
+			t.Error(err)
+		}
+	})
+	r := lambdabiztest.Resume(t, lambdabiztest.Recording{State: state}, d)
+	if !strings.HasPrefix(r.Ends, "CANCELLED") {
+		t.Errorf("the report is\n%s", r)
+	}
+}

@@ -239,25 +239,6 @@ func TestATaskWithoutAStubFails(t *testing.T) {
 		"operation: charge", "example_test.go:", `order-7  charge  TASK "Charge"  not begun`)
 }
 
-func TestABlockedRunEndsTheTestAtOnce(t *testing.T) {
-	went := false
-	wantFailure(t, func(_ *testing.T, env *lambdabiztest.Env) {
-		d := lambdabiz.Define("Twice", func(o lambdabiz.Context, _ int) (int, error) {
-			if err := lambdabiz.Sleep(o, "nap", time.Hour); err != nil {
-				return 0, err
-			}
-			return 0, lambdabiz.Sleep(o, "nap", time.Hour)
-		})
-		env.Register(d)
-		lambdabiztest.Start(env, d, "d", 1)
-		env.Advance(1000 * time.Hour)
-		went = true
-	}, `orchestration d is blocked: the same id twice: operation "nap" is also at`, "operation: nap", "stub_test.go:")
-	if went {
-		t.Error("the test went on")
-	}
-}
-
 func TestTypesThatDoNotFitNameTheOperation(t *testing.T) {
 	wantFailure(t, func(_ *testing.T, env *lambdabiztest.Env) {
 		env.Register(order)
@@ -372,22 +353,6 @@ func TestWhatIsNotRegisteredIsNamed(t *testing.T) {
 	}, "Configure comes too late")
 }
 
-func TestAResultThatNeverComesSaysWhatItWaitsFor(t *testing.T) {
-	wantFailure(t, func(_ *testing.T, env *lambdabiztest.Env) {
-		d := lambdabiz.Define("Wait", func(o lambdabiz.Context, _ int) (bool, error) { return lambdabiz.WaitForEvent[bool](o, "Approve") })
-		env.Register(d)
-		_, _ = lambdabiztest.Start(env, d, "d", 1).Result()
-	}, `orchestration d has not ended after ten virtual years: it is STARTED, operation "Approve" waits for EVENT "Approve"`)
-}
-
-func TestAnEventForNobodyFails(t *testing.T) {
-	wantFailure(t, func(_ *testing.T, env *lambdabiztest.Env) {
-		env.Register(order)
-		env.Raise("order-7", "Approve", true)
-	}, "orchestration not found")
-	wantFailure(t, func(_ *testing.T, env *lambdabiztest.Env) { env.State("order-7") }, "orchestration not found")
-}
-
 func TestATestThatFailsListsWhatWasCalled(t *testing.T) {
 	wantFailure(t, func(_ *testing.T, env *lambdabiztest.Env) {
 		env.Register(order)
@@ -395,33 +360,6 @@ func TestATestThatFailsListsWhatWasCalled(t *testing.T) {
 		_, _ = lambdabiztest.Start(env, order, "order-7", Cart{}).Result()
 		env.Expect("ship")
 	}, "attempts: 3  FAILED")
-}
-
-func TestTheConfigurationIsTheEngines(t *testing.T) {
-	lambdabiztest.Run(t, func(t *testing.T, env *lambdabiztest.Env) {
-		attempts, operations := 0, 0
-		env.Configure(lambdabiz.Config{Hooks: lambdabiz.Hooks{
-			Attempt: func(ctx context.Context, _ lambdabiz.TaskInfo) (context.Context, func(error)) {
-				attempts++
-				return ctx, func(error) {}
-			},
-			Operation: func(lambdabiz.OperationEvent) { operations++ },
-		}, MaxPayloadBytes: 1000})
-		env.Register(order)
-		pay(env)
-		send(env)
-		if _, err := through(env); err != nil {
-			t.Error(err)
-		}
-		env.Settle()
-		if attempts != 2 || operations < 3 {
-			t.Errorf("%d attempts, %d operations", attempts, operations)
-		}
-		_, err := env.Engine().StartByName(env.Context(), "Order", "big", strings.Repeat("x", 2000))
-		if !errors.Is(err, lambdabiz.ErrTooLarge) {
-			t.Errorf("got %v, want ErrTooLarge", err)
-		}
-	})
 }
 
 func TestOrchestrationsDrivenByHandAreStubbedToo(t *testing.T) {
@@ -442,4 +380,66 @@ func TestOrchestrationsDrivenByHandAreStubbedToo(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+func TestASlowStubDoesNotEndTheTestsProcess(t *testing.T) {
+	t.Parallel()
+	d := lambdabiz.Define("Slow", func(o lambdabiz.Context, _ int) (bool, error) {
+		_, err := lambdabiz.CallTask[string](o, "slow", "Slow", 1, lambdabiz.Timeout(time.Minute))
+		return errors.Is(err, context.DeadlineExceeded), nil
+	})
+	returned := false
+	lambdabiztest.Run(t, func(t *testing.T, env *lambdabiztest.Env) {
+		env.Register(d)
+		lambdabiztest.Stub(env, "slow", func(context.Context, int) (string, error) {
+			<-time.After(time.Hour) // it does not look at its context
+			returned = true
+			return "", nil
+		})
+		if late, err := lambdabiztest.Start(env, d, "slow-1", 1).Result(); err != nil || !late {
+			t.Errorf("got %v, %v", late, err)
+		}
+	})
+	if !returned {
+		t.Error("the stub has not returned")
+	}
+}
+
+func TestAPanicOfAStubIsShown(t *testing.T) {
+	t.Parallel()
+	said, failed := lambdabiztest.TryRun(t, func(t *testing.T, env *lambdabiztest.Env) {
+		env.Register(order)
+		lambdabiztest.Stub(env, "charge", func(context.Context, Card) (string, error) { panic("no bank") })
+		_, err := lambdabiztest.Start(env, order, "order-7", Cart{}).Result()
+		if !strings.Contains(fmt.Sprint(err), "panic: no bank") {
+			t.Errorf("got %v", err)
+		}
+	})
+	if failed || !strings.Contains(said, `the stub of "charge" panics: no bank`) || !strings.Contains(said, "stub_test.go:") {
+		t.Errorf("failed: %t, it says\n%s", failed, said)
+	}
+}
+
+func TestAStubThatNeverReturnsIsNamed(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{}, 1)
+	wantFailure(t, func(_ *testing.T, env *lambdabiztest.Env) {
+		d := lambdabiz.Define("Slow", func(o lambdabiz.Context, _ int) (bool, error) {
+			_, err := lambdabiz.CallTask[string](o, "slow", "Slow", 1, lambdabiz.Timeout(time.Minute))
+			return errors.Is(err, context.DeadlineExceeded), nil
+		})
+		env.Register(d)
+		gate := time.NewTimer(20 * 365 * 24 * time.Hour)
+		lambdabiztest.Stub(env, "slow", func(context.Context, int) (string, error) {
+			<-gate.C
+			return "", nil
+		})
+		go func() { // the complaint lets it go
+			<-env.Context().Done()
+			gate.Reset(0)
+			release <- struct{}{}
+		}()
+		_, _ = lambdabiztest.Start(env, d, "slow-1", 1).Result()
+	}, `the stub of "slow" has not returned ten virtual years after the end of the test`)
+	<-release
 }

@@ -21,6 +21,21 @@ var wait = lambdabiz.Define("Wait", func(o lambdabiz.Context, _ int) (bool, erro
 	return lambdabiz.WaitForEvent[bool](o, "Approve", lambdabiz.Timeout(most))
 })
 
+// lateCode and lateWait come to their mistakes after an hour: not before the line that lets it pass.
+var lateCode = lambdabiz.Define("Code", func(o lambdabiz.Context, _ int) (int, error) {
+	if err := lambdabiz.Sleep(o, "hour", time.Hour); err != nil {
+		return 0, err
+	}
+	return lambdabiz.CallTask[int](o, "double", "Double", 21)
+})
+
+var lateWait = lambdabiz.Define("Wait", func(o lambdabiz.Context, _ int) (bool, error) {
+	if err := lambdabiz.Sleep(o, "hour", time.Hour); err != nil {
+		return false, err
+	}
+	return lambdabiz.WaitForEvent[bool](o, "Approve", lambdabiz.Timeout(most))
+})
+
 func double(env *lambdabiztest.Env) *lambdabiztest.Call {
 	return lambdabiztest.Stub(env, "double", func(_ context.Context, n int) (int, error) { return 2 * n, nil })
 }
@@ -57,19 +72,19 @@ func TestExpectations(t *testing.T) {
 
 func TestTypes(t *testing.T) {
 	lambdabiztest.Run(t, func(_ *testing.T, env *lambdabiztest.Env) {
-		env.Register(code)
+		env.Register(lateCode)
 		lambdabiztest.Stub(env, "double", func(context.Context, string) (int, error) { return 0, nil })
-		lambdabiztest.Start(env, code, "code-1", 1)
-		env.Settle() // said here: orchestration code-1 is blocked: the stub of "double" takes string, and the code calls it with int
+		lambdabiztest.Start(env, lateCode, "code-1", 1)
+		env.Advance(2 * time.Hour) // said here: orchestration code-1 is blocked: the stub of "double" takes string, and the code calls it with int
 	})
 }
 
 func TestEvent(t *testing.T) {
 	lambdabiztest.Run(t, func(t *testing.T, env *lambdabiztest.Env) {
-		env.Register(wait)
-		lambdabiztest.Start(env, wait, "wait-1", 1)
+		env.Register(lateWait)
+		lambdabiztest.Start(env, lateWait, "wait-1", 1)
 		env.Raise("wait-1", "Approve", "perhaps")
-		env.Advance(time.Second) // said here: orchestration wait-1 is blocked: event 1 ("Approve") cannot be read
+		env.Advance(2 * time.Hour) // said here: orchestration wait-1 is blocked: event 1 ("Approve") cannot be read
 		t.Error("the test goes on")
 	})
 }

@@ -9,28 +9,6 @@ import (
 	"github.com/lambdabiz/lambdabiz/internal/fakeswf"
 )
 
-// TestAnEventWithTheNameOfTheOriginalsPokeArrives: what was acknowledged here is no poke of the original.
-func TestAnEventWithTheNameOfTheOriginalsPokeArrives(t *testing.T) {
-	t.Parallel()
-	d := lambdabiz.Define("D", func(o lambdabiz.Context, _ int) (int, error) {
-		return lambdabiz.WaitForEvent[int](o, "LambdaBizRunEvent")
-	})
-	synctest.Test(t, func(t *testing.T) {
-		server := newServer(t, fakeswf.Config{})
-		p := client(t, configFor(server)).workOn(d)
-		run, err := lambdabiz.Start(t.Context(), p.Engine, d, "R", 0, lambdabiz.OnUsedID(lambdabiz.RejectOpen))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := p.RaiseEvent(t.Context(), "R", "LambdaBizRunEvent", 7); err != nil {
-			t.Fatal(err)
-		}
-		if out := result(t, server, p.Engine, run, "R"); out != 7 {
-			t.Error("the event is", out)
-		}
-	})
-}
-
 // TestAResultThatLooksLikeAnEnvelopeStaysWhatItIs: of a task, of a child and of a run.
 func TestAResultThatLooksLikeAnEnvelopeStaysWhatItIs(t *testing.T) {
 	t.Parallel()
