@@ -207,7 +207,8 @@ func TestDocsExplainEveryErrorOfUsers(t *testing.T) {
 	text, n := page(t, "troubleshooting.md"), 0
 	for _, f := range goFiles(t) {
 		first, _, _ := strings.Cut(f.dir, "/")
-		if f.test || strings.Contains(f.dir, "internal") || layerOf(f.dir) == 3 || slices.Contains(suites, first) || first == "deploy" {
+		if f.test || strings.Contains(f.dir, "internal") || layerOf(f.dir) == programs ||
+			slices.Contains(suites, first) || first == "deploy" {
 			continue
 		}
 		for what, at := range errorsOf(f) {

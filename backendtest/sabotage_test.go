@@ -187,9 +187,20 @@ var sabotages = []struct {
 		s.commit = func(_ *sabotaged, c *lambdabiz.Commit) { c.Conditional = false }
 	}},
 	{"a wake-up is lost", "release/a message wakes before WakeAt", false, func(s *sabotaged) {
+		const deaf = "no message wakes it"
 		s.commit = func(_ *sabotaged, c *lambdabiz.Commit) {
-			if c.Release != nil {
-				c.Seen = 1 << 60
+			if c.Release != nil && c.Release.Blocked == nil {
+				c.Release = &lambdabiz.Release{WakeAt: c.Release.WakeAt, Blocked: &lambdabiz.Blocked{Reason: deaf}}
+			}
+		}
+		s.record = func(r *lambdabiz.Record) {
+			if r.Blocked != nil && r.Blocked.Reason == deaf {
+				r.Blocked = nil
+			}
+		}
+		s.claims = func(c *lambdabiz.Claims) {
+			for i := range c.Runs {
+				s.record(&c.Runs[i].Record)
 			}
 		}
 	}},

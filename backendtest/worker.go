@@ -134,6 +134,7 @@ func workerOthers(h *harness) {
 var crashChecks = []check{
 	{name: "crash/holders that die are counted", run: crashCounts},
 	{name: "crash/a new record begins the count anew", run: crashRecord},
+	{name: "crash/a recorded attempt begins the count anew", run: crashAttempt},
 	{name: "crash/a release begins the count anew", run: crashRelease},
 	{name: "crash/a run that is not held does not crash", run: crashParked},
 }
@@ -166,6 +167,18 @@ func crashRecord(h *harness) {
 	}
 	x.die()
 	h.crashes("a", 1, 2)
+}
+
+func crashAttempt(h *harness) {
+	h.start("a")
+	attempt := pending(1, lambdabiz.KindStep)
+	for i := range 2 {
+		x := h.hold(h.join(), "a")
+		attempt.Attempts = i + 1
+		x.commit(lambdabiz.Commit{Operations: []lambdabiz.Operation{attempt}})
+		x.die()
+		h.crashes("a", 1, 2)
+	}
 }
 
 func crashRelease(h *harness) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/rules"
 )
 
 // Claim takes runs that are due and hands out messages for held ones; see [lambdabiz.Backend]. It
@@ -31,7 +32,7 @@ func (b *Backend) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabi
 		return slices.Contains(r.Names, x.info.Name) && !b.leaves(w, x)
 	})
 	for _, x := range taken {
-		x.hold(w)
+		b.set(x, rules.Judge(rules.Claim(x.head, r.Worker), rules.Recorded(x.operations)))
 		b.perform(x, now)
 		claims.Runs = append(claims.Runs, x.claimed())
 	}
@@ -43,16 +44,14 @@ func (b *Backend) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabi
 // leaves reports whether the worker leaves a run to others: its version has blocked it, and a worker of another
 // version serves the definition.
 func (b *Backend) leaves(w *worker, r *run) bool {
-	blocked := r.info.Blocked
-	if blocked == nil || blocked.Version != w.record.Version {
-		return false
-	}
-	for _, other := range b.workers {
-		if other.record.Version != w.record.Version && slices.Contains(other.record.Names, r.info.Name) {
-			return true
+	return r.head.Blocked && rules.Leaves(&r.head, r.info.Blocked.Version, w.record.Version, func(name string) bool {
+		for _, other := range b.workers {
+			if other.record.Version != w.record.Version && slices.Contains(other.record.Names, name) {
+				return true
+			}
 		}
-	}
-	return false
+		return false
+	})
 }
 
 func (b *Backend) claimByHand(r lambdabiz.ClaimRequest) (lambdabiz.Claims, error) {
@@ -65,24 +64,24 @@ func (b *Backend) claimByHand(r lambdabiz.ClaimRequest) (lambdabiz.Claims, error
 	}
 	if r.Follows != nil {
 		switch {
-		case !x.open() || x.held || x.info.RunID != r.Follows.RunID || x.follows != r.Follows.Fence:
+		case !x.head.Open() || x.head.Held || x.info.RunID != r.Follows.RunID || x.follows != r.Follows.Fence:
 			return lambdabiz.Claims{}, lambdabiz.ErrFenced
-		case x.info.Paused:
+		case x.head.Paused:
 			return lambdabiz.Claims{Runs: []lambdabiz.Claimed{x.unclaimed()}}, nil
-		case !x.called() && (x.info.WakeAt.IsZero() || x.info.WakeAt.After(stamp(r.Now))):
-			return lambdabiz.Claims{NextWake: x.info.WakeAt}, nil
+		case !x.head.IsDue(stamp(r.Now)):
+			return lambdabiz.Claims{NextWake: x.head.Due}, nil
 		}
 	}
-	if !x.open() || x.info.Paused {
+	if !x.head.Open() || x.head.Paused {
 		return lambdabiz.Claims{Runs: []lambdabiz.Claimed{x.unclaimed()}}, nil
 	}
-	x.hold(nil)
+	b.set(x, rules.Claim(x.head, 0))
 	b.perform(x, stamp(r.Now))
 	return lambdabiz.Claims{Runs: []lambdabiz.Claimed{x.claimed()}}, nil
 }
 
 func (r *run) claimed() lambdabiz.Claimed {
-	return lambdabiz.Claimed{Record: r.record(), Ref: r.ref(), Crashes: r.crashes, Follows: r.follows}
+	return lambdabiz.Claimed{Record: r.record(), Ref: r.ref(), Crashes: int(r.head.Crashes), Follows: r.follows}
 }
 
 // unclaimed is the run for one who may only read it.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/rules"
 )
 
 // Commit applies each commit at once or not at all; see [lambdabiz.Backend].
@@ -26,7 +27,7 @@ func (b *Backend) apply(given *lambdabiz.Commit) lambdabiz.Verdict {
 	var r *run
 	if given.Run != nil {
 		r = b.find(given.Run.ID, given.Run.RunID)
-		if r == nil || !r.held || r.fence != given.Run.Fence || !r.open() {
+		if r == nil || !r.head.Writable(given.Run.Fence) {
 			return lambdabiz.Verdict{Err: lambdabiz.ErrFenced}
 		}
 		if given.Conditional {
@@ -42,14 +43,14 @@ func (b *Backend) apply(given *lambdabiz.Commit) lambdabiz.Verdict {
 		refuse(c, s.Operation, v.Err)
 		verdict.Starts = append(verdict.Starts, v)
 	}
-	for _, raise := range c.Raises {
-		v := b.raise(raise, c.At)
-		refuse(c, raise.Operation, v.Err)
+	for i := range c.Raises {
+		v := b.raise(&c.Raises[i], c.At)
+		refuse(c, c.Raises[i].Operation, v.Err)
 		verdict.Raises = append(verdict.Raises, v)
 	}
-	for _, control := range c.Controls {
-		err := b.control(control, c.At)
-		refuse(c, control.Operation, err)
+	for i := range c.Controls {
+		err := b.control(&c.Controls[i], c.At)
+		refuse(c, c.Controls[i].Operation, err)
 		verdict.Controls = append(verdict.Controls, err)
 	}
 	if r != nil {
@@ -79,6 +80,20 @@ func refuse(c *lambdabiz.Commit, operation int64, err error) {
 	}
 }
 
+// control applies one instruction of a commit.
+func (b *Backend) control(k *lambdabiz.Control, at time.Time) error {
+	var h *rules.Head
+	r := b.find(k.ID, k.RunID)
+	if r != nil {
+		h = &r.head
+	}
+	change, err := rules.Control(h, k, at)
+	if err == nil {
+		b.change(r, change, at)
+	}
+	return err
+}
+
 // write applies the commit's changes to its own run.
 func (b *Backend) write(r *run, c *lambdabiz.Commit) {
 	for _, op := range c.Operations {
@@ -88,71 +103,53 @@ func (b *Backend) write(r *run, c *lambdabiz.Commit) {
 	if c.Progress != nil {
 		r.info.Progress = clonePayload(c.Progress)
 	}
-	if c.Started && r.info.StartedAt.IsZero() {
-		r.info.StartedAt = c.At
-		if r.open() {
-			r.info.Status = lambdabiz.StatusStarted
+	if c.Started {
+		if h, first := rules.Started(r.head); first {
+			b.set(r, h)
+			r.info.StartedAt = c.At
 		}
 	}
 	r.follows = c.Run.Fence
 	switch {
-	case !r.open(): // a control in this commit terminated its own run
 	case c.Close != nil:
 		b.close(r, c)
 	case c.Release != nil:
-		r.info.Blocked = cloneBlocked(c.Release.Blocked)
-		r.info.Version = cmp.Or(c.Release.Version, r.info.Version)
-		b.letGo(r, c, stamp(c.Release.WakeAt))
-	case b.config.CommitEndsClaim:
-		r.info.Blocked = nil // it goes on
-		r.kick = r.kick || c.Again
-		b.letGo(r, c, c.WakeAt)
+		b.release(r, c, *c.Release)
+	case b.config.CommitEndsClaim: // it goes on
+		again := lambdabiz.Release{WakeAt: c.WakeAt}
+		if c.Again {
+			again.WakeAt = rules.AtOnce()
+		}
+		b.release(r, c, again)
 	}
 }
 
-// letGo ends a claim in good order. A message that came with this very commit has a number above
-// Seen, so it makes the run due.
-func (b *Backend) letGo(r *run, c *lambdabiz.Commit, wakeAt time.Time) {
-	r.crashes = 0
-	r.seen = c.Seen
-	r.info.WakeAt = b.wakeAt(r, wakeAt)
-	b.free(r)
-	b.schedule(r)
+// release ends a claim in good order. A message that came with this very commit has a number above Seen, so it makes the run
+// due.
+func (b *Backend) release(r *run, c *lambdabiz.Commit, release lambdabiz.Release) {
+	if !r.head.Open() {
+		return // a control in this commit terminated its own run
+	}
+	release.WakeAt = b.wakeAt(r, stamp(release.WakeAt))
+	r.info.Blocked = cloneBlocked(release.Blocked)
+	r.info.Version = cmp.Or(release.Version, r.info.Version)
+	b.set(r, rules.Release(r.head, &release, r.messages.last() > c.Seen))
 }
 
 // close ends the run and begins the next one of its chain.
 func (b *Backend) close(r *run, c *lambdabiz.Commit) {
+	before := r.head
+	if !before.Open() {
+		return // a control in this commit terminated its own run
+	}
 	r.info.Result = clonePayload(c.Close.Result)
 	r.info.Orphans = append([]string(nil), c.Close.Orphans...)
+	b.change(r, rules.Close(before, c.Close, c.At), c.At)
 	if c.Close.Next == nil {
-		b.end(r, c.At, c.Close.Status, c.Close.Error)
 		return
 	}
 	r.info.ContinuedAs = c.Close.Next.RunID
-	next := b.next(r, *c.Close.Next, c.At)
-	b.end(r, c.At, c.Close.Status, c.Close.Error)
-	b.schedule(next)
-}
-
-// end makes the run final and informs a parent that waits, unless the run goes on as another.
-func (b *Backend) end(r *run, at time.Time, status lambdabiz.Status, failure *lambdabiz.Failure) {
-	b.free(r)
-	r.info.Status, r.info.Error, r.info.EndedAt = status, cloneFailure(failure), at
-	r.info.WakeAt, r.info.Blocked, r.info.Paused, r.info.PauseReason = time.Time{}, nil, false, ""
-	p := r.info.Parent
-	if p == nil || p.Detached || r.info.ContinuedAs != "" {
-		return
-	}
-	parent := b.find(p.ID, p.RunID)
-	if parent == nil || !parent.open() {
-		return
-	}
-	b.deliver(parent, lambdabiz.Message{
-		Kind:      lambdabiz.MessageChild,
-		Payload:   clonePayload(r.info.Result),
-		ArrivedAt: at,
-		Operation: p.Operation,
-		Status:    status,
-		Error:     cloneFailure(failure),
-	})
+	next := b.create(*c.Close.Next, rules.Next(before, c.Close.Next), c.At, r.keys)
+	next.info.Previous = r.info.RunID
+	r.messages.move(&next.messages, func(m lambdabiz.Message) bool { return rules.Moves(m.Kind) })
 }

@@ -5,5 +5,5 @@
 // inside a testing/synctest bubble. With Config.CommitEndsClaim it behaves like a home where a commit
 // can only answer a claim, such as Amazon SWF.
 //
-// It imports the root package and the standard library only.
+// What happens to a run it asks internal/rules. Beside that it imports the root package and the standard library only.
 package memory

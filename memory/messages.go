@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/rules"
 )
 
 // messages is the inbox of a run, in the order of the numbers, which are above 0. What is removed keeps its place
@@ -29,7 +30,7 @@ func (m *messages) remove(number int64) {
 	i, found := slices.BinarySearchFunc(m.list, number, func(x lambdabiz.Message, n int64) int {
 		return cmp.Compare(x.Number, n)
 	})
-	if !found || m.list[i].Kind == 0 || m.list[i].Kind == lambdabiz.MessageCancel {
+	if !found || m.list[i].Kind == 0 || rules.Stays(m.list[i].Kind) {
 		return
 	}
 	m.list[i] = lambdabiz.Message{Number: number}

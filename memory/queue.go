@@ -3,6 +3,8 @@ package memory
 import (
 	"container/heap"
 	"time"
+
+	"github.com/lambdabiz/lambdabiz/internal/rules"
 )
 
 // Runs that are due wait in Backend.ready, runs that sleep in Backend.wakes. Neither is the truth:
@@ -11,15 +13,18 @@ import (
 // schedule enters the run where a claim will find it. It is called after every change that can make
 // a run due.
 func (b *Backend) schedule(r *run) {
-	switch {
-	case !r.claimable():
-	case r.called():
+	switch due := r.head.Due; {
+	case !r.head.Claimable(), due.IsZero():
+	case rules.IsAtOnce(due):
 		b.enqueue(r)
-	case !r.info.WakeAt.IsZero() && !r.info.WakeAt.Equal(r.inWakes):
-		r.inWakes = r.info.WakeAt
-		heap.Push(&b.wakes, wakeEntry{r.info.WakeAt, r})
+	case !due.Equal(r.inWakes):
+		r.inWakes = due
+		heap.Push(&b.wakes, wakeEntry{due, r})
 	}
 }
+
+// dueAt is the truth.
+func (r *run) dueAt(now time.Time) bool { return r.head.Claimable() && r.head.IsDue(now) }
 
 func (b *Backend) enqueue(r *run) {
 	if !r.inReady {
@@ -66,7 +71,7 @@ func (b *Backend) take(now time.Time, limit int, match func(*run) bool) (taken [
 func (b *Backend) nextWake() time.Time {
 	for len(b.wakes) > 0 {
 		e := b.wakes[0]
-		if e.run.claimable() && e.run.info.WakeAt.Equal(e.at) {
+		if e.run.head.Claimable() && e.run.head.Due.Equal(e.at) {
 			return e.at
 		}
 		b.popWake()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/rules"
 )
 
 // kept is an event that waits for a start.
@@ -16,34 +17,28 @@ type kept struct {
 }
 
 // raise applies one event of a commit.
-func (b *Backend) raise(e lambdabiz.Raise, at time.Time) lambdabiz.RaiseVerdict {
+func (b *Backend) raise(e *lambdabiz.Raise, at time.Time) lambdabiz.RaiseVerdict {
+	var h *rules.Head
 	r := b.find(e.ID, e.RunID)
-	switch {
-	case r != nil && e.Key != "" && r.keys[e.Key]:
-		return lambdabiz.RaiseVerdict{Receipt: lambdabiz.ReceiptRepeated}
-	case r != nil && r.open():
-		b.deliverEvent(r, e, at)
-		return lambdabiz.RaiseVerdict{Receipt: lambdabiz.ReceiptAdded}
-	case e.RunID == "" && (r == nil || e.AfterEnd) && stamp(e.Until).After(at):
-		return lambdabiz.RaiseVerdict{Receipt: b.keep(e, at)}
-	case r == nil:
-		return lambdabiz.RaiseVerdict{Err: lambdabiz.ErrNotFound}
-	default:
-		return lambdabiz.RaiseVerdict{Err: lambdabiz.ErrClosed}
+	if r != nil {
+		h = &r.head
 	}
+	route, verdict := rules.Raise(h, r != nil && r.keys[e.Key], e, at)
+	switch route {
+	case rules.ToInbox:
+		b.deliverEvent(r, e, at)
+	case rules.ToKept:
+		verdict.Receipt = b.keep(*e, at)
+	case rules.Nowhere:
+	}
+	return verdict
 }
 
-func (b *Backend) deliverEvent(r *run, e lambdabiz.Raise, at time.Time) {
+func (b *Backend) deliverEvent(r *run, e *lambdabiz.Raise, at time.Time) {
 	if e.Key != "" {
 		r.keys[e.Key] = true
 	}
-	b.deliver(r, lambdabiz.Message{
-		Kind:      lambdabiz.MessageEvent,
-		Name:      e.Name,
-		Key:       e.Key,
-		Payload:   clonePayload(e.Payload),
-		ArrivedAt: at,
-	})
+	b.deliver(r, rules.Event(e, at))
 }
 
 // shelf is the events that wait for a start of one id.
@@ -60,12 +55,12 @@ func (b *Backend) keep(e lambdabiz.Raise, at time.Time) lambdabiz.Receipt {
 		s = &shelf{keys: map[string]time.Time{}, most: 16}
 		b.kept[e.ID] = s
 	}
-	if e.Key != "" && s.keys[e.Key].After(at) {
+	if e.Key != "" && rules.Lasts(s.keys[e.Key], at) {
 		return lambdabiz.ReceiptRepeated
 	}
 	if len(s.list) >= s.most {
-		s.list = slices.DeleteFunc(s.list, func(k kept) bool { return !k.until.After(at) })
-		maps.DeleteFunc(s.keys, func(_ string, until time.Time) bool { return !until.After(at) })
+		s.list = slices.DeleteFunc(s.list, func(k kept) bool { return !rules.Lasts(k.until, at) })
+		maps.DeleteFunc(s.keys, func(_ string, until time.Time) bool { return !rules.Lasts(until, at) })
 		s.most = max(16, 2*len(s.list))
 	}
 	until := stamp(e.Until)

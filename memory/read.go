@@ -9,12 +9,7 @@ import (
 	"strings"
 
 	"github.com/lambdabiz/lambdabiz"
-)
-
-const (
-	defaultPage  = 100
-	maxPage      = 1000
-	defaultPurge = 1000
+	"github.com/lambdabiz/lambdabiz/internal/rules"
 )
 
 var errCursor = errors.New("memory: Filter.Cursor is not from Page.Next")
@@ -43,7 +38,7 @@ func (b *Backend) Info(ctx context.Context, id, runID string) (*lambdabiz.RunInf
 	if r == nil {
 		return nil, lambdabiz.ErrNotFound
 	}
-	info := r.listed(r.info)
+	info := cloneInfo(r.info)
 	return &info, nil
 }
 
@@ -57,7 +52,7 @@ func (b *Backend) List(ctx context.Context, f lambdabiz.Filter) (lambdabiz.Page,
 		return lambdabiz.Page{}, err
 	}
 	defer b.mu.Unlock()
-	limit := min(cmp.Or(max(f.Limit, 0), defaultPage), maxPage)
+	limit := rules.PageSize(&f)
 	var found []*run
 	sorted := func() []*run {
 		slices.SortFunc(found, func(x, y *run) int { return comparePlace(placeOf(x), placeOf(y)) })
@@ -84,7 +79,7 @@ func (b *Backend) List(ctx context.Context, f lambdabiz.Filter) (lambdabiz.Page,
 		}
 		info := r.info
 		info.Input, info.Result, info.Progress = nil, nil, nil // before it is copied
-		page.Runs = append(page.Runs, r.listed(info))
+		page.Runs = append(page.Runs, cloneInfo(info))
 	}
 	return page, nil
 }
@@ -144,21 +139,17 @@ func (b *Backend) Purge(ctx context.Context, p lambdabiz.PurgeRequest) (int, err
 	var ended []*run
 	for _, runs := range ids {
 		for _, r := range runs {
-			switch {
-			case r.open() && p.ID != "":
-				return 0, lambdabiz.ErrOpen
-			case r.open(), !p.EndedBefore.IsZero() && !r.info.EndedAt.Before(p.EndedBefore):
-			default:
+			goes, err := rules.Purges(r.info.Status, r.info.EndedAt, &p)
+			if err != nil {
+				return 0, err
+			}
+			if goes {
 				ended = append(ended, r)
 			}
 		}
 	}
 	slices.SortFunc(ended, func(x, y *run) int { return cmp.Compare(x.place, y.place) })
-	limit := cmp.Or(max(p.Limit, 0), defaultPurge)
-	if p.ID != "" {
-		limit = len(ended)
-	}
-	ended = ended[:min(limit, len(ended))]
+	ended = ended[:min(rules.PurgeLimit(&p), int64(len(ended)))]
 	b.remove(ended)
 	b.signal()
 	return len(ended), nil

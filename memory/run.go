@@ -6,58 +6,21 @@ import (
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/rules"
 )
 
 // run is one stored run. Everything in it is the backend's own copy.
 type run struct {
-	info       lambdabiz.RunInfo
+	head       rules.Head            // set by Backend.set only
+	info       lambdabiz.RunInfo     // what the head says of it is in step
 	operations []lambdabiz.Operation // sorted by number
 	messages   messages              // unconsumed
 	keys       map[string]bool       // shared by the runs of a ContinueAsNew chain
 	place      int64                 // in the order of creation
-
-	fence   int64
-	held    bool
-	follows int64 // the fence of the last applied commit
-
-	kick bool  // due whatever the rest says; only a claim clears it
-	seen int64 // the last message that the commit which ended the claim had seen
-
-	crashes int
-	atCrash int // what was recorded at the last crash
+	follows    int64                 // the fence of the last applied commit
 
 	inReady bool      // in Backend.ready
 	inWakes time.Time // the newest entry in Backend.wakes; a run that parks until the same time needs no other
-}
-
-func (r *run) open() bool { return !r.info.Status.Ended() }
-
-// claimable says whether a worker may take the run once there is a reason to.
-func (r *run) claimable() bool {
-	return r.open() && !r.held && !r.info.Paused && r.info.Mode == lambdabiz.ModeWorker
-}
-
-// called says whether there is a reason to claim the run that no clock decides.
-func (r *run) called() bool {
-	if r.kick {
-		return true
-	}
-	return r.info.Blocked == nil && r.messages.last() > r.seen
-}
-
-func (r *run) dueAt(now time.Time) bool {
-	return r.claimable() && (r.called() || !r.info.WakeAt.IsZero() && !r.info.WakeAt.After(now))
-}
-
-// recorded grows with every new record: with an operation, and again with its end.
-func (r *run) recorded() int {
-	n := len(r.operations)
-	for i := range r.operations {
-		if r.operations[i].Status.Ended() {
-			n++
-		}
-	}
-	return n
 }
 
 // put inserts or replaces an operation by its number.
@@ -83,16 +46,7 @@ func (r *run) consume(numbers []int64) {
 func (r *run) newer(seen int64) []lambdabiz.Message { return r.messages.above(seen) }
 
 func (r *run) ref() lambdabiz.RunRef {
-	return lambdabiz.RunRef{ID: r.info.ID, RunID: r.info.RunID, Fence: r.fence}
-}
-
-// listed is what others are told of the run: one that is due at once has a time to wake too.
-func (r *run) listed(info lambdabiz.RunInfo) lambdabiz.RunInfo {
-	info = cloneInfo(info)
-	if r.claimable() && r.called() {
-		info.WakeAt = info.ScheduledAt
-	}
-	return info
+	return lambdabiz.RunRef{ID: r.info.ID, RunID: r.info.RunID, Fence: r.head.Fence}
 }
 
 func (r *run) record() lambdabiz.Record {
@@ -101,46 +55,69 @@ func (r *run) record() lambdabiz.Record {
 		operations[i] = cloneOperation(r.operations[i])
 	}
 	return lambdabiz.Record{
-		RunInfo:    r.listed(r.info),
+		RunInfo:    cloneInfo(r.info),
 		Operations: operations,
 		Messages:   r.messages.above(0),
 	}
 }
 
-// hold gives the run to a worker, or to a caller by hand when w is nil, under a new fence.
-func (r *run) hold(w *worker) {
-	r.fence++
-	r.held, r.kick = true, false
-	r.info.WakeAt = time.Time{}
-	if w != nil {
-		r.info.Worker = w.record.Number
-		w.held[r] = true
+// set makes the run what a rule has said, gives it to its holder and enters it where a claim will find it.
+func (b *Backend) set(r *run, h rules.Head) {
+	if was := b.workers[r.head.Worker]; was != nil && h.Worker != r.head.Worker {
+		delete(was.held, r)
+	}
+	if is := b.workers[h.Worker]; is != nil && h.Worker != r.head.Worker {
+		is.held[r] = true
 		if r.messages.last() > 0 { // its start may be answered without them
-			w.news[r] = true
+			is.news[r] = true
 		}
 	}
+	r.head = h
+	i := &r.info
+	i.Status, i.Paused, i.PauseReason = h.Status, h.Paused, h.PauseReason
+	i.CancelRequested, i.CancelReason = h.Cancelled, h.CancelReason
+	i.Worker, i.WakeAt = h.Worker, h.WakeAt(i.ScheduledAt)
+	if !h.Blocked {
+		i.Blocked = nil
+	}
+	b.schedule(r)
 }
 
-// announce notes that the holder is to be told of a message.
-func (b *Backend) announce(r *run) {
-	if w := b.workers[r.info.Worker]; w != nil && r.held {
-		w.news[r] = true
+// change does to a run what a rule has said, and tells a parent that waits.
+func (b *Backend) change(r *run, c rules.Change, at time.Time) {
+	if c.Withdraw {
+		r.messages.withdraw(lambdabiz.MessagePause)
 	}
-}
-
-// free ends the claim, if there is one.
-func (b *Backend) free(r *run) {
-	if w := b.workers[r.info.Worker]; w != nil {
-		delete(w.held, r)
+	if c.Message != nil {
+		b.put(r, *c.Message)
 	}
-	r.held, r.info.Worker = false, 0
+	ended := r.head.Open() && !c.Head.Open()
+	b.set(r, c.Head)
+	if !ended {
+		return
+	}
+	r.info.Error, r.info.EndedAt = cloneFailure(c.Error), at
+	if c.Outcome == nil {
+		return
+	}
+	if p := b.find(c.Head.Parent.ID, c.Head.Parent.RunID); p != nil && p.head.Open() {
+		b.deliver(p, *c.Outcome)
+	}
 }
 
 // deliver puts a message into the run's inbox and makes the run due.
 func (b *Backend) deliver(r *run, m lambdabiz.Message) {
+	b.put(r, m)
+	b.set(r, rules.Deliver(r.head))
+}
+
+// put numbers a copy of a message, puts it into the run's inbox, and notes that the holder is to be told.
+func (b *Backend) put(r *run, m lambdabiz.Message) {
 	b.lastMsg++
 	m.Number = b.lastMsg
+	m.Payload, m.Error = clonePayload(m.Payload), cloneFailure(m.Error)
 	r.messages.add(m)
-	b.announce(r)
-	b.schedule(r)
+	if w := b.workers[r.head.Worker]; w != nil {
+		w.news[r] = true
+	}
 }

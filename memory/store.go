@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/rules"
 )
 
 var errStoreClosed = errors.New("memory: store is closed")
@@ -132,7 +133,7 @@ func (s *Store) List(ctx context.Context, f lambdabiz.Filter) (lambdabiz.Page, e
 		return compareStorePlace(storePlaceOf(x), storePlaceOf(y))
 	})
 	var page lambdabiz.Page
-	limit := min(cmp.Or(max(f.Limit, 0), defaultPage), maxPage)
+	limit := rules.PageSize(&f)
 	for i, run := range found {
 		if i == limit {
 			page.Next = storePlaceOf(found[i-1]).String()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/rules"
 )
 
 type worker struct {
@@ -26,13 +27,11 @@ func (b *Backend) Join(ctx context.Context, w lambdabiz.WorkerInfo) (int64, erro
 	b.workers[b.lastWorker] = &worker{record: cloneWorker(record), held: map[*run]bool{}, news: map[*run]bool{}}
 	for _, runs := range b.ids {
 		for _, r := range runs {
-			blocked := r.info.Blocked
-			if blocked == nil || blocked.Version == w.Version || !r.open() || r.held ||
-				!slices.Contains(w.Names, r.info.Name) {
-				continue
+			if blocked := r.info.Blocked; blocked != nil {
+				if h, woken := rules.Unblocks(r.head, blocked.Version, &w); woken {
+					b.set(r, h)
+				}
 			}
-			r.kick = true
-			b.schedule(r)
 		}
 	}
 	b.signal()
@@ -73,25 +72,11 @@ func (b *Backend) Leave(ctx context.Context, number, beat int64) error {
 	}
 	slices.SortFunc(freed, func(x, y *run) int { return int(x.place - y.place) })
 	for _, r := range freed {
-		b.crash(r)
+		b.set(r, rules.Crashed(r.head))
 	}
 	delete(b.workers, number)
 	b.signal()
 	return nil
-}
-
-// crash takes a run from a holder that did not release it.
-func (b *Backend) crash(r *run) {
-	recorded := r.recorded()
-	if r.crashes > 0 && recorded > r.atCrash {
-		r.crashes = 0
-	}
-	r.crashes++
-	r.atCrash = recorded
-	r.fence++
-	r.kick = true
-	b.free(r)
-	b.schedule(r)
 }
 
 // Workers returns the registered workers; see [lambdabiz.Backend]. None is ever gone without Leave:
