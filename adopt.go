@@ -15,7 +15,7 @@ import (
 func (e *Engine) adopt(c *Claimed, worker int64, started bool) *run {
 	for e.takesClaimsOf(worker) {
 		var ahead []Message
-		if old := e.resident(c.RunID); old != nil {
+		if old := e.copyOf(c.RunID); old != nil {
 			if old.follows(c) {
 				return old // the answer to an earlier claim is late
 			}
@@ -35,10 +35,10 @@ func (e *Engine) adopt(c *Claimed, worker int64, started bool) *run {
 // admit makes a claimed run resident. It returns nil when another claim of the run was quicker: where commits end
 // claims several answers may be on their way at once, and a copy that nobody knows would never end.
 func (e *Engine) admit(c *Claimed, worker int64, started bool, ahead []Message) *run {
-	r := newRun(context.Background(), &e.env, c)
+	r := newRun(context.Background(), &e.env, e.registry, c)
 	r.def = e.registry.definition(c.Name)
 	r.mu.Lock()
-	defer r.mu.Unlock()
+	defer r.unlock()
 	r.pending.started = c.StartedAt.IsZero()
 	r.acceptLocked(c.Messages) // before others can be delivered
 	r.started = true

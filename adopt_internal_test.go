@@ -45,7 +45,7 @@ func TestMessagesThatOvertakeTheStart(t *testing.T) {
 	r := e.adopt(c, 0, false)
 	r.mu.Lock()
 	r.deliverLocked([]Message{event(2, "2")}) // the worker's next claim was quicker than the goroutine
-	r.mu.Unlock()
+	r.unlock()
 	select {
 	case v := <-got:
 		if v[0] != 1 || v[1] != 2 {
@@ -74,14 +74,14 @@ func TestAClaimOfAnEarlierWorkerIsNotTakenIn(t *testing.T) {
 		RunInfo: RunInfo{ID: "x", RunID: "r", Name: "D", Input: Payload("1")},
 	}}
 	e.claimsOf(8)
-	if r := e.adopt(c, 7, false); r != nil || e.resident("r") != nil {
+	if r := e.adopt(c, 7, false); r != nil || e.copyOf("r") != nil {
 		t.Fatalf("worker 8 runs what was claimed for worker 7: %+v", r)
 	}
 	if r := e.admit(c, 7, false, nil); r != nil || ran.Load() { // it has begun anew after the look
 		t.Fatalf("worker 8 runs what was claimed for worker 7: %+v", r)
 	}
 	r := e.adopt(c, 8, false)
-	<-r.done
+	<-r.submitter.done
 	if !ran.Load() {
 		t.Error("worker 8 does not run its own claim")
 	}

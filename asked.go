@@ -77,7 +77,7 @@ func (c *call) refuseLocked(o *op, err error) error {
 	s := c.scope()
 	s.visitedLocked(c.id, o.site)
 	s.busy, s.current = nil, nil
-	r.mu.Unlock()
+	r.unlock()
 	return c.fault(err)
 }
 
@@ -87,7 +87,7 @@ func (c *call) addLocked(path string, site callSite) *op {
 	o := &op{site: site, visited: true, Operation: Operation{
 		ID: path, Kind: c.kind, Name: c.name, Status: StatusScheduled, Input: c.encoded, ScheduledAt: now(),
 	}}
-	if s := c.scope(); r.stopCause != nil {
+	if s := c.scope(); r.cancel.cause != nil {
 		o.AfterStop, o.LastBeforeStop = c.aware, !c.aware
 		s.unsure = nil
 	}
@@ -186,7 +186,7 @@ func checkName(name string) error {
 func (r *run) askedAsideLocked(s *scope, site *callSite, f func()) {
 	busy, asking := s.busy, s.asking
 	s.busy, s.asking = site, true
-	r.mu.Unlock()
+	r.unlock()
 	f()
 	r.mu.Lock()
 	s.busy, s.asking = busy, asking

@@ -62,19 +62,19 @@ func (c *call) effect() error {
 // must return it.
 func (c *call) try(o *op, rerun bool) error {
 	r := c.run()
-	if r.liveLocked(c.scope()) && c.slotLocked() {
+	if r.isLive(c.scope()) && c.slotLocked() {
 		defer r.env.slots.Give()
 	}
 	r.lookLocked()
 	if !r.barrierLocked(c.scope(), c.opts.timeout) {
 		return r.leaveLocked(c.scope())
 	}
-	if r.stopCause != nil && !c.o.detached() {
-		r.cancelOpLocked(o, r.stopCause)
+	if r.cancel.cause != nil && !c.o.detached() {
+		r.cancelOp(o, r.cancel.cause)
 		return nil
 	}
 	if !o.ExpiresAt.IsZero() && !o.ExpiresAt.After(now()) {
-		r.endLocked(o, StatusTimeout, nil, r.taskFailure(&o.Operation, errLate))
+		r.end(o, StatusTimeout, nil, r.taskFailure(&o.Operation, errLate))
 		return nil
 	}
 	if !rerun {
@@ -88,17 +88,17 @@ func (c *call) try(o *op, rerun bool) error {
 func (c *call) attempt(o *op) error {
 	r := c.run()
 	o.Status, o.StartedAt, o.DueAt = StatusStarted, now(), time.Time{}
-	r.touchLocked(o)
+	r.touch(o)
 	r.bodies++
-	r.judgeHeldLocked()
+	r.held.judge()
 	a := &attempt{r: r, o: o, c: c, opts: &c.opts, rec: o.Operation}
-	r.mu.Unlock()
+	r.unlock()
 	returned := false
 	defer func() {
 		if !returned { // the body ended the branch's goroutine
 			r.mu.Lock()
 			r.bodyEndedLocked()
-			r.mu.Unlock()
+			r.unlock()
 		}
 	}()
 	fault.Point("effect.begin")
@@ -112,7 +112,7 @@ func (c *call) attempt(o *op) error {
 		return r.leaveLocked(c.scope())
 	}
 	r.bodyEndedLocked()
-	if !r.liveLocked(c.scope()) {
+	if !r.isLive(c.scope()) {
 		return r.leaveLocked(c.scope())
 	}
 	return nil
@@ -127,27 +127,27 @@ func (r *run) settleAttemptLocked(a *attempt) bool {
 	}
 	if a.err == nil {
 		a.c.taken = true
-		r.endLocked(o, StatusSucceeded, a.result, nil)
+		r.end(o, StatusSucceeded, a.result, nil)
 		return true
 	}
 	if r.phase == phaseStopping && r.base.Err() != nil {
 		return false // its context ended because the run leaves: the attempt is not charged
 	}
-	if cause := r.stopCause; cause != nil && !a.c.o.detached() && (a.cancelled || a.again) {
-		r.cancelOpLocked(o, cause)
+	if cause := r.cancel.cause; cause != nil && !a.c.o.detached() && (a.cancelled || a.again) {
+		r.cancelOp(o, cause)
 		return true
 	}
 	next := roundUp(now().Add(a.wait))
 	if a.again && (o.ExpiresAt.IsZero() || next.Before(o.ExpiresAt)) {
 		o.Status, o.DueAt, o.Error = StatusScheduled, next, a.failure
-		r.touchLocked(o)
+		r.touch(o)
 		return true
 	}
 	status := StatusFailed
 	if a.timedOut {
 		status = StatusTimeout
 	}
-	r.endLocked(o, status, nil, a.final)
+	r.end(o, status, nil, a.final)
 	return true
 }
 
@@ -175,7 +175,7 @@ func (a *attempt) judge() {
 	if fault != nil {
 		a.err = fmt.Errorf("an error of type %T, whose methods panic: %w", a.err, fault)
 	}
-	a.failure, a.final = a.r.env.registry.record(a.err), a.r.taskFailure(&a.rec, a.err)
+	a.failure, a.final = a.r.env.failures.record(a.err), a.r.taskFailure(&a.rec, a.err)
 }
 
 func isCancellation(err error) bool {
@@ -318,7 +318,7 @@ func (a *attempt) beat(details any) error {
 	default:
 	}
 	a.r.mu.Lock()
-	defer a.r.mu.Unlock()
+	defer a.r.unlock()
 	if a.isCurrentLocked() {
 		a.o.Details = p
 		a.keepBeatLocked()
@@ -346,15 +346,15 @@ func (a *attempt) keepBeatLocked() {
 		return
 	}
 	a.beaten = time.Now()
-	a.r.touchLocked(a.o)
+	a.r.touch(a.o)
 }
 
 func (a *attempt) writeBeat() {
 	a.r.mu.Lock()
-	defer a.r.mu.Unlock()
+	defer a.r.unlock()
 	a.late = false
 	if a.isCurrentLocked() && a.o.dirty {
 		a.beaten = time.Now()
-		a.r.touchLocked(a.o)
+		a.r.touch(a.o)
 	}
 }

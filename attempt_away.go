@@ -20,7 +20,7 @@ func (c *call) performed(o *op, local bool) error {
 			Why: "they are not recorded, and the process that performs the operation is not given them",
 		})
 	}
-	if local && c.kind == KindTask && !o.Status.Ended() && !r.env.registry.hasTask(c.kind, c.name) {
+	if local && c.kind == KindTask && !o.Status.Ended() && !r.registry.hasTask(c.kind, c.name) {
 		r.blockLocked(Blocked{Operation: o.ID, Source: o.site.String(), Reason: fmt.Sprintf(
 			"task %q is not registered: the workers of this home find tasks by name", c.name)})
 		if o.Number == 0 {
@@ -36,7 +36,7 @@ func (c *call) performed(o *op, local bool) error {
 			}
 			continue
 		case o.Number == 0:
-			r.askLocked(o, opts, local)
+			r.askAttempt(o, opts, local)
 		case o.Status == StatusScheduled && !o.DueAt.IsZero():
 			if err := c.backoff(o); err != nil {
 				return err
@@ -44,7 +44,7 @@ func (c *call) performed(o *op, local bool) error {
 			if o.Status.Ended() {
 				continue
 			}
-			r.askLocked(o, opts, local)
+			r.askAttempt(o, opts, local)
 		}
 		if local {
 			r.serveLocked()
@@ -56,16 +56,16 @@ func (c *call) performed(o *op, local bool) error {
 	return c.give(o)
 }
 
-// askLocked asks the backend for the next attempt.
-func (r *run) askLocked(o *op, opts *callOptions, local bool) {
+// askAttempt asks the backend for the next attempt.
+func (b *book) askAttempt(o *op, opts *callOptions, local bool) {
 	o.Attempts++
 	o.Status, o.DueAt, o.StartedAt = StatusScheduled, time.Time{}, time.Time{}
-	r.touchLocked(o)
+	b.touch(o)
 	a := Attempt{
 		Operation: o.Number, Local: local, Timeout: opts.timeout, Heartbeat: opts.heartbeat, Key: opts.key,
 	}
 	if a.Key == "" {
-		a.Key = idempotencyKey(r.info.ID, r.info.RunID, o.ID)
+		a.Key = idempotencyKey(b.info.ID, b.info.RunID, o.ID)
 	}
 	if !o.ExpiresAt.IsZero() {
 		left := max(time.Until(o.ExpiresAt), time.Millisecond)
@@ -73,7 +73,7 @@ func (r *run) askLocked(o *op, opts *callOptions, local bool) {
 			a.Timeout = left
 		}
 	}
-	r.pending.attempts = append(r.pending.attempts, a)
+	b.pending.attempts = append(b.pending.attempts, a)
 }
 
 // serveLocked lets this process perform the attempts of a run that is driven by hand, those too that a caller before has
@@ -91,20 +91,20 @@ func (r *run) serveLocked() {
 // awaitAttempt blocks until the attempt or the operation has ended. Otherwise it is like await.
 func (c *call) awaitAttempt(o *op) error {
 	r := c.run()
-	for !o.Status.Ended() && !o.tried && r.liveLocked(c.scope()) {
+	for !o.Status.Ended() && !o.tried && r.isLive(c.scope()) {
 		if !o.ExpiresAt.IsZero() && !o.ExpiresAt.After(now()) {
-			r.endLocked(o, StatusTimeout, nil, r.taskFailure(&o.Operation, errLate))
+			r.end(o, StatusTimeout, nil, r.taskFailure(&o.Operation, errLate))
 			break
 		}
-		if r.stopCause != nil && !c.o.detached() {
-			r.cancelOpLocked(o, r.stopCause) // it came when this had been woken
+		if r.cancel.cause != nil && !c.o.detached() {
+			r.cancelOp(o, r.cancel.cause) // it came when this had been woken
 			break
 		}
 		o.waiter = &waiter{op: o, detached: c.o.detached(), due: o.ExpiresAt}
 		r.waitLocked(c.scope(), o.waiter)
 		o.waiter = nil
 	}
-	if !r.liveLocked(c.scope()) {
+	if !r.isLive(c.scope()) {
 		return r.leaveLocked(c.scope())
 	}
 	return nil
@@ -116,10 +116,10 @@ func (c *call) judgeTried(o *op) bool {
 	r := c.run()
 	tried, failed, attempt := *o.Tried, o.failed, o.Attempts
 	failure := o.Error
-	r.mu.Unlock()
+	r.unlock()
 	var wait time.Duration
 	var again bool
-	cause := r.env.registry.rebuild(failure)
+	cause := r.env.failures.rebuild(failure)
 	if cause == nil {
 		cause = fmt.Errorf("attempt ended with status %s", failed)
 	}
@@ -128,17 +128,17 @@ func (c *call) judgeTried(o *op) bool {
 		return nil, nil
 	})
 	r.log().Warn("attempt failed", "operation", o.ID, "attempt", attempt, "error", cause)
-	final := r.env.registry.record(&TaskError{Task: o.Name, OperationID: o.ID, Attempt: attempt, Err: cause})
+	final := r.env.failures.record(&TaskError{Task: o.Name, OperationID: o.ID, Attempt: attempt, Err: cause})
 	r.mu.Lock()
-	if !r.liveLocked(c.scope()) {
+	if !r.isLive(c.scope()) {
 		return false
 	}
 	if o.Status.Ended() || !o.tried {
 		return true
 	}
 	o.tried, o.Tried = false, nil
-	if stop := r.stopCause; stop != nil && !c.o.detached() {
-		r.cancelOpLocked(o, stop)
+	if stop := r.cancel.cause; stop != nil && !c.o.detached() {
+		r.cancelOp(o, stop)
 		return true
 	}
 	if tried.NotBegun { // a worker of other code took it, or the home has no room
@@ -148,13 +148,13 @@ func (c *call) judgeTried(o *op) bool {
 	next := roundUp(now().Add(max(wait, tried.RetryAfter)))
 	if again && fault == nil && !tried.Final && (o.ExpiresAt.IsZero() || next.Before(o.ExpiresAt)) {
 		o.Status, o.DueAt, o.Error = StatusScheduled, next, failure
-		r.touchLocked(o)
+		r.touch(o)
 		return true
 	}
 	if failed != StatusTimeout {
 		failed = StatusFailed
 	}
-	r.endLocked(o, failed, nil, final)
+	r.end(o, failed, nil, final)
 	return true
 }
 
@@ -181,13 +181,13 @@ func (c *call) checkStep() error {
 }
 
 // checkWait refuses a wait beyond the longest life of a run.
-func (r *run) checkWait(until time.Time) error {
-	most := r.env.desc.RunTimeout
-	if most <= 0 || until.IsZero() || until.Before(r.info.ScheduledAt.Add(most)) {
+func (b *book) checkWait(until time.Time) error {
+	most := b.env.desc.RunTimeout
+	if most <= 0 || until.IsZero() || until.Before(b.info.ScheduledAt.Add(most)) {
 		return nil
 	}
 	return &UnsupportedError{
-		Backend: r.env.desc.Name, Feature: FeatureLongWait,
+		Backend: b.env.desc.Name, Feature: FeatureLongWait,
 		Why: fmt.Sprintf("a run lives %v at most, and this one would wait until %s", most, until.Format(time.RFC3339)),
 	}
 }

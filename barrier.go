@@ -15,3 +15,15 @@ type barrier struct {
 	admitted int    // bodies that it was opened for, and that have not begun
 	begun    sync.Cond
 }
+
+// isOpen reports whether all that was given is durable, under a claim.
+func (b *barrier) isOpen(durable uint64, claimed bool) bool { return durable >= b.given && claimed }
+
+// open admits the bodies that wait, if they may begin. The caller wakes who waits for a commit.
+func (b *barrier) open(durable uint64, claimed bool) {
+	if b.waiting > 0 && b.isOpen(durable, claimed) {
+		b.opened++
+		b.admitted += b.waiting
+		b.waiting = 0
+	}
+}

@@ -61,7 +61,7 @@ func (f *future) run(o Context, id string, code func(o Context) error, begin boo
 	}
 	site := here(parent)
 	r.mu.Lock()
-	if !r.goesOnLocked(parent) {
+	if !r.goesOn(parent) {
 		f.ended, f.err = true, r.leaveAtBeginLocked(parent)
 		return start
 	}
@@ -77,14 +77,14 @@ func (f *future) run(o Context, id string, code func(o Context) error, begin boo
 		return start
 	}
 	parent.visitedLocked(id, site)
-	r.settleStopLocked(parent)
+	r.cancel.settle(parent)
 	if o := r.record.get(path); o != nil && o.path() == path {
 		r.blockLocked(Blocked{Operation: path, Source: site.String(), Reason: fmt.Sprintf(
 			"recorded as %s %q, the code has a branch now", o.Kind, o.Name)})
 		f.ended, f.err = true, r.leaveLocked(parent)
 		return start
 	}
-	defer r.mu.Unlock()
+	defer r.unlock()
 	f.path = path
 	if f.former != nil {
 		for _, was := range f.former.in(parent.path) {
@@ -99,10 +99,10 @@ func (f *future) run(o Context, id string, code func(o Context) error, begin boo
 	f.s = newScope(r.base, parent, path, o.detached())
 	f.s.branch, f.s.site = f, site
 	place.begin(f.s)
-	r.heedLocked(f.s)
+	r.cancel.heed(f.s)
 	start = func() {
 		if r.phase != phaseLive && !r.replayOnly || f.s.isClosed() || f.ended {
-			r.endBranchLocked(f, ErrCancelled)
+			r.endBranch(f, ErrCancelled)
 			return
 		}
 		f.begun = true
@@ -123,17 +123,17 @@ func (f *future) main(r *run, code func(o Context) error) {
 	_, err := guard(func() (any, error) { return nil, code(r.view(f.s)) })
 	p := panicIn(err)
 	r.mu.Lock()
-	defer r.mu.Unlock()
+	defer r.unlock()
 	finished = true
 	if p != nil {
-		if r.liveLocked(f.s) {
+		if r.isLive(f.s) {
 			r.log().Error("branch panicked", "branch", f.s.path, "panic", p.text, "stack", p.stack)
 			r.blockLocked(Blocked{Reason: p.Error(), Operation: f.s.path, Source: p.source, Detail: cut(p.stack, 4<<10)})
 		}
 		return
 	}
-	if r.goesOnLocked(f.s) {
-		r.endBranchLocked(f, err)
+	if r.goesOn(f.s) {
+		r.endBranch(f, err)
 	}
 }
 
@@ -152,34 +152,34 @@ func (f *future) wait(o Context) error {
 	r, s := o.run(), o.scope()
 	site := here(s)
 	r.mu.Lock()
-	if s.busy != nil && r.liveLocked(s) {
+	if s.busy != nil && r.isLive(s) {
 		r.blockLocked(Blocked{Source: site.String(), Reason: fmt.Sprintf(
 			"a context is used by two goroutines at once: the operation at %s has not ended", s.busy)})
 		return r.leaveLocked(s)
 	}
-	if !r.goesOnLocked(s) {
+	if !r.goesOn(s) {
 		return r.leaveAtBeginLocked(s)
 	}
 	s.busy = &site
-	r.settleStopLocked(s)
+	r.cancel.settle(s)
 	if left, err := r.waitAnyLocked(o, []*future{f}); left {
 		return err
 	}
 	s.busy = nil
 	s.knows(f.at)
 	if f.s != nil {
-		r.waitedLocked(s, f.s)
+		r.cancel.waited(s, f.s)
 	}
 	r.knowsLocked(r.changed)
 	f.read = true
-	defer r.mu.Unlock()
+	defer r.unlock()
 	return f.err
 }
 
 func (f *future) hasEnded(o Context) bool {
 	r := o.run()
 	r.mu.Lock()
-	defer r.mu.Unlock()
+	defer r.unlock()
 	return f.ended && !f.lost
 }
 
@@ -189,7 +189,7 @@ func (f *future) hasEnded(o Context) bool {
 func (r *run) waitAnyLocked(o Context, futures []*future) (left bool, err error) {
 	s := o.scope()
 	for {
-		if !r.goesOnLocked(s) {
+		if !r.goesOn(s) {
 			return true, r.leaveLocked(s)
 		}
 		if slices.ContainsFunc(futures, func(f *future) bool { return f.ended }) {

@@ -25,11 +25,11 @@ func CallTask[Out any](o Context, id, name string, in any, opts ...CallOption) (
 func callTask[Out any](o Context, id string, t *taskSpec, in any, opts []CallOption) (Out, error) {
 	r := o.run()
 	asked := t
-	t, fault := r.env.registry.resolved(t, &r.env.desc)
+	t, fault := r.registry.resolved(t, &r.env.desc)
 	c := ask[Out](o, id, t.kind, "result")
 	c.name, c.input, c.hasInput, c.unresolved, c.body.task = t.name, in, true, fault, t
 	if c.with(opts); r.env.interceptor != nil {
-		c.intercepted = &intercepted{result: &c.out, registered: r.env.registry.knows(asked, t)}
+		c.intercepted = &intercepted{result: &c.out, registered: r.registry.knows(asked, t)}
 	}
 	if err := c.effect(); err != nil {
 		var zero Out
@@ -77,10 +77,10 @@ func SetProgress(o Context, value any) error {
 		return fmt.Errorf("orchestration %s: %w", r.info.ID, err)
 	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.liveLocked(o.scope()) && !r.isReadOnly() {
+	defer r.unlock()
+	if r.isLive(o.scope()) && !r.isReadOnly() {
 		r.pending.progress = p
-		r.changedLocked()
+		r.note()
 	}
 	return nil
 }

@@ -1,8 +1,6 @@
 package lambdabiz
 
-import (
-	"time"
-)
+import "time"
 
 // A cancellation, or the deadline, is known to a resumed run before its code runs. What is recorded happened without it,
 // up to where the code was told: code that looks at its context must find it as it was then. So the record says where
@@ -16,104 +14,119 @@ import (
 // that is recorded has been visited, in whatever branch. The same goes for a branch of which nothing was recorded before
 // the stop: where its code was when it was told is not known.
 
-// heedLocked tells the scope's code to stop, if it has come to where it was told before.
-func (r *run) heedLocked(s *scope) {
-	if r.stopCause != nil && !s.told && r.isToStopLocked(s) {
-		s.tell(r.stopCause)
+// cancellation is whether the code of a run is to stop, and how far it was told. It knows where the code is by its scopes,
+// and marks operations in the record. It calls nobody; run.mu guards it.
+type cancellation struct {
+	cause error // why the contexts of the code have ended or are about to: a cancellation, or the deadline; nil for not yet
+
+	watched bool // not all code is told: it is to be looked at after a while, see [cancellation.lookAgain]
+	ahead   int  // what was recorded and the code had not come to when it was looked at last
+
+	record  *record
+	changes *changes
+	life    *life
+	driver  *driver
+	root    *scope
+}
+
+// heed tells the scope's code to stop, if it has come to where it was told before.
+func (c *cancellation) heed(s *scope) {
+	if c.cause != nil && !s.told && c.isToStop(s) {
+		s.tell(c.cause)
 	}
 }
 
-// isToStopLocked reports whether the code of the scope has come to where it was told to stop, if it is to.
-func (r *run) isToStopLocked(s *scope) bool {
-	return s.past || r.record.root.before == 0 && (!r.record.marked || !s.place.hadBefore)
+// isToStop reports whether the code of the scope has come to where it was told to stop, if it is to.
+func (c *cancellation) isToStop(s *scope) bool {
+	return s.past || c.record.root.before == 0 && (!c.record.marked || !s.place.hadBefore)
 }
 
-// findLocked looks an operation up. One that is new, or open, is where the record of the scope stops.
-func (r *run) findLocked(s *scope, path string, f *former) *op {
-	o := r.record.find(s.path, path, f)
+// find looks an operation up. One that is new, or open, is where the record of the scope stops.
+func (c *cancellation) find(s *scope, path string, f *former) *op {
+	o := c.record.find(s.path, path, f)
 	if o != nil && o.Status.Ended() {
 		return o
 	}
 	unaware := !s.told
-	r.isPastLocked(s)
+	c.pass(s)
 	if o != nil && unaware && s.told && !o.AfterStop {
 		o.LastBeforeStop = true // it is written with its end
 	}
 	return o
 }
 
-// isPastLocked notes that the code of the scope has passed what is recorded of it.
-func (r *run) isPastLocked(s *scope) {
+// pass notes that the code of the scope has passed what is recorded of it.
+func (c *cancellation) pass(s *scope) {
 	s.past = true
-	r.heedLocked(s)
+	c.heed(s)
 }
 
-// visitOpLocked notes that the code of a scope has come to a recorded operation.
-func (r *run) visitOpLocked(s *scope, o *op) {
-	left := r.record.root.before
-	r.record.visit(o)
+// visit notes that the code of a scope has come to a recorded operation.
+func (c *cancellation) visit(s *scope, o *op) {
+	left := c.record.root.before
+	c.record.visit(o)
 	if o.endedByStop() || o.LastBeforeStop || o.AfterStop {
 		s.past = true
 	}
 	if left > 0 {
-		r.heedAllLocked()
+		c.heedAll()
 	}
-	r.heedLocked(s)
+	c.heed(s)
 }
 
-// waitedLocked is called when the code has waited for a branch, and knows what that knew. A branch may have returned
+// waited is called when the code has waited for a branch, and knows what that knew. A branch may have returned
 // without a look at its context although it was told: then what the code has begun behind it, after it was told, says so.
-func (r *run) waitedLocked(s, branch *scope) {
-	if branch.past || r.record.marked && r.record.root.before == 0 && s.place.hasAfter {
-		r.isPastLocked(s)
+func (c *cancellation) waited(s, branch *scope) {
+	if branch.past || c.record.marked && c.record.root.before == 0 && s.place.hasAfter {
+		c.pass(s)
 	}
 }
 
-// heedAllLocked tells all scopes, if nothing is left that was recorded before the stop.
-func (r *run) heedAllLocked() {
-	if r.stopCause != nil && r.record.root.before == 0 {
-		r.tellLocked()
+// heedAll tells all scopes, if nothing is left that was recorded before the stop.
+func (c *cancellation) heedAll() {
+	if c.cause != nil && c.record.root.before == 0 {
+		c.tellAll()
 	}
 }
 
-// tellLocked tells all scopes whose code has come to where it was told before, and reports whether these are all.
-func (r *run) tellLocked() (all bool) {
-	all = r.tellScopeLocked(r.root)
-	for _, p := range r.record.places {
-		if p.scope != nil && !r.tellScopeLocked(p.scope) {
+// tellAll tells all scopes whose code has come to where it was told before, and reports whether these are all.
+func (c *cancellation) tellAll() (all bool) {
+	all = c.tellScope(c.root)
+	for _, p := range c.record.places {
+		if p.scope != nil && !c.tellScope(p.scope) {
 			all = false
 		}
 	}
 	return all
 }
 
-// tellScopeLocked tells a scope wherever its code is, and marks the place. It reports whether the scope need not be told
+// tellScope tells a scope wherever its code is, and marks the place. It reports whether the scope need not be told
 // any more.
-func (r *run) tellScopeLocked(s *scope) bool {
+func (c *cancellation) tellScope(s *scope) bool {
 	switch {
 	case s.told || s.isOver():
 		return true
-	case !r.isToStopLocked(s):
+	case !c.isToStop(s):
 		return false
 	}
 	waits := s.waitsForBranch()
-	s.tell(r.stopCause)
+	s.tell(c.cause)
 	switch {
 	case s.current != nil:
-		r.markLocked(s.current)
+		c.mark(s.current)
 	case waits: // it is told with that branch
 	case s.detached || s.asked.Load():
-		r.markLocked(s.latest)
+		c.mark(s.latest)
 	default:
 		s.unsure = s.latest
 	}
 	return true
 }
 
-// settleStopLocked is called when the code of a scope comes to an operation, to a branch that it begins or waits for, or to
+// settle is called when the code of a scope comes to an operation, to a branch that it begins or waits for, or to
 // its end. If it was told since its operation before, that one is marked if the code has seen that. Else the code has done
 // all as if it had not been told.
-func (r *run) settleStopLocked(s *scope) (unaware bool) {
+func (c *cancellation) settle(s *scope) (unaware bool) {
 	o := s.unsure
 	if o == nil {
 		return false
@@ -122,25 +135,25 @@ func (r *run) settleStopLocked(s *scope) (unaware bool) {
 	if !s.asked.Load() {
 		return true
 	}
-	r.markLocked(o)
+	c.mark(o)
 	return false
 }
 
-// markLocked marks an operation in the course of which, or behind which, its code was told to stop. It is written with
+// mark marks an operation in the course of which, or behind which, its code was told to stop. It is written with
 // the next commit: whatever follows from that comes with it, or later. One that the home performs is written when it
 // has ended, since the home may know of that before this does.
-func (r *run) markLocked(o *op) {
-	if o == nil || o.LastBeforeStop || o.AfterStop || o.endedByStop() || r.phase != phaseLive || r.replayOnly || r.paused != nil {
+func (c *cancellation) mark(o *op) {
+	if o == nil || o.LastBeforeStop || o.AfterStop || o.endedByStop() || c.life.phase != phaseLive || c.driver.isReadOnly() {
 		return
 	}
 	o.LastBeforeStop = true
 	if o.Number != 0 && o.Status.Ended() {
-		r.join(&r.record, o)
+		c.changes.join(c.record, o)
 	}
 }
 
-// replaceLocked takes over what a commit, or the home, has made of an operation. The mark stays.
-func (r *run) replaceLocked(o *op, rec *Operation) {
+// replace takes over what a commit, or the home, has made of an operation. The mark stays.
+func (c *cancellation) replace(o *op, rec *Operation) {
 	marked := o.LastBeforeStop && !rec.LastBeforeStop
 	o.Operation = *rec
 	if !marked {
@@ -148,7 +161,7 @@ func (r *run) replaceLocked(o *op, rec *Operation) {
 	}
 	o.LastBeforeStop = true
 	if o.Status.Ended() && o.Tried == nil { // else its end is still to come
-		r.join(&r.record, o)
+		c.changes.join(c.record, o)
 	}
 }
 
@@ -160,33 +173,40 @@ const (
 	stillForByHand = time.Minute
 )
 
-// watchStopLocked tells the code to stop, at last, that comes no further.
-func (r *run) watchStopLocked() {
-	left, still := r.record.root.unvisited, stillFor
-	if r.hand {
-		still = stillForByHand
+// stillFor is how long the run may come to nothing recorded.
+func (d *driver) stillFor() time.Duration {
+	if d.hand {
+		return stillForByHand
 	}
-	time.AfterFunc(still, func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if r.phase != phaseLive || r.closing != nil || r.tellLocked() {
-			return
-		}
-		if r.record.root.unvisited != left {
-			r.watchStopLocked()
-			return
-		}
-		r.passAllLocked()
-	})
+	return stillFor
 }
 
-// passAllLocked lets the code of all scopes go on as if it had passed what is recorded.
-func (r *run) passAllLocked() {
-	r.root.past = true
-	for _, p := range r.record.places {
+// begin ends the contexts of the code for a cause, as far as it has come to where it was told before.
+func (c *cancellation) begin(cause error) {
+	c.cause = cause
+	c.watched, c.ahead = !c.tellAll(), c.record.root.unvisited
+}
+
+// lookAgain tells the code to stop, at last, that has come no further since it was looked at.
+func (c *cancellation) lookAgain() {
+	switch {
+	case !c.life.isOpen() || c.tellAll():
+		c.watched = false
+	case c.record.root.unvisited != c.ahead:
+		c.ahead = c.record.root.unvisited
+	default:
+		c.watched = false
+		c.passAll()
+	}
+}
+
+// passAll lets the code of all scopes go on as if it had passed what is recorded.
+func (c *cancellation) passAll() {
+	c.root.past = true
+	for _, p := range c.record.places {
 		if p.scope != nil {
 			p.scope.past = true
 		}
 	}
-	r.tellLocked()
+	c.tellAll()
 }

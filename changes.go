@@ -14,16 +14,20 @@ type changes struct {
 	durable uint64    // the last change that is committed
 	since   time.Time // when the oldest pending change was made; zero for none
 	fetch   bool      // the next commit asks for messages
+
+	committing bool // a commit of what was taken is on its way
 }
 
-// note counts a change made at a time. It reports whether it is the oldest pending one.
-func (c *changes) note(t time.Time) (first bool) {
+// note counts a change.
+func (c *changes) note() {
 	c.changed++
-	if first = c.since.IsZero(); first {
-		c.since = t
+	if c.since.IsZero() {
+		c.since = time.Now()
 	}
-	return first
 }
+
+// isLate reports whether what was pending since then still is.
+func (c *changes) isLate(since time.Time) bool { return c.since.Equal(since) }
 
 // join has an operation written with the next commit, whenever that comes. One that is new gets its number.
 func (c *changes) join(rec *record, o *op) {
@@ -37,14 +41,20 @@ func (c *changes) join(rec *record, o *op) {
 	}
 }
 
-// timeOut lets the next commit say that no event has come in time. It reports false if it will already.
-func (c *changes) timeOut(o *op) bool {
+// consume lets the next commit say that a message is consumed.
+func (c *changes) consume(number int64) {
+	c.pending.consume(number)
+	c.note()
+}
+
+// timeOut lets the next commit say that no event has come in time.
+func (c *changes) timeOut(o *op) {
 	if o.timingOut || o.Status.Ended() {
-		return false
+		return
 	}
 	o.timingOut = true
 	c.pending.timeouts = append(c.pending.timeouts, o)
-	return true
+	c.note()
 }
 
 // withdrawStart takes a child's start out of the pending changes, and reports whether it was there.

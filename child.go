@@ -24,7 +24,7 @@ func CallChildByName[Out any](o Context, id, name string, in any, opts ...ChildO
 
 // namedDefinition is the definition that the engine knows by the name, or one of which no more is known.
 func namedDefinition(o Context, name string) *definitionSpec {
-	if d := o.run().env.registry.definition(name); d != nil {
+	if d := o.run().registry.definition(name); d != nil {
 		return d
 	}
 	return &definitionSpec{name: name}
@@ -112,11 +112,11 @@ func childOptionsOf(opts []ChildOption) childOptions {
 // mu. An error means that mu is given up.
 func (c *call) readsLocked(o *op, reads func() error) error {
 	r := c.run()
-	r.mu.Unlock()
+	r.unlock()
 	err := reads()
 	r.mu.Lock()
 	switch {
-	case !r.liveLocked(c.scope()):
+	case !r.isLive(c.scope()):
 		return r.leaveLocked(c.scope())
 	case err != nil:
 		return c.refuseLocked(o, err)
@@ -146,9 +146,9 @@ func (c *call) startChildLocked(o *op, detached bool, s RunStart) error {
 	s.Claim = !r.hand && r.env.owner.wants(s.Name, 0)
 	o.Attempts, o.StartedAt, o.Target = 1, now(), s.ID
 	o.Status = StatusStarted
-	r.touchLocked(o)
+	r.touch(o)
 	if detached && !r.env.desc.performs(KindChild) {
-		r.endLocked(o, StatusSucceeded, result, nil) // or refused, by the verdict on its commit
+		r.end(o, StatusSucceeded, result, nil) // or refused, by the verdict on its commit
 	}
 	s.Operation = o.Number
 	s.Parent = &Parent{ID: r.info.ID, RunID: r.info.RunID, Operation: o.Number, Detached: detached}

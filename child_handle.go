@@ -25,18 +25,18 @@ func GoChild[In, Out any](o Context, id string, d *Definition[In, Out], in In, o
 	child.Future = Go(o, id, func(o Context) (Out, error) {
 		return callChild[Out](o, operation, d.spec, in, opts, func(id string) {
 			child.id = id // another one when it is recorded under a former id
-			o.run().tellBeganLocked(o.scope().branch)
+			o.run().tellBegan(o.scope().branch)
 		})
 	})
 	child.f.awaitTold(o)
 	return child
 }
 
-// tellBeganLocked is called in a child's branch when the child has its id. It wakes the code that has begun the branch.
-func (r *run) tellBeganLocked(f *future) {
+// tellBegan is called in a child's branch when the child has its id. It wakes the code that has begun the branch.
+func (b *book) tellBegan(f *future) {
 	f.told = true
 	for _, w := range f.waiters {
-		r.wakeLocked(w)
+		b.wake(w)
 	}
 }
 
@@ -46,8 +46,8 @@ func (r *run) tellBeganLocked(f *future) {
 func (f *future) awaitTold(o Context) {
 	r, s := o.run(), o.scope()
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	for f.begun && !f.ended && !f.told && r.goesOnLocked(s) {
+	defer r.unlock()
+	for f.begun && !f.ended && !f.told && r.goesOn(s) {
 		w := &waiter{}
 		f.waiters = append(f.waiters, w)
 		r.waitLocked(s, w)

@@ -2,6 +2,8 @@ package lambdabiz
 
 import (
 	"slices"
+	"strings"
+	"time"
 )
 
 // circle is scopes that wait for each other, as far as is known.
@@ -38,6 +40,50 @@ func (c *circle) isInside(f *future) bool {
 		}
 		return false
 	})
+}
+
+// addRaces adds the scopes that race something in the circle against something else: if that wins, what is in the
+// circle ends. It reports whether all of them only wait.
+func (c *circle) addRaces(places map[string]*place) bool {
+	for more := true; more; {
+		more = false
+		for _, p := range places {
+			s := p.scope
+			if s == nil || s.racing == nil || s.isClosed() || s.branch.ended || s.met == &c.mark {
+				continue
+			}
+			if !slices.ContainsFunc(s.racing, c.isInside) {
+				continue
+			}
+			if !c.add(s) {
+				return false
+			}
+			more = true
+		}
+	}
+	return true
+}
+
+// blockedBy says who waits for whom, where the function waits for a circle without being in it.
+func blockedBy(root *scope) Blocked {
+	at := root
+	for seen := map[*scope]bool{}; !seen[at]; at = at.awaits[0].s {
+		seen[at] = true
+	}
+	c := &circle{}
+	c.add(at)
+	var waits []string
+	for _, s := range c.waiting {
+		waits = append(waits, s.waitText())
+	}
+	b := Blocked{Operation: at.path, Reason: "branches wait for each other: " + strings.Join(waits, ", ")}
+	if len(waits) == 1 {
+		b.Reason = "a branch waits for itself: " + waits[0]
+	}
+	if at.busy != nil {
+		b.Source = at.busy.String()
+	}
+	return b
 }
 
 // trail is a chain of scopes, from the orchestration's function to one that does something else than wait; each waits for the
@@ -84,3 +130,7 @@ func (t *trail) cut(s *scope) {
 		t.scopes = t.scopes[:s.step]
 	}
 }
+
+// raceGrace is how long a race waits at most for the code of a branch that knows of something earlier, and is
+// about to end with it or to go on: it may as well compute, or be blocked by itself.
+const raceGrace = time.Second

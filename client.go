@@ -125,7 +125,7 @@ func (e *Engine) start(ctx context.Context, d *definitionSpec, id string, input 
 		return nil, fmt.Errorf("start orchestration %s: %w", id, ErrMode)
 	}
 	h := &handle{e: e, id: id, runID: started.Run.RunID, created: started.Run.RunID == s.RunID}
-	if h.resident = e.adoptStarts(c, v); h.resident == nil && started.Created {
+	if h.resident = e.adoptLast(c, v); h.resident == nil && started.Created {
 		e.kick()
 		e.warnUnserved(ctx, d.name)
 	}

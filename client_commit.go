@@ -98,7 +98,7 @@ func (e *Engine) carryOn(c *Commit, way *submission) {
 			v, err = e.committer.commit(context.Background(), c)
 		}
 		if err == nil {
-			if v.Err == nil && e.adoptStarts(c, v) == nil {
+			if v.Err == nil && e.adoptLast(c, v) == nil {
 				e.kick()
 			}
 			return // a verdict is known

@@ -2,6 +2,7 @@ package lambdabiz
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -19,6 +20,7 @@ import (
 type Engine struct {
 	env
 	residents
+	registry *registry
 
 	backend  Backend    // guarded
 	waker    Waker      // nil if the backend is none
@@ -46,16 +48,17 @@ func New(b Backend, c Config) (*Engine, error) {
 	v := &e.env
 	v.desc, v.config, v.endsClaim, v.version = desc, c, desc.CommitEndsClaim, cmp.Or(c.Version, codeVersion())
 	v.payloads = newPayloads(c.Codec, c.MaxPayloadBytes, desc.MaxPayloadBytes)
-	v.registry = newRegistry(desc.MaxFailureBytes)
+	e.registry = newRegistry(desc.MaxFailureBytes)
+	v.failures = &e.registry.errorRegistry
 	v.lines = newLines(c.Logger.Handler())
 	v.log = v.lines.log()
 	v.hooks = newHookCaller(c.Hooks, v.log)
 	v.interceptor, _ = b.(probe.Interceptor)
 	v.slots = slots.New(c.MaxTasks)
 	v.committer = newCommitter(b, max(desc.Lanes, 1), max(desc.BatchSize, 1), v.hooks, &e.kept)
-	v.alarms = alarm.New((*run).ring)
-	v.flushes = delay.New(flushDelay, (*run).flushIfLate)
-	v.idle = idle.New(idle.Limits{After: c.ParkAfter, Budget: c.MemoryBudget}, (*run).park)
+	v.alarms = alarm.New(resident.ring)
+	v.flushes = delay.New(flushDelay, resident.flushIfLate)
+	v.idle = idle.New(idle.Limits{After: c.ParkAfter, Budget: c.MemoryBudget}, resident.park)
 	v.owner = e
 	e.waker, _ = b.(Waker)
 	e.informer, _ = b.(Informer)
@@ -76,7 +79,7 @@ func (e *Engine) Decode(p Payload, v any) error { return e.decode("payload", p, 
 
 // outcomeError is the error of an orchestration that ended with the status.
 func (e *Engine) outcomeError(id, name string, status Status, failure *Failure) error {
-	cause := e.registry.rebuild(failure)
+	cause := e.failures.rebuild(failure)
 	if cause == nil && status == StatusTerminated {
 		cause = ErrTerminated
 	}
@@ -87,6 +90,17 @@ func (e *Engine) outcomeError(id, name string, status Status, failure *Failure) 
 // starts on their way are this one.
 func (e *Engine) wants(name string, counted int) bool {
 	return e.registry.definition(name) != nil && e.takesOneMore(counted)
+}
+
+func (e *Engine) claim(ctx context.Context, req ClaimRequest) (Claims, error) {
+	return e.backend.Claim(ctx, req)
+}
+
+func (e *Engine) wake() <-chan struct{} {
+	if e.waker == nil {
+		return nil
+	}
+	return e.waker.Wake()
 }
 
 // Close closes the backend. A worker must have stopped before. What hooks and the log handler are still to be told

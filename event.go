@@ -39,9 +39,9 @@ func WaitForEvent[T any](o Context, id string, opts ...WaitOption) (T, error) {
 				return zero, c.refuseLocked(op, err)
 			}
 		}
-		r.touchLocked(op)
+		r.touch(op)
 		r.inbox.expect(op, true)
-		r.matchLocked(false)
+		r.match(false)
 	}
 	if err := c.await(op); err != nil {
 		return zero, err
@@ -141,9 +141,9 @@ func RaiseEvent(o Context, id, orchestrationID, event string, payload any, opts 
 	if !op.Status.Ended() && (op.Number == 0 || !r.env.desc.performs(KindRaise)) {
 		op.Attempts, op.StartedAt, op.Target = 1, now(), orchestrationID
 		if r.env.desc.performs(KindRaise) {
-			r.touchLocked(op)
+			r.touch(op)
 		} else {
-			r.endLocked(op, StatusSucceeded, nil, nil) // or refused, by the verdict on its commit
+			r.end(op, StatusSucceeded, nil, nil) // or refused, by the verdict on its commit
 		}
 		raise.Operation = op.Number
 		if raise.Key == "" {

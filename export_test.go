@@ -31,9 +31,9 @@ func (e *Engine) CancelAsItWakes(id string) {
 	for _, r := range e.allResidents() {
 		if r.info.ID == id {
 			r.mu.Lock()
-			r.fireLocked(now().Add(time.Hour))
-			r.stopCodeLocked(ErrCancelled)
-			r.mu.Unlock()
+			r.fire(now().Add(time.Hour))
+			r.stopCode(ErrCancelled)
+			r.unlock()
 		}
 	}
 }

@@ -19,22 +19,22 @@ import (
 func (c *call) guardLocked(path string, site callSite) (left bool, err error) {
 	r := c.run()
 	s := c.scope()
-	if r.replayOnly || r.stopCause != nil && !c.o.detached() || c.notRenamed || r.def != nil && r.def.notRenamed {
+	if r.replayOnly || r.cancel.cause != nil && !c.o.detached() || c.notRenamed || r.def != nil && r.def.notRenamed {
 		return false, nil
 	}
 	s.busy = &site
 	x := c.seekLocked(&site)
-	for r.liveLocked(s) {
+	for r.isLive(s) {
 		o := c.repeatedLocked(x, path, &site)
 		likely := o == nil
 		if likely {
 			o = c.likelyLocked()
 		}
 		switch {
-		case o == nil || !r.liveLocked(s): // while inputs were read
-		case !r.restLocked(1):
+		case o == nil || !r.isLive(s): // while inputs were read
+		case !r.rest(1):
 			w := &waiter{}
-			r.held = append(r.held, heldOp{w, x.steps(), o})
+			r.held.ops = append(r.held.ops, heldOp{w, x.steps(), o})
 			o.holding++
 			r.waitLocked(s, w)
 			continue
@@ -49,7 +49,7 @@ func (c *call) guardLocked(path string, site callSite) (left bool, err error) {
 		break
 	}
 	s.busy = nil
-	if !r.liveLocked(s) {
+	if !r.isLive(s) {
 		return true, r.leaveLocked(s)
 	}
 	return false, nil
@@ -85,7 +85,7 @@ func (c *call) likelyLocked() *op {
 		return nil
 	}
 	return r.record.laidOut().likely(&r.record, c.scope(), func(o *op) bool {
-		return o.Kind == c.kind && o.Name == c.name && o.hasBegun() && r.missesLocked(o)
+		return o.Kind == c.kind && o.Name == c.name && o.hasBegun() && r.held.misses(o)
 	})
 }
 
@@ -101,7 +101,7 @@ func (c *call) suspectLocked(path string, site callSite, o *op) {
 // seekLocked finds what a new operation may repeat. It gives mu up while payloads are read.
 func (c *call) seekLocked(site *callSite) *sought {
 	r := c.run()
-	all := r.repeatsLocked()
+	all := r.held.all()
 	if c.kind == KindStep {
 		return &sought{alike: all.steps[escaper.Replace(c.id)], step: true}
 	}
@@ -167,7 +167,7 @@ func (c *call) repeatedLocked(x *sought, path string, site *callSite) *op {
 		x.from++
 	}
 	for _, o := range x.ops[x.from:] {
-		if o.visited || !r.missesLocked(o.op) || c.scope().hasTwinOf(o.op, path) {
+		if o.visited || !r.held.misses(o.op) || c.scope().hasTwinOf(o.op, path) {
 			continue
 		}
 		if c.isRepeatedLocked(x, o, site) && !o.visited {

@@ -57,7 +57,7 @@ func TestCreateLeavesNothingBehindThatWasNotStarted(t *testing.T) {
 			t.Fatal(err)
 		}
 		var rung atomic.Int64
-		e.alarms = alarm.New(func(*run) { rung.Add(1) })
+		e.alarms = alarm.New(func(resident) { rung.Add(1) })
 		ctx := &watched{Context: t.Context()}
 		for _, id := range []string{"none", "over"} {
 			o, err := e.Create(ctx, id)

@@ -2,79 +2,88 @@ package lambdabiz
 
 import "slices"
 
-// judgeHeldLocked lets an operation go on that guardLocked holds, if no branch is on its way to what it would
+// heldOps are new operations that wait until it is sure that they repeat nothing that is recorded. run.mu guards it.
+type heldOps struct {
+	ops     []heldOp
+	repeats *repeats // nil until something new is looked for
+
+	record  *record
+	waiters *waiters
+	cancel  *cancellation
+}
+
+// judge lets an operation go on that guardLocked holds, if no branch is on its way to what it would
 // repeat: one of them, it may move others.
-func (r *run) judgeHeldLocked() {
-	if len(r.held) > 0 && r.restLocked(0) {
-		r.letHeldLocked(1)
+func (h *heldOps) judge() {
+	if len(h.ops) > 0 && h.waiters.rest(0) {
+		h.let(1)
 	}
 }
 
-// letHeldLocked lets so many operations look again at what they would repeat.
-func (r *run) letHeldLocked(most int) {
-	for most > 0 && len(r.held) > 0 {
-		h := r.held[0]
-		r.held = r.held[1:]
-		h.by.holding--
-		if !h.woken { // its branch has not ended meanwhile
-			r.wakeLocked(h.waiter)
+// let lets so many operations look again at what they would repeat.
+func (h *heldOps) let(most int) {
+	for most > 0 && len(h.ops) > 0 {
+		first := h.ops[0]
+		h.ops = h.ops[1:]
+		first.by.holding--
+		if h.waiters.wake(first.waiter) { // its branch has not ended meanwhile
 			most--
 		}
 	}
 }
 
-// metLocked notes that the code has come to something recorded before this pass.
-func (r *run) metLocked(s *scope, o *op) {
+// met notes that the code has come to something recorded before this pass.
+func (h *heldOps) met(s *scope, o *op) {
 	s.reached = max(s.reached, o.Number)
-	if !o.Kind.affects() || r.repeats == nil {
+	if !o.Kind.affects() || h.repeats == nil {
 		return
 	}
 	var steps *alike
 	if o.Kind == KindStep && o.hasBegun() {
-		if steps = r.repeats.steps[lastOf(o.ID)]; steps != nil {
+		if steps = h.repeats.steps[lastOf(o.ID)]; steps != nil {
 			steps.left--
 		}
 	}
-	if len(r.held) == 0 || o.holding == 0 && (steps == nil || steps.left > 0) {
+	if len(h.ops) == 0 || o.holding == 0 && (steps == nil || steps.left > 0) {
 		return
 	}
-	r.held = slices.DeleteFunc(r.held, func(h heldOp) bool { // it may be what they wait for
-		met := h.by == o
-		if h.steps != nil {
-			met = h.steps == steps && steps.left == 0
+	h.ops = slices.DeleteFunc(h.ops, func(x heldOp) bool { // it may be what they wait for
+		met := x.by == o
+		if x.steps != nil {
+			met = x.steps == steps && steps.left == 0
 		}
 		if met {
-			h.by.holding--
-			r.wakeLocked(h.waiter)
+			x.by.holding--
+			h.waiters.wake(x.waiter)
 		}
 		return met
 	})
 }
 
-func (r *run) repeatsLocked() *repeats {
-	if r.repeats != nil {
-		return r.repeats
+func (h *heldOps) all() *repeats {
+	if h.repeats != nil {
+		return h.repeats
 	}
-	r.repeats = &repeats{ops: map[repeatKey][]*op{}, alikes: map[alikesKey]*alikes{}, steps: map[string]*alike{}}
-	for _, o := range r.record.ops {
-		r.repeats.stop.add(o)
+	h.repeats = &repeats{ops: map[repeatKey][]*op{}, alikes: map[alikesKey]*alikes{}, steps: map[string]*alike{}}
+	for _, o := range h.record.ops {
+		h.repeats.stop.add(o)
 		switch {
 		case !o.loaded || o.visited || !o.Kind.affects() || !o.hasBegun():
 		case o.Kind == KindStep:
-			r.repeats.addStep(o)
+			h.repeats.addStep(o)
 		default:
 			key := o.repeatKey()
-			r.repeats.ops[key] = append(r.repeats.ops[key], o)
+			h.repeats.ops[key] = append(h.repeats.ops[key], o)
 		}
 	}
-	for _, at := range r.repeats.steps {
+	for _, at := range h.repeats.steps {
 		at.sort()
 	}
-	return r.repeats
+	return h.repeats
 }
 
-// missesLocked reports whether the code should have come to a recorded operation: not in a branch that has lost,
+// misses reports whether the code should have come to a recorded operation: not in a branch that has lost,
 // and not where the end of its contexts may have sent it another way: it may have come at another point than before.
-func (r *run) missesLocked(o *op) bool {
-	return !o.place.inLost() && (r.stopCause == nil || r.repeatsLocked().stop.before(o))
+func (h *heldOps) misses(o *op) bool {
+	return !o.place.inLost() && (h.cancel.cause == nil || h.all().stop.before(o))
 }

@@ -15,7 +15,7 @@ func (c *call) interceptLocked(o *op, path string, site callSite) (passed *op, e
 		asked.Changed = c.isOtherInputLocked(o, &site)
 	}
 	answer := r.askTestLocked(s, asked, &site)
-	for answer.Hold && !asked.Cancelled && r.liveLocked(s) {
+	for answer.Hold && !asked.Cancelled && r.isLive(s) {
 		w := &waiter{}
 		if r.intercepted == nil {
 			r.intercepted = map[string]*waiter{}
@@ -24,20 +24,20 @@ func (c *call) interceptLocked(o *op, path string, site callSite) (passed *op, e
 		r.waitLocked(s, w)
 		delete(r.intercepted, path)
 		s.busy = nil
-		if r.liveLocked(s) {
+		if r.isLive(s) {
 			answer = r.askTestLocked(s, asked, &site)
 		}
 	}
-	if !r.liveLocked(s) {
+	if !r.isLive(s) {
 		return nil, r.leaveLocked(s)
 	}
 	switch {
 	case asked.Cancelled:
 		return nil, nil //nolint:nilnil // it ends now, whatever the answer
-	case o == nil && r.stopCause != nil && !c.o.detached(): // that came meanwhile
+	case o == nil && r.cancel.cause != nil && !c.o.detached(): // that came meanwhile
 		s.visitedLocked(c.id, site)
-		r.mu.Unlock()
-		return nil, c.fault(r.stopCause)
+		r.unlock()
+		return nil, c.fault(r.cancel.cause)
 	case answer.Refuse != "":
 		r.blockLocked(Blocked{Operation: path, Source: site.String(), Reason: answer.Refuse})
 		return nil, r.leaveLocked(s)
@@ -95,6 +95,6 @@ func (c *call) askedLocked(o *op, path string, site callSite) probe.Operation {
 	if o != nil {
 		asked.Recorded, asked.Ended, asked.RecordedInput, asked.RecordedPath = true, o.Status.Ended(), o.Input, o.ID
 	}
-	asked.Cancelled = asked.Recorded && !asked.Ended && r.stopCause != nil && !c.o.detached()
+	asked.Cancelled = asked.Recorded && !asked.Ended && r.cancel.cause != nil && !c.o.detached()
 	return asked
 }

@@ -18,21 +18,6 @@ func (v *env) intercepted(result any) *intercepted {
 	return &intercepted{result: result}
 }
 
-// restedLocked tells the test that all code of the run waits. It reports whether some of it goes on.
-func (r *run) restedLocked() bool {
-	if r.env.interceptor == nil {
-		return false
-	}
-	woken := false
-	for _, path := range r.env.interceptor.Rest(r.info.ID) {
-		if w := r.intercepted[path]; w != nil {
-			r.wakeLocked(w)
-			woken = true
-		}
-	}
-	return woken
-}
-
 // runID makes an id that no other run has: at random, or as the test says that stands behind the backend.
 func (v *env) runID(orchestration string, from ...string) string {
 	if v.interceptor == nil {

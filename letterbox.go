@@ -13,6 +13,26 @@ type letterbox struct {
 	taking   bool // a goroutine is about to take them in
 }
 
+// post leaves messages. It calls take on a goroutine of its own, unless one that takes them in is on its way.
+func (b *letterbox) post(a Arrival, take func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.arrivals = append(b.arrivals, a)
+	if !b.taking {
+		b.taking = true
+		go take()
+	}
+}
+
+// empty takes out what is there.
+func (b *letterbox) empty() []Arrival {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	arrivals := b.arrivals
+	b.arrivals, b.taking = nil, false
+	return arrivals
+}
+
 // earlyMessages is what has come during a claim before the run or the answer to the claim.
 type earlyMessages struct {
 	at       time.Time

@@ -1,32 +1,24 @@
 package lambdabiz
 
 import (
-	"context"
 	"encoding/json"
 	"time"
 )
 
-func newRun(ctx context.Context, e *env, c *Claimed) *run {
-	r := &run{
-		env: e, info: c.RunInfo,
-		done: make(chan struct{}), abandoned: make(chan struct{}),
-	}
-	r.hand, r.active = c.Mode == ModeHand, 1
-	r.takeClaim(c)
-	r.barrier.begun.L = &r.mu
-	r.info.Deadline = deadlineHere(&c.RunInfo)
-	r.moved.L, r.stirred.L = &r.mu, &r.mu
-	r.record.reset(len(c.Operations))
-	r.base, r.endBase = context.WithCancelCause(ctx)
-	r.root = newScope(r.base, nil, "", false)
-	r.root.place = &r.record.root
+// open makes the book of a run with what is recorded of it.
+func (b *book) open(e *env, c *Claimed) {
+	b.env, b.info = e, c.RunInfo
+	b.info.Deadline = deadlineHere(&c.RunInfo)
+	b.hand, b.active = c.Mode == ModeHand, 1
+	b.record.reset(len(c.Operations))
+	b.cancel = cancellation{record: &b.record, changes: &b.changes, life: &b.life, driver: &b.driver}
+	b.held = heldOps{record: &b.record, waiters: &b.waiters, cancel: &b.cancel}
 	for i := range c.Operations {
-		r.load(c.Operations[i])
+		b.load(c.Operations[i])
 	}
-	if r.record.anyLost {
-		r.inbox.leaveLost()
+	if b.record.anyLost {
+		b.inbox.leaveLost()
 	}
-	return r
 }
 
 // deadlineHere is a run's deadline by the clock of those who work on it. It was counted by the clock of who started the
@@ -43,22 +35,22 @@ func deadlineHere(info *RunInfo) time.Time {
 }
 
 // load takes a recorded operation in. Operations come in the order of their numbers.
-func (r *run) load(rec Operation) {
+func (b *book) load(rec Operation) {
 	o := &op{Operation: rec, loaded: true}
 	o.takeTried()
-	r.record.load(o)
+	b.record.load(o)
 	if o.Tried != nil && !o.tried { // final, and not in the record yet
 		o.Tried = nil
-		r.touchLocked(o)
+		b.touch(o)
 	}
 	switch {
 	case rec.Kind == KindEvent && !rec.Status.Ended():
-		r.inbox.expect(o, false)
+		b.inbox.expect(o, false)
 	case rec.Kind == KindRace && rec.Status == StatusSucceeded:
 		var race raceResult
 		if json.Unmarshal(rec.Result, &race) == nil {
 			for _, path := range race.Losers {
-				r.record.lose(r.record.placeAt(path))
+				b.record.lose(b.record.placeAt(path))
 			}
 		}
 	}

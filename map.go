@@ -69,7 +69,7 @@ func keysOf[T any](o Context, id string, items []T, key func(T) string) ([]strin
 func runAll(o Context, futures []*future, start []func(), limit int) {
 	r := o.run()
 	r.mu.Lock()
-	defer r.mu.Unlock()
+	defer r.unlock()
 	if limit <= 0 || limit > len(start) {
 		limit = len(start)
 	}
@@ -91,7 +91,7 @@ func runAll(o Context, futures []*future, start []func(), limit int) {
 			case f.ended: // it could not begin
 			case over(f):
 				f.then = nil
-				r.endBranchLocked(f, ErrCancelled)
+				r.endBranch(f, ErrCancelled)
 			default:
 				wanted--
 				begin()
@@ -100,14 +100,14 @@ func runAll(o Context, futures []*future, start []func(), limit int) {
 	}
 	for _, f := range futures {
 		f.then = func() {
-			r.waitedLocked(o.scope(), f.s) // this waits for all of them, and knows now what f knows
+			r.cancel.waited(o.scope(), f.s) // this waits for all of them, and knows now what f knows
 			next()
 		}
 	}
 	for range limit {
 		next()
 		if r.begun.Load() >= crowd {
-			r.mu.Unlock()
+			r.unlock()
 			r.giveWay()
 			r.mu.Lock()
 		}

@@ -19,16 +19,16 @@ func (c *call) begin() (*op, error) {
 		return nil, err
 	}
 	path := joinPath(s.path, c.id)
-	c.aware = !r.settleStopLocked(s) && s.told
+	c.aware = !r.cancel.settle(s) && s.told
 	refuse := func(cause error) (*op, error) {
 		s.busy = nil
-		r.mu.Unlock()
+		r.unlock()
 		return nil, c.fault(cause)
 	}
 	if err := r.visitLocked(s, c.id, path, site); err != nil {
 		return nil, err
 	}
-	o := r.findLocked(s, path, c.former)
+	o := r.cancel.find(s, path, c.former)
 	if r.paused != nil && (o == nil || !o.Status.Ended()) {
 		r.evictLocked(r.paused)
 		return nil, r.leaveLocked(s)
@@ -41,9 +41,9 @@ func (c *call) begin() (*op, error) {
 	switch {
 	case o == nil && r.replayOnly, o != nil && r.replayOnly && !o.Status.Ended():
 		return refuse(ErrClosed)
-	case o == nil && r.stopCause != nil && !c.o.detached():
+	case o == nil && r.cancel.cause != nil && !c.o.detached():
 		s.visitedLocked(c.id, site)
-		return refuse(r.stopCause)
+		return refuse(r.cancel.cause)
 	}
 	if r.env.interceptor != nil && !r.replayOnly {
 		if passed, err := c.interceptLocked(o, path, site); err != nil || passed != nil {
@@ -67,11 +67,11 @@ func (c *call) begin() (*op, error) {
 func (c *call) mayBeginLocked(site callSite) (left bool, err error) {
 	r := c.run()
 	s := c.scope()
-	if r.closing != nil && r.liveLocked(s) {
-		r.mu.Unlock()
+	if r.closing != nil && r.isLive(s) {
+		r.unlock()
 		return true, c.fault(ErrClosed)
 	}
-	if !r.goesOnLocked(s) {
+	if !r.goesOn(s) {
 		return true, r.leaveAtBeginLocked(s)
 	}
 	if s.busy != nil {
@@ -86,10 +86,10 @@ func (c *call) mayBeginLocked(site callSite) (left bool, err error) {
 func (c *call) meetLocked(o *op, site callSite) error {
 	r := c.run()
 	s := c.scope()
-	r.visitOpLocked(s, o)
+	r.cancel.visit(s, o)
 	o.site = site
 	if o.loaded {
-		r.metLocked(s, o)
+		r.held.met(s, o)
 	}
 	if o.Kind != c.kind || o.Name != c.name {
 		r.blockLocked(Blocked{Operation: o.ID, Source: site.String(), Reason: fmt.Sprintf(
@@ -98,7 +98,7 @@ func (c *call) meetLocked(o *op, site callSite) error {
 	}
 	ended := o.Status.Ended()
 	other := c.isOtherInputLocked(o, &o.site)
-	if !r.goesOnLocked(s) { // while the inputs were read
+	if !r.goesOn(s) { // while the inputs were read
 		return r.leaveLocked(s)
 	}
 	if other {
@@ -112,12 +112,12 @@ func (c *call) meetLocked(o *op, site callSite) error {
 		r.env.hooks.operation(r.event(StatusStarted), &o.Operation, true)
 		return nil
 	}
-	if r.stopCause != nil && !c.o.detached() {
-		r.cancelOpLocked(o, r.stopCause)
+	if r.cancel.cause != nil && !c.o.detached() {
+		r.cancelOp(o, r.cancel.cause)
 	}
 	if o.wait != nil {
 		r.inbox.visit(o.wait)
-		r.matchLocked(false)
+		r.match(false)
 	}
 	return nil
 }
@@ -127,19 +127,19 @@ func (c *call) meetLocked(o *op, site callSite) error {
 func (c *call) give(o *op) error {
 	r := c.run()
 	s := c.scope()
-	if !r.goesOnLocked(s) {
+	if !r.goesOn(s) {
 		return r.leaveLocked(s)
 	}
 	r.knowsLocked(o.change)
-	if r.hand && !r.isReadOnly() && !r.flushLocked(r.changed) || !r.goesOnLocked(s) {
+	if r.hand && !r.isReadOnly() && !r.flushLocked(r.changed) || !r.goesOn(s) {
 		return r.leaveLocked(s)
 	}
 	s.busy, s.current, s.latest = nil, nil, o
 	s.knows(o.cameAbout())
 	rec, taken := o.Operation, c.taken
-	r.mu.Unlock()
+	r.unlock()
 	if rec.Status != StatusSucceeded {
-		return r.env.registry.rebuild(rec.Error)
+		return r.env.failures.rebuild(rec.Error)
 	}
 	if taken || c.to == nil {
 		return nil
@@ -151,10 +151,10 @@ func (c *call) give(o *op) error {
 			r.evictLocked(r.paused)
 			return r.leaveLocked(s)
 		}
-		if r.env.desc.performs(rec.Kind) && !r.replayOnly && r.liveLocked(s) { // the home cannot know what fits
+		if r.env.desc.performs(rec.Kind) && !r.replayOnly && r.isLive(s) { // the home cannot know what fits
 			s.busy, s.current = &o.site, o
 			o.Result = nil
-			r.endLocked(o, StatusFailed, nil, failure)
+			r.end(o, StatusFailed, nil, failure)
 			return c.give(o)
 		}
 		r.blockLocked(Blocked{Operation: rec.ID, Source: o.site.String(), Reason: reason})
@@ -167,21 +167,21 @@ func (c *call) give(o *op) error {
 // that mu is given up and the caller must return it.
 func (c *call) await(o *op) error {
 	r := c.run()
-	for !o.Status.Ended() && r.liveLocked(c.scope()) {
+	for !o.Status.Ended() && r.isLive(c.scope()) {
 		if o.choosing() {
 			c.readLocked(o)
 			continue
 		}
-		if r.stopCause != nil && !c.o.detached() {
-			r.cancelOpLocked(o, r.stopCause) // it came while an event was read
+		if r.cancel.cause != nil && !c.o.detached() {
+			r.cancelOp(o, r.cancel.cause) // it came while an event was read
 			break
 		}
 		if o.Kind == KindTimer && !o.DueAt.After(now()) && !r.env.desc.performs(KindTimer) {
-			r.endLocked(o, StatusSucceeded, nil, nil)
+			r.end(o, StatusSucceeded, nil, nil)
 			break
 		}
 		if o.Kind == KindEvent && !o.DueAt.IsZero() && !o.DueAt.After(now()) {
-			r.timeOutLocked(o)
+			r.timeOut(o)
 		}
 		w := &waiter{op: o, detached: c.o.detached()}
 		if o.Kind == KindEvent || o.Kind == KindTimer && !r.env.desc.performs(KindTimer) {
@@ -191,7 +191,7 @@ func (c *call) await(o *op) error {
 		r.waitLocked(c.scope(), w)
 		o.waiter = nil
 	}
-	if !r.liveLocked(c.scope()) {
+	if !r.isLive(c.scope()) {
 		return r.leaveLocked(c.scope())
 	}
 	return nil
@@ -200,16 +200,16 @@ func (c *call) await(o *op) error {
 // backoff blocks until the next attempt is due, or the operation has ended. Otherwise it is like await.
 func (c *call) backoff(o *op) error {
 	r := c.run()
-	if r.liveLocked(c.scope()) && o.DueAt.After(now()) {
+	if r.isLive(c.scope()) && o.DueAt.After(now()) {
 		o.waiter = &waiter{op: o, detached: c.o.detached(), due: o.DueAt}
 		r.waitLocked(c.scope(), o.waiter)
 		o.waiter = nil
 	}
-	if !r.liveLocked(c.scope()) {
+	if !r.isLive(c.scope()) {
 		return r.leaveLocked(c.scope())
 	}
-	if r.stopCause != nil && !c.o.detached() && !o.Status.Ended() {
-		r.cancelOpLocked(o, r.stopCause) // it came when this had been woken
+	if r.cancel.cause != nil && !c.o.detached() && !o.Status.Ended() {
+		r.cancelOp(o, r.cancel.cause) // it came when this had been woken
 	}
 	return nil
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"sync"
 	"time"
-
-	"github.com/lambdabiz/lambdabiz/internal/alarm"
 )
 
 // Orchestration is a run that its caller drives by hand: it is the [Context] that operations take. Every
@@ -63,23 +61,24 @@ func (e *Engine) Create(ctx context.Context, id string) (*Orchestration, error) 
 func (o *Orchestration) unstarted() Context {
 	// Its contexts are not derived from the caller's: nothing ever cancels them, and they would stay in memory for as long
 	// as the caller's context lasts.
-	r := newRun(context.WithoutCancel(o.parent), &o.e.env, &Claimed{Record: Record{RunInfo: RunInfo{ID: o.id, Mode: ModeHand}}})
+	none := &Claimed{Record: Record{RunInfo: RunInfo{ID: o.id, Mode: ModeHand}}}
+	r := newRun(context.WithoutCancel(o.parent), &o.e.env, o.e.registry, none)
 	r.mu.Lock()
-	defer r.mu.Unlock()
+	defer r.unlock()
 	r.phase, r.cause = phaseDead, fmt.Errorf("orchestration %s: %w: call Start first", o.id, ErrNotFound)
 	return &view{Context: o.parent, r: r, s: r.root}
 }
 
 // attach makes the claimed run this orchestration's.
 func (o *Orchestration) attach(c *Claimed) {
-	r := newRun(context.WithoutCancel(o.parent), &o.e.env, c)
+	r := newRun(context.WithoutCancel(o.parent), &o.e.env, o.e.registry, c)
 	r.hand, r.caller = true, o.parent.Done()
 	r.replayOnly = c.Status.Ended()
 	if c.Paused && !r.replayOnly { // it was not claimed: nobody may write it
 		r.paused, r.claimed = &PausedError{ID: c.ID, Reason: c.PauseReason}, false
 		o.r, o.Context = r, r.view(r.root)
 		r.mu.Lock()
-		defer r.mu.Unlock()
+		defer r.unlock()
 		r.unwatch = context.AfterFunc(o.parent, r.onCallerGone)
 		return
 	}
@@ -88,18 +87,15 @@ func (o *Orchestration) attach(c *Claimed) {
 	r.acceptLocked(c.Messages)
 	r.started = true
 	r.pending.started = !r.replayOnly && c.StartedAt.IsZero() // where a start does not claim
-	r.fireLocked(now())                                       // the deadline may have passed
-	r.recallStopLocked()
-	if !r.replayOnly {
-		r.armLocked()
-	}
-	r.mu.Unlock()
+	r.fire(now())                                             // the deadline may have passed
+	r.recallStop()
+	r.unlock()
 	o.r, o.Context = r, r.view(r.root)
 	if r.replayOnly {
 		return
 	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
+	defer r.unlock()
 	r.unwatch = context.AfterFunc(o.parent, r.onCallerGone)
 	o.e.enterHand(r)
 }
@@ -184,7 +180,7 @@ func (o *Orchestration) close(result any, cause error) error {
 	}
 	r.mu.Lock()
 	r.lookLocked()
-	r.mu.Unlock()
+	r.unlock()
 	if cause == nil {
 		p, err := o.e.encode("result", result)
 		if err == nil {
@@ -195,10 +191,10 @@ func (o *Orchestration) close(result any, cause error) error {
 		}
 	}
 	r.returned(result, cause)
-	<-r.done // somebody else may have ended it first
+	<-r.submitter.done // somebody else may have ended it first
 	r.mu.Lock()
 	outcome, why := r.outcome, r.cause
-	r.mu.Unlock()
+	r.unlock()
 	if outcome == nil {
 		return why
 	}
@@ -208,50 +204,4 @@ func (o *Orchestration) close(result any, cause error) error {
 // State returns the orchestration's state, as [Engine.State] does.
 func (o *Orchestration) State() (*State, error) {
 	return o.e.State(context.WithoutCancel(o.parent), o.id)
-}
-
-// claimNext claims a run driven by hand when it is due again after the commit that ended a claim. It
-// ends with the claim, or when the run has left.
-func (e *Engine) claimNext(r *run, ended *RunRef) {
-	var wake <-chan struct{}
-	if e.waker != nil {
-		wake = e.waker.Wake()
-	}
-	for failed := 0; ; {
-		claims, err := e.backend.Claim(r.base, ClaimRequest{
-			Hand: r.info.ID, Follows: ended, Now: now(), Wait: time.Minute,
-		})
-		wait := e.config.PollInterval
-		if wait < 0 {
-			wait = time.Hour // nobody else uses the store
-		}
-		switch {
-		case r.base.Err() != nil:
-			return
-		case errors.Is(err, ErrFenced), errors.Is(err, ErrNotFound):
-			r.evict(ErrFenced)
-			return
-		case err != nil:
-			failed++
-			r.log().Error("claim again", "error", err, "try", failed)
-			wait = commitBackoff.wait(failed)
-		case len(claims.Runs) == 1 && claims.Runs[0].Paused: // and not claimed
-			r.evict(&PausedError{ID: r.info.ID, Reason: claims.Runs[0].PauseReason})
-			return
-		case len(claims.Runs) == 1:
-			if !r.resume(&claims.Runs[0]) {
-				r.evict(ErrFenced)
-			}
-			return
-		case !claims.NextWake.IsZero():
-			wait = alarm.Snooze(time.Until(claims.NextWake))
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-r.done:
-		case <-wake:
-		case <-timer.C:
-		}
-		timer.Stop()
-	}
 }

@@ -31,9 +31,9 @@ const leastRun = time.Second
 // nor one that has waited by itself.
 func (r *run) pace() {
 	r.mu.Lock()
-	idle := r.info.Previous != "" && (r.record.last == 0 || r.stopCause != nil)
+	idle := r.info.Previous != "" && (r.record.last == 0 || r.cancel.cause != nil)
 	wait := min(leastRun-time.Since(r.info.ScheduledAt), leastRun) // ScheduledAt is by the clock of who started it
-	r.mu.Unlock()
+	r.unlock()
 	if !idle || wait <= 0 {
 		return
 	}
@@ -42,16 +42,16 @@ func (r *run) pace() {
 	select {
 	case <-timer.C:
 	case <-r.base.Done():
-	case <-r.abandoned:
+	case <-r.submitter.abandoned:
 	}
 }
 
 // returned takes what the function returned. Author's values are encoded and asked without mu.
 func (r *run) returned(out any, err error) {
 	r.mu.Lock()
-	in, cause := r.info, r.stopCause
-	unbegun := r.endsUnbegunLocked()
-	r.mu.Unlock()
+	in, cause := r.info, r.cancel.cause
+	unbegun := r.endsUnbegun()
+	r.unlock()
 	v, fault := guard(func() (any, error) {
 		var p *panicError
 		var bad *undecodableError
@@ -68,12 +68,12 @@ func (r *run) returned(out any, err error) {
 		reason = textOf(fault)
 	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
+	defer r.unlock()
 	if r.phase != phaseLive || r.closing != nil {
 		return
 	}
 	if cl, ok := v.(*Close); ok && cl != nil && cl.Next != nil {
-		if child := r.openChildLocked(); child != "" {
+		if child := r.openChild(); child != "" {
 			if unable := r.env.desc.supports(FeatureLeaveChildren); unable != nil && fault == nil {
 				fault, reason = unable, unable.Error()
 			}
@@ -94,25 +94,25 @@ func (r *run) returned(out any, err error) {
 	}
 	for _, p := range slices.Clone(r.record.root.busy) {
 		if p.scope != nil {
-			r.cancelBranchLocked(p, &branchEndedError{"orchestration ended before its branch did"})
+			r.cancelBranch(p, &branchEndedError{"orchestration ended before its branch did"})
 		}
 	}
 	if st := r.closing.Status; st == StatusCancelled || st == StatusTimeout {
-		r.cancelChildrenLocked()
+		r.cancelChildren()
 	}
 	r.finishLocked()
 }
 
-// endsUnbegunLocked reports whether the run is to end although its code cannot begin: it was cancelled, and no code has
+// endsUnbegun reports whether the run is to end although its code cannot begin: it was cancelled, and no code has
 // done anything yet that would have to be taken back.
-func (r *run) endsUnbegunLocked() bool {
-	return r.info.CancelRequested && r.record.last == 0 && r.info.Progress == nil
+func (b *book) endsUnbegun() bool {
+	return b.info.CancelRequested && b.record.last == 0 && b.info.Progress == nil
 }
 
 // closeUnbegun is the outcome of a cancelled run whose code could not begin, and why.
 func (r *run) closeUnbegun(why error) *Close {
 	err := fmt.Errorf("%w before its code could begin: %w", ErrCancelled, why)
-	return &Close{Status: StatusCancelled, Error: r.env.registry.record(err)}
+	return &Close{Status: StatusCancelled, Error: r.env.failures.record(err)}
 }
 
 // closeOf makes the outcome of what the function returned.
@@ -150,14 +150,14 @@ func (r *run) closeOf(in RunInfo, cause error, out any, err error) *Close {
 	case errors.Is(err, context.DeadlineExceeded) && errors.Is(cause, context.DeadlineExceeded):
 		status = StatusTimeout
 	}
-	return &Close{Status: status, Error: r.env.registry.record(err)}
+	return &Close{Status: status, Error: r.env.failures.record(err)}
 }
 
 // exit is the end of every goroutine that the run owns. A function that ended its goroutine instead of
 // returning is a mistake.
 func (r *run) exit(s *scope, finished bool) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
+	defer r.unlock()
 	r.active--
 	if r.phase != phaseLive || r.closing != nil {
 		return

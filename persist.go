@@ -3,6 +3,7 @@ package lambdabiz
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 )
 
@@ -13,23 +14,34 @@ const (
 	maxFailures = 8
 )
 
-// commitRun makes a run's commit durable, however long that takes while the store fails: what is
+// submitter makes the commits of one run durable, one at a time. It knows nothing of what is in them.
+type submitter struct {
+	env        *env
+	child      bool       // the run has a parent
+	submission submission // of the commit that is on its way
+
+	done      chan struct{} // closed when the run is dead
+	abandoned chan struct{} // closed when the worker gives up on it
+	givenUp   sync.Once
+}
+
+// commit makes a run's commit durable, however long that takes while the store fails: what is
 // recorded in memory is not given up. A commit that fails alone again and again, though the store takes it that
 // its run is blocked, blocks its run in the end.
-func (r *run) commitRun(c *Commit) Verdict {
-	if err := r.gaveUp(); err != nil {
+func (w *submitter) commit(c *Commit) Verdict {
+	if err := w.gaveUp(); err != nil {
 		return Verdict{Err: err}
 	}
-	s := &r.submission
+	s := &w.submission
 	s.commit = c
 	defer s.reset()
 	doubt := false // one of the tries may have been applied
 	for try, refusals, failures := 1, 0, 0; ; try++ {
-		v, err := r.submitAgain(s, doubt)
+		v, err := w.submitAgain(s, doubt)
 		doubt = doubt || errors.Is(err, ErrOutcomeUnknown)
 		if err == nil && (v.Err == nil || errors.Is(v.Err, ErrFenced) || errors.Is(v.Err, ErrStale)) {
-			if v.Err == nil && r.makesDue(c) {
-				r.env.owner.kick()
+			if v.Err == nil && w.makesDue(c) {
+				w.env.owner.kick()
 			}
 			return v
 		}
@@ -41,10 +53,10 @@ func (r *run) commitRun(c *Commit) Verdict {
 		default:
 			failures = 0 // nobody knows what it would have been
 		}
-		r.log().Error("commit was not applied, trying again", "try", try, "error", err)
+		w.env.log.Error("commit was not applied, trying again", "orchestration", c.Run.ID, "run", c.Run.RunID, "try", try, "error", err)
 		if refusals >= maxRefusals || failures >= maxFailures {
 			block := &submission{decision: decision{commit: poisoned(c, err), alone: true}}
-			v, blockErr := r.env.committer.submit(context.Background(), block)
+			v, blockErr := w.env.committer.submit(context.Background(), block)
 			switch {
 			case blockErr == nil && v.Err == nil:
 				return Verdict{Err: errPoisoned}
@@ -55,45 +67,45 @@ func (r *run) commitRun(c *Commit) Verdict {
 		alone := s.alone || mayBeOwn(err)
 		s.reset()
 		s.commit, s.alone = c, alone
-		if !r.pause(commitBackoff.wait(try)) {
+		if !w.pause(commitBackoff.wait(try)) {
 			return Verdict{Err: ErrFenced}
 		}
 	}
 }
 
 // submitAgain submits a run's commit, of which an earlier try may have been applied if it is in doubt.
-func (r *run) submitAgain(s *submission, doubt bool) (Verdict, error) {
-	v, err := r.env.committer.submit(context.Background(), s)
+func (w *submitter) submitAgain(s *submission, doubt bool) (Verdict, error) {
+	v, err := w.env.committer.submit(context.Background(), s)
 	if err != nil || !doubt || !errors.Is(v.Err, ErrStale) {
 		return v, err
 	}
 	c := s.commit
-	if err = r.env.committer.settleDoubt(c); err == nil && !c.Conditional {
+	if err = w.env.committer.settleDoubt(c); err == nil && !c.Conditional {
 		s.reset()
 		s.commit = c
-		return r.env.committer.submit(context.Background(), s)
+		return w.env.committer.submit(context.Background(), s)
 	}
 	return v, err
 }
 
 // makesDue reports whether other runs may have something to do after the commit.
-func (r *run) makesDue(c *Commit) bool {
+func (w *submitter) makesDue(c *Commit) bool {
 	return len(c.Raises) > 0 || len(c.Starts) > 0 || len(c.Controls) > 0 ||
-		c.Close != nil && (c.Close.Next != nil || r.info.Parent != nil)
+		c.Close != nil && (c.Close.Next != nil || w.child)
 }
 
 var commitBackoff = Backoff{Initial: 50 * time.Millisecond, Max: 5 * time.Second, Jitter: -1}
 
 // pause waits before another try. It reports false when the run has left meanwhile.
-func (r *run) pause(d time.Duration) bool {
+func (w *submitter) pause(d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
 		return true
-	case <-r.done:
+	case <-w.done:
 		return false
-	case <-r.abandoned:
+	case <-w.abandoned:
 		return false
 	}
 }
@@ -109,3 +121,17 @@ func poisoned(c *Commit, err error) *Commit {
 
 // errPoisoned: the run was blocked instead of what its commit said.
 var errPoisoned = errors.New("commit cannot be stored")
+
+// gaveUp returns ErrFenced once this process has given the run up, because its store did not answer while the worker
+// stopped: nothing more may be written for it here.
+func (w *submitter) gaveUp() error {
+	select {
+	case <-w.abandoned:
+		return ErrFenced
+	default:
+		return nil
+	}
+}
+
+// giveUp ends the tries to commit anything.
+func (w *submitter) giveUp() { w.givenUp.Do(func() { close(w.abandoned) }) }

@@ -2,29 +2,192 @@ package lambdabiz
 
 import (
 	"context"
-	"errors"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lambdabiz/lambdabiz/internal/fault"
 )
 
+// pump commits what is in the book of a run, and takes in what comes for it. What its next step is a [standing] says. It
+// knows nothing of code: branches, which are goroutines of others, come by when they have something to commit, wait for a
+// commit, or block.
+//
+// mu guards all of it, the book too, and is never held over I/O or author's code. Whoever has it gives it up by unlock, or
+// by one of the methods that wait. Lock order: mu, then the locks of the engine.
+type pump struct {
+	mu    sync.Mutex
+	moved sync.Cond // durable, claimed, committing or phase has changed
+
+	// stirred: a branch has begun or ended something, or moved. Races wait for it: if all who wait for a commit
+	// were woken whenever anything begins, a fan-out would cost the square of its width.
+	stirred sync.Cond
+
+	book
+	hold
+	barrier   barrier
+	submitter submitter
+	parking   bool
+	forced    bool // a stopping run is released although bodies go on
+	started   bool // its code runs in this process
+
+	letters letterbox
+	seen    int64         // the number of the last message
+	arrived []Message     // during a commit
+	ahead   earlyMessages // of a claim to come, where commits end claims
+
+	// What the engine knows of the run: see arm.
+	alarm   time.Time // what its alarm is set to
+	flushes time.Time // the change that its queue of late changes has; zero for none
+	rests   bool      // its list of idle runs has it
+	looks   bool      // it looks, after a while, whether code that is to stop comes any further
+
+	trail   trail // of what the function waits for
+	doubted bool  // it is looked again soon whether branches wait for each other
+
+	base    context.Context //nolint:containedctx // ends when the run leaves this process
+	endBase context.CancelCauseFunc
+	left    atomic.Bool // the run is dead: its code logs nothing any more
+}
+
+// open makes the pump of a claimed run.
+func (p *pump) open(ctx context.Context, e *env, c *Claimed) {
+	p.moved.L, p.stirred.L, p.barrier.begun.L = &p.mu, &p.mu, &p.mu
+	p.submitter.env, p.submitter.child = e, c.Parent != nil
+	p.submitter.done, p.submitter.abandoned = make(chan struct{}), make(chan struct{})
+	p.takeClaim(c)
+	p.base, p.endBase = context.WithCancelCause(ctx)
+	p.book.open(e, c)
+	p.root = newScope(p.base, nil, "", false)
+	p.root.place, p.cancel.root = &p.record.root, p.root
+}
+
+// unlock gives mu up.
+func (p *pump) unlock() {
+	p.arm()
+	p.mu.Unlock()
+}
+
+// await waits until something has moved; mu is given up meanwhile.
+func (p *pump) await(c *sync.Cond) {
+	p.arm()
+	c.Wait()
+}
+
+// arm tells the engine what has become of the run while mu was held: that it does not rest any more, that a change is to be
+// committed soon, when it has something to do by time. What is done for it then takes mu again.
+func (p *pump) arm() {
+	if p.stirs {
+		p.stirs = false
+		p.stirred.Broadcast()
+	}
+	if p.rests && (p.active > 0 || p.phase != phaseLive) {
+		p.rests = false
+		p.env.idle.Remove(p)
+	}
+	if p.phase == phaseDead || p.committing {
+		return // whoever commits comes by again
+	}
+	if p.cancel.watched && !p.looks {
+		p.looks = true
+		time.AfterFunc(p.stillFor(), p.lookAgain)
+	}
+	if p.env.endsClaim || p.isReadOnly() {
+		return // the next commit ends the claim, and the backend claims the run when it is due
+	}
+	if !p.since.Equal(p.flushes) {
+		if p.flushes = p.since; !p.since.IsZero() {
+			p.env.flushes.Add(p, p.since)
+		}
+	}
+	if p.phase != phaseLive {
+		return
+	}
+	if next := p.dueNext(); !next.IsZero() && (p.alarm.IsZero() || next.Before(p.alarm)) || p.rests && !next.Equal(p.alarm) {
+		p.alarm = next
+		p.env.alarms.Set(p, next)
+	}
+}
+
+// lookAgain tells the code to stop, at last, that has come no further.
+func (p *pump) lookAgain() {
+	p.mu.Lock()
+	defer p.unlock()
+	p.looks = false
+	p.cancel.lookAgain()
+}
+
+// post leaves messages for the run. It does not wait for mu.
+func (p *pump) post(a Arrival) { p.letters.post(a, p.takeMail) }
+
+func (p *pump) takeMail() {
+	p.mu.Lock()
+	defer p.unlock()
+	p.takeMailLocked()
+}
+
+// evict ends the run in this process at once.
+func (p *pump) evict(cause error) {
+	p.mu.Lock()
+	defer p.unlock()
+	p.evictLocked(cause)
+}
+
+// evictLocked ends the run in this process at once. What is pending is dropped: it was never
+// acknowledged, or somebody else owns the run.
+func (p *pump) evictLocked(cause error) {
+	if p.phase == phaseDead {
+		return
+	}
+	if p.phase == phaseLive {
+		p.cause = cause
+	}
+	p.phase = phaseDead
+	p.left.Store(true)
+	p.endBase(cause)
+	p.wakeAllLocked()
+	close(p.submitter.done) // before others are told that it has left
+	p.env.owner.forget(p, &p.info)
+	if p.unwatch != nil {
+		p.unwatch()
+	}
+}
+
+func (p *pump) wakeAllLocked() {
+	p.endTurns(true)
+	for w := range p.waiting {
+		p.wake(w)
+	}
+	p.moved.Broadcast()
+	p.stirred.Broadcast()
+}
+
+// standingLocked is how the run stands.
+func (p *pump) standingLocked() standing {
+	return standing{
+		phase: p.phase, closing: p.closing != nil, claimed: p.claimed, committing: p.committing, perCommit: p.commitEndsClaim(),
+		hand: p.hand, pending: !p.pending.empty(), timeouts: len(p.pending.timeouts) > 0,
+		active: p.active, flushers: p.flushers, durable: p.durable, target: p.target,
+	}
+}
+
 // idleLocked is called when a branch has blocked or ended, and by others who leave nobody behind that commits.
-func (r *run) idleLocked() {
-	r.judgeHeldLocked()
-	r.judgeCircleLocked()
+func (p *pump) idleLocked() {
+	p.held.judge()
+	p.judgeCircleLocked()
 	for {
-		if s := r.standingLocked(); s.active == 0 && s.idle() != stepNone && r.matchLocked(true) {
+		if s := p.standingLocked(); s.active == 0 && s.idle() != stepNone && p.match(true) {
 			return // a branch that got an event goes on
 		}
-		switch s := r.standingLocked(); s.idle() {
+		switch s := p.standingLocked(); s.idle() {
 		case stepFire:
-			if r.fireLocked(now()); r.active == s.active {
-				r.commitLocked()
+			if p.fire(now()); p.active == s.active {
+				p.commitLocked()
 			}
 		case stepCommit:
-			r.commitLocked()
+			p.commitLocked()
 		case stepRest:
-			r.restingLocked()
+			p.restingLocked()
 			return
 		default:
 			return
@@ -32,332 +195,278 @@ func (r *run) idleLocked() {
 	}
 }
 
-// restingLocked is called when all code of a run waits for something to come.
-func (r *run) restingLocked() {
-	switch {
-	case r.restedLocked():
-	case !r.hand:
-		r.armLocked()
-		r.env.idle.Add(r, r.nextDueLocked(), r.sizeLocked())
+// judgeCircleLocked is called when a branch has blocked or ended. It blocks the run if nothing can end what its function
+// waits for: branches wait for each other, or a branch waits for itself. A wait is for the first of several branches to
+// end, and it ends too when the branch that waits, or one around it, loses a race. So the function waits in vain if all
+// code that could end its wait in one of these ways only waits itself. Code that is not in an operation may be about to
+// race, so the verdict is put off for raceGrace while there is such code.
+func (p *pump) judgeCircleLocked() {
+	if p.root.awaits == nil || p.doubted && !p.rest(0) {
+		return
+	}
+	switch c := p.trail.search(p.root); {
+	case c == nil:
+	case p.rest(0):
+		p.blockCircleLocked(c)
 	default:
-		if r.armLocked(); !r.commitEndsClaim() {
-			r.pollLater()
-		}
+		p.doubted = true
+		time.AfterFunc(raceGrace, func() {
+			p.mu.Lock()
+			defer p.unlock()
+			p.doubted = false
+			if c := (&circle{}); c.add(p.root) {
+				p.blockCircleLocked(c)
+			}
+		})
 	}
 }
 
-// nudgeLocked commits from a goroutine of its own what no branch will: for callers that must not block.
-func (r *run) nudgeLocked() {
-	if r.standingLocked().nudged() == stepCommit {
+// blockCircleLocked blocks the run if no race ends any of the waits.
+func (p *pump) blockCircleLocked(c *circle) {
+	if p.isOpen() && c.addRaces(p.record.places) {
+		p.blockLocked(blockedBy(p.root))
+	}
+}
+
+// restingLocked is called when all code of a run waits for something to come.
+func (p *pump) restingLocked() {
+	switch {
+	case p.rested():
+	case !p.hand:
+		p.rests = true
+		p.env.idle.Add(p, p.dueNext(), p.size())
+	case !p.commitEndsClaim():
+		p.pollLater()
+	}
+}
+
+// nudgeLocked commits from a goroutine of its own what no branch will: for callers that must not block, and have changed
+// something when no branch is there to come by.
+func (p *pump) nudgeLocked() {
+	if !p.pending.empty() && !p.parking && p.standingLocked().nudged() == stepCommit {
 		go func() {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.idleLocked()
+			p.mu.Lock()
+			defer p.unlock()
+			p.idleLocked()
 		}()
-	}
-}
-
-// nudgeIfPendingLocked covers a change that a delivery made while no branch is there to commit it.
-func (r *run) nudgeIfPendingLocked() {
-	if !r.pending.empty() && !r.parking {
-		r.nudgeLocked()
 	}
 }
 
 // flushLocked blocks until the changes up to target are durable and the run is claimed. It reports
 // whether the run is live.
-func (r *run) flushLocked(target uint64) bool {
-	r.flushers++
-	defer func() { r.flushers-- }()
-	r.target = max(r.target, target)
+func (p *pump) flushLocked(target uint64) bool {
+	p.flushers++
+	defer func() { p.flushers-- }()
+	p.target = max(p.target, target)
 	for {
-		switch r.standingLocked().flush(target) {
+		switch p.standingLocked().flush(target) {
 		case stepCommit:
-			r.commitLocked()
+			p.commitLocked()
 		case stepWait:
-			r.moved.Wait()
+			p.await(&p.moved)
 		default:
-			return r.phase == phaseLive
+			return p.phase == phaseLive
 		}
 	}
 }
 
 // flushLate commits what has been pending since then, so that a long operation is seen running.
-func (r *run) flushLate(since time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.isLateLocked(since) && !r.committing { // else the commit looks when it is done
-		r.commitLocked()
-		r.idleLocked()
+func (p *pump) flushLate(since time.Time) {
+	p.mu.Lock()
+	defer p.unlock()
+	switch {
+	case p.phase == phaseDead || p.closing != nil || !p.isLate(since):
+	case p.committing:
+		p.flushes = time.Time{} // whoever commits tells the engine again
+	default:
+		p.commitLocked()
+		p.idleLocked()
 	}
 }
 
 // flushIfLate begins flushLate if what was pending since then may still be: most of it has been committed meanwhile. It
 // waits for no lock.
-func (r *run) flushIfLate(since time.Time) {
-	if !r.mu.TryLock() {
-		go r.flushLate(since)
+func (p *pump) flushIfLate(since time.Time) {
+	if !p.mu.TryLock() {
+		go p.flushLate(since)
 		return
 	}
-	defer r.mu.Unlock()
-	if r.isLateLocked(since) {
-		go r.flushLate(since)
+	defer p.unlock()
+	if p.isLate(since) {
+		go p.flushLate(since)
 	}
 }
 
-// isLateLocked reports whether what was pending since then still is.
-func (r *run) isLateLocked(since time.Time) bool {
-	return r.phase != phaseDead && r.closing == nil && r.since.Equal(since)
-}
-
-// parkLocked releases an idle run, if no newer message has come. Its branches end only after that.
-func (r *run) parkLocked() {
-	switch r.standingLocked().park() {
+// park releases an idle run, if no newer message has come. Its branches end only after that.
+func (p *pump) park() {
+	p.mu.Lock()
+	defer p.unlock()
+	switch p.standingLocked().park() {
 	case stepEvict:
-		r.evictLocked(errParked)
+		p.evictLocked(errParked)
 	case stepCommit:
-		r.idleLocked()
+		p.idleLocked()
 	case stepPark:
 		fault.Point("run.park")
-		r.parking = true
-		r.commitLocked()
+		p.parking = true
+		p.commitLocked()
 		fault.Point("run.parked")
-		r.parking = false
-		r.idleLocked()
+		p.parking = false
+		p.idleLocked()
 	default:
 	}
 }
 
-// park releases the run if it is idle still.
-func (r *run) park() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.parkLocked()
-}
-
 // refresh asks for messages that have come.
-func (r *run) refresh() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for r.committing && r.phase == phaseLive {
-		r.moved.Wait()
+func (p *pump) refresh() {
+	p.mu.Lock()
+	defer p.unlock()
+	for p.committing && p.phase == phaseLive {
+		p.await(&p.moved)
 	}
-	if r.phase != phaseLive || r.closing != nil || r.commitEndsClaim() { // where commits end claims, a claim comes
+	if p.phase != phaseLive || p.closing != nil || p.commitEndsClaim() { // where commits end claims, a claim comes
 		return
 	}
-	r.fetch = true
-	r.commitLocked()
-	r.idleLocked()
+	p.fetch = true
+	p.commitLocked()
+	p.idleLocked()
 }
 
 // pollLater asks for messages again and again while a run driven by hand waits: no worker does it.
-func (r *run) pollLater() {
-	poll := r.env.config.PollInterval
-	if poll < 0 || r.polling {
+func (p *pump) pollLater() {
+	poll := p.env.config.PollInterval
+	if poll < 0 || p.polling {
 		return
 	}
-	r.polling = true
+	p.polling = true
 	time.AfterFunc(poll, func() {
-		r.mu.Lock()
-		r.polling = false
-		idle := r.phase == phaseLive && r.active == 0
-		r.mu.Unlock()
+		p.mu.Lock()
+		p.polling = false
+		idle := p.phase == phaseLive && p.active == 0
+		p.unlock()
 		if idle {
-			r.refresh()
+			p.refresh()
 		}
 	})
 }
 
 // ring is called by the engine's alarm.
-func (r *run) ring() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.alarm = time.Time{}
-	switch {
-	case r.phase != phaseLive || !r.claimed:
-	case r.committing:
-		r.fireLate = true
-	default:
-		r.fireLocked(now())
+func (p *pump) ring() {
+	p.mu.Lock()
+	defer p.unlock()
+	p.alarm = time.Time{}
+	if p.phase == phaseLive && p.claimed && !p.committing { // else it rings again
+		p.fire(now())
 		fault.Point("timer.fired")
-		r.nudgeIfPendingLocked()
-		r.armLocked()
+		p.nudgeLocked()
 	}
 }
 
 // deliverLocked takes messages in, or keeps them until the commit is over that is on its way.
-func (r *run) deliverLocked(messages []Message) {
+func (p *pump) deliverLocked(messages []Message) {
 	switch {
-	case r.phase == phaseDead:
-	case r.commitEndsClaim() && !r.claimed:
+	case p.phase == phaseDead:
+	case p.commitEndsClaim() && !p.claimed:
 		// They came under a claim that is still on its way to this copy, with older messages in it: taken now,
 		// those would count as seen. The commit that answers the claim is stale, and brings them.
-	case r.committing:
-		r.arrived = append(r.arrived, messages...)
+	case p.committing:
+		p.arrived = append(p.arrived, messages...)
 	default:
-		r.acceptLocked(messages)
-		if r.phase == phaseLive {
-			r.nudgeIfPendingLocked()
+		p.acceptLocked(messages)
+		if p.phase == phaseLive {
+			p.nudgeLocked()
 		}
 	}
 }
 
 // waitLocked blocks the calling branch until the waiter is woken; mu is given up meanwhile. The run
 // may not be live when it returns.
-func (r *run) waitLocked(s *scope, w *waiter) {
-	r.block(w)
+func (p *pump) waitLocked(s *scope, w *waiter) {
+	p.block(w)
 	s.blocked = w
-	if !w.due.IsZero() {
-		r.armLocked()
-	}
-	r.idleLocked()
-	r.mu.Unlock()
+	p.idleLocked()
+	p.unlock()
 	<-w.ready
-	r.mu.Lock()
+	p.mu.Lock()
 }
 
 // bodyEndedLocked lets a stopping run go when its last body has ended.
-func (r *run) bodyEndedLocked() {
-	r.bodies--
-	switch r.standingLocked().bodyEnded(r.bodies) {
+func (p *pump) bodyEndedLocked() {
+	p.bodies--
+	switch p.standingLocked().bodyEnded(p.bodies) {
 	case stepFinish:
-		r.finishLocked()
+		p.finishLocked()
 	case stepCommit:
-		r.commitLocked()
+		p.commitLocked()
 	default:
-	}
-}
-
-// stop releases a run for other workers: at once, or when what it waits for has happened.
-func (r *run) stop(cause error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	release := Release{WakeAt: now()}
-	if r.active == 0 && r.bodies == 0 && !r.committing && r.closing == nil && r.pending.empty() {
-		release.WakeAt = r.nextDueLocked()
-	}
-	r.stopLocked(release, cause)
-}
-
-// forceRelease releases a stopping run whose bodies do not end.
-func (r *run) forceRelease() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.forced = true
-	r.finishLocked()
-}
-
-// abandon gives a run up whose store does not answer.
-func (r *run) abandon() {
-	r.givenUp.Do(func() { close(r.abandoned) })
-	r.evict(ErrStopped)
-}
-
-// onCallerGone ends a run driven by hand in this process when its caller's context has ended. Where claims end by
-// commits, one that is held is given back, or the next caller would have to wait for its end.
-func (r *run) onCallerGone() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	held := r.commitEndsClaim() && r.claimed && !r.committing && r.phase != phaseDead
-	ref, seen := r.ref, r.seen
-	r.evictLocked(ErrWaiting)
-	if held {
-		go func() {
-			c := &Commit{Run: &ref, At: now(), Seen: seen, Release: &Release{WakeAt: now()}}
-			v, err := r.env.committer.commit(context.Background(), c)
-			if err = errors.Join(err, v.Err); err != nil {
-				r.env.log.Warn("a claim was not given back, it ends by itself", "orchestration", ref.ID, "error", err)
-			}
-		}()
 	}
 }
 
 // lookLocked asks for messages that have come, if nobody has for a while: a worker would have been told by now. What
 // the code does next must not begin after a pause.
-func (r *run) lookLocked() {
-	if r.phase != phaseLive || r.closing != nil || r.commitEndsClaim() || !r.isDue(time.Now(), r.env.config.PollInterval) {
+func (p *pump) lookLocked() {
+	if p.phase != phaseLive || p.closing != nil || p.commitEndsClaim() || !p.isDue(time.Now(), p.env.config.PollInterval) {
 		return // where commits end claims, one would end this
 	}
-	r.fetch = true // if not with this commit, then with the next one
-	if !r.committing {
-		r.commitLocked()
+	p.fetch = true // if not with this commit, then with the next one
+	if !p.committing {
+		p.commitLocked()
 	}
 }
 
 // takeMailLocked takes in what has come, in the order in which it came.
-func (r *run) takeMailLocked() {
-	b := &r.letters
-	b.mu.Lock()
-	arrivals := b.arrivals
-	b.arrivals, b.taking = nil, false
-	b.mu.Unlock()
-	for _, a := range arrivals {
+func (p *pump) takeMailLocked() {
+	for _, a := range p.letters.empty() {
 		switch {
-		case !r.commitEndsClaim() || a.Ref.Fence <= r.ref.Fence:
-			r.deliverLocked(a.Messages)
-		case r.phase != phaseDead:
+		case !p.commitEndsClaim() || a.Ref.Fence <= p.ref.Fence:
+			p.deliverLocked(a.Messages)
+		case p.phase != phaseDead:
 			// The answer to their claim, which this copy has not got yet, has older ones.
-			r.ahead.add(a)
+			p.ahead.add(a)
 		default:
-			r.ahead.add(a) // for the copy that follows, if it looks here after this; else it is there, or they are early
-			r.env.owner.forward(a, r)
+			p.ahead.add(a) // for the copy that follows, if it looks here after this; else it is there, or they are early
+			p.env.owner.forward(a, p)
 		}
-	}
-}
-
-// post leaves messages for the run. It does not wait for run.mu.
-func (r *run) post(a Arrival) {
-	b := &r.letters
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.arrivals = append(b.arrivals, a)
-	if !b.taking {
-		b.taking = true
-		go func() {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.takeMailLocked()
-		}()
 	}
 }
 
 // barrierLocked blocks until a body may begin in the scope: all that was given is durable, and the claim lasts for as
 // long as a step may take. It reports whether the code may go on.
-func (r *run) barrierLocked(s *scope, lasts time.Duration) bool {
-	for r.liveLocked(s) && r.passLocked() && r.lastsLocked(lasts) {
-		if r.isOpenLocked() {
-			return r.liveLocked(s)
+func (p *pump) barrierLocked(s *scope, lasts time.Duration) bool {
+	for p.isLive(s) && p.passLocked() && p.lastsLocked(lasts) {
+		if p.barrier.isOpen(p.durable, p.claimed) {
+			return p.isLive(s)
 		}
 	}
 	return false
 }
 
-// passLocked blocks until the barrier is open. It reports whether the run is live. It is [run.flushLocked] for a target
+// passLocked blocks until the barrier is open. It reports whether the run is live. It is [pump.flushLocked] for a target
 // that moves.
-func (r *run) passLocked() bool {
-	b := &r.barrier
-	r.flushers++
-	defer func() { r.flushers-- }()
+func (p *pump) passLocked() bool {
+	b := &p.barrier
+	p.flushers++
+	defer func() { p.flushers-- }()
 	for {
-		r.target = max(r.target, b.given)
-		switch r.standingLocked().flush(b.given) {
+		p.target = max(p.target, b.given)
+		switch p.standingLocked().flush(b.given) {
 		case stepCommit:
-			r.commitLocked()
+			p.commitLocked()
 		case stepWait:
-			r.waitForBarrierLocked()
+			p.waitForBarrierLocked()
 		default:
-			return r.phase == phaseLive
+			return p.phase == phaseLive
 		}
 	}
 }
 
 // waitForBarrierLocked waits as flushLocked does. If the barrier was opened meanwhile, the calling body is one of those
 // that were admitted together.
-func (r *run) waitForBarrierLocked() {
-	b := &r.barrier
+func (p *pump) waitForBarrierLocked() {
+	b := &p.barrier
 	opened := b.opened
 	b.waiting++
-	r.moved.Wait()
+	p.await(&p.moved)
 	if b.opened == opened {
 		b.waiting--
 		return
@@ -369,22 +478,22 @@ func (r *run) waitForBarrierLocked() {
 
 // knowsLocked notes that code is about to be given what came about with a change. mu is given up while bodies that were
 // admitted have not begun.
-func (r *run) knowsLocked(change uint64) {
-	for r.barrier.admitted > 0 {
-		r.barrier.begun.Wait()
+func (p *pump) knowsLocked(change uint64) {
+	for p.barrier.admitted > 0 {
+		p.await(&p.barrier.begun)
 	}
-	r.barrier.given = max(r.barrier.given, change)
+	p.barrier.given = max(p.barrier.given, change)
 }
 
 // lastsLocked makes sure that the claim goes on for as long as an inline step may take, where claims end by
 // themselves. It reports false when the run is not live any more.
-func (r *run) lastsLocked(d time.Duration) bool {
-	for r.phase == phaseLive && !r.lasts(d, time.Now()) {
-		r.renew = true
-		r.changed++
-		if !r.flushLocked(r.changed) {
+func (p *pump) lastsLocked(d time.Duration) bool {
+	for p.phase == phaseLive && !p.lasts(d, time.Now()) {
+		p.renew = true
+		p.changed++
+		if !p.flushLocked(p.changed) {
 			return false
 		}
 	}
-	return r.phase == phaseLive
+	return p.phase == phaseLive
 }

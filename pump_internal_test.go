@@ -27,16 +27,16 @@ func TestParkingAfterATimeOutThatIsNotCommitted(t *testing.T) {
 		}}, 0, false)
 		r.mu.Lock()
 		for r.committing || r.active > 0 || r.durable == 0 {
-			r.moved.Wait()
+			r.await(&r.moved)
 		}
 		waiting <- r // locked
 	}()
 	r := <-waiting
-	r.fireLocked(now().Add(2 * time.Hour)) // the process was frozen as the idle list had chosen the run
-	r.parkLocked()
-	r.mu.Unlock()
+	r.fire(now().Add(2 * time.Hour)) // the process was frozen as the idle list had chosen the run
+	r.mu.Unlock()                    // and not by unlock: the engine is told nothing of what has changed
+	r.park()
 	select {
-	case <-r.done:
+	case <-r.submitter.done:
 	case <-t.Context().Done():
 	}
 	if r.outcome == nil {

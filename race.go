@@ -8,12 +8,6 @@ import (
 	"time"
 )
 
-// raceResult is what a race records, as plain JSON whatever the codec: there is no user's data in it.
-type raceResult struct {
-	Winner string   `json:"winner"`
-	Losers []string `json:"losers"`
-}
-
 // Race waits for the first of several branches to end, and returns its index; read that future then. Where
 // a branch ends with an event or a timer, it counts when the event arrived and when the timer was due, not
 // when this process learned of it: an event that was raised in time wins, after a restart too.
@@ -73,11 +67,11 @@ func (c *call) runRace(o *op, futures []*future) error {
 	if r.phase == phaseLive && !r.commitEndsClaim() && slices.ContainsFunc(running, (*future).waitsForEvent) {
 		// An event that another process has raised in time may not be here yet.
 		r.fetch = true
-		r.changedLocked()
+		r.note()
 		r.flushLocked(r.changed)
 		first = r.firstLocked(running)
 	}
-	if !r.liveLocked(c.scope()) {
+	if !r.isLive(c.scope()) {
 		return r.leaveLocked(c.scope())
 	}
 	result := raceResult{Winner: first.path}
@@ -88,8 +82,8 @@ func (c *call) runRace(o *op, futures []*future) error {
 		result.Losers = append(result.Losers, f.path)
 		r.record.lose(f.s.place)
 		f.lost = true
-		r.cancelBranchLocked(f.s.place, &branchEndedError{"lost race " + o.ID + " to " + first.path})
-		r.endBranchLocked(f, ErrCancelled)
+		r.cancelBranch(f.s.place, &branchEndedError{"lost race " + o.ID + " to " + first.path})
+		r.endBranch(f, ErrCancelled)
 		f.err = ErrCancelled
 	}
 	p, err := json.Marshal(result)
@@ -97,10 +91,10 @@ func (c *call) runRace(o *op, futures []*future) error {
 		r.blockLocked(Blocked{Operation: o.ID, Source: o.site.String(), Reason: "its winner cannot be recorded: " + err.Error()})
 		return r.leaveLocked(c.scope())
 	}
-	r.heedAllLocked()
+	r.cancel.heedAll()
 	c.scope().racing = nil
 	o.Attempts, o.StartedAt = 1, o.ScheduledAt
-	r.endLocked(o, StatusSucceeded, p, nil)
+	r.end(o, StatusSucceeded, p, nil)
 	return nil
 }
 
@@ -110,7 +104,7 @@ func (r *run) firstLocked(running []*future) *future {
 	patient := true
 	grace := time.AfterFunc(raceGrace, func() {
 		r.mu.Lock()
-		defer r.mu.Unlock()
+		defer r.unlock()
 		patient = false
 		r.stirred.Broadcast()
 	})
@@ -123,7 +117,7 @@ func (r *run) firstLocked(running []*future) *future {
 	}
 	for {
 		if r.claimed && !r.committing {
-			r.fireLocked(now())
+			r.fire(now())
 		}
 		var first *future
 		for _, f := range running {
@@ -135,7 +129,7 @@ func (r *run) firstLocked(running []*future) *future {
 		if r.phase != phaseLive || first.read || !slices.ContainsFunc(running, late) {
 			return first
 		}
-		r.stirred.Wait()
+		r.await(&r.stirred)
 	}
 }
 
@@ -182,7 +176,7 @@ func winnerOf(c *call, o *op, futures []*future, result raceResult) (int, error)
 	winner := r.record.nowAt(result.Winner)
 	for i, f := range futures {
 		if f.path == winner || f.path == result.Winner {
-			r.mu.Unlock()
+			r.unlock()
 			return i, nil
 		}
 	}

@@ -11,7 +11,7 @@ func (c *call) readLocked(o *op) {
 	r, w := c.run(), o.wait
 	m := w.mail
 	late := r.readsTooLongLocked(o, m)
-	r.mu.Unlock()
+	r.unlock()
 	err := c.take(m.Payload)
 	r.mu.Lock()
 	late()
@@ -25,7 +25,7 @@ func (c *call) readLocked(o *op) {
 			m.Number, m.Name, err)})
 	default:
 		c.taken = true
-		r.takeEventLocked(w)
+		r.takeEvent(w)
 	}
 	r.stirred.Broadcast() // a race may wait for what the branch has read
 }
@@ -41,7 +41,7 @@ func (r *run) readsTooLongLocked(o *op, m *mail) (stop func() bool) {
 	fence, w := r.ref.Fence, o.wait
 	t := time.AfterFunc(limit, func() {
 		r.mu.Lock()
-		defer r.mu.Unlock()
+		defer r.unlock()
 		if r.ref.Fence != fence || !r.claimed || w.mail != m {
 			return // the wait may be over, and its operation have none any more
 		}

@@ -319,3 +319,9 @@ type layout struct {
 	inside map[string][]string // the scopes in a scope
 	ahead  map[string][]string // those of them whose branches have not begun, or were not known to have when it was looked at last
 }
+
+// raceResult is what a race records, as plain JSON whatever the codec: there is no user's data in it.
+type raceResult struct {
+	Winner string   `json:"winner"`
+	Losers []string `json:"losers"`
+}

@@ -176,30 +176,33 @@ func (m *residents) enterHand(r *run) {
 }
 
 // leave takes a run out that is dead.
-func (m *residents) leave(r *run) {
+func (m *residents) leave(dead resident, info *RunInfo) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if r.hand {
-		runs := slices.DeleteFunc(m.hands[r.info.ID], func(x *run) bool { return x == r })
-		if m.hands[r.info.ID] = runs; len(runs) == 0 {
-			delete(m.hands, r.info.ID)
+	id, runID := info.ID, info.RunID
+	is := func(r *run) bool { return r != nil && resident(&r.pump) == dead }
+	if hands := m.hands[id]; hands != nil {
+		if hands = slices.DeleteFunc(hands, is); len(hands) == 0 {
+			delete(m.hands, id)
+		} else {
+			m.hands[id] = hands
 		}
 	}
-	if m.byID[r.info.ID] == r {
-		delete(m.byID, r.info.ID)
+	if is(m.byID[id]) {
+		delete(m.byID, id)
 	}
-	if m.runs[r.info.RunID] == r {
-		delete(m.runs, r.info.RunID)
+	if is(m.runs[runID]) {
+		delete(m.runs, runID)
 		if len(m.runs) == m.most-1 {
 			m.kick() // there is room again
 		}
 	}
-	m.tellWatchersLocked(r.info.ID)
+	m.tellWatchersLocked(id)
 	m.tellDrainedLocked()
 }
 
-// resident is the copy of a run that is in memory; nil for none.
-func (m *residents) resident(runID string) *run {
+// copyOf is the copy of a run that is in memory; nil for none.
+func (m *residents) copyOf(runID string) *run {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.runs[runID]
@@ -242,8 +245,8 @@ func (m *residents) residentOrEarly(a Arrival) *run {
 }
 
 // forward gives messages that have come for a run that is dead to the copy that follows it.
-func (m *residents) forward(a Arrival, dead *run) {
-	if next := m.residentOrEarly(a); next != nil && next != dead {
+func (m *residents) forward(a Arrival, dead resident) {
+	if next := m.residentOrEarly(a); next != nil && resident(&next.pump) != dead {
 		next.post(a)
 	}
 }

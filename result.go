@@ -42,7 +42,7 @@ func (h *handle) wait(ctx context.Context) (*RunInfo, error) {
 		poll := time.NewTimer(h.e.resultPoll())
 		defer poll.Stop()
 		select {
-		case <-r.done:
+		case <-r.submitter.done:
 		case <-ended: // it was terminated, perhaps
 		case <-poll.C: // another process may have terminated it
 		case <-ctx.Done():
@@ -103,7 +103,7 @@ func (e *Engine) info(ctx context.Context, id, runID string) (*RunInfo, error) {
 // left.
 func (r *run) ending() *RunInfo {
 	select {
-	case <-r.done:
+	case <-r.submitter.done:
 	default:
 		return nil
 	}

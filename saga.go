@@ -66,6 +66,6 @@ func Saga[T any](o Context, f func(undo *Compensations) (T, error)) (T, error) {
 func goesOn(o Context) bool {
 	r := o.run()
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.goesOnLocked(o.scope())
+	defer r.unlock()
+	return r.goesOn(o.scope())
 }

@@ -214,3 +214,11 @@ type leaving struct {
 	crossed chan struct{} // closed when another one came to begin something, too
 	over    bool          // that is closed
 }
+
+// cross tells that another one has come.
+func (l *leaving) cross() {
+	if !l.over {
+		l.over = true
+		close(l.crossed)
+	}
+}

@@ -10,7 +10,7 @@ func (c *call) slotLocked() bool {
 	if r.env.slots == nil {
 		return true
 	}
-	if r.stopCause != nil && !c.o.detached() {
+	if r.cancel.cause != nil && !c.o.detached() {
 		return false // the cancellation has ended the turns of those that waited already
 	}
 	t := r.env.slots.Take()
@@ -23,12 +23,12 @@ func (c *call) slotLocked() bool {
 	r.turns[t], c.scope().turn = c.o.detached(), t
 	r.flushers++
 	r.target = max(r.target, r.changed)
-	r.judgeHeldLocked()
+	r.held.judge()
 	if r.commitEndsClaim() {
 		r.moved.Broadcast()
 		r.idleLocked()
 	}
-	r.mu.Unlock()
+	r.unlock()
 	<-t.Ready()
 	r.mu.Lock()
 	r.flushers--

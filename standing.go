@@ -152,12 +152,3 @@ func (s standing) state() string {
 		return stateResting
 	}
 }
-
-// phase is where a resident run is in its life in this process.
-type phase uint8
-
-const (
-	phaseLive     phase = iota // its code runs
-	phaseStopping              // its code unwinds; bodies that still run are recorded
-	phaseDead                  // no commit, panic, error, log line or return of it counts any more
-)

@@ -5,16 +5,15 @@ import "fmt"
 // start runs the code of a claimed run.
 func (r *run) start(c *Claimed) {
 	r.mu.Lock()
-	r.fireLocked(now()) // the deadline may have passed
-	r.recallStopLocked()
-	r.armLocked()
+	r.fire(now()) // the deadline may have passed
+	r.recallStop()
 	switch {
 	case crashLoop(c):
 		r.blockLocked(Blocked{Crashes: c.Crashes, Reason: fmt.Sprintf(
 			"%d workers in a row died while they ran it, without a new record", c.Crashes)})
 	case r.def == nil:
 		why := fmt.Errorf("no definition with the name %q is registered", r.info.Name)
-		if r.endsUnbegunLocked() {
+		if r.endsUnbegun() {
 			r.closing = r.closeUnbegun(why)
 			r.finishLocked()
 			break
@@ -22,7 +21,7 @@ func (r *run) start(c *Claimed) {
 		r.blockLocked(Blocked{Reason: why.Error()})
 	}
 	live := r.phase == phaseLive
-	r.mu.Unlock()
+	r.unlock()
 	if live {
 		r.env.hooks.runStarted(r.event(StatusStarted))
 		r.main()
@@ -70,43 +69,15 @@ func progressOf(operations []Operation) int {
 // follows reports whether this copy's claim is a later one than c.
 func (r *run) follows(c *Claimed) bool {
 	r.mu.Lock()
-	defer r.mu.Unlock()
+	defer r.unlock()
 	return r.phase != phaseDead && r.isAfter(c)
 }
 
 // evictFor ends this copy, and returns what has come ahead of the claim of the one that follows.
 func (r *run) evictFor(next RunRef) []Message {
 	r.mu.Lock()
-	defer r.mu.Unlock()
+	defer r.unlock()
 	r.evictLocked(ErrFenced)
 	r.takeMailLocked()
 	return r.ahead.of(next)
-}
-
-// resume goes on with a run that stayed in memory after a commit ended its claim. It reports false
-// when the claim does not follow on that commit.
-func (r *run) resume(c *Claimed) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for r.phase == phaseLive && r.committing && c.Follows == r.ref.Fence {
-		r.moved.Wait() // the commit that ended the claim is durable, its verdict is on its way
-	}
-	if r.phase != phaseLive || !r.takeNext(c) {
-		return false
-	}
-	r.env.idle.Remove(r)
-	r.mergeLocked(c.Operations)
-	r.acceptLocked(c.Messages)
-	r.acceptLocked(r.ahead.of(c.Ref))
-	r.fireLocked(now())
-	r.openBarrierLocked()
-	r.moved.Broadcast()
-	if r.phase == phaseLive && r.active == 0 {
-		go func() { // the news has woken no branch, and the claim must be answered all the same
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.idleLocked()
-		}()
-	}
-	return true
 }

@@ -257,7 +257,7 @@ func (r *queuedAttempt) failed(err error, asked bool) TaskOutcome {
 	if p := panicIn(err); p != nil {
 		r.t.e.log.Error("task panicked", "orchestration", r.claim.ID, "operation", r.claim.Operation.ID, "stack", p.stack)
 	}
-	out.Error = r.t.e.registry.record(err)
+	out.Error = r.t.e.failures.record(err)
 	return out
 }
 

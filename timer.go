@@ -47,9 +47,9 @@ func sleep(o Context, id string, due func(at time.Time) time.Time, opts []TimerO
 		op.DueAt = roundUp(due(op.ScheduledAt))
 		if !op.DueAt.After(op.ScheduledAt) {
 			op.DueAt = op.ScheduledAt
-			r.endLocked(op, StatusSucceeded, nil, nil)
+			r.end(op, StatusSucceeded, nil, nil)
 		}
-		r.touchLocked(op)
+		r.touch(op)
 	}
 	if err := c.await(op); err != nil {
 		return time.Time{}, err

@@ -4,6 +4,8 @@ import (
 	"container/heap"
 	"slices"
 	"time"
+
+	"github.com/lambdabiz/lambdabiz/internal/slots"
 )
 
 // waiters is which branches of a run are blocked, and until when. It knows nothing of commits, claims or goroutines;
@@ -14,7 +16,12 @@ type waiters struct {
 	bodies   int                  // active branches whose body runs
 	waiting  map[*waiter]struct{} // branches that are blocked
 	dues     dueHeap              // those of them with a time, and woken ones that have not come up
+	turns    map[*slots.Turn]bool // branches that wait for a slot, and whether they are detached; flushers count them
+	target   uint64               // the most that a flusher has waited for
 }
+
+// rest reports whether all branches, but so many of the active ones, have ended, wait, or are in a body or before one.
+func (b *waiters) rest(but int) bool { return b.active-but <= b.bodies+len(b.turns) }
 
 // block counts a branch as blocked until wake is called with the same waiter.
 func (b *waiters) block(w *waiter) {

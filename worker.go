@@ -305,14 +305,18 @@ func (w *worker) rejoin(ctx context.Context) {
 }
 
 // forget is called when a run is dead, with its lock held.
-func (e *Engine) forget(r *run) {
-	e.alarms.Set(r, time.Time{})
-	e.idle.Remove(r)
-	e.leave(r)
+func (e *Engine) forget(dead resident, info *RunInfo) {
+	e.alarms.Set(dead, time.Time{})
+	e.idle.Remove(dead)
+	e.leave(dead, info)
 }
 
-// adoptStarts runs what a commit has started and claimed. Where commits end claims, no start claims.
-func (e *Engine) adoptStarts(c *Commit, v Verdict) *run {
+// adoptStarts runs what a commit has started and claimed.
+func (e *Engine) adoptStarts(c *Commit, v Verdict) { e.adoptLast(c, v) }
+
+// adoptLast runs what a commit has started and claimed, and returns the last of these runs. Where commits end claims, no
+// start claims.
+func (e *Engine) adoptLast(c *Commit, v Verdict) *run {
 	if e.endsClaim {
 		return nil
 	}
