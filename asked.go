@@ -98,6 +98,8 @@ func (c *call) addLocked(path string, site callSite) *op {
 // reader is where a payload goes.
 type reader interface {
 	read(p *payloads, what string, stored Payload) error
+	// copy takes what read would take of a payload of v, if that is known; it reports whether it is.
+	copy(p *payloads, v any) bool
 }
 
 // asking is a call whose result is an Out.
@@ -111,6 +113,14 @@ func (a *asking[Out]) read(p *payloads, what string, stored Payload) error {
 	var fresh Out
 	a.out = fresh
 	return p.decode(what, stored, &a.out)
+}
+
+func (a *asking[Out]) copy(p *payloads, v any) (is bool) {
+	out, is := copied[Out](p, v)
+	if is {
+		a.out = out
+	}
+	return is
 }
 
 // ask makes a call that gives its result.
@@ -127,8 +137,18 @@ func (j plainJSON) read(_ *payloads, _ string, stored Payload) error {
 	return json.Unmarshal(stored, j.v)
 }
 
+func (plainJSON) copy(*payloads, any) bool { return false }
+
 // take reads a payload for the author.
 func (c *call) take(stored Payload) error { return c.to.read(&c.run().env.payloads, c.what, stored) }
+
+// takeOf is take for a payload that was made of a value.
+func (c *call) takeOf(v any, stored Payload) error {
+	if c.to.copy(&c.run().env.payloads, v) {
+		return nil
+	}
+	return c.take(stored)
+}
 
 // body is the effect of a task, a step or a service call: one of these.
 type body struct {
@@ -141,15 +161,15 @@ func (b *body) isKnown() bool {
 	return b.task != nil && b.task.run != nil || b.step != nil || b.instead != nil
 }
 
-// run performs it on a recorded input.
-func (b *body) run(ctx context.Context, p *payloads, in Payload) (any, error) {
+// run performs it on a recorded input, which may be known to be that of a value.
+func (b *body) run(ctx context.Context, p *payloads, in Payload, given any) (any, error) {
 	switch {
 	case b.instead != nil:
 		return b.instead(ctx, in)
 	case b.step != nil:
 		return b.step(ctx)
 	default:
-		return b.task.run(ctx, p, in)
+		return b.task.run(ctx, p, in, given)
 	}
 }
 

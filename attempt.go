@@ -92,6 +92,9 @@ func (c *call) attempt(o *op) error {
 	r.bodies++
 	r.held.judge()
 	a := &attempt{r: r, o: o, c: c, opts: &c.opts, rec: o.Operation}
+	if !o.loaded {
+		a.given = c.input
+	}
 	r.unlock()
 	returned := false
 	defer func() {
@@ -190,6 +193,9 @@ type attempt struct {
 	opts *callOptions
 	rec  Operation // as the attempt began
 
+	ctx   bodyContext
+	given any // what rec.Input was encoded of; nil if that was in an earlier pass
+
 	beats    chan struct{} // receives with a heartbeat; nil if the attempt's time is not limited
 	beaten   time.Time     // when details were written last; guarded by the run's lock, as is late
 	late     bool          // they will be written again by then
@@ -206,34 +212,29 @@ type attempt struct {
 // do calls the body: on the branch's own goroutine, or, when its time is limited, on one that may
 // outlive the attempt.
 func (a *attempt) do() {
-	ctx, cancel := context.WithCancelCause(a.opts.withValues(a.c.bodyContext()))
-	defer cancel(context.Canceled)
-	ctx = context.WithValue(ctx, taskKey{}, liveTask(a))
+	a.ctx.Context, a.ctx.task = a.opts.withValues(a.c.bodyContext()), a
+	defer a.ctx.over(context.Canceled)
 	limit := a.limit()
 	if limit >= 0 {
 		a.beats = make(chan struct{}, 1)
 	}
-	ctx, hooked := a.r.env.hooks.attempt(ctx, a)
+	ctx, hooked := a.r.env.hooks.attempt(&a.ctx, a)
 	a.r.env.leaveTheDead()
 	if limit < 0 {
 		a.take(a.call(ctx))
 	} else {
-		a.within(ctx, cancel, limit)
+		a.within(ctx, limit)
 	}
 	hooked.end(a.err)
 }
 
 // within calls the body on a goroutine of its own, and waits for it as long as the attempt may take.
-func (a *attempt) within(ctx context.Context, cancel context.CancelCauseFunc, limit time.Duration) {
-	type outcome struct {
-		result Payload
-		err    error
-	}
-	results := make(chan outcome, 1)
+func (a *attempt) within(ctx context.Context, limit time.Duration) {
+	results := make(chan returned, 1)
 	go func() {
-		out := outcome{err: NonRetryable(errors.New("the body ended its goroutine instead of returning"))}
+		out := returned{err: NonRetryable(errors.New("the body ended its goroutine instead of returning"))}
 		defer func() { results <- out }()
-		out.result, out.err = a.call(ctx)
+		out = a.call(ctx)
 	}()
 	clock := time.NewTimer(limit)
 	defer clock.Stop()
@@ -242,13 +243,13 @@ func (a *attempt) within(ctx context.Context, cancel context.CancelCauseFunc, li
 	for {
 		select {
 		case out := <-results:
-			a.take(out.result, out.err)
+			a.take(out)
 		case <-clock.C:
 			a.err, a.timedOut = errLate, true
-			cancel(errLate)
+			a.ctx.over(errLate)
 		case <-silence.C:
 			a.err, a.timedOut = errSilent, true
-			cancel(errSilent)
+			a.ctx.over(errSilent)
 		case <-a.beats:
 			silence.Reset(a.opts.heartbeat)
 			continue
@@ -276,23 +277,32 @@ func (a *attempt) limit() time.Duration {
 	}
 }
 
+// returned is what a body has returned.
+type returned struct {
+	value  any
+	result Payload // made of the value
+	err    error
+}
+
 // call runs the body and makes a payload of its result.
-func (a *attempt) call(ctx context.Context) (Payload, error) {
-	v, err := guard(func() (any, error) { return a.c.body.run(ctx, &a.r.env.payloads, a.rec.Input) })
-	if err != nil {
-		return nil, err
+func (a *attempt) call(ctx context.Context) (out returned) {
+	out.value, out.err = guard(func() (any, error) {
+		return a.c.body.run(ctx, &a.r.env.payloads, a.rec.Input, a.given)
+	})
+	if out.err == nil {
+		out.result, out.err = a.r.env.encodeOf(a.rec.Kind, "result", out.value)
+		out.err = NonRetryable(out.err)
 	}
-	result, err := a.r.env.encodeOf(a.rec.Kind, "result", v)
-	return result, NonRetryable(err)
+	return out
 }
 
 // take decodes the result at once, on the branch's own goroutine: a first run sees what a resumed run
 // will see.
-func (a *attempt) take(result Payload, err error) {
-	if err == nil && a.c.to != nil {
-		err = NonRetryable(a.c.take(result))
+func (a *attempt) take(out returned) {
+	a.result, a.err = out.result, out.err
+	if a.err == nil && a.c.to != nil {
+		a.err = NonRetryable(a.c.takeOf(out.value, out.result))
 	}
-	a.result, a.err = result, err
 }
 
 func (a *attempt) info() TaskInfo {

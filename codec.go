@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"reflect"
 	"unicode/utf8"
+
+	"github.com/lambdabiz/lambdabiz/internal/plain"
 )
 
 // Codec turns values into payloads and back. Decode(Encode(v)) must give a value that is as good as v
@@ -130,17 +132,39 @@ func (p *payloads) make(v any) (made Payload, err error) {
 	return p.codec.Encode(v)
 }
 
-// reads reports whether a payload can be read as a T. It is asked at the door: what has been taken and cannot be
+// copied is the T that decoding gives of what was encoded of v, if it is known without that: a copy of v, which shares
+// nothing with it.
+func copied[T any](p *payloads, v any) (T, bool) {
+	out, ok := v.(T)
+	if ok = ok && reflect.TypeFor[T]().Kind() != reflect.Interface && p.copies(v); !ok {
+		var none T
+		return none, false
+	}
+	return out, true
+}
+
+// copies reports whether decoding gives of what was encoded of v a copy of it, which shares nothing with it.
+func (p *payloads) copies(v any) bool {
+	switch p.codec.(type) {
+	case JSONCodec, *JSONCodec:
+		return plain.Is(v)
+	}
+	return false
+}
+
+// reads reports whether a payload of v can be read as a T. It is asked at the door: what has been taken and cannot be
 // read blocks its orchestration, with nobody left to tell.
-func reads[T any](p *payloads, what string, stored Payload) error {
-	var v T
-	return unreadable(p.decode(what, stored, &v))
+func reads[T any](p *payloads, what string, v any, stored Payload) error {
+	if _, is := copied[T](p, v); is {
+		return nil
+	}
+	var out T
+	return unreadable(p.decode(what, stored, &out))
 }
 
 // readsBack is reads for a value whose reader is not known: its own type must be able to.
 func (p *payloads) readsBack(what string, v any, stored Payload) error {
-	switch v.(type) {
-	case nil, Payload, bool, string, int, int64, float64:
+	if _, raw := v.(Payload); raw || v == nil || p.copies(v) {
 		return nil
 	}
 	return unreadable(p.decode(what, stored, reflect.New(reflect.TypeOf(v)).Interface()))

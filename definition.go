@@ -12,8 +12,8 @@ type definitionSpec struct {
 	notRenamed bool
 	run        func(o Context, p *payloads, in Payload) (any, error)
 
-	// Whether a payload is an input, or a result, that can be read.
-	readsInput, readsResult func(p *payloads, what string, stored Payload) error
+	// Whether a payload of a value is an input, or a result, that can be read.
+	readsInput, readsResult func(p *payloads, what string, v any, stored Payload) error
 }
 
 // Define names a function as an orchestration. The function runs from its top whenever a worker takes
@@ -90,7 +90,7 @@ func (NotRenamedOption) applyDefine(d *definitionSpec) { d.notRenamed = true }
 // type of the value itself.
 func (p *payloads) readsInput(d *definitionSpec, v any, stored Payload) error {
 	if d != nil && d.readsInput != nil {
-		return d.readsInput(p, "input", stored)
+		return d.readsInput(p, "input", v, stored)
 	}
 	return p.readsBack("input", v, stored)
 }

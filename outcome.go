@@ -133,7 +133,7 @@ func (r *run) closeOf(in RunInfo, cause error, out any, err error) *Close {
 	if err == nil {
 		result, fault := r.env.encode("result of the orchestration", out)
 		if fault == nil && r.def != nil {
-			fault = r.def.readsResult(&r.env.payloads, "result of the orchestration", result)
+			fault = r.def.readsResult(&r.env.payloads, "result of the orchestration", out, result)
 		}
 		if fault == nil {
 			return &Close{Status: StatusSucceeded, Result: result}

@@ -174,7 +174,7 @@ func (r *registry) resolved(t *taskSpec, home *Description) (*taskSpec, error) {
 			return t, fmt.Errorf("a task resolver over task %q: %w", t.name, err)
 		}
 		if f, ok := v.(TaskFunc); ok && f != nil {
-			return &taskSpec{name: t.name, kind: t.kind, run: func(ctx context.Context, _ *payloads, in Payload) (any, error) {
+			return &taskSpec{name: t.name, kind: t.kind, run: func(ctx context.Context, _ *payloads, in Payload, _ any) (any, error) {
 				return f(ctx, in)
 			}}, nil
 		}

@@ -13,7 +13,7 @@ type Task[In, Out any] struct{ spec *taskSpec }
 type taskSpec struct {
 	name string
 	kind Kind
-	run  func(ctx context.Context, p *payloads, in Payload) (any, error)
+	run  func(ctx context.Context, p *payloads, in Payload, given any) (any, error) // given is what in was encoded of, if known
 }
 
 // NewTask names a function as a task. It runs at least once per operation that calls it, and may run
@@ -31,10 +31,12 @@ func NewService[In, Out any](name string, f func(ctx context.Context, in In) (Ou
 
 func newTask[In, Out any](name string, kind Kind, f func(context.Context, In) (Out, error)) *Task[In, Out] {
 	return &Task[In, Out]{&taskSpec{name: name, kind: kind,
-		run: func(ctx context.Context, p *payloads, stored Payload) (any, error) {
-			var in In
-			if err := p.decode("input", stored, &in); err != nil {
-				return nil, NonRetryable(err)
+		run: func(ctx context.Context, p *payloads, stored Payload, given any) (any, error) {
+			in, is := copied[In](p, given)
+			if !is {
+				if err := p.decode("input", stored, &in); err != nil {
+					return nil, NonRetryable(err)
+				}
 			}
 			return f(ctx, in)
 		},

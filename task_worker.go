@@ -158,7 +158,7 @@ func (r *queuedAttempt) run(ctx context.Context, spec *taskSpec) TaskOutcome {
 		out := outcome{err: NonRetryable(errors.New("the body ended its goroutine instead of returning"))}
 		defer func() { results <- out }()
 		var v any
-		if v, out.err = guard(func() (any, error) { return spec.run(ctx, &e.payloads, c.Operation.Input) }); out.err == nil {
+		if v, out.err = guard(func() (any, error) { return spec.run(ctx, &e.payloads, c.Operation.Input, nil) }); out.err == nil {
 			out.result, out.err = e.encodeOf(c.Operation.Kind, "result", v)
 			out.err = NonRetryable(out.err)
 		}

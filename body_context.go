@@ -1,0 +1,69 @@
+package lambdabiz
+
+import (
+	"context"
+	"sync"
+)
+
+// bodyContext is the context of one attempt. It ends with the one that it is made of, and when the attempt ends. Most
+// bodies only look into it, or hand it on to what does: the context that can be waited for is made when it is asked for.
+type bodyContext struct {
+	context.Context //nolint:containedctx // what it is made of
+	task            liveTask
+
+	mu    sync.Mutex
+	own   context.Context //nolint:containedctx // it ends with the attempt; nil until it is asked for
+	end   context.CancelCauseFunc
+	ended error // why the attempt is over; nil while it goes on
+}
+
+// over ends the context for a cause.
+func (c *bodyContext) over(cause error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended == nil {
+		c.ended = cause
+	}
+	if c.end != nil {
+		c.end(cause)
+	}
+}
+
+// made is the context that can be waited for.
+func (c *bodyContext) made() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.own == nil {
+		c.own, c.end = context.WithCancelCause(c.Context)
+		if c.ended != nil {
+			c.end(c.ended)
+		}
+	}
+	return c.own
+}
+
+// Done is closed when the context has ended.
+func (c *bodyContext) Done() <-chan struct{} { return c.made().Done() }
+
+// Err is why the context has ended; nil while it has not.
+func (c *bodyContext) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.own != nil:
+		return c.own.Err()
+	case c.ended != nil && c.Context.Err() == nil:
+		return context.Canceled
+	default:
+		return c.Context.Err()
+	}
+}
+
+// Value gives values of the context that it is made of. Package context asks so, too, for the context that can be
+// waited for.
+func (c *bodyContext) Value(key any) any {
+	if key == (taskKey{}) {
+		return c.task
+	}
+	return c.made().Value(key)
+}
