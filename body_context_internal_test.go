@@ -19,9 +19,12 @@ func TestBodyContext(t *testing.T) {
 		end  func(c *bodyContext, stop context.CancelCauseFunc)
 		want look
 	}{
-		"goes on":                      {func(*bodyContext, context.CancelCauseFunc) {}, look{}},
-		"the attempt ends":             {func(c *bodyContext, _ context.CancelCauseFunc) { c.over(why) }, look{context.Canceled, why}},
-		"the attempt ends twice":       {func(c *bodyContext, _ context.CancelCauseFunc) { c.over(why); c.over(errLate) }, look{context.Canceled, why}},
+		"goes on":          {func(*bodyContext, context.CancelCauseFunc) {}, look{}},
+		"the attempt ends": {func(c *bodyContext, _ context.CancelCauseFunc) { c.over(why) }, look{context.Canceled, why}},
+		"the attempt ends twice": {func(c *bodyContext, _ context.CancelCauseFunc) {
+			c.over(why)
+			c.over(errLate)
+		}, look{context.Canceled, why}},
 		"the orchestration is to stop": {func(_ *bodyContext, stop context.CancelCauseFunc) { stop(why) }, look{context.Canceled, why}},
 	}
 	for name, e := range ends {

@@ -153,7 +153,13 @@ func (c *changes) putBack(t taken) {
 }
 
 // settled notes that a commit is durable.
-func (c *changes) settled(t taken) { c.durable = max(c.durable, t.upTo) }
+func (c *changes) settled(t taken) {
+	c.durable = max(c.durable, t.upTo)
+	if c.pending.ops == nil && cap(t.ops) <= 64 { // there is room for the next ones
+		clear(t.ops)
+		c.pending.ops = t.ops[:0]
+	}
+}
 
 // pending is the changes of a run that no commit has taken yet.
 type pending struct {

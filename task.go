@@ -32,15 +32,22 @@ func NewService[In, Out any](name string, f func(ctx context.Context, in In) (Ou
 func newTask[In, Out any](name string, kind Kind, f func(context.Context, In) (Out, error)) *Task[In, Out] {
 	return &Task[In, Out]{&taskSpec{name: name, kind: kind,
 		run: func(ctx context.Context, p *payloads, stored Payload, given any) (any, error) {
-			in, is := copied[In](p, given)
-			if !is {
-				if err := p.decode("input", stored, &in); err != nil {
-					return nil, NonRetryable(err)
-				}
+			if in, is := copied[In](p, given); is {
+				return f(ctx, in)
+			}
+			in, err := decoded[In](p, stored)
+			if err != nil {
+				return nil, NonRetryable(err)
 			}
 			return f(ctx, in)
 		},
 	}}
+}
+
+// decoded has the value outside of its caller, which needs no memory for it then if it decodes nothing.
+func decoded[In any](p *payloads, stored Payload) (in In, err error) {
+	err = p.decode("input", stored, &in)
+	return in, err
 }
 
 // Name returns the task's name.
