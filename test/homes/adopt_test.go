@@ -135,7 +135,9 @@ func TestAStartThatComesTwiceAfterAClaimMakesNoSecondCopy(t *testing.T) {
 		}
 		d := define(func(o lambdabiz.Context) (int, error) { return 1, lambdabiz.Sleep(o, "s", time.Minute) })
 		e, _ := b.worker(d)
+		b.well() // the first answer is lost already
 		run := start(b, e, d, "x", 0)
+		b.ill()
 		time.Sleep(30 * time.Second)
 		if s := b.state(e, "x"); s.Status != lambdabiz.StatusStarted || s.StartedAt.IsZero() {
 			t.Errorf("it is %v, started at %v", s.Status, s.StartedAt)

@@ -365,7 +365,8 @@ func TestBackoffGrowsToItsMostWithJitter(t *testing.T) {
 			}
 			mu.Unlock()
 		}
-		if len(chance) < 50 {
+		// What comes due while calls fail begins together when they do not.
+		if len(chance) < 50 && b.faults == nil {
 			t.Errorf("of 240 waits only %d are different", len(chance))
 		}
 	}, notOnSWF("its timers go by whole seconds"))

@@ -56,7 +56,7 @@ func TestBranchRunsAgainOverItsRecordedOperations(t *testing.T) {
 		if got := result(b, run); got != 6 {
 			t.Errorf("result is %d, not 6", got)
 		}
-		if calls.Load() != 2 || entered.Load() != 2 {
+		if calls.Load() != 2 || !b.exact(int(entered.Load()), 2) {
 			t.Errorf("the task ran %d times (not 2), the branch %d times (not 2)", calls.Load(), entered.Load())
 		}
 		s := b.state(e, "b")
@@ -450,7 +450,7 @@ func TestMapGoesOnAfterAnItemThatCannotBegin(t *testing.T) {
 			return fmt.Sprint(errors.Is(err, lambdabiz.ErrInvalidID)), nil
 		})
 		e, _ := b.worker(d)
-		ctx, cancel := within(b, time.Minute)
+		ctx, cancel := within(b, 30*time.Minute)
 		defer cancel()
 		if got, err := start(b, e, d, "x", 0).Result(ctx); got != "true" || err != nil {
 			t.Errorf("result %q, %v", got, err)

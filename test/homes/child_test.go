@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -144,7 +145,7 @@ func TestRecursionByName(t *testing.T) {
 func TestDetachedChildrenGoOnAfterTheEndOfTheirParent(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *bench) {
 		child := lambdabiz.Define("Child", func(o lambdabiz.Context, n int) (int, error) {
-			return n, lambdabiz.Sleep(o, "s", 20*time.Second)
+			return n, lambdabiz.Sleep(o, "s", 10*time.Minute)
 		})
 		d := define(func(o lambdabiz.Context) (int, error) {
 			if _, err := lambdabiz.StartChild(o, "detached", child, 5); err != nil {
@@ -232,7 +233,11 @@ func TestParentGetsTheOutcomeOnceThoughBothRestart(t *testing.T) {
 			stop()
 		}
 		e, _ = b.worker(d, child)
-		if got := result(b, lambdabiz.Get(e, d, "x")); got != 7 || seen.String() != "0, 1, 2, got 7" {
+		got, ran := result(b, lambdabiz.Get(e, d, "x")), seen.all()
+		if b.faults != nil {
+			ran = slices.Compact(ran) // a kill may come before the commit of what has run, which is tried again
+		}
+		if got != 7 || strings.Join(ran, ", ") != "0, 1, 2, got 7" {
 			t.Errorf("result is %d, what ran: %v", got, &seen)
 		}
 	}, keepsClaims(countsBodies))
@@ -373,6 +378,7 @@ func TestCancelReachesAChildThatIsNotVisitedAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
+		b.settle()
 		if s := b.state(e, "x~-c"); s.Status != lambdabiz.StatusCancelled {
 			t.Errorf("the child is %v", s.Status)
 		}

@@ -60,11 +60,13 @@ func TestARaceGoesByTheWorkersClock(t *testing.T) {
 				id = "timer first"
 			}
 			start(b, client, d, id, 0)
+			b.well() // until a worker has recorded that it has the event, only its sender knows when it came
 			time.Sleep(30 * time.Second)
 			raise(b, client, id, "Approve", "approved")
 			if got := result(b, lambdabiz.Get(client, d, id)); got != "approved" {
 				t.Errorf("%s: it gave %q", id, got)
 			}
+			b.ill()
 			stop()
 		}
 	}, oneClock(setsClocks))

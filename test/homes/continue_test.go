@@ -345,7 +345,7 @@ func TestAChainThatDoesNothingIsSlow(t *testing.T) {
 		}
 		began := time.Now()
 		stop() // a worker that drains does not wait for it
-		if took := seconds(began); took > 1 {
+		if took := seconds(began); took > 1 && b.faults == nil {
 			t.Errorf("it stopped after %d s", took)
 		}
 	}, keepsClaims(countsBodies))

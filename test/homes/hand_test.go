@@ -171,6 +171,7 @@ func TestByHandAWaitReturnsErrWaitingAndRecordsNothing(t *testing.T) {
 		e := b.engine(lambdabiz.Config{})
 		for name, wait := range waits {
 			before := ""
+			b.well()
 			for round := range 2 { // the first time it is recorded that it waits
 				ctx, cancel := within(b, 5*time.Second)
 				o := byHand(b, ctx, e, name)
@@ -192,6 +193,7 @@ func TestByHandAWaitReturnsErrWaitingAndRecordsNothing(t *testing.T) {
 				}
 				before = now
 				cancel()
+				b.ill()
 			}
 			if name == "event" || name == "branch" {
 				raise(b, e, name, "w", true)

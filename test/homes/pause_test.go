@@ -366,7 +366,7 @@ func TestPauseAndResume(t *testing.T) {
 		if err := e.Resume(b.ctx, "x"); err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := within(b, time.Minute)
+		ctx, cancel := within(b, 30*time.Minute)
 		defer cancel()
 		if v, err := run.Result(ctx); v != 11 || err != nil || bodies.Load() != 1 {
 			t.Error(v, err, bodies.Load())

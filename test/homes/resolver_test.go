@@ -97,7 +97,7 @@ func TestResolversResultMustBeReadable(t *testing.T) {
 		if !errors.Is(err, lambdabiz.ErrInvalidPayload) || !errors.As(err, &task) || task.Task != "a" || calls != 1 {
 			t.Errorf("error %v after %d calls", err, calls)
 		}
-	}, notOnSWF("a name that is not registered is a Lambda function there"))
+	}, notOnSWF("a name that is not registered is a Lambda function there"), keepsClaims(countsBodies))
 }
 
 func TestResolverUnknownNameBlocks(t *testing.T) {

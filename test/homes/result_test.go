@@ -154,9 +154,11 @@ func TestResultIsNeverThatOfAnotherChain(t *testing.T) {
 			everywhere(t, func(t *testing.T, b *bench) {
 				e, _ := b.worker(tenSeconds)
 				client := b.engine(lambdabiz.Config{})
+				b.well()
 				run := start(b, client, tenSeconds, "x", "in")
 				time.Sleep(time.Minute)
 				c.purge(b, client)
+				b.ill()
 				if got := outcomes(b, run, start(b, e, tenSeconds, "y", "other"))(); got != c.want+", other...." {
 					t.Errorf("the results are %s", got)
 				}

