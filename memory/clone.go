@@ -61,12 +61,23 @@ func cloneInfo(i lambdabiz.RunInfo) lambdabiz.RunInfo {
 }
 
 func cloneOperation(o lambdabiz.Operation) lambdabiz.Operation {
-	o.Input, o.Result = clonePayload(o.Input), clonePayload(o.Result)
-	o.Details = clonePayload(o.Details)
+	room := make([]byte, 0, len(o.Input)+len(o.Result)+len(o.Details)) // one for all
+	o.Input, room = cloneInto(room, o.Input)
+	o.Result, room = cloneInto(room, o.Result)
+	o.Details, _ = cloneInto(room, o.Details)
 	o.Error = cloneFailure(o.Error)
 	o.ScheduledAt, o.StartedAt, o.EndedAt = stamp(o.ScheduledAt), stamp(o.StartedAt), stamp(o.EndedAt)
 	o.DueAt, o.ExpiresAt = stamp(o.DueAt), stamp(o.ExpiresAt)
 	return o
+}
+
+// cloneInto copies a payload into what is left of a room, and returns the copy and what is left then.
+func cloneInto(room []byte, p lambdabiz.Payload) (copied lambdabiz.Payload, left []byte) {
+	if p == nil {
+		return nil, room
+	}
+	room = append(room, p...)
+	return room[:len(p):len(p)], room[len(p):]
 }
 
 func cloneMessages(messages []lambdabiz.Message) []lambdabiz.Message {

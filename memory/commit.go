@@ -36,7 +36,8 @@ func (b *Backend) apply(given *lambdabiz.Commit) lambdabiz.Verdict {
 			}
 		}
 	}
-	c := ownCopy(given)
+	own := b.ownCopy(given)
+	c := &own
 	var verdict lambdabiz.Verdict
 	for _, s := range c.Starts {
 		v := b.start(c, s)
@@ -63,15 +64,19 @@ func (b *Backend) apply(given *lambdabiz.Commit) lambdabiz.Verdict {
 }
 
 // ownCopy copies what apply changes or stores. Refusals must not reach the caller's commit: it may
-// hand it over again.
-func ownCopy(given *lambdabiz.Commit) *lambdabiz.Commit {
+// hand it over again. It holds until the next one is made.
+func (b *Backend) ownCopy(given *lambdabiz.Commit) lambdabiz.Commit {
 	c := *given
 	c.At, c.WakeAt = stamp(c.At), stamp(c.WakeAt)
-	c.Operations = make([]lambdabiz.Operation, len(given.Operations))
-	for i := range given.Operations {
-		c.Operations[i] = cloneOperation(given.Operations[i])
+	if clear(b.copies); cap(b.copies) > 256 {
+		b.copies = nil
 	}
-	return &c
+	b.copies = b.copies[:0]
+	for i := range given.Operations {
+		b.copies = append(b.copies, cloneOperation(given.Operations[i]))
+	}
+	c.Operations = b.copies
+	return c
 }
 
 func refuse(c *lambdabiz.Commit, operation int64, err error) {

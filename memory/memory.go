@@ -43,6 +43,7 @@ type Backend struct {
 	lastMsg    int64 // message numbers grow across runs, so that ClaimRequest.After is one number
 	ready      []*run
 	wakes      wakeHeap
+	copies     []lambdabiz.Operation // of the commit that is being applied; kept for their memory
 }
 
 var (
