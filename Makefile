@@ -39,8 +39,8 @@ race-tools:
 		fi; \
 	fi
 
-# What plays AWS in the tests. What cannot be installed skips its tests, and in continuous integration fails.
-standins: ## Install the stand-ins for AWS into .standins: moto and cfn-lint (Python), dynalite (Node.js).
+# What plays AWS in the tests, and PostgreSQL. What cannot be installed skips its tests, and in continuous integration fails.
+standins: ## Install what the tests run against into .standins: moto, cfn-lint (Python), dynalite, PostgreSQL (Node.js).
 	@bash internal/standins/setup.sh
 
 lint: fmt vet golangci tidy cross ## Check format, vet, golangci-lint, go.mod, and builds for all platforms.

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Installs the stand-ins for AWS that the tests use into .standins/ at the root of the repository:
+# Installs what the tests run against into .standins/ at the root of the repository:
 #   python/    a virtual environment with moto and cfn-lint (requirements.txt)
 #   dynalite/  dynalite, which plays DynamoDB, with what it needs (package.json, package-lock.json)
-# A stamp holds the checksum of what each was made from: nothing is done twice. pip and npm fetch,
+#   postgres/  PostgreSQL of two major versions (postgres/package.json, postgres/package-lock.json)
+# and on Debian, where that is allowed, PostgreSQL's own packages and PgBouncer. A stamp holds the checksum of what each was made from: nothing is done twice. pip and npm fetch,
 # as the user has configured them. What cannot be installed is named in one line, and its tests skip;
 # with CI=true that is a failure.
 set -euo pipefail
@@ -48,6 +49,21 @@ install_packages() {
 	fetch apt-get update -q && DEBIAN_FRONTEND=noninteractive fetch apt-get install -q -y --no-install-recommends "$@" || true
 }
 
+# install_services PACKAGE...: fetch what is a package of Debian, on any machine where this is root, or may be by sudo.
+install_services() {
+	local sudo=
+	command -v apt-get >/dev/null 2>&1 || return 0
+	if [ "$(id -u)" != 0 ]; then
+		sudo -n true >/dev/null 2>&1 || return 0
+		sudo="sudo -n"
+	fi
+	echo "installing $*"
+	fetch $sudo apt-get update -q &&
+		fetch $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@" || true
+}
+
+have_server() { ls /usr/lib/postgresql/*/bin/pg_basebackup || { command -v postgres && command -v pg_basebackup; }; } >/dev/null 2>&1
+have_pgbouncer() { command -v pgbouncer || [ -x /usr/sbin/pgbouncer ]; } >/dev/null 2>&1
 have_python() { command -v python3 && python3 -c 'import ensurepip, venv'; } >>"$log" 2>&1
 have_node() { command -v npm && node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)'; } >>"$log" 2>&1
 
@@ -100,6 +116,53 @@ setup_dynalite() {
 	echo "$sum" >"$target/dynalite.stamp"
 }
 
+# setup_services looks for what faults are tried on.
+setup_services() {
+	local wanted=()
+	if [ -n "${LAMBDABIZ_TEST_POSTGRES:-}" ] && ! $ci; then return; fi
+	have_server || wanted+=(postgresql)
+	have_pgbouncer || wanted+=(pgbouncer)
+	[ ${#wanted[@]} -gt 0 ] || return 0
+	start_log
+	install_services "${wanted[@]}"
+	have_server || missing "PostgreSQL with pg_basebackup" "install postgresql"
+	have_pgbouncer || missing "PgBouncer" "install pgbouncer"
+}
+
+# setup_postgres brings servers that need no installation, of the oldest version that is supported and of a new one.
+setup_postgres() {
+	local sum link platform version
+	sum=$(checksum "$here/postgres/package.json" "$here/postgres/package-lock.json")
+	if current postgres "$sum"; then return; fi
+	start_log
+	have_node || install_packages nodejs npm
+	if ! have_node; then
+		missing "PostgreSQL 14 and 18" "install Node.js 18 or newer with npm"
+		return
+	fi
+	echo "installing PostgreSQL 14 and 18 into .standins/postgres"
+	rm -rf "$target/postgres" "$target/postgres.stamp"
+	mkdir -p "$target/postgres"
+	cp "$here/postgres/package.json" "$here/postgres/package-lock.json" "$target/postgres/"
+	if ! fetch npm ci --prefix "$target/postgres" --ignore-scripts --no-audit --no-fund; then
+		missing "PostgreSQL 14 and 18" "npm could not fetch them; see .standins/setup.log"
+		return
+	fi
+	link='for (const { source, target } of JSON.parse(fs.readFileSync("native/pg-symlinks.json", "utf8")))
+		fs.symlinkSync(path.relative(path.dirname(target), source), target)'
+	platform=$(node -p 'process.platform + "-" + process.arch')
+	for version in 14 18; do
+		if ! grep -q "\"$version-$platform\"" "$here/postgres/package.json"; then
+			missing "PostgreSQL $version" "npm has none for $platform"
+		elif ! (cd "$target/postgres/node_modules/$version-$platform" && node -e "$link" && native/bin/postgres --version) >>"$log" 2>&1; then
+			# npm skips in silence what is optional and cannot be fetched, or has another checksum.
+			missing "PostgreSQL $version" "npm could not fetch it, or it does not run on this machine; see .standins/setup.log"
+			sum=
+		fi
+	done
+	[ -z "$sum" ] || echo "$sum" >"$target/postgres.stamp"
+}
+
 # start_log begins a new log, once a run.
 start_log() {
 	[ -z "${logging:-}" ] || return 0
@@ -110,4 +173,6 @@ start_log() {
 
 setup_python
 setup_dynalite
+setup_services
+setup_postgres
 ! $failed

@@ -103,7 +103,7 @@ type place struct {
 // here looks at the working directory, which for tests is their package's, and at the environment: the one that a child
 // process would get, as nothing but a program and a test reads its own.
 func here() place {
-	at := place{ci: slices.Contains((&exec.Cmd{}).Environ(), "CI=true")}
+	at := place{ci: Variable("CI") == "true"}
 	dir, err := os.Getwd()
 	for err == nil {
 		if _, missing := os.Stat(filepath.Join(dir, "internal", "standins", "setup.sh")); missing == nil {
@@ -157,12 +157,38 @@ func installed(tb TB, name, stamp string, at place) string {
 	case err == nil:
 	case !errors.Is(err, ErrNotInstalled):
 		tb.Fatalf("look for %s: %v", name, err)
-	case at.ci:
-		tb.Fatalf("%s is not installed, and in continuous integration it must be: run make standins", name)
 	default:
-		tb.Skipf("%s is not installed: run make standins", name)
+		missing(tb, name, "run make standins", at.ci)
 	}
 	return dir
+}
+
+// Folder returns the folder that setup.sh installs into, as a name that is nowhere if there is no repository around the
+// working directory.
+func Folder() string { return filepath.Join(here().root, folder) }
+
+// Variable returns a variable of the environment of the tests, "" if it is not set.
+func Variable(name string) string {
+	for _, entry := range slices.Backward((&exec.Cmd{}).Environ()) {
+		if value, ok := strings.CutPrefix(entry, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// Missing skips a test for what is not installed, and says how to have it. Where CI=true it fails the test.
+func Missing(tb TB, name, remedy string) {
+	tb.Helper()
+	missing(tb, name, remedy, here().ci)
+}
+
+func missing(tb TB, name, remedy string, ci bool) {
+	tb.Helper()
+	if ci {
+		tb.Fatalf("%s is not installed, and in continuous integration it must be: %s", name, remedy)
+	}
+	tb.Skipf("%s is not installed: %s", name, remedy)
 }
 
 // environment is the environment of a stand-in: without what belongs to a real AWS account.

@@ -1,0 +1,104 @@
+//go:build linux
+
+package postgres_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	osexec "os/exec"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/lambdabiz/lambdabiz/internal/standins/postgres"
+)
+
+// TestNothingIsLeftBehindByAKilledTest kills a test binary with SIGKILL: its server must end too, even a frozen one, and
+// its folder go.
+func TestNothingIsLeftBehindByAKilledTest(t *testing.T) {
+	t.Parallel()
+	postgres.Shared(t, 18) // is it installed?
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	holder := osexec.CommandContext(t.Context(), self, "-test.run=^$")
+	holder.Env = append(os.Environ(), hold+"=1")
+	out, err := holder.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := holder.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	var url, folder, failed string
+	var watcher int
+	if _, err := fmt.Sscan(line, &url, &folder, &watcher, &failed); err != nil || failed != "<nil>" {
+		t.Fatalf("%q: %v", line, err)
+	}
+	end, err := unix.PidfdOpen(watcher, 0) // readable when the last one of them has ended
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Close(end) }()
+	if err := holder.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = holder.Wait() // says that it was killed
+	ended := []unix.PollFd{{Fd: int32(end), Events: unix.POLLIN}}
+	for {
+		n, err := unix.Poll(ended, 60_000)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if n != 1 || err != nil {
+			t.Fatalf("the server outlives what started it: %d, %v", n, err)
+		}
+		break
+	}
+	if _, err := os.Stat(folder); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("its folder is left behind: %v", err)
+	}
+	if conn, err := pgx.Connect(t.Context(), url+"&connect_timeout=10"); err == nil {
+		t.Errorf("it still serves: %v", conn)
+	}
+}
+
+// TestProgramsInAClosedFolderAreCopied: as root runs tests in its home, where another user cannot look.
+func TestProgramsInAClosedFolderAreCopied(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root runs a server as somebody else")
+	}
+	postgres.Shared(t, 18) // is it installed?
+	dir, err := postgres.Installed(t.Context(), 18)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := filepath.Join(t.TempDir(), "closed")
+	if err := os.Mkdir(closed, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(filepath.Join(closed, "native"), os.DirFS(filepath.Dir(dir))); err != nil {
+		t.Fatal(err)
+	}
+	folder, err := os.MkdirTemp("", "lambdabiz-postgres-") //nolint:usetesting // the folder of a test is closed to others too
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	got, err := postgres.Reachable(t.Context(), filepath.Join(closed, "native", "bin"), folder)
+	if err != nil || got != filepath.Join(folder, "programs", "bin") {
+		t.Errorf("run from %s, %v; want a copy in %s", got, err, folder)
+	}
+}
