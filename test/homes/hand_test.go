@@ -120,7 +120,7 @@ func TestByHandTheOriginalsProgramIsInterruptedAfterEveryOperation(t *testing.T)
 			s.Mode != lambdabiz.ModeHand || string(s.Input) != `"Workflow Started"` {
 			t.Errorf("state is %+v", s.RunInfo)
 		}
-		if took := s.EndedAt.Sub(began); took < 30*time.Second || took > 40*time.Second {
+		if took := s.EndedAt.Sub(began); took < 30*time.Second || took > 40*time.Second && b.faults == nil {
 			t.Errorf("it took %v with a timer of 30 s", took)
 		}
 		if _, err := original(b, e, -1); !errors.Is(err, lambdabiz.ErrClosed) {

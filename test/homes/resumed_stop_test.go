@@ -234,7 +234,9 @@ func TestByHandTheCodeComesToWhatIsRecordedBeforeItsContextEnds(t *testing.T) {
 				_, err := code(k, o)
 				return o.Fail(err)
 			}
+			b.well()                    // its time is short
 			_ = drive(25 * time.Second) // it cannot go on
+			b.ill()
 			b.cancel(name)
 			if err := drive(time.Hour); err != nil {
 				t.Error(err)
