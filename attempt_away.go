@@ -79,7 +79,7 @@ func (b *book) askAttempt(o *op, opts *callOptions, local bool) {
 // serveLocked lets this process perform the attempts of a run that is driven by hand, those too that a caller before has
 // asked for: no worker serves its queue.
 func (r *run) serveLocked() {
-	if r.hand && r.served == nil {
+	if r.isByHand() && r.served == nil {
 		r.served = make(chan struct{})
 		go func() {
 			defer close(r.served)

@@ -41,7 +41,7 @@ func (b *book) ids() []any { return []any{"orchestration", b.info.ID, "run", b.i
 
 // goesOn reports whether operations of code in the scope can be performed, or read from the record of a run that has
 // ended.
-func (b *book) goesOn(s *scope) bool { return b.isLive(s) || b.replayOnly }
+func (b *book) goesOn(s *scope) bool { return b.isLive(s) || b.replays() }
 
 // isLive reports whether code in the scope may go on.
 func (b *book) isLive(s *scope) bool { return b.phase == phaseLive && !s.isClosed() }
@@ -71,10 +71,6 @@ func (b *book) dueNext() time.Time {
 // hookEnded tells the telemetry that an operation has ended.
 func (b *book) hookEnded(o *op) { b.env.hooks.operation(b.event(StatusStarted), &o.Operation, false) }
 
-// commitEndsClaim reports whether a commit of this run ends its claim, and the next one comes when something has
-// happened.
-func (b *book) commitEndsClaim() bool { return b.env.endsClaim }
-
 // runBytes is the estimated memory of a waiting run beside its payloads: stacks and maps.
 const runBytes = 12 << 10
 
@@ -95,7 +91,7 @@ func (b *book) rested() bool {
 
 // writer is the worker that commits; a run driven by hand has none.
 func (b *book) writer() int64 {
-	if b.hand {
+	if b.isByHand() {
 		return 0
 	}
 	return b.env.worker.Load()

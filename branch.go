@@ -101,7 +101,7 @@ func (f *future) run(o Context, id string, code func(o Context) error, begin boo
 	place.begin(f.s)
 	r.cancel.heed(f.s)
 	start = func() {
-		if r.phase != phaseLive && !r.replayOnly || f.s.isClosed() || f.ended {
+		if r.phase != phaseLive && !r.replays() || f.s.isClosed() || f.ended {
 			r.endBranch(f, ErrCancelled)
 			return
 		}

@@ -175,7 +175,7 @@ const (
 
 // stillFor is how long the run may come to nothing recorded.
 func (d *driver) stillFor() time.Duration {
-	if d.hand {
+	if d.isByHand() {
 		return stillForByHand
 	}
 	return stillFor

@@ -77,7 +77,7 @@ func (p *pump) takeLocked() taken {
 			c.Starts[i].Claim = false // if the answer is lost, nobody would run them
 		}
 	}
-	if p.env.endsClaim {
+	if p.commitEndsClaim() {
 		c.Conditional, c.WakeAt = true, p.dueNext()
 		// What the verdict may end wakes code, which needs a claim to go on.
 		c.Again = p.flushers > 0 || len(t.timeouts) > 0 || len(p.pending.timeouts) > 0 ||
@@ -126,7 +126,7 @@ func (p *pump) claimEndsLocked(v Verdict) {
 		return
 	}
 	p.loseClaim()
-	if p.hand {
+	if p.isByHand() {
 		ref := p.ref
 		ref.Fence = p.applied
 		go p.claimNext(&ref)
@@ -264,7 +264,7 @@ func (p *pump) blockLocked(b Blocked) {
 	b.RetryAt = now().Add(blockedBackoff.wait(b.Times))
 	p.log().Error("orchestration is blocked", "reason", b.Reason, "operation", b.Operation,
 		"source", b.Source, "retryAt", b.RetryAt)
-	if p.hand {
+	if p.isByHand() {
 		p.evictLocked(&BlockedError{ID: p.info.ID, Blocked: b})
 		return
 	}

@@ -19,7 +19,7 @@ import (
 func (c *call) guardLocked(path string, site callSite) (left bool, err error) {
 	r := c.run()
 	s := c.scope()
-	if r.replayOnly || r.cancel.cause != nil && !c.o.detached() || c.notRenamed || r.def != nil && r.def.notRenamed {
+	if r.replays() || r.cancel.cause != nil && !c.o.detached() || c.notRenamed || r.def != nil && r.def.notRenamed {
 		return false, nil
 	}
 	s.busy = &site

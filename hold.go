@@ -4,12 +4,24 @@ import "time"
 
 // hold is how a run is held by this process. It does no I/O, and knows nothing of what is committed; run.mu guards it.
 type hold struct {
+	tenure  tenure
 	ref     RunRef    // of the claim
 	claimed bool      // ref may be committed with; false between commits where a commit ends the claim
 	applied int64     // the fence of the last commit that was applied, where commits end claims
 	until   time.Time // when the claim ends by itself; zero for never
 	renew   bool      // the claim is too short for what comes: the next commit shall end it
 }
+
+// tenure is how long a claim lasts.
+type tenure uint8
+
+const (
+	tenureLasting   tenure = iota // until the run is released, or the worker that has it is gone
+	tenureOfACommit               // until a commit is made under it; the next claim comes when something has happened
+)
+
+// commitEndsClaim reports whether a commit ends the claim.
+func (h *hold) commitEndsClaim() bool { return h.tenure == tenureOfACommit }
 
 // takeClaim takes the claim that the run came with.
 func (h *hold) takeClaim(c *Claimed) {

@@ -9,7 +9,7 @@ import (
 // A goroutine that belongs to the caller of an orchestration driven by hand gets an error instead.
 func (r *run) leaveLocked(s *scope) error {
 	s.busy = nil
-	if r.hand && s.parent == nil {
+	if r.isByHand() && s.parent == nil {
 		return r.leaveByHandLocked(s, false)
 	}
 	r.unlock()
@@ -21,7 +21,7 @@ func (r *run) leaveLocked(s *scope) error {
 // by hand has one goroutine: if that is in an operation, or waits for bodies to leave, who comes here is one of these
 // bodies, and must not wait for its own end.
 func (r *run) leaveAtBeginLocked(s *scope) error {
-	if !r.hand || s.parent != nil {
+	if !r.isByHand() || s.parent != nil {
 		return r.leaveLocked(s)
 	}
 	switch l := s.leaving; {

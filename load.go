@@ -9,7 +9,10 @@ import (
 func (b *book) open(e *env, c *Claimed) {
 	b.env, b.info = e, c.RunInfo
 	b.info.Deadline = deadlineHere(&c.RunInfo)
-	b.hand, b.active = c.Mode == ModeHand, 1
+	b.active = 1
+	if c.Mode == ModeHand {
+		b.mode = driveByHand
+	}
 	b.record.reset(len(c.Operations))
 	b.cancel = cancellation{record: &b.record, changes: &b.changes, life: &b.life, driver: &b.driver}
 	b.held = heldOps{record: &b.record, waiters: &b.waiters, cancel: &b.cancel}

@@ -29,7 +29,7 @@ func (c *call) begin() (*op, error) {
 		return nil, err
 	}
 	o := r.cancel.find(s, path, c.former)
-	if r.paused != nil && (o == nil || !o.Status.Ended()) {
+	if r.mode == driveBeforePause && (o == nil || !o.Status.Ended()) {
 		r.evictLocked(r.paused)
 		return nil, r.leaveLocked(s)
 	}
@@ -39,13 +39,13 @@ func (c *call) begin() (*op, error) {
 		}
 	}
 	switch {
-	case o == nil && r.replayOnly, o != nil && r.replayOnly && !o.Status.Ended():
+	case o == nil && r.replays(), o != nil && r.replays() && !o.Status.Ended():
 		return refuse(ErrClosed)
 	case o == nil && r.cancel.cause != nil && !c.o.detached():
 		s.visitedLocked(c.id, site)
 		return refuse(r.cancel.cause)
 	}
-	if r.env.interceptor != nil && !r.replayOnly {
+	if r.env.interceptor != nil && !r.replays() {
 		if passed, err := c.interceptLocked(o, path, site); err != nil || passed != nil {
 			return passed, err
 		}
@@ -131,7 +131,7 @@ func (c *call) give(o *op) error {
 		return r.leaveLocked(s)
 	}
 	r.knowsLocked(o.change)
-	if r.hand && !r.isReadOnly() && !r.flushLocked(r.changed) || !r.goesOn(s) {
+	if r.mode == driveByHand && !r.flushLocked(r.changed) || !r.goesOn(s) {
 		return r.leaveLocked(s)
 	}
 	s.busy, s.current, s.latest = nil, nil, o
@@ -147,11 +147,11 @@ func (c *call) give(o *op) error {
 	if err := c.take(rec.Result); err != nil {
 		failure, reason := r.taskFailure(&rec, NonRetryable(err)), "its record cannot be read: "+err.Error()
 		r.mu.Lock()
-		if r.paused != nil { // the next caller records what becomes of it
+		if r.mode == driveBeforePause { // the next caller records what becomes of it
 			r.evictLocked(r.paused)
 			return r.leaveLocked(s)
 		}
-		if r.env.desc.performs(rec.Kind) && !r.replayOnly && r.isLive(s) { // the home cannot know what fits
+		if r.env.desc.performs(rec.Kind) && !r.replays() && r.isLive(s) { // the home cannot know what fits
 			s.busy, s.current = &o.site, o
 			o.Result = nil
 			r.end(o, StatusFailed, nil, failure)

@@ -72,10 +72,12 @@ func (o *Orchestration) unstarted() Context {
 // attach makes the claimed run this orchestration's.
 func (o *Orchestration) attach(c *Claimed) {
 	r := newRun(context.WithoutCancel(o.parent), &o.e.env, o.e.registry, c)
-	r.hand, r.caller = true, o.parent.Done()
-	r.replayOnly = c.Status.Ended()
-	if c.Paused && !r.replayOnly { // it was not claimed: nobody may write it
-		r.paused, r.claimed = &PausedError{ID: c.ID, Reason: c.PauseReason}, false
+	r.mode, r.caller = driveByHand, o.parent.Done()
+	switch {
+	case c.Status.Ended():
+		r.mode = driveReplay
+	case c.Paused: // it was not claimed: nobody may write it
+		r.mode, r.paused, r.claimed = driveBeforePause, &PausedError{ID: c.ID, Reason: c.PauseReason}, false
 		o.r, o.Context = r, r.view(r.root)
 		r.mu.Lock()
 		defer r.unlock()
@@ -86,12 +88,12 @@ func (o *Orchestration) attach(c *Claimed) {
 	r.mu.Lock()
 	r.acceptLocked(c.Messages)
 	r.started = true
-	r.pending.started = !r.replayOnly && c.StartedAt.IsZero() // where a start does not claim
-	r.fire(now())                                             // the deadline may have passed
+	r.pending.started = !r.replays() && c.StartedAt.IsZero() // where a start does not claim
+	r.fire(now())                                            // the deadline may have passed
 	r.recallStop()
 	r.unlock()
 	o.r, o.Context = r, r.view(r.root)
-	if r.replayOnly {
+	if r.replays() {
 		return
 	}
 	r.mu.Lock()
@@ -107,7 +109,7 @@ func (o *Orchestration) Start(input any, opts ...StartOption) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.r != nil {
-		if o.r.replayOnly {
+		if o.r.replays() {
 			return fmt.Errorf("start orchestration %s: %w with status %s", o.id, ErrClosed, o.r.info.Status)
 		}
 		return nil
@@ -140,7 +142,7 @@ func (o *Orchestration) Start(input any, opts ...StartOption) error {
 		return fmt.Errorf("start orchestration %s: %w", o.id, err)
 	}
 	o.attach(&claims.Runs[0])
-	if o.r.replayOnly {
+	if o.r.replays() {
 		return fmt.Errorf("start orchestration %s: %w with status %s", o.id, ErrClosed, o.r.info.Status)
 	}
 	return nil
@@ -173,9 +175,9 @@ func (o *Orchestration) close(result any, cause error) error {
 		return fmt.Errorf("end orchestration %s: %w: call Start first", o.id, ErrNotFound)
 	}
 	switch {
-	case r.replayOnly:
+	case r.replays():
 		return nil
-	case r.paused != nil:
+	case r.mode == driveBeforePause:
 		return r.paused
 	}
 	r.mu.Lock()

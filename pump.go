@@ -55,7 +55,9 @@ func (p *pump) open(ctx context.Context, e *env, c *Claimed) {
 	p.moved.L, p.stirred.L, p.barrier.begun.L = &p.mu, &p.mu, &p.mu
 	p.submitter.env, p.submitter.child = e, c.Parent != nil
 	p.submitter.done, p.submitter.abandoned = make(chan struct{}), make(chan struct{})
-	p.takeClaim(c)
+	if p.takeClaim(c); e.endsClaim {
+		p.tenure = tenureOfACommit
+	}
 	p.base, p.endBase = context.WithCancelCause(ctx)
 	p.book.open(e, c)
 	p.root = newScope(p.base, nil, "", false)
@@ -92,7 +94,7 @@ func (p *pump) arm() {
 		p.looks = true
 		time.AfterFunc(p.stillFor(), p.lookAgain)
 	}
-	if p.env.endsClaim || p.isReadOnly() {
+	if p.commitEndsClaim() || p.isReadOnly() {
 		return // the next commit ends the claim, and the backend claims the run when it is due
 	}
 	if !p.since.Equal(p.flushes) {
@@ -166,7 +168,7 @@ func (p *pump) wakeAllLocked() {
 func (p *pump) standingLocked() standing {
 	return standing{
 		phase: p.phase, closing: p.closing != nil, claimed: p.claimed, committing: p.committing, perCommit: p.commitEndsClaim(),
-		hand: p.hand, pending: !p.pending.empty(), timeouts: len(p.pending.timeouts) > 0,
+		hand: p.isByHand(), pending: !p.pending.empty(), timeouts: len(p.pending.timeouts) > 0,
 		active: p.active, flushers: p.flushers, durable: p.durable, target: p.target,
 	}
 }
@@ -232,7 +234,7 @@ func (p *pump) blockCircleLocked(c *circle) {
 func (p *pump) restingLocked() {
 	switch {
 	case p.rested():
-	case !p.hand:
+	case !p.isByHand():
 		p.rests = true
 		p.env.idle.Add(p, p.dueNext(), p.size())
 	case !p.commitEndsClaim():

@@ -257,7 +257,7 @@ func (m *residents) allResidents() []*run {
 	defer m.mu.Unlock()
 	runs := make([]*run, 0, len(m.runs))
 	for _, r := range m.runs {
-		if !r.hand {
+		if !r.isByHand() {
 			runs = append(runs, r)
 		}
 	}
