@@ -150,29 +150,6 @@ func (c *call) takeOf(v any, stored Payload) error {
 	return c.take(stored)
 }
 
-// body is the effect of a task, a step or a service call: one of these.
-type body struct {
-	task    *taskSpec
-	step    func(ctx context.Context) (any, error)
-	instead func(ctx context.Context, input []byte) (any, error) // what an interceptor has given
-}
-
-func (b *body) isKnown() bool {
-	return b.task != nil && b.task.run != nil || b.step != nil || b.instead != nil
-}
-
-// run performs it on a recorded input, which may be known to be that of a value.
-func (b *body) run(ctx context.Context, p *payloads, in Payload, given any) (any, error) {
-	switch {
-	case b.instead != nil:
-		return b.instead(ctx, in)
-	case b.step != nil:
-		return b.step(ctx)
-	default:
-		return b.task.run(ctx, p, in, given)
-	}
-}
-
 // visitLocked blocks the run if this pass has come to the id before.
 func (r *run) visitLocked(s *scope, id, path string, site callSite) error {
 	first, twice := s.visited[id]

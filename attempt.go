@@ -230,32 +230,15 @@ func (a *attempt) do() {
 
 // within calls the body on a goroutine of its own, and waits for it as long as the attempt may take.
 func (a *attempt) within(ctx context.Context, limit time.Duration) {
-	results := make(chan returned, 1)
-	go func() {
-		out := returned{err: NonRetryable(errors.New("the body ended its goroutine instead of returning"))}
-		defer func() { results <- out }()
-		out = a.call(ctx)
-	}()
 	clock := time.NewTimer(limit)
 	defer clock.Stop()
-	silence := timerIf(a.opts.heartbeat)
-	defer silence.Stop()
-	for {
-		select {
-		case out := <-results:
-			a.take(out)
-		case <-clock.C:
-			a.err, a.timedOut = errLate, true
-			a.ctx.over(errLate)
-		case <-silence.C:
-			a.err, a.timedOut = errSilent, true
-			a.ctx.over(errSilent)
-		case <-a.beats:
-			silence.Reset(a.opts.heartbeat)
-			continue
-		}
+	w := bodyWatch{limit: clock, silence: a.opts.heartbeat, beats: a.beats, end: a.ctx.over}
+	out, left := w.await(func() returned { return a.call(ctx) })
+	if left != nil {
+		a.err, a.timedOut = left, true
 		return
 	}
+	a.take(out)
 }
 
 // limit is the time that the attempt may take; negative for no limit at all.
@@ -277,23 +260,9 @@ func (a *attempt) limit() time.Duration {
 	}
 }
 
-// returned is what a body has returned.
-type returned struct {
-	value  any
-	result Payload // made of the value
-	err    error
-}
-
 // call runs the body and makes a payload of its result.
-func (a *attempt) call(ctx context.Context) (out returned) {
-	out.value, out.err = guard(func() (any, error) {
-		return a.c.body.run(ctx, &a.r.env.payloads, a.rec.Input, a.given)
-	})
-	if out.err == nil {
-		out.result, out.err = a.r.env.encodeOf(a.rec.Kind, "result", out.value)
-		out.err = NonRetryable(out.err)
-	}
-	return out
+func (a *attempt) call(ctx context.Context) returned {
+	return a.c.body.perform(ctx, &a.r.env.payloads, a.rec.Kind, a.rec.Input, a.given)
 }
 
 // take decodes the result at once, on the branch's own goroutine: a first run sees what a resumed run

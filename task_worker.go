@@ -149,55 +149,40 @@ func (r *queuedAttempt) run(ctx context.Context, spec *taskSpec) TaskOutcome {
 	ctx = context.WithValue(ctx, taskKey{}, liveTask(r))
 	ctx, hooked := e.hooks.attempt(ctx, r)
 	e.leaveTheDead()
-	type outcome struct {
-		result Payload
-		err    error
+	clock := timerIf(c.Timeout)
+	defer clock.Stop()
+	w := bodyWatch{
+		limit: clock, silence: c.Heartbeat, beats: r.beats, end: r.end,
+		every: c.BeatEvery, look: func() error { return r.look(ctx) },
 	}
-	results := make(chan outcome, 1)
-	go func() {
-		out := outcome{err: NonRetryable(errors.New("the body ended its goroutine instead of returning"))}
-		defer func() { results <- out }()
-		var v any
-		if v, out.err = guard(func() (any, error) { return spec.run(ctx, &e.payloads, c.Operation.Input, nil) }); out.err == nil {
-			out.result, out.err = e.encodeOf(c.Operation.Kind, "result", v)
-			out.err = NonRetryable(out.err)
-		}
-	}()
-	limit, silence, life := timerIf(c.Timeout), timerIf(c.Heartbeat), timerIf(c.BeatEvery)
-	defer limit.Stop()
-	defer silence.Stop()
-	defer life.Stop()
-	for {
-		select {
-		case out := <-results:
-			hooked.end(out.err)
-			if out.err == nil {
-				return TaskOutcome{Status: StatusSucceeded, Result: out.result}
-			}
-			return r.failed(out.err, errors.Is(context.Cause(ctx), ErrCancelled))
-		case <-limit.C:
-			r.end(errLate)
-			hooked.end(errLate)
-			return r.failed(errLate, false)
-		case <-silence.C:
-			r.end(errSilent)
-			hooked.end(errSilent)
-			return r.failed(errSilent, false)
-		case <-r.beats:
-			if c.Heartbeat > 0 {
-				silence.Reset(c.Heartbeat)
-			}
-		case <-life.C:
-			life.Reset(c.BeatEvery)
-			if gone := r.tell(ctx); gone != nil {
-				r.end(gone)
-				if errors.Is(gone, ErrFenced) {
-					hooked.end(gone)
-					return TaskOutcome{}
-				}
-			}
-		}
+	b := body{task: spec}
+	out, left := w.await(func() returned { return b.perform(ctx, &e.payloads, c.Operation.Kind, c.Operation.Input, nil) })
+	switch {
+	case errors.Is(left, ErrFenced):
+		hooked.end(left)
+		return TaskOutcome{}
+	case left != nil:
+		hooked.end(left)
+		return r.failed(left, false)
 	}
+	hooked.end(out.err)
+	if out.err != nil {
+		return r.failed(out.err, errors.Is(context.Cause(ctx), ErrCancelled))
+	}
+	return TaskOutcome{Status: StatusSucceeded, Result: out.result}
+}
+
+// look tells the home that the attempt goes on, and ends the body's context if it shall not. It returns ErrFenced if nobody
+// wants the outcome any more.
+func (r *queuedAttempt) look(ctx context.Context) error {
+	gone := r.tell(ctx)
+	if gone != nil {
+		r.end(gone)
+	}
+	if errors.Is(gone, ErrFenced) {
+		return gone
+	}
+	return nil
 }
 
 // beat is the body's heartbeat: its details go with the next word to the home.

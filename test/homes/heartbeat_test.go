@@ -126,3 +126,34 @@ func TestHeartbeatDetailsReachTheAttemptAfterACrash(t *testing.T) {
 		}
 	}, keepsClaims(countsTime))
 }
+
+// A body with a time-out, whose silence is not limited, timed out at its first heartbeat.
+// Row 192 of docs/proof/bugs.md.
+func TestHeartbeatOfABodyThatMayBeSilentEndsNothing(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *bench) {
+		beat := func(ctx context.Context, in int) (int, error) {
+			for range 3 {
+				if err := lambdabiz.Heartbeat(ctx, nil); err != nil {
+					return 0, err
+				}
+				time.Sleep(5 * time.Second)
+			}
+			return in, ctx.Err()
+		}
+		task := lambdabiz.NewTask("Beat", beat)
+		d := define(func(o lambdabiz.Context) (int, error) {
+			a, err := lambdabiz.Step(o, "s", func(ctx context.Context) (int, error) {
+				return beat(ctx, 3)
+			}, lambdabiz.Timeout(40*time.Second))
+			if err != nil {
+				return 0, err
+			}
+			c, err := lambdabiz.Call(o, "t", task, 4, lambdabiz.Timeout(40*time.Second))
+			return a + c, err
+		})
+		e, _ := b.worker(d, task)
+		if got := result(b, start(b, e, d, "x", 0)); got != 7 {
+			t.Errorf("result is %d", got)
+		}
+	})
+}
