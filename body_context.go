@@ -2,6 +2,7 @@ package lambdabiz
 
 import (
 	"context"
+	"fmt"
 	"sync"
 )
 
@@ -14,18 +15,18 @@ type bodyContext struct {
 	mu    sync.Mutex
 	own   context.Context //nolint:containedctx // it ends with the attempt; nil until it is asked for
 	end   context.CancelCauseFunc
-	ended error // why the attempt is over; nil while it goes on
+	ended error // why the attempt is over, if that was before the end of what it is made of, and before own; nil else
 }
 
-// over ends the context for a cause.
+// over ends the context for a cause. It has no effect on one that has ended.
 func (c *bodyContext) over(cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ended == nil {
-		c.ended = cause
-	}
-	if c.end != nil {
+	switch {
+	case c.own != nil:
 		c.end(cause)
+	case c.ended == nil && c.Context.Err() == nil:
+		c.ended = cause
 	}
 }
 
@@ -34,7 +35,11 @@ func (c *bodyContext) made() context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.own == nil {
-		c.own, c.end = context.WithCancelCause(c.Context)
+		of := c.Context
+		if c.ended != nil {
+			of = context.WithoutCancel(of) // it may have ended since, for another cause
+		}
+		c.own, c.end = context.WithCancelCause(of)
 		if c.ended != nil {
 			c.end(c.ended)
 		}
@@ -52,7 +57,7 @@ func (c *bodyContext) Err() error {
 	switch {
 	case c.own != nil:
 		return c.own.Err()
-	case c.ended != nil && c.Context.Err() == nil:
+	case c.ended != nil:
 		return context.Canceled
 	default:
 		return c.Context.Err()
@@ -67,3 +72,6 @@ func (c *bodyContext) Value(key any) any {
 	}
 	return c.made().Value(key)
 }
+
+// String names it as package context does: else who prints it reads what others change.
+func (c *bodyContext) String() string { return fmt.Sprintf("%v.WithAttempt", c.Context) }

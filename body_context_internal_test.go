@@ -3,6 +3,8 @@ package lambdabiz
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 )
@@ -23,6 +25,14 @@ func TestBodyContext(t *testing.T) {
 		"the attempt ends": {func(c *bodyContext, _ context.CancelCauseFunc) { c.over(why) }, look{context.Canceled, why}},
 		"the attempt ends twice": {func(c *bodyContext, _ context.CancelCauseFunc) {
 			c.over(why)
+			c.over(errLate)
+		}, look{context.Canceled, why}},
+		"the attempt ends before the orchestration is to stop": {func(c *bodyContext, stop context.CancelCauseFunc) {
+			c.over(why)
+			stop(errLate)
+		}, look{context.Canceled, why}},
+		"the attempt ends after the orchestration is to stop": {func(c *bodyContext, stop context.CancelCauseFunc) {
+			stop(why)
 			c.over(errLate)
 		}, look{context.Canceled, why}},
 		"the orchestration is to stop": {func(_ *bodyContext, stop context.CancelCauseFunc) { stop(why) }, look{context.Canceled, why}},
@@ -77,4 +87,19 @@ func TestWhatIsDerivedOfABodyContextEndsWithIt(t *testing.T) {
 			t.Errorf("AfterFunc saw %v", got)
 		}
 	})
+}
+
+// Bodies print their contexts, as mocks do with all that they are given, while others wait for them.
+func TestABodyContextIsPrintedWhileItIsUsed(t *testing.T) {
+	t.Parallel()
+	c := &bodyContext{Context: context.Background()}
+	var all sync.WaitGroup
+	all.Go(func() { c.Done() })
+	all.Go(func() { c.over(errLate) })
+	all.Go(func() {
+		if got, want := fmt.Sprint(c), "context.Background.WithAttempt"; got != want {
+			t.Errorf("it is printed as %q, want %q", got, want)
+		}
+	})
+	all.Wait()
 }
