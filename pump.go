@@ -87,14 +87,17 @@ func (p *pump) arm() {
 		p.rests = false
 		p.env.idle.Remove(p)
 	}
-	if p.phase == phaseDead || p.committing {
-		return // whoever commits comes by again
+	if p.phase == phaseDead {
+		return
 	}
 	if p.cancel.watched && !p.looks {
 		p.looks = true
 		time.AfterFunc(p.stillFor(), p.lookAgain)
 	}
-	if p.commitEndsClaim() || p.isReadOnly() {
+	switch {
+	case p.committing:
+		return // whoever commits comes by again
+	case p.commitEndsClaim(), p.isReadOnly():
 		return // the next commit ends the claim, and the backend claims the run when it is due
 	}
 	if !p.since.Equal(p.flushes) {

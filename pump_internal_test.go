@@ -3,6 +3,7 @@ package lambdabiz
 import (
 	"log/slog"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -42,4 +43,35 @@ func TestParkingAfterATimeOutThatIsNotCommitted(t *testing.T) {
 	if r.outcome == nil {
 		t.Errorf("it has left with %v, and does not end", r.cause)
 	}
+}
+
+// Code that is to stop, and comes to nothing recorded any more, was looked at no more while its store did not answer.
+func TestCodeThatIsToStopIsLookedAtDuringACommit(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e, err := New(noBackend{}, Config{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := newRun(t.Context(), &e.env, e.registry, &Claimed{
+			Ref: RunRef{ID: "x", RunID: "r", Fence: 1},
+			Record: Record{RunInfo: RunInfo{ID: "x", RunID: "r"}, Operations: []Operation{
+				{ID: "a", Number: 1, Kind: KindStep, Status: StatusSucceeded},
+				{ID: "b", Number: 2, Kind: KindStep, Status: StatusSucceeded},
+			}},
+		})
+		r.mu.Lock()
+		r.cancel.begin(ErrCancelled)
+		r.unlock()
+		r.mu.Lock()
+		r.committing = true
+		r.cancel.visit(r.root, r.record.get("a")) // it has come further when it is looked at first
+		r.unlock()
+		time.Sleep(2*stillFor + time.Second)
+		r.mu.Lock()
+		defer r.unlock()
+		if !r.root.told {
+			t.Error("it is not told to stop")
+		}
+	})
 }
