@@ -28,8 +28,8 @@ func New[T any](delay time.Duration, hand func(v T, since time.Time)) *Queue[T] 
 	return &Queue[T]{delay: delay, hand: hand}
 }
 
-// Add takes a thing in whose delay counts from since, which must not be before that of the one added last. It may be
-// called under any lock of the caller's.
+// Add takes a thing in whose delay counts from since. It comes up behind those that were added before, and so up to a
+// delay late if its since is long over. Add may be called under any lock of the caller's.
 func (q *Queue[T]) Add(v T, since time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
