@@ -8,6 +8,8 @@ var continueChecks = []check{
 	{name: "continue/ends one run and begins the next", needs: continues, run: continueBegins},
 	{name: "continue/unconsumed events move", needs: continues, run: continueEvents},
 	{name: "continue/a cancellation moves", needs: continues, run: continueCancel},
+	{name: "continue/a pause moves, and what its holder was told of it does not", needs: append(pauses, continues...),
+		where: delivers, run: continuePaused},
 	{name: "continue/keys are known in the whole chain", needs: continues, run: continueKeys},
 	{name: "continue/the parent hears of the last run only", needs: continues, run: continueParent},
 	{name: "continue/a condition that does not hold begins nothing", needs: continues, run: continueStale},
@@ -28,6 +30,7 @@ func continueBegins(h *harness) {
 	old := *x
 	next := startOf("a", 2)
 	next.Input, next.Tags, next.Deadline = text("next"), map[string]string{"k": "v"}, at(7200)
+	next.Claim = true // which nobody looks at
 	x.commit(lambdabiz.Commit{
 		At: at(60), Operations: []lambdabiz.Operation{operation(1)},
 		Close: &lambdabiz.Close{Status: lambdabiz.StatusSucceeded, Next: &next},
@@ -79,6 +82,31 @@ func continueCancel(h *harness) {
 	h.inbox(r.Messages, "cancel")
 	h.control(lambdabiz.ControlCancel, "a")
 	h.inbox(h.load("a").Messages, "cancel")
+}
+
+func continuePaused(h *harness) {
+	pause := lambdabiz.Control{Kind: lambdabiz.ControlPause, Reason: "stock is counted"}
+	for _, before := range []bool{true, false} {
+		id := map[bool]string{true: "paused before", false: "paused by the same commit"}[before]
+		x := h.startHeld(id)
+		pause.ID = id
+		next := startOf(id, 2)
+		end := lambdabiz.Commit{Seen: x.last(), Close: &lambdabiz.Close{Status: lambdabiz.StatusSucceeded, Next: &next}}
+		if before {
+			h.must(h.tryControl(pause), "pause")
+		} else {
+			end.Controls = []lambdabiz.Control{pause}
+		}
+		x.commit(end)
+		r := h.load(id)
+		want(h, r.RunID, next.RunID, "latest run")
+		want(h, r.Paused, true, "Paused")
+		want(h, r.PauseReason, "stock is counted", "PauseReason")
+		h.inbox(r.Messages)
+		h.notDue(at(1000), id, "it is paused")
+		h.control(lambdabiz.ControlResume, id)
+		h.inbox(h.due(at(4), id, "it was resumed").Messages)
+	}
 }
 
 func continueKeys(h *harness) {

@@ -13,6 +13,7 @@ var controlChecks = []check{
 	{name: "control/cancel wakes a parked run", run: cancelWakes},
 	{name: "control/terminate ends the run now", run: terminateNow},
 	{name: "control/terminate takes it from its holder", run: terminateFences},
+	{name: "control/one that terminates itself ends once", where: delivers, run: terminateItself},
 	{name: "control/drop puts a message and lets a blocked run go on", run: dropUnblocks},
 	{name: "control/the reason of a cancellation can be read", run: cancelReason},
 	{name: "control/the reason of a pause can be read while it lasts", needs: pauses, run: pauseReason},
@@ -121,7 +122,8 @@ func terminateNow(h *harness) {
 	r := h.load("a")
 	want(h, r.Status, lambdabiz.StatusTerminated, "status")
 	h.stamped(r.EndedAt, at(1), "EndedAt")
-	if r.Error == nil || !strings.Contains(r.Error.Message, "because") || !hasCode(r.Error, "terminated") {
+	if r.Error == nil || !strings.HasPrefix(r.Error.Message, lambdabiz.ErrTerminated.Error()+": because") ||
+		!hasCode(r.Error, "terminated") {
 		h.Fatalf("Error: %+v, want ErrTerminated and the reason in it", r.Error)
 	}
 	h.notDue(at(1000), "a", "it has ended")
@@ -136,6 +138,21 @@ func terminateFences(h *harness) {
 	h.leave(x.worker)
 	want(h, h.load("a").Status, lambdabiz.StatusTerminated, "status after its holder has left")
 	h.notDue(at(1000), "a", "it has ended")
+}
+
+func terminateItself(h *harness) {
+	x := h.startHeld("p")
+	c := x.startChild("c", false)
+	next := startOf("c", 2)
+	c.commit(lambdabiz.Commit{
+		Controls: []lambdabiz.Control{{Kind: lambdabiz.ControlTerminate, ID: "c"}},
+		Close:    &lambdabiz.Close{Status: lambdabiz.StatusSucceeded, Next: &next},
+	})
+	r := h.load("c")
+	want(h, r.RunID, "c#1", "latest run")
+	want(h, r.Status, lambdabiz.StatusTerminated, "status")
+	want(h, r.ContinuedAs, "", "ContinuedAs")
+	h.inbox(x.arrived(), "child 1 TERMINATED")
 }
 
 func dropUnblocks(h *harness) {

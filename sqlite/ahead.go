@@ -60,13 +60,13 @@ func (c *conn) survey(r lambdabiz.ClaimRequest, inside cost) (prospects, error) 
 	if err != nil {
 		return prospects{}, err
 	}
-	due, err := c.due(r, &others)
+	due, _, err := c.due(r, &others)
 	if err != nil {
 		return prospects{}, err
 	}
-	found := prospects{byNumber: make(map[int64]*prospect, min(len(due), r.Limit))}
+	found := prospects{byNumber: make(map[int64]*prospect, len(due))}
 	var small, large cost
-	for _, d := range due[:min(len(due), r.Limit)] {
+	for _, d := range due {
 		if found.cut = small >= claimCost || large >= claimCost; found.cut {
 			break
 		}
@@ -150,20 +150,20 @@ func (t *tx) hasAll(a *ahead) (bool, error) {
 }
 
 // catchUp reads what may have changed since a run was read that is taken now.
-func (t *tx) catchUp(a *ahead) (lambdabiz.Claimed, error) {
+func (t *tx) catchUp(a *ahead) (*stored, error) {
 	if a.err != nil {
-		return lambdabiz.Claimed{}, a.err
+		return nil, a.err
 	}
 	now, err := t.prepare(qRunInfo).int(a.run.no).stored()
 	if err != nil {
-		return lambdabiz.Claimed{}, err
+		return nil, err
 	}
 	newer, err := t.prepare(qNewerMessages).int(a.run.no).int(a.lastMessage()).messages()
 	if err != nil {
-		return lambdabiz.Claimed{}, err
+		return nil, err
 	}
 	was := &a.run.record
 	now.record.Input, now.record.Result, now.record.Progress = was.Input, was.Result, was.Progress
 	now.record.Operations, now.record.Messages = was.Operations, slices.Concat(was.Messages, newer)
-	return now.claimed(), nil
+	return now, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	lambdabiz "github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/internal/fault"
+	"github.com/lambdabiz/lambdabiz/internal/rules"
 )
 
 // watch is a connection that reads for Claim. It stays the same one, because SQLite tells each
@@ -235,17 +236,16 @@ func (c *conn) nextWake(r lambdabiz.ClaimRequest, others *rivals) (time.Time, er
 	return next, nil
 }
 
-// due finds the runs that are due, one more than the limit if there are as many. At least half of the places
-// are for those that are due by time, or a stream of new runs and messages would keep them waiting.
-func (c *conn) due(r lambdabiz.ClaimRequest, others *rivals) ([]candidate, error) {
+// due finds the runs that are due, and whether there are more than the limit.
+func (c *conn) due(r lambdabiz.ClaimRequest, others *rivals) (picked []candidate, more bool, err error) {
 	var byTime, now []candidate
 	for _, name := range r.Names {
 		var looks [2]*stmt
 		if limit := int64(r.Limit) + 1; others.serve(name) {
-			looks[0] = c.prepare(qDueBeside).text(name).int(micros(r.Now)).int(limit).text(others.version)
+			looks[0] = c.prepare(qDueBeside).text(name).micros(r.Now).int(limit).text(others.version)
 			looks[1] = c.prepare(qDueAtOnceBeside).text(name).int(limit).text(others.version)
 		} else {
-			looks[0] = c.prepare(qDue).text(name).int(micros(r.Now)).int(limit)
+			looks[0] = c.prepare(qDue).text(name).micros(r.Now).int(limit)
 			looks[1] = c.prepare(qDueAtOnce).text(name).int(limit)
 		}
 		for _, s := range looks {
@@ -257,7 +257,7 @@ func (c *conn) due(r lambdabiz.ClaimRequest, others *rivals) ([]candidate, error
 				}
 			}
 			if err := s.done(); err != nil {
-				return nil, err
+				return nil, false, err
 			}
 		}
 	}
@@ -267,12 +267,11 @@ func (c *conn) due(r lambdabiz.ClaimRequest, others *rivals) ([]candidate, error
 		})
 	}
 	byTime, now = slices.Compact(byTime), slices.Compact(now) // a name may be given twice
-	first := min(len(byTime), max((r.Limit+1)/2, r.Limit-len(now)))
-	return slices.Concat(byTime[:first], now, byTime[first:]), nil
+	picked, more = rules.Fair(byTime, now, r.Limit)
+	return picked, more, nil
 }
 
-// atOnce is the wake_at of a run that is due whatever the claimer's clock says: the one who made it due
-// may have a clock that is ahead.
+// atOnce is rules.AtOnce as it is stored.
 const atOnce = 0
 
 type candidate struct{ no, wakeAt int64 }
@@ -290,13 +289,13 @@ func (t *tx) claim(b *Backend, r lambdabiz.ClaimRequest, seen prospects, found *
 	if err != nil {
 		return err
 	}
-	due, err := t.due(r, &others)
+	due, more, err := t.due(r, &others)
 	if err != nil {
 		return err
 	}
-	found.More = len(due) > r.Limit
+	found.More = more
 	var read cost
-	for _, d := range due[:min(len(due), r.Limit)] {
+	for _, d := range due {
 		if read >= claimCost {
 			found.More = true
 			break
@@ -347,75 +346,53 @@ func (t *tx) take(worker int64, p *prospect, inside cost) (bool, error) {
 
 // add adds a run that was taken to what is found. One that cannot be read is set aside: the others go on.
 func (t *tx) add(p *prospect, at time.Time, found *lambdabiz.Claims) error {
-	var run lambdabiz.Claimed
+	var run *stored
 	var err error
 	if p.ahead != nil {
 		run, err = t.catchUp(p.ahead)
 	} else {
-		run, err = t.claimed(p.no)
+		run, err = t.whole(p.no)
 	}
-	switch {
-	case isUnreadable(err):
+	if isUnreadable(err) {
 		return t.setAside(p.no, err, at)
-	case err != nil:
-		return err
 	}
-	found.Runs = append(found.Runs, run)
-	return t.judgeCrashes(p.no, &found.Runs[len(found.Runs)-1])
+	if err == nil {
+		err = t.judge(run)
+	}
+	if err == nil {
+		found.Runs = append(found.Runs, run.claimed())
+	}
+	return err
 }
 
-// judgeCrashes begins the count of a run's crashes anew, if more of it is recorded than when it crashed before. Leave only
-// counts: nobody has written the run's operations since.
-func (t *tx) judgeCrashes(no int64, run *lambdabiz.Claimed) error {
-	if run.Crashes == 0 {
+// judge looks whether a run got further since it crashed before. Leave only counts: nobody has written the run's operations
+// since.
+func (t *tx) judge(run *stored) error {
+	now := rules.Judge(run.head, rules.Recorded(run.record.Operations))
+	if now == run.head {
 		return nil
 	}
-	mark := int64(0)
-	for i := range run.Operations {
-		o := &run.Operations[i]
-		if mark += 1 + int64(o.Attempts); o.Status.Ended() {
-			mark++
-		}
-	}
-	if err := t.prepare(qJudgeCrashes).int(no).int(mark).exec(); err != nil {
-		return err
-	}
-	if t.db.Changes() > 0 {
-		run.Crashes = 1
-	}
-	return nil
+	run.head = now
+	return t.prepare(qSetCrashes).int(run.no).int(now.Crashes).int(now.Mark).exec()
 }
 
-// setAside blocks a run that cannot be read. It is tried again later, for the file may be fixed, or a worker come
-// that is newer.
+// setAside blocks a run that was claimed and cannot be read. It is tried again later, for the file may be fixed, or a
+// worker come that is newer.
 func (t *tx) setAside(no int64, why error, at time.Time) error {
-	b := asideBecause(why, at)
-	return t.prepare(qRelease).int(no).time(b.RetryAt).json(b, false).null().exec()
+	b := rules.Unreadable(why, at)
+	return t.writeRelease(no, b.RetryAt, &lambdabiz.Release{Blocked: b})
 }
 
-const asideRetry = 5 * time.Minute
-
-func asideBecause(why error, at time.Time) *lambdabiz.Blocked {
-	b := &lambdabiz.Blocked{Reason: "its record cannot be read: " + why.Error(), Times: 1, Since: at}
-	if !at.IsZero() {
-		b.RetryAt = at.Add(asideRetry)
-	}
-	return b
-}
-
-// claimed reads a run with all that belongs to it.
-func (c *conn) claimed(no int64) (lambdabiz.Claimed, error) {
+// whole reads a run with all that belongs to it.
+func (c *conn) whole(no int64) (*stored, error) {
 	run, err := c.prepare(qRun).int(no).stored()
-	switch {
-	case err != nil:
-		return lambdabiz.Claimed{}, err
-	case run == nil: // purged, if nobody holds the lock
-		return lambdabiz.Claimed{}, lambdabiz.ErrNotFound
+	if err == nil && run == nil { // purged, if nobody holds the lock
+		err = lambdabiz.ErrNotFound
 	}
-	if err := c.fill(run); err != nil {
-		return lambdabiz.Claimed{}, err
+	if err == nil {
+		err = c.fill(run)
 	}
-	return run.claimed(), nil
+	return run, err
 }
 
 // claimHand takes one run for its caller. One that is over, or paused, comes without a fence: it can be read only. A
@@ -432,23 +409,23 @@ func (b *Backend) claimHand(ctx context.Context, id string) (lambdabiz.Claims, e
 	if err != nil {
 		return lambdabiz.Claims{}, err
 	}
-	var run lambdabiz.Claimed
+	var run *stored
 	var h *head
 	var taken, later bool
 	err = b.write(ctx, "claim", func(t *tx) (err error) {
 		if h, err = t.findByHand(id); err != nil {
 			return err
 		}
-		if taken = !h.status.Ended() && !h.paused; taken {
+		if taken = h.Open() && !h.Paused; taken {
 			fault.Point("hand.take")
-			if err := t.prepare(qClaimHand).int(h.no).exec(); err != nil {
+			if err := t.prepare(qClaim).int(handOwner).int(h.no).int(h.Fence).exec(); err != nil {
 				return err
 			}
-			h.fence++
+			h.Head = rules.Claim(h.Head, 0)
 		}
 		fault.Point("hand.read")
 		if later = h.no != p.no || p.size.total() > b.inside; !later {
-			run, err = t.claimed(h.no)
+			run, err = t.whole(h.no)
 		}
 		return err
 	})
@@ -457,22 +434,23 @@ func (b *Backend) claimHand(ctx context.Context, id string) (lambdabiz.Claims, e
 			b.handClaimed()
 		}
 		err = b.read(ctx, func(c *conn) (err error) {
-			run, err = c.claimed(h.no)
+			run, err = c.whole(h.no)
 			return err
 		})
 	}
 	if err != nil {
 		return lambdabiz.Claims{}, err
 	}
-	switch over := run.Status.Ended() || run.Paused; {
+	claimed := run.claimed()
+	switch over := run.record.Status.Ended() || run.record.Paused; {
 	case over:
-		run.Ref.Fence = 0
+		claimed.Ref.Fence = 0
 	case !taken: // it was paused, and was resumed since: the fence that was seen may be another caller's
 		return b.claimHand(ctx, id)
 	default:
-		run.Ref.Fence = h.fence // if it is another caller's by now, that shows with the first commit
+		claimed.Ref.Fence = h.Fence // if it is another caller's by now, that shows with the first commit
 	}
-	return lambdabiz.Claims{Runs: []lambdabiz.Claimed{run}}, nil
+	return lambdabiz.Claims{Runs: []lambdabiz.Claimed{claimed}}, nil
 }
 
 // findByHand finds the latest run of an id that is driven by hand.
@@ -483,7 +461,7 @@ func (c *conn) findByHand(id string) (*head, error) {
 		return nil, err
 	case h == nil:
 		return nil, lambdabiz.ErrNotFound
-	case h.mode != lambdabiz.ModeHand:
+	case h.Mode != lambdabiz.ModeHand:
 		return nil, fmt.Errorf("claim %s: workers drive it: %w", id, lambdabiz.ErrMode)
 	}
 	return h, nil

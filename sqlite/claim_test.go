@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -193,7 +194,8 @@ func TestCancelAndTerminate(t *testing.T) {
 		}
 	}
 	got := b.claim(1, 0).Runs
-	if len(got) != 1 || !got[0].CancelRequested || len(got[0].Messages) != 1 || got[0].Messages[0].Error.Message != "test" {
+	if len(got) != 1 || !got[0].CancelRequested || len(got[0].Messages) != 1 ||
+		!strings.HasSuffix(got[0].Messages[0].Error.Message, ": test") {
 		t.Fatalf("cancelled: %+v", got)
 	}
 	number := got[0].Messages[0].Number
@@ -205,7 +207,7 @@ func TestCancelAndTerminate(t *testing.T) {
 		t.Fatal(err)
 	}
 	record := b.load("one")
-	if record.Status != lambdabiz.StatusTerminated || record.Error.Message != "test" || record.EndedAt.IsZero() {
+	if record.Status != lambdabiz.StatusTerminated || !strings.HasSuffix(record.Error.Message, ": test") || record.EndedAt.IsZero() {
 		t.Errorf("terminated: %+v", record)
 	}
 	v := b.try(&lambdabiz.Commit{Run: &got[0].Ref, Operations: []lambdabiz.Operation{b.operation(1)}})

@@ -7,6 +7,7 @@ import (
 
 	lambdabiz "github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/internal/fault"
+	"github.com/lambdabiz/lambdabiz/internal/rules"
 )
 
 // Commit makes each commit durable in one transaction with one fsync; see [lambdabiz.Backend]. A
@@ -68,8 +69,10 @@ func (t *tx) apply(c *lambdabiz.Commit, v *lambdabiz.Verdict) error {
 			return err
 		}
 	}
-	if slices.ContainsFunc(c.Starts, func(s lambdabiz.RunStart) bool { return claims(&s, c) }) ||
-		c.Close != nil && c.Close.Next != nil && claims(c.Close.Next, c) {
+	t.own = h
+	if slices.ContainsFunc(c.Starts, func(s lambdabiz.RunStart) bool {
+		return s.Mode == lambdabiz.ModeWorker && rules.Claims(&s, c.Worker)
+	}) {
 		// A run must not be held by a worker that is not there: nobody would ever take it over.
 		if known, err := t.prepare(qFindWorker).int(c.Worker).found(); err != nil || !known {
 			v.Err = lambdabiz.ErrFenced
@@ -93,7 +96,7 @@ func (t *tx) guard(c *lambdabiz.Commit, v *lambdabiz.Verdict) (*head, error) {
 	if err != nil {
 		return nil, err
 	}
-	if h == nil || c.Run.Fence == 0 || h.fence != c.Run.Fence || h.status.Ended() {
+	if !ruled(h).Writable(c.Run.Fence) {
 		v.Err = lambdabiz.ErrFenced
 		return nil, nil
 	}
@@ -118,7 +121,7 @@ func (t *tx) headOf(ref *lambdabiz.RunRef) (*head, error) {
 // applyMessages does what goes to other runs. A refusal marks the operation that asked for it.
 func (t *tx) applyMessages(c *lambdabiz.Commit, v *lambdabiz.Verdict) error {
 	for i := range c.Starts {
-		verdict, err := t.start(c, &c.Starts[i], nil)
+		verdict, err := t.start(c, &c.Starts[i])
 		if err != nil {
 			return err
 		}
@@ -163,11 +166,12 @@ func (t *tx) applyRun(c *lambdabiz.Commit, h *head, v *lambdabiz.Verdict) error 
 			return err
 		}
 	}
-	if c.Started && h.status == lambdabiz.StatusScheduled {
+	if now, first := rules.Started(h.Head); first && c.Started {
 		fault.Point("commit.started")
-		if err := t.prepare(qSetStarted).int(h.no).int(micros(c.At)).exec(); err != nil {
+		if err := t.prepare(qSetStarted).int(h.no).micros(c.At).exec(); err != nil {
 			return err
 		}
+		h.Head = now
 	}
 	if c.Progress != nil {
 		fault.Point("commit.progress")
@@ -178,7 +182,7 @@ func (t *tx) applyRun(c *lambdabiz.Commit, h *head, v *lambdabiz.Verdict) error 
 	var err error
 	switch {
 	case c.Close != nil:
-		err = t.end(c, h, v)
+		err = t.end(c, h)
 	case c.Release != nil:
 		err = t.release(c, h)
 	}
@@ -189,35 +193,26 @@ func (t *tx) applyRun(c *lambdabiz.Commit, h *head, v *lambdabiz.Verdict) error 
 	return err
 }
 
-// release gives the run back. It is due at its time, or at once when a message came that its holder
-// has not seen, or when a person resumed it meanwhile.
+// release gives the run back.
 func (t *tx) release(c *lambdabiz.Commit, h *head) error {
-	// The commit itself may have sent the run a message, or paused it.
-	now, err := t.prepare(qRunHead).int(h.no).head()
-	if err != nil || now == nil || now.status.Ended() {
-		return err
+	if !h.Open() {
+		return nil // a control in this commit terminated its own run
 	}
-	wake := c.Release.WakeAt
-	resumed := now.owner > 0 && !now.wakeAt.IsZero()
-	switch {
-	case now.paused:
-		wake = time.Time{}
-	case resumed:
-		wake = time.UnixMicro(atOnce)
-	case c.Release.Blocked == nil:
-		s := t.prepare(qNewerMessages).int(h.no).int(c.Seen)
-		newer, err := s.found()
-		if err != nil {
+	unseen := h.told // by the commit itself
+	if !unseen && !c.Conditional {
+		var err error
+		if unseen, err = t.prepare(qNewerMessages).int(h.no).int(c.Seen).found(); err != nil {
 			return err
 		}
-		if newer {
-			wake = time.UnixMicro(atOnce)
-		}
 	}
+	h.Head = rules.Release(h.Head, c.Release, unseen)
 	fault.Point("release.write")
-	t.wake = t.wake || !wake.IsZero()
-	blocked := c.Release.Blocked
-	return t.prepare(qRelease).int(h.no).time(wake).json(blocked, blocked == nil).optionalText(c.Release.Version).exec()
+	t.wake = t.wake || !h.Due.IsZero()
+	return t.writeRelease(h.no, h.Due, c.Release)
+}
+
+func (t *tx) writeRelease(no int64, due time.Time, r *lambdabiz.Release) error {
+	return t.prepare(qRelease).int(no).time(due).json(r.Blocked, r.Blocked == nil).optionalText(r.Version).exec()
 }
 
 // operationRows are rows of operations that are written together.

@@ -5,12 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"slices"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
+
+	"github.com/lambdabiz/lambdabiz/internal/row"
 )
 
 // conn is a connection with its prepared statements. One goroutine uses it at a time.
@@ -174,6 +175,14 @@ func (s *stmt) int(v int64) *stmt {
 	return s.note(s.raw.BindInt64(s.bound, v))
 }
 
+// optionalInt binds NULL for 0.
+func (s *stmt) optionalInt(v int64) *stmt {
+	if v == 0 {
+		return s.null()
+	}
+	return s.int(v)
+}
+
 func (s *stmt) bool(v bool) *stmt {
 	if v {
 		return s.int(1)
@@ -216,20 +225,19 @@ func (s *stmt) blob(v []byte) *stmt {
 	return s.note(s.raw.BindBlob(s.bound, v))
 }
 
+// micros binds a time, 0 for the zero time.
+func (s *stmt) micros(t time.Time) *stmt { return s.int(row.Micros(t)) }
+
 // time binds NULL for the zero time.
-func (s *stmt) time(t time.Time) *stmt {
-	if t.IsZero() {
-		return s.null()
-	}
-	return s.int(t.UnixMicro())
-}
+func (s *stmt) time(t time.Time) *stmt { return s.after(t, time.Time{}) }
 
 // after binds the time from base to t, and NULL for the zero time.
 func (s *stmt) after(t, base time.Time) *stmt {
-	if t.IsZero() {
+	n, ok := row.After(t, base)
+	if !ok {
 		return s.null()
 	}
-	return s.int(t.UnixMicro() - micros(base))
+	return s.int(n)
 }
 
 // json binds NULL if there is nothing.
@@ -318,12 +326,11 @@ func (s *stmt) getInt() int64 {
 
 // getByte reads a number of a status, a kind or a mode.
 func (s *stmt) getByte() uint8 {
-	n := s.getInt()
-	if n < 0 || n > math.MaxUint8 {
-		s.spoil(fmt.Errorf("%d is no byte", n))
-		return 0
+	n, err := row.Byte(s.getInt())
+	if err != nil {
+		s.spoil(err)
 	}
-	return uint8(n)
+	return n
 }
 
 func (s *stmt) getBool() bool { return s.getInt() != 0 }
@@ -331,6 +338,15 @@ func (s *stmt) getBool() bool { return s.getInt() != 0 }
 func (s *stmt) getText() string {
 	s.column++
 	return s.raw.ColumnText(s.column - 1)
+}
+
+// getTextIf reads a text that means something only if a column before says so.
+func (s *stmt) getTextIf(wanted bool) string {
+	if wanted {
+		return s.getText()
+	}
+	s.column++
+	return ""
 }
 
 // getBlob returns nil for NULL only.
@@ -351,7 +367,7 @@ func (s *stmt) getAfter(base time.Time) time.Time {
 	if s.raw.ColumnType(s.column-1) == sqlite3.NULL {
 		return time.Time{}
 	}
-	return time.UnixMicro(micros(base) + s.raw.ColumnInt64(s.column-1)).UTC()
+	return row.Time(s.raw.ColumnInt64(s.column-1), base)
 }
 
 // getJSON fills v, if there is something.
@@ -363,14 +379,6 @@ func (s *stmt) getJSON(v any) {
 	if err := json.Unmarshal(s.raw.ColumnRawText(s.column-1), v); err != nil {
 		s.spoil(err)
 	}
-}
-
-// micros is the time as it is stored, 0 for the zero time.
-func micros(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMicro()
 }
 
 // isBusy reports whether another connection was in the way, and nothing was done.

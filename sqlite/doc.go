@@ -12,7 +12,10 @@
 // A database has one name: [Open] refuses hard links ([ErrLinked]). Nothing is acknowledged in a file that is not
 // where its path says any more ([ErrMoved]).
 //
-// The package may import the root package, the driver (github.com/ncruces/go-sqlite3, through its
+// What happens to a run it asks internal/rules; where a statement changes rows by a rule without reading them, a test compares
+// it with that.
+//
+// The package may import the root package, internal, the driver (github.com/ncruces/go-sqlite3, through its
 // direct interface), github.com/gofrs/flock and the standard library. It starts no goroutines, and
 // works inside a testing/synctest bubble.
 package sqlite

@@ -1,9 +1,7 @@
 package sqlite
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -13,11 +11,8 @@ import (
 	"time"
 
 	lambdabiz "github.com/lambdabiz/lambdabiz"
-)
-
-const (
-	defaultPage = 100
-	maxPage     = 1000
+	"github.com/lambdabiz/lambdabiz/internal/row"
+	"github.com/lambdabiz/lambdabiz/internal/rules"
 )
 
 // List returns a page of runs, newest start first. The cursor is the number of the last run: runs that
@@ -33,11 +28,7 @@ func (b *Backend) List(ctx context.Context, f lambdabiz.Filter) (lambdabiz.Page,
 			return lambdabiz.Page{}, fmt.Errorf("the cursor %q is not of an earlier page", f.Cursor)
 		}
 	}
-	limit := f.Limit
-	if limit <= 0 {
-		limit = defaultPage
-	}
-	limit = min(limit, maxPage)
+	limit := rules.PageSize(&f)
 	var page lambdabiz.Page
 	err := b.read(ctx, func(c *conn) error {
 		page = lambdabiz.Page{}
@@ -51,7 +42,7 @@ func (b *Backend) List(ctx context.Context, f lambdabiz.Filter) (lambdabiz.Page,
 			run := s.run()
 			last = run.no
 			if rotten := s.takeRotten(); rotten != nil { // the others are to be seen all the same
-				run.record.Blocked = asideBecause(rotten, time.Time{})
+				run.record.Blocked = rules.Unreadable(rotten, time.Time{})
 			}
 			page.Runs = append(page.Runs, run.record.RunInfo)
 		}
@@ -112,11 +103,9 @@ func (s *stmt) tags(tags map[string]string) *stmt {
 	if len(tags) == 0 {
 		return s.null()
 	}
-	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(tags); err != nil {
+	text, err := row.Tags(tags)
+	if err != nil {
 		return s.note(err)
 	}
-	return s.text(text.String())
+	return s.text(text)
 }

@@ -2,16 +2,15 @@ package sqlite
 
 import (
 	"context"
-	"math"
 	"time"
 
 	lambdabiz "github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/internal/fault"
+	"github.com/lambdabiz/lambdabiz/internal/row"
+	"github.com/lambdabiz/lambdabiz/internal/rules"
 )
 
 const (
-	defaultPurge = 1000
-
 	// purgeRows is how many rows one transaction removes: everybody else who writes waits for it. A run goes
 	// whole, however many it has.
 	purgeRows = 1000
@@ -64,13 +63,6 @@ func (b *Backend) Purge(ctx context.Context, p lambdabiz.PurgeRequest) (int, err
 
 // purgeable looks for what may be removed.
 func (b *Backend) purgeable(ctx context.Context, p lambdabiz.PurgeRequest) (purgeable, error) {
-	limit := int64(p.Limit)
-	switch {
-	case p.ID != "":
-		limit = math.MaxInt64
-	case limit <= 0:
-		limit = defaultPurge
-	}
 	var found purgeable
 	err := b.read(ctx, func(c *conn) (err error) {
 		found = purgeable{}
@@ -81,7 +73,7 @@ func (b *Backend) purgeable(ctx context.Context, p lambdabiz.PurgeRequest) (purg
 		if p.ID != "" {
 			q = qPurgeableID
 		}
-		s := c.prepare(q).time(p.EndedBefore).int(limit)
+		s := c.prepare(q).time(p.EndedBefore).int(rules.PurgeLimit(&p))
 		if p.ID != "" {
 			s.text(p.ID)
 		}
@@ -98,7 +90,7 @@ func (b *Backend) purgeable(ctx context.Context, p lambdabiz.PurgeRequest) (purg
 }
 
 // expiry is until when a kept event must have been wanted to be removed now, whoever it is for.
-func expiry() int64 { return micros(time.Now().Add(-keptGrace)) }
+func expiry() int64 { return row.Micros(time.Now().Add(-keptGrace)) }
 
 // refuseOpen returns ErrOpen for an id that has an open run.
 func (c *conn) refuseOpen(p lambdabiz.PurgeRequest) error {

@@ -35,15 +35,9 @@ const (
 	qSetProgress
 	qRelease
 	qClose
-	qContinue
-	qTerminate
-	qWake
-	qSetCancel
-	qInheritCancel
-	qPause
-	qInheritPause
-	qResume
-	qForgive
+	qSetState
+	qSetDue
+	qSetCrashes
 
 	qInsertMessage
 	qMessages
@@ -81,9 +75,7 @@ const (
 	qDueAtOnceBeside
 	qNextWakeBeside
 	qClaim
-	qClaimHand
 	qFreeDoubtful
-	qJudgeCrashes
 
 	qBatch
 	qFindBatch
@@ -116,14 +108,14 @@ const (
 	insertRun = `INSERT INTO runs (status, mode, fence, owner, wake_at, scheduled_at, started_after,
 		deadline_after, chain, id, run_id, name, tags, parent, previous, input) `
 
-	infoColumns = `no, status, mode, fence, owner, paused, cancel_requested, crashes, wake_at,
-		scheduled_at, started_after, ended_after, deadline_after,
-		id, run_id, name, tags, parent, blocked, orphans, previous, next, error, pause_reason, cancel_reason, version`
+	// What the rules look at.
+	stateColumns = `fence, status, mode, owner, paused, cancel_requested, blocked IS NOT NULL, crashes, crash_mark, wake_at,
+		id, run_id, name, parent, pause_reason, cancel_reason`
+	headColumns = `no, COALESCE(chain, no), ` + stateColumns
+	infoColumns = `no, ` + stateColumns + `, scheduled_at, started_after, ended_after, deadline_after,
+		tags, blocked, orphans, previous, next, error, version`
 	runColumns  = infoColumns + `, input, result, progress`
 	listColumns = infoColumns + `, NULL, NULL, NULL`
-
-	headColumns = `no, fence, status, mode, owner, paused, cancel_requested, blocked IS NOT NULL,
-		wake_at, COALESCE(chain, no), id, run_id, name, parent`
 
 	messageColumns = `number, kind, arrived_at, name, key, operation, status, error, payload`
 
@@ -197,21 +189,12 @@ var queries = [queryCount]string{
 	// The fence moves, so that a holder that has released the run can write no more.
 	qRelease: `UPDATE runs SET owner = CASE mode WHEN 0 THEN 0 ELSE -1 END, wake_at = ?2, blocked = ?3,
 		version = COALESCE(?4, version), fence = fence + 1, crashes = 0, crash_mark = 0 WHERE no = ?1 AND status < 3`,
-	qClose: `UPDATE runs SET owner = 0, wake_at = NULL, blocked = NULL, paused = 0, status = ?2,
-		ended_after = ?3 - scheduled_at, result = ?4, error = ?5, orphans = ?6 WHERE no = ?1 AND status < 3`,
-	qContinue: `UPDATE runs SET next = ? WHERE no = ?`,
-	qTerminate: `UPDATE runs SET owner = 0, wake_at = NULL, blocked = NULL, paused = 0, status = 7,
-		fence = fence + 1, ended_after = ?2 - scheduled_at, error = ?3 WHERE no = ?1 AND status < 3`,
-	qWake: `UPDATE runs SET wake_at = ?2 WHERE no = ?1 AND status < 3 AND owner = 0 AND paused = 0
-		AND blocked IS NULL AND (wake_at IS NULL OR wake_at > ?2)`,
-	qSetCancel: `UPDATE runs SET cancel_requested = 1, cancel_reason = ?2 WHERE no = ?1`,
-	qPause:     `UPDATE runs SET paused = 1, pause_reason = ?2, wake_at = NULL WHERE no = ?1`,
-	qInheritCancel: `UPDATE runs SET cancel_requested = 1,
-		cancel_reason = (SELECT cancel_reason FROM runs WHERE no = ?2) WHERE no = ?1`,
-	qInheritPause: `UPDATE runs SET paused = 1, wake_at = NULL,
-		pause_reason = (SELECT pause_reason FROM runs WHERE no = ?2) WHERE no = ?1`,
-	qResume:  `UPDATE runs SET paused = 0, blocked = NULL, wake_at = ?2 WHERE no = ?1`,
-	qForgive: `UPDATE runs SET blocked = NULL WHERE no = ?`,
+	qClose: `UPDATE runs SET owner = 0, wake_at = NULL, blocked = NULL, paused = 0, status = ?2, fence = ?3,
+		ended_after = ?4 - scheduled_at, result = ?5, error = ?6, orphans = ?7, next = ?8 WHERE no = ?1 AND status < 3`,
+	qSetState: `UPDATE runs SET owner = ?2, fence = ?3, wake_at = ?4, paused = ?5, pause_reason = ?6, cancel_requested = ?7,
+		cancel_reason = ?8, blocked = CASE WHEN ?9 THEN blocked END WHERE no = ?1 AND status < 3`,
+	qSetDue:     `UPDATE runs SET wake_at = ?2 WHERE no = ?1 AND status < 3 AND owner = 0`,
+	qSetCrashes: `UPDATE runs SET crashes = ?2, crash_mark = ?3 WHERE no = ?1`,
 
 	qInsertMessage: `INSERT INTO inbox (run_no, kind, arrived_at, name, key, operation, status, error, payload)
 		VALUES (?,?,?,?,?,?,?,?,?)`,
@@ -219,7 +202,7 @@ var queries = [queryCount]string{
 	qNewerMessages: `SELECT ` + messageColumns + ` FROM inbox WHERE run_no = ? AND number > ? ORDER BY number`,
 	qCountMessages: `SELECT COUNT(*) FROM inbox WHERE run_no = ? AND number <= ?`,
 	qConsume:       `DELETE FROM inbox WHERE number = ? AND run_no = ? AND kind != 3`,
-	qMoveMessages:  `UPDATE inbox SET run_no = ? WHERE run_no = ? AND kind != 2`,
+	qMoveMessages:  `UPDATE inbox SET run_no = ? WHERE run_no = ? AND kind IN (1, 3, 5)`,
 	qWithdrawPause: `DELETE FROM inbox WHERE run_no = ? AND kind = 4`,
 	qFindKey:       `SELECT 1 FROM keys WHERE chain = ? AND key = ?`,
 	qInsertKey:     `INSERT OR IGNORE INTO keys (chain, key) VALUES (?,?)`,
@@ -243,13 +226,10 @@ var queries = [queryCount]string{
 	qBeat:         `UPDATE workers SET beat = beat + 1 WHERE no = ?`,
 	qDeleteWorker: `DELETE FROM workers WHERE no = ?`,
 	qWorkers:      `SELECT no, beat, joined_at, info FROM workers ORDER BY no`,
-	// Whether a run got further since it crashed before is judged when it is claimed, see judgeCrashes: its operations
+	// Whether a run got further since it crashed before is judged when it is claimed, see rules.Judge: its operations
 	// are read then, and everybody else who writes waits for this.
 	qFree: `UPDATE runs SET owner = 0, fence = fence + 1, wake_at = CASE paused WHEN 0 THEN ?2 END, crashes = crashes + 1
 		WHERE status < 3 AND owner = ?1`,
-	// The mark counts what is recorded. If it has grown since the last crash, the run got further, and the count of
-	// crashes starts again.
-	qJudgeCrashes: `UPDATE runs SET crashes = 1, crash_mark = ?2 WHERE no = ?1 AND crash_mark < ?2`,
 	qUnblock: `UPDATE runs INDEXED BY runs_blocked SET wake_at = ?3 WHERE blocked IS NOT NULL AND status < 3 AND owner = 0
 		AND mode = 0 AND paused = 0 AND name IN (SELECT value FROM json_each(?1)) AND ` + blockedVersion + ` != ?2`,
 
@@ -276,8 +256,7 @@ var queries = [queryCount]string{
 	qNextWakeBeside: `SELECT wake_at FROM runs INDEXED BY runs_open
 		WHERE status < 3 AND owner = 0 AND name = ?1 AND wake_at IS NOT NULL
 		AND ` + notBlockedBy + `?2) ORDER BY wake_at LIMIT 1`,
-	qClaim:     `UPDATE runs SET owner = ?, fence = fence + 1, wake_at = NULL WHERE no = ? AND fence = ?`,
-	qClaimHand: `UPDATE runs SET fence = fence + 1 WHERE no = ?`,
+	qClaim: `UPDATE runs SET owner = ?, fence = fence + 1, wake_at = NULL WHERE no = ? AND fence = ?`,
 	qFreeDoubtful: `UPDATE runs SET owner = 0, fence = fence + 1, wake_at = CASE paused WHEN 0 THEN ?4 END
 		WHERE no = ?1 AND owner = ?2 AND fence = ?3 AND status < 3`,
 

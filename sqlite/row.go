@@ -1,40 +1,50 @@
 package sqlite
 
 import (
-	"time"
-
 	lambdabiz "github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/row"
+	"github.com/lambdabiz/lambdabiz/internal/rules"
 )
 
-// head is what a write needs to know of a run.
+// head is a run as the rules see it, with its places in the tables.
 type head struct {
-	no, fence int64
-	status    lambdabiz.Status
-	mode      lambdabiz.Mode
-	owner     int64
-	paused    bool
-	cancelled bool
-	blocked   bool
-	wakeAt    time.Time
-	chain     int64
-	id, runID string
-	name      string
-	parent    *lambdabiz.Parent
+	rules.Head
+	no    int64
+	chain int64 // under which its keys are
+	told  bool  // the transaction has put a message into its inbox
 }
 
 const handOwner = -1
+
+// ownerOf is who stands in the row. Whoever drives a run by hand may hold it as long as it is open.
+func ownerOf(h *rules.Head) int64 {
+	if h.Mode == lambdabiz.ModeHand && h.Open() {
+		return handOwner
+	}
+	return h.Worker
+}
+
+// state reads the columns of stateColumns.
+func (s *stmt) state() rules.Head {
+	h := rules.Head{
+		Fence: s.getInt(), Status: lambdabiz.Status(s.getByte()), Mode: lambdabiz.Mode(s.getByte()),
+	}
+	owner := s.getInt()
+	h.Held, h.Worker = owner != 0, max(owner, 0)
+	h.Paused, h.Cancelled, h.Blocked = s.getBool(), s.getBool(), s.getBool()
+	h.Crashes, h.Mark, h.Due = s.getInt(), s.getInt(), s.getTime()
+	h.ID, h.RunID, h.Name = s.getText(), s.getText(), s.getText()
+	s.getJSON(&h.Parent)
+	h.PauseReason = s.getTextIf(h.Paused) // else of a pause that is over
+	h.CancelReason = s.getTextIf(h.Cancelled)
+	return h
+}
 
 // head runs a statement that selects headColumns, and returns nil if it has no row.
 func (s *stmt) head() (*head, error) {
 	var h *head
 	if s.next() {
-		h = &head{
-			no: s.getInt(), fence: s.getInt(), status: lambdabiz.Status(s.getByte()),
-			mode: lambdabiz.Mode(s.getByte()), owner: s.getInt(), paused: s.getBool(),
-			cancelled: s.getBool(), blocked: s.getBool(), wakeAt: s.getTime(), chain: s.getInt(),
-			id: s.getText(), runID: s.getText(), name: s.getText(),
-		}
-		s.getJSON(&h.parent)
+		h = &head{no: s.getInt(), chain: s.getInt(), Head: s.state()}
 	}
 	return h, s.done()
 }
@@ -48,53 +58,60 @@ func (c *conn) findHead(id, runID string) (*head, error) {
 	return c.prepare(qRunIDHead).text(id).text(runID).head()
 }
 
+// find is findHead. The run that the commit writes is the one that it has read: so each part of a commit sees what those
+// before have done to it.
+func (t *tx) find(id, runID string) (*head, error) {
+	h, err := t.findHead(id, runID)
+	if h != nil && t.own != nil && h.no == t.own.no {
+		return t.own, err
+	}
+	return h, err
+}
+
+// ruled is the head for a rule, nil for none.
+func ruled(h *head) *rules.Head {
+	if h == nil {
+		return nil
+	}
+	return &h.Head
+}
+
 // stored is a run as it is read.
 type stored struct {
-	no, fence int64
-	crashes   int
-	record    lambdabiz.Record
+	no     int64
+	head   rules.Head
+	record lambdabiz.Record
 }
 
 func (s *stored) ref() lambdabiz.RunRef {
 	return lambdabiz.RunRef{
-		ID: s.record.ID, RunID: s.record.RunID, Fence: s.fence, Handle: s.no,
+		ID: s.record.ID, RunID: s.record.RunID, Fence: s.head.Fence, Handle: s.no,
 	}
 }
 
 func (s *stored) claimed() lambdabiz.Claimed {
-	return lambdabiz.Claimed{Record: s.record, Ref: s.ref(), Crashes: s.crashes}
+	return lambdabiz.Claimed{Record: s.record, Ref: s.ref(), Crashes: int(s.head.Crashes)}
 }
 
 // run reads the row at which a statement that selects runColumns or listColumns stands.
 func (s *stmt) run() *stored {
-	r := &stored{no: s.getInt()}
-	info := &r.record.RunInfo
-	info.Status, info.Mode = lambdabiz.Status(s.getByte()), lambdabiz.Mode(s.getByte())
-	r.fence = s.getInt()
-	info.Worker = max(s.getInt(), 0)
-	info.Paused, info.CancelRequested = s.getBool(), s.getBool()
-	r.crashes = int(s.getInt())
-	info.WakeAt, info.ScheduledAt = s.getTime(), s.getTime()
+	r := &stored{no: s.getInt(), head: s.state()}
+	h, info := &r.head, &r.record.RunInfo
+	info.ID, info.RunID, info.Name = h.ID, h.RunID, h.Name
+	info.Status, info.Mode, info.Worker, info.Parent = h.Status, h.Mode, h.Worker, h.Parent
+	info.Paused, info.PauseReason = h.Paused, h.PauseReason
+	info.CancelRequested, info.CancelReason = h.Cancelled, h.CancelReason
+	info.ScheduledAt = s.getTime()
 	base := info.ScheduledAt
+	info.WakeAt = h.WakeAt(base)
 	info.StartedAt, info.EndedAt, info.Deadline = s.getAfter(base), s.getAfter(base), s.getAfter(base)
-	info.ID, info.RunID, info.Name = s.getText(), s.getText(), s.getText()
 	s.getJSON(&info.Tags)
-	s.getJSON(&info.Parent)
 	s.getJSON(&info.Blocked)
 	s.getJSON(&info.Orphans)
 	info.Previous, info.ContinuedAs = s.getText(), s.getText()
 	s.getJSON(&info.Error)
-	info.PauseReason, info.CancelReason, info.Version = s.getText(), s.getText(), s.getText()
-	if !info.Paused {
-		info.PauseReason = "" // of a pause that is over
-	}
+	info.Version = s.getText()
 	info.Input, info.Result, info.Progress = s.getBlob(), s.getBlob(), s.getBlob()
-	if !info.WakeAt.IsZero() && micros(info.WakeAt) == atOnce {
-		info.WakeAt = info.ScheduledAt
-	}
-	if info.Worker > 0 {
-		info.WakeAt = time.Time{} // a resume that its holder has not seen, not a time of its own
-	}
 	return r
 }
 
@@ -133,26 +150,9 @@ func (s *stmt) bindOperation(no int64, op *lambdabiz.Operation) *stmt {
 	base := op.ScheduledAt
 	s.int(no).int(op.Number).int(int64(op.Kind)).int(int64(op.Status)).int(int64(op.Attempts))
 	s.time(base).after(op.StartedAt, base).after(op.EndedAt, base)
-	s.after(op.DueAt, base).after(op.ExpiresAt, base).stop(op)
+	s.after(op.DueAt, base).after(op.ExpiresAt, base).optionalInt(row.Stop(op))
 	s.text(op.ID).optionalText(op.Name).optionalText(op.Target).json(op.Error, op.Error == nil)
 	return s.blob(op.Input).blob(op.Result).blob(op.Details)
-}
-
-// What the column stop says of an operation.
-const (
-	lastBeforeStop = 1
-	afterStop      = 2
-)
-
-// stop binds what the operation says of the stop of its code.
-func (s *stmt) stop(op *lambdabiz.Operation) *stmt {
-	switch {
-	case op.AfterStop:
-		return s.int(afterStop)
-	case op.LastBeforeStop:
-		return s.int(lastBeforeStop)
-	}
-	return s.null()
 }
 
 // operation reads the row at which a statement that selects operationColumns stands.
@@ -164,8 +164,7 @@ func (s *stmt) operation() lambdabiz.Operation {
 	base := op.ScheduledAt
 	op.StartedAt, op.EndedAt = s.getAfter(base), s.getAfter(base)
 	op.DueAt, op.ExpiresAt = s.getAfter(base), s.getAfter(base)
-	stop := s.getInt()
-	op.LastBeforeStop, op.AfterStop = stop == lastBeforeStop, stop == afterStop
+	row.SetStop(&op, s.getInt())
 	op.ID, op.Name, op.Target = s.getText(), s.getText(), s.getText()
 	s.getJSON(&op.Error)
 	op.Input, op.Result, op.Details = s.getBlob(), s.getBlob(), s.getBlob()
@@ -191,8 +190,10 @@ func (s *stmt) message() lambdabiz.Message {
 	return m
 }
 
-func (t *tx) insertMessage(no int64, m *lambdabiz.Message) error {
-	s := t.prepare(qInsertMessage).int(no).int(int64(m.Kind)).time(m.ArrivedAt)
+func (t *tx) insertMessage(h *head, m *lambdabiz.Message) error {
+	h.told = true
+	t.wake = true // whoever holds it is to hear
+	s := t.prepare(qInsertMessage).int(h.no).int(int64(m.Kind)).time(m.ArrivedAt)
 	s.optionalText(m.Name).optionalText(m.Key).int(m.Operation).int(int64(m.Status))
 	return s.json(m.Error, m.Error == nil).blob(m.Payload).exec()
 }

@@ -10,6 +10,8 @@ import (
 
 	lambdabiz "github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/internal/fault"
+	"github.com/lambdabiz/lambdabiz/internal/row"
+	"github.com/lambdabiz/lambdabiz/internal/rules"
 )
 
 // commitSingle commits what is one row by one statement, without a transaction around it: that is half
@@ -83,41 +85,40 @@ func (c *conn) hasOperation(no int64, op *lambdabiz.Operation) (bool, error) {
 		bytes.Equal(have.Details, op.Details) && reflect.DeepEqual(have.Error, op.Error)
 	return same && have.AfterStop == op.AfterStop && have.LastBeforeStop == op.LastBeforeStop && have.Status == op.Status &&
 		have.Attempts == op.Attempts && have.ID == op.ID &&
-		micros(have.EndedAt) == micros(op.EndedAt) && micros(have.DueAt) == micros(op.DueAt), nil
+		row.Micros(have.EndedAt) == row.Micros(op.EndedAt) && row.Micros(have.DueAt) == row.Micros(op.DueAt), nil
 }
 
 // commitStart inserts a run whose id is new, and reports false if it is not, or if events were kept
 // for it.
 func (b *Backend) commitStart(ctx context.Context, c *lambdabiz.Commit) (lambdabiz.Verdict, bool, error) {
 	s := &c.Starts[0]
-	var no int64
+	started := &head{Head: rules.New(s, c.Worker)}
 	applied := func(conn *conn) (bool, error) {
 		h, err := conn.findHead(s.ID, s.RunID)
 		if h != nil {
-			no = h.no
+			started.no = h.no
 		}
 		return h != nil, err
 	}
 	err := b.writeOne(ctx, func(conn *conn) error {
-		no = 0
+		started.no = 0
 		fault.Point("single.start")
-		if err := conn.prepare(qGuardedStart).bindStart(c, s, nil).exec(); err != nil {
+		if err := conn.prepare(qGuardedStart).bindStart(c, s, started, nil).exec(); err != nil {
 			return err
 		}
 		fault.Point("single.start.written")
 		if conn.db.Changes() > 0 {
-			no = conn.db.LastInsertRowID()
+			started.no = conn.db.LastInsertRowID()
 		}
 		return nil
 	}, applied, nil)
-	if err != nil || no == 0 {
+	if err != nil || started.no == 0 {
 		return lambdabiz.Verdict{}, false, err
 	}
-	ref := startedRef(c, s, no)
-	if ref.Fence == 0 {
+	if !started.Held {
 		b.wakeAll()
 	}
-	return lambdabiz.Verdict{Starts: []lambdabiz.StartVerdict{{Created: true, Run: ref}}}, true, nil
+	return lambdabiz.Verdict{Starts: []lambdabiz.StartVerdict{{Created: true, Run: started.ref()}}}, true, nil
 }
 
 // writeOne runs a statement that is a transaction by itself, and then what is to be read after it.

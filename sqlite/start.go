@@ -1,16 +1,10 @@
 package sqlite
 
 import (
-	"fmt"
-
 	lambdabiz "github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/internal/fault"
+	"github.com/lambdabiz/lambdabiz/internal/rules"
 )
-
-// claims reports whether the start gives the run to the worker that commits it.
-func claims(s *lambdabiz.RunStart, c *lambdabiz.Commit) bool {
-	return s.Claim && s.Mode == lambdabiz.ModeWorker && c.Worker > 0
-}
 
 // runOf is the run that a start finds: its own if it comes twice, also when that has continued as another one since,
 // or else the latest of its id.
@@ -25,164 +19,109 @@ func (t *tx) runOf(s *lambdabiz.RunStart) (*stored, error) {
 	return latest, nil
 }
 
-// start creates a run, unless its id is used and the policy says otherwise. A run that continues
-// another one comes after it, whatever the policy.
-func (t *tx) start(c *lambdabiz.Commit, s *lambdabiz.RunStart, after *head) (lambdabiz.StartVerdict, error) {
-	if after == nil {
-		existing, err := t.runOf(s)
-		if err != nil {
-			return lambdabiz.StartVerdict{}, err
-		}
-		if existing != nil {
-			if v, create := existingVerdict(existing, c, s); !create {
-				return v, nil
-			}
+// start creates a run, unless its id is used and the policy says otherwise.
+func (t *tx) start(c *lambdabiz.Commit, s *lambdabiz.RunStart) (lambdabiz.StartVerdict, error) {
+	existing, err := t.runOf(s)
+	if err != nil {
+		return lambdabiz.StartVerdict{}, err
+	}
+	if existing != nil {
+		if create, refusal := rules.Start(&existing.head, s); !create {
+			return existingVerdict(existing, c, s, refusal), nil
 		}
 	}
+	h := &head{Head: rules.New(s, c.Worker)}
 	fault.Point("start.insert")
-	if err := t.prepare(qInsertRun).bindStart(c, s, after).exec(); err != nil {
+	if err := t.insert(c, s, h, nil); err != nil {
 		return lambdabiz.StartVerdict{}, err
 	}
 	fault.Point("start.inserted")
-	no := t.db.LastInsertRowID()
-	t.witnessStart(s)
-	if err := t.deliverKept(c, s.ID, no, after); err != nil {
+	if err := t.deliverKept(c, h); err != nil {
 		return lambdabiz.StartVerdict{}, err
 	}
-	v := lambdabiz.StartVerdict{Created: true, Run: startedRef(c, s, no)}
 	fault.Point("start.kept")
-	if after != nil {
-		if err := t.inherit(no, after); err != nil {
-			return v, err
-		}
+	v := lambdabiz.StartVerdict{Created: true, Run: h.ref()}
+	if h.Held {
+		v.Messages, err = t.prepare(qMessages).int(h.no).messages()
 	}
-	if v.Run.Fence == 0 {
-		t.wake = true
-		return v, nil
-	}
-	var err error
-	v.Messages, err = t.prepare(qMessages).int(no).messages()
 	return v, err
 }
 
-// inherit gives a run what came for the one before: its events, its cancellation and its pause. The
-// outcomes of its children stay, for they belong to operations that the new run does not have.
-func (t *tx) inherit(no int64, before *head) error {
-	fault.Point("start.inherit")
-	if err := t.prepare(qMoveMessages).int(no).int(before.no).exec(); err != nil {
+// proceed begins the run that continues one that ends, and gives it what came for that one.
+func (t *tx) proceed(c *lambdabiz.Commit, before *head) error {
+	h := &head{Head: rules.Next(before.Head, c.Close.Next)}
+	if err := t.insert(c, c.Close.Next, h, before); err != nil {
 		return err
 	}
-	if before.cancelled {
-		if err := t.prepare(qInheritCancel).int(no).int(before.no).exec(); err != nil {
+	fault.Point("continue.inherit")
+	if h.Paused || h.Cancelled {
+		if err := t.setState(h.no, &h.Head); err != nil {
 			return err
 		}
 	}
-	if before.paused {
-		return t.prepare(qInheritPause).int(no).int(before.no).exec()
+	return t.prepare(qMoveMessages).int(h.no).int(before.no).exec()
+}
+
+// insert inserts a new run, which continues the one before, if that is not nil.
+func (t *tx) insert(c *lambdabiz.Commit, s *lambdabiz.RunStart, h, before *head) error {
+	if err := t.prepare(qInsertRun).bindStart(c, s, h, before).exec(); err != nil {
+		return err
 	}
+	h.no = t.db.LastInsertRowID()
+	if h.chain == 0 {
+		h.chain = h.no
+	}
+	t.wake = t.wake || !h.Due.IsZero()
+	t.witnessStart(h)
 	return nil
 }
 
-// existingVerdict answers a start whose id is used, or says that a new run is to be created.
-func existingVerdict(existing *stored, c *lambdabiz.Commit, s *lambdabiz.RunStart) (lambdabiz.StartVerdict, bool) {
-	info := existing.record.RunInfo
-	v := lambdabiz.StartVerdict{Run: existing.ref(), Info: info}
-	v.Run.Fence = 0
-	if info.RunID == s.RunID {
-		// The same start has come twice. If its worker holds the run still as it was started, it may not
-		// have heard so: it gets its fence again.
-		if claims(s, c) && info.Worker == c.Worker && existing.fence == 1 {
-			v.Run.Fence = existing.fence
-		}
-		return v, false
+// existingVerdict answers a start whose id is used.
+func existingVerdict(
+	existing *stored, c *lambdabiz.Commit, s *lambdabiz.RunStart, refusal error,
+) lambdabiz.StartVerdict {
+	v := lambdabiz.StartVerdict{Err: refusal, Run: existing.ref(), Info: existing.record.RunInfo}
+	if !rules.StillHeld(&existing.head, s, c.Worker) {
+		v.Run.Fence = 0
 	}
-	if info.Name != s.Name {
-		v.Err = fmt.Errorf("it belongs to definition %q: %w", info.Name, lambdabiz.ErrExists)
-		return v, false
-	}
-	open := !info.Status.Ended()
-	switch s.Policy {
-	case lambdabiz.RejectExisting:
-		v.Err = lambdabiz.ErrExists
-		return v, false
-	case lambdabiz.RejectOpen:
-		if open {
-			v.Err = fmt.Errorf("it is open: %w", lambdabiz.ErrExists)
-		}
-		return v, !open
-	case lambdabiz.RestartEnded:
-		if !open {
-			return v, true
-		}
-	case lambdabiz.RestartFailed:
-		if !open && info.Status != lambdabiz.StatusSucceeded {
-			return v, true
-		}
-	case lambdabiz.UseExisting:
-	}
-	return v, false
+	return v
 }
 
 // bindStart binds the columns of a new run.
-func (s *stmt) bindStart(c *lambdabiz.Commit, start *lambdabiz.RunStart, after *head) *stmt {
-	held := start.Claim && (start.Mode == lambdabiz.ModeHand || c.Worker > 0)
-	status := lambdabiz.StatusScheduled
-	if held {
-		status = lambdabiz.StatusStarted
-	}
-	s.int(int64(status)).int(int64(start.Mode)).bool(held)
-	switch {
-	case start.Mode == lambdabiz.ModeHand:
-		s.int(handOwner).null()
-	case held:
-		s.int(c.Worker).null()
-	default:
-		s.int(0).int(atOnce)
-	}
-	s.int(micros(c.At))
-	if held {
+func (s *stmt) bindStart(c *lambdabiz.Commit, start *lambdabiz.RunStart, h, before *head) *stmt {
+	s.int(int64(h.Status)).int(int64(h.Mode)).int(h.Fence).int(ownerOf(&h.Head)).time(h.Due).micros(c.At)
+	if h.Status == lambdabiz.StatusStarted {
 		s.int(0)
 	} else {
 		s.null()
 	}
 	s.after(start.Deadline, c.At)
 	previous := ""
-	parent := start.Parent
-	if after == nil {
+	if before == nil {
 		s.null()
 	} else {
-		s.int(after.chain)
-		previous = after.runID
-		if parent == nil {
-			parent = after.parent // who waits for the chain waits for its last run
-		}
+		h.chain, previous = before.chain, before.RunID
+		s.int(h.chain)
 	}
-	s.text(start.ID).text(start.RunID).optionalText(start.Name).tags(start.Tags)
-	return s.json(parent, parent == nil).optionalText(previous).blob(start.Input)
+	s.text(h.ID).text(h.RunID).optionalText(h.Name).tags(start.Tags)
+	return s.json(h.Parent, h.Parent == nil).optionalText(previous).blob(start.Input)
 }
 
-func startedRef(c *lambdabiz.Commit, s *lambdabiz.RunStart, no int64) lambdabiz.RunRef {
-	ref := lambdabiz.RunRef{ID: s.ID, RunID: s.RunID, Handle: no}
-	if s.Claim && (s.Mode == lambdabiz.ModeHand || c.Worker > 0) {
-		ref.Fence = 1
-	}
-	return ref
+// ref is the new run, with its fence if its start has claimed it.
+func (h *head) ref() lambdabiz.RunRef {
+	return lambdabiz.RunRef{ID: h.ID, RunID: h.RunID, Fence: h.Fence, Handle: h.no}
 }
 
 // witnessStart makes the new run id tell whether the transaction was applied: nobody else writes it.
-func (t *tx) witnessStart(s *lambdabiz.RunStart) {
-	id, runID := s.ID, s.RunID
+func (t *tx) witnessStart(h *head) {
+	id, runID := h.ID, h.RunID
 	t.witness = func(c *conn) (bool, error) { return c.prepare(qRunIDHead).text(id).text(runID).found() }
 }
 
 // deliverKept moves the events that were kept for a start into the inbox of the new run.
-func (t *tx) deliverKept(c *lambdabiz.Commit, id string, no int64, after *head) error {
-	chain := no
-	if after != nil {
-		chain = after.chain
-	}
+func (t *tx) deliverKept(c *lambdabiz.Commit, h *head) error {
 	var kept []lambdabiz.Message
-	s := t.prepare(qFindKept).text(id).int(micros(c.At))
+	s := t.prepare(qFindKept).text(h.ID).micros(c.At)
 	for s.next() {
 		kept = append(kept, lambdabiz.Message{
 			Kind: lambdabiz.MessageEvent, Name: s.getText(), Key: s.getText(),
@@ -194,15 +133,9 @@ func (t *tx) deliverKept(c *lambdabiz.Commit, id string, no int64, after *head) 
 	}
 	for i := range kept {
 		fault.Point("start.deliver")
-		if err := t.insertMessage(no, &kept[i]); err != nil {
-			return err
-		}
-		if kept[i].Key == "" {
-			continue
-		}
-		if err := t.prepare(qInsertKey).int(chain).text(kept[i].Key).exec(); err != nil {
+		if err := t.deliverEvent(h, &kept[i]); err != nil {
 			return err
 		}
 	}
-	return t.prepare(qDropKept).text(id).exec()
+	return t.prepare(qDropKept).text(h.ID).exec()
 }

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -9,6 +8,7 @@ import (
 	"time"
 
 	lambdabiz "github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/rules"
 )
 
 const (
@@ -279,7 +279,7 @@ func (s *Store) List(ctx context.Context, f lambdabiz.Filter) (lambdabiz.Page, e
 	if err != nil {
 		return lambdabiz.Page{}, err
 	}
-	limit := min(cmp.Or(max(f.Limit, 0), defaultPage), maxPage)
+	limit := rules.PageSize(&f)
 	var page lambdabiz.Page
 	err = s.b.read(ctx, func(c *conn) error {
 		page = lambdabiz.Page{}

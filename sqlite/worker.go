@@ -15,7 +15,7 @@ func (b *Backend) Join(ctx context.Context, w lambdabiz.WorkerInfo) (int64, erro
 	var number int64
 	err := b.write(ctx, "join", func(t *tx) error {
 		fault.Point("join.insert")
-		if err := t.prepare(qInsertWorker).int(micros(t.at)).json(w, false).exec(); err != nil {
+		if err := t.prepare(qInsertWorker).micros(t.at).json(w, false).exec(); err != nil {
 			return err
 		}
 		fault.Point("join.inserted")

@@ -38,6 +38,7 @@ type tx struct {
 	witness witness // tells afterwards whether the transaction was applied; nil for its number
 	undo    []func()
 	rows    operationRows
+	own     *head // the run that the commit writes; nil for one from outside
 }
 
 // witness reports whether a transaction was applied.
