@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+
+	"github.com/lambdabiz/lambdabiz/internal/plain"
 )
 
 // call is one operation as the author's code asks for it.
@@ -119,6 +121,7 @@ func (a *asking[Out]) copy(p *payloads, v any) (is bool) {
 	out, is := copied[Out](p, v)
 	if is {
 		a.out = out
+		plain.Clone(&a.out) // the code may keep it for long, and not for that all that a body has read
 	}
 	return is
 }

@@ -133,7 +133,7 @@ func (p *payloads) make(v any) (made Payload, err error) {
 }
 
 // copied is the T that decoding gives of what was encoded of v, if it is known without that: a copy of v, which shares
-// nothing with it.
+// nothing with it but the memory of its strings.
 func copied[T any](p *payloads, v any) (T, bool) {
 	out, ok := v.(T)
 	if ok = ok && reflect.TypeFor[T]().Kind() != reflect.Interface && p.copies(v); !ok {
@@ -143,7 +143,7 @@ func copied[T any](p *payloads, v any) (T, bool) {
 	return out, true
 }
 
-// copies reports whether decoding gives of what was encoded of v a copy of it, which shares nothing with it.
+// copies reports whether decoding gives of what was encoded of v a value that is as v.
 func (p *payloads) copies(v any) bool {
 	switch p.codec.(type) {
 	case JSONCodec, *JSONCodec:

@@ -19,6 +19,12 @@ func Is(v any) bool {
 	return s.plain && s.isText(reflect.ValueOf(v))
 }
 
+// Clone gives all strings in the plain value that p points to memory of their own: they may be parts of larger ones.
+func Clone(p any) {
+	v := reflect.ValueOf(p).Elem()
+	shapeOf(v.Type()).clone(v)
+}
+
 // shape is what is known of a type.
 type shape struct {
 	plain  bool
@@ -42,6 +48,15 @@ func (s *shape) isText(v reflect.Value) bool {
 		}
 	}
 	return true
+}
+
+func (s *shape) clone(v reflect.Value) {
+	if s.text {
+		v.SetString(strings.Clone(v.String()))
+	}
+	for _, f := range s.fields {
+		f.of.clone(v.Field(f.index))
+	}
 }
 
 func (s *shape) hasText() bool { return s.text || len(s.fields) > 0 }
