@@ -162,7 +162,7 @@ func TestStatementsThatFindWhatIsDueFollowTheRules(t *testing.T) {
 
 func TestStatementsOfWorkersFollowTheRules(t *testing.T) {
 	t.Parallel()
-	follows(t, func(x *tx, _ int64, h *rules.Head) error {
+	follows(t, func(x *tx, _ int64, _ *rules.Head) error {
 		return x.prepare(qFree).int(ruleWorker).int(atOnce).exec()
 	}, func(h rules.Head) (rules.Head, bool) {
 		if h.Worker == ruleWorker && h.Open() {
@@ -181,7 +181,7 @@ func TestStatementsOfWorkersFollowTheRules(t *testing.T) {
 	for _, version := range []string{ruleVersion, "v2"} {
 		for _, name := range []string{"Order", "Invoice"} {
 			w := &lambdabiz.WorkerInfo{Names: []string{name}, Version: version}
-			follows(t, func(x *tx, _ int64, h *rules.Head) error {
+			follows(t, func(x *tx, _ int64, _ *rules.Head) error {
 				return x.prepare(qUnblock).json(w.Names, false).text(w.Version).int(atOnce).exec()
 			}, func(h rules.Head) (rules.Head, bool) {
 				h, _ = rules.Unblocks(h, ruleVersion, w)
