@@ -78,11 +78,7 @@ func (b *Backend) Leave(ctx context.Context, worker int64, beat int64) error {
 			return fmt.Errorf("worker %d is alive: %w", worker, lambdabiz.ErrStale)
 		}
 		fault.Point("leave.free")
-		crashes := int64(1)
-		if beat < 0 {
-			crashes = 0 // it lives, and leaves by itself
-		}
-		if err := t.prepare(qFree).int(worker).int(atOnce).int(crashes).exec(); err != nil {
+		if err := t.prepare(qFree).int(worker).int(atOnce).exec(); err != nil {
 			return err
 		}
 		t.wake = true

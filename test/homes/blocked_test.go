@@ -252,7 +252,7 @@ func TestBlockedByACrashLoop(t *testing.T) {
 				t.Fatal(err)
 			}
 			claim(worker)
-			if err := removeDead(b.ctx, b.backend, worker); err != nil {
+			if err := b.backend.Leave(b.ctx, worker, -1); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -1,0 +1,182 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/lambdabiz/lambdabiz"
+)
+
+const (
+	lanes     = 2
+	batchSize = 256
+	claimLane = lanes // beside those of commits
+
+	maxPayloadBytes = 32 << 20
+	maxIDBytes      = 2000 // an index takes 2,704 bytes
+)
+
+// Config is for what [Open] and [New] decide by themselves. The zero value works.
+type Config struct {
+	// Schema is the name of the schema that has the tables: letters of a to z, digits and underscores. It is created if it
+	// is not there. Applications with a schema each share a database. Default: lambdabiz.
+	Schema string
+}
+
+// Backend keeps orchestrations in a schema of a PostgreSQL database. It implements [lambdabiz.Backend],
+// [lambdabiz.Informer], and [lambdabiz.Waker] for what any process changes.
+type Backend struct {
+	pool       *pgxpool.Pool
+	own        bool // the pool is closed with the backend
+	schema     string
+	statements [queryCount]string
+	numbers    numbers
+	process    int64 // names this value where workers have their numbers
+
+	lanes     chan int // the free ones
+	claiming  chan *claimer
+	witnesses [lanes + 1]int64 // the last of each lane; who has the lane has it
+
+	preparing chan struct{} // one place: who brings the schema up to date
+	prepared  chan struct{} // closed when that is done
+
+	closing sync.Once
+	closed  chan struct{}
+	bell    *bell
+
+	lockTimeout  time.Duration        // another one in tests
+	beforeCommit func(conn *pgx.Conn) // called by a test; nil else
+}
+
+var (
+	_ lambdabiz.Backend  = (*Backend)(nil)
+	_ lambdabiz.Waker    = (*Backend)(nil)
+	_ lambdabiz.Informer = (*Backend)(nil)
+)
+
+// Open connects to the database that a URL names, such as postgres://user:password@host/orders, and brings the schema up to
+// date. All that the driver understands may be in the URL: several hosts, sslmode, pool_max_conns. Four connections are enough.
+// Any number of processes may open a schema at the same time. It refuses one that a newer version has made.
+func Open(ctx context.Context, url string, c Config) (*Backend, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("open PostgreSQL: %w", err)
+	}
+	if config.ConnConfig.RuntimeParams["application_name"] == "" {
+		config.ConnConfig.RuntimeParams["application_name"] = "lambdabiz"
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("open PostgreSQL: %w", err)
+	}
+	b, err := New(pool, c)
+	if err == nil {
+		b.own = true
+		if err = b.prepare(ctx); err == nil {
+			return b, nil
+		}
+		_ = b.Close() // the fault is the answer
+		return nil, fmt.Errorf("open PostgreSQL: %w", err)
+	}
+	pool.Close()
+	return nil, err
+}
+
+// New keeps orchestrations over the application's own pool, which stays open when the backend is closed. It does nothing with it
+// yet: the first call of a method brings the schema up to date.
+func New(pool *pgxpool.Pool, c Config) (*Backend, error) {
+	schema, err := quoted(c.Schema)
+	if err != nil {
+		return nil, err
+	}
+	b := &Backend{
+		pool: pool, schema: schema, statements: in(schema),
+		lanes: make(chan int, lanes), claiming: make(chan *claimer, 1),
+		lockTimeout: lockTimeout,
+		preparing:   make(chan struct{}, 1), prepared: make(chan struct{}), closed: make(chan struct{}),
+	}
+	b.process = b.numbers.next()
+	for lane := range lanes {
+		b.lanes <- lane
+	}
+	b.claiming <- &claimer{told: map[int64]*told{}}
+	b.bell = newBell(b)
+	return b, nil
+}
+
+const maxSchemaBytes = 50 // the server takes names of 63 bytes, and the channel of notices has more in it
+
+// quoted is the name of a schema as it stands in statements.
+func quoted(schema string) (string, error) {
+	if schema == "" {
+		schema = "lambdabiz"
+	}
+	for i, c := range schema {
+		letter := c >= 'a' && c <= 'z' || c == '_'
+		if digit := c >= '0' && c <= '9'; !letter && (!digit || i == 0) {
+			return "", fmt.Errorf("check schema %q: use letters of a to z, digits and underscores, the first no digit", schema)
+		}
+	}
+	if len(schema) > maxSchemaBytes {
+		return "", fmt.Errorf("check schema %q: it has %d bytes, the limit is %d", schema, len(schema), maxSchemaBytes)
+	}
+	return pgx.Identifier{schema}.Sanitize(), nil
+}
+
+// Describe says that PostgreSQL keeps every promise, and commits batches in two lanes.
+func (b *Backend) Describe() lambdabiz.Description {
+	return lambdabiz.Description{
+		Name: "postgres", Lanes: lanes, BatchSize: batchSize,
+		MaxPayloadBytes: maxPayloadBytes, MaxIDBytes: maxIDBytes,
+	}
+}
+
+// Wake returns a new channel that receives after a change by any process. The first call begins to listen, on a connection
+// beside the pool.
+func (b *Backend) Wake() <-chan struct{} { return b.bell.wake() }
+
+// Close waits for what is under way, and closes the pool that Open has made. It frees no runs. It may be called twice.
+func (b *Backend) Close() error {
+	b.closing.Do(func() {
+		close(b.closed)
+		for range lanes {
+			<-b.lanes
+		}
+		<-b.claiming
+		b.bell.stop()
+		if b.own {
+			b.pool.Close()
+		}
+	})
+	return nil
+}
+
+func (b *Backend) isClosed() bool {
+	select {
+	case <-b.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// take takes what is in a channel of one or more places, unless the context or the backend ends before.
+func take[T any](ctx context.Context, b *Backend, from chan T) (T, error) {
+	var none T
+	if b.isClosed() {
+		return none, errClosed
+	}
+	select {
+	case v := <-from:
+		return v, nil
+	case <-b.closed:
+		return none, errClosed
+	case <-ctx.Done():
+		return none, ctx.Err()
+	}
+}

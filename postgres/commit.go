@@ -1,0 +1,244 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/internal/rules"
+)
+
+// Commit makes the commits durable in one transaction; see [lambdabiz.Backend]. What a commit may not do, or finds unreadable,
+// is its verdict; a fault of the server's rolls all of the batch back.
+func (b *Backend) Commit(ctx context.Context, commits []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
+	if len(commits) == 0 {
+		return nil, nil
+	}
+	if err := b.prepare(ctx); err != nil {
+		return nil, err
+	}
+	lane, err := take(ctx, b, b.lanes)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { b.lanes <- lane }()
+	verdicts, wake, err := b.commit(ctx, lane, commits)
+	if err != nil {
+		return nil, faultOf(ctx, "commit", err)
+	}
+	if wake {
+		b.bell.ring()
+	}
+	return verdicts, nil
+}
+
+// commit commits a batch. When it has to wait too long for a row that somebody holds, only the commits that need the row are
+// not applied: it is halved until they are alone.
+func (b *Backend) commit(ctx context.Context, lane int, commits []*lambdabiz.Commit) ([]lambdabiz.Verdict, bool, error) {
+	verdicts, wake, err := b.together(ctx, lane, commits)
+	if len(commits) == 1 || code(err) != lockNotAvailable {
+		return verdicts, wake, err
+	}
+	verdicts = nil
+	half := len(commits) / 2
+	for _, part := range [][]*lambdabiz.Commit{commits[:half], commits[half:]} {
+		some, wakes, err := b.commit(ctx, lane, part)
+		for err != nil && len(some) < len(part) {
+			some = append(some, lambdabiz.Verdict{Err: faultOf(ctx, "commit", err)})
+		}
+		verdicts, wake = append(verdicts, some...), wake || wakes
+	}
+	return verdicts, wake, nil
+}
+
+const lockNotAvailable = "55P03"
+
+// together commits a batch in one transaction.
+func (b *Backend) together(ctx context.Context, lane int, commits []*lambdabiz.Commit) ([]lambdabiz.Verdict, bool, error) {
+	workers := map[int64]bool{}
+	for _, c := range commits {
+		if c.Worker > 0 {
+			workers[c.Worker] = true
+		}
+	}
+	var verdicts []lambdabiz.Verdict
+	var done *batch
+	err := b.inLane(ctx, lane, sorted(workers), func(t *tx) error {
+		done = newBatch(t, commits)
+		if err := done.gather(ctx); err != nil {
+			return err
+		}
+		verdicts = make([]lambdabiz.Verdict, len(commits))
+		for i, c := range commits {
+			verdicts[i] = done.apply(c)
+		}
+		return done.flush(ctx)
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	return verdicts, done.wake, nil
+}
+
+// apply applies one commit, or says in the verdict why it may not be applied.
+func (b *batch) apply(given *lambdabiz.Commit) lambdabiz.Verdict {
+	if err := b.broken(given); err != nil {
+		return lambdabiz.Verdict{Err: err}
+	}
+	var r *run
+	if given.Run != nil {
+		if r = b.own(given); r == nil || !r.head.Writable(given.Run.Fence) {
+			return lambdabiz.Verdict{Err: lambdabiz.ErrFenced}
+		}
+		if given.Conditional {
+			if newer := r.newer(given.Seen); len(newer) > 0 {
+				return lambdabiz.Verdict{Err: lambdabiz.ErrStale, Messages: newer, Held: true}
+			}
+		}
+	}
+	// A run must not be held by a worker that is not there: nobody would ever take it over.
+	if !b.t.has(given.Worker) && slices.ContainsFunc(given.Starts, func(s lambdabiz.RunStart) bool {
+		return s.Mode == lambdabiz.ModeWorker && rules.Claims(&s, given.Worker)
+	}) {
+		return lambdabiz.Verdict{Err: lambdabiz.ErrFenced}
+	}
+	own := *given // refusals must not reach the caller's commit: it may hand it over again
+	own.At, own.Operations = stamp(given.At), slices.Clone(given.Operations)
+	c := &own
+	var v lambdabiz.Verdict
+	for i := range c.Starts {
+		started := b.start(c, &c.Starts[i])
+		refuse(c, c.Starts[i].Operation, started.Err)
+		v.Starts = append(v.Starts, started)
+	}
+	for i := range c.Raises {
+		raised := b.raise(&c.Raises[i], c.At)
+		refuse(c, c.Raises[i].Operation, raised.Err)
+		v.Raises = append(v.Raises, raised)
+	}
+	for i := range c.Controls {
+		err := b.control(&c.Controls[i], c.At)
+		refuse(c, c.Controls[i].Operation, err)
+		v.Controls = append(v.Controls, err)
+	}
+	if r != nil {
+		b.write(r, c)
+		if c.Fetch {
+			v.Messages = r.newer(c.Seen)
+		}
+	}
+	return v
+}
+
+// broken returns why a run cannot be read that a commit speaks of.
+func (b *batch) broken(c *lambdabiz.Commit) error {
+	var all []*run
+	if c.Run != nil {
+		all = append(all, b.own(c))
+	}
+	for i := range c.Starts {
+		all = append(all, b.find(c.Starts[i].ID, ""), b.find(c.Starts[i].ID, c.Starts[i].RunID))
+	}
+	for i := range c.Raises {
+		all = append(all, b.find(c.Raises[i].ID, c.Raises[i].RunID))
+	}
+	for i := range c.Controls {
+		all = append(all, b.find(c.Controls[i].ID, c.Controls[i].RunID))
+	}
+	for _, r := range all {
+		if r == nil {
+			continue
+		}
+		if r.broken != nil {
+			return r.broken
+		}
+		if p := r.head.Parent; p != nil {
+			if parent := b.find(p.ID, p.RunID); parent != nil && parent.broken != nil {
+				return parent.broken
+			}
+		}
+	}
+	return nil
+}
+
+func refuse(c *lambdabiz.Commit, operation int64, err error) {
+	if err != nil && operation != 0 {
+		c.Refuse(operation, err)
+	}
+}
+
+// write applies the commit's changes to its own run.
+func (b *batch) write(r *run, c *lambdabiz.Commit) {
+	b.writes.operations = append(b.writes.operations, written{r.no, c.Operations})
+	b.consume(r, c.Consumed)
+	if c.Progress != nil {
+		r.progress = c.Progress
+		b.touch(r)
+	}
+	if h, first := rules.Started(r.head); first && c.Started {
+		b.set(r, h)
+		r.record.StartedAt = c.At
+	}
+	switch {
+	case c.Close != nil:
+		b.close(r, c)
+	case c.Release != nil:
+		b.release(r, c)
+	}
+}
+
+// consume removes messages from an inbox.
+func (b *batch) consume(r *run, numbers []int64) {
+	gone := func(m lambdabiz.Message) bool { return !rules.Stays(m.Kind) && slices.Contains(numbers, m.Number) }
+	r.unread, r.added = slices.DeleteFunc(r.unread, gone), slices.DeleteFunc(r.added, gone)
+	for _, n := range numbers {
+		b.writes.consumed.add(r.no, n)
+	}
+}
+
+// release gives the run back.
+func (b *batch) release(r *run, c *lambdabiz.Commit) {
+	if !r.head.Open() {
+		return // a control in this commit terminated its own run
+	}
+	own := *c.Release
+	own.WakeAt = stamp(own.WakeAt)
+	r.record.Blocked = own.Blocked
+	r.record.Version = cmp.Or(own.Version, r.record.Version)
+	b.set(r, rules.Release(r.head, &own, len(r.newer(c.Seen)) > 0))
+}
+
+// close ends the run, and begins the one that continues it.
+func (b *batch) close(r *run, c *lambdabiz.Commit) {
+	before := r.head
+	if !before.Open() {
+		return // a control in this commit terminated its own run
+	}
+	r.result = c.Close.Result
+	r.record.Orphans = c.Close.Orphans
+	b.change(r, rules.Close(before, c.Close, c.At), c.At)
+	if c.Close.Next == nil {
+		return
+	}
+	r.record.ContinuedAs = c.Close.Next.RunID
+	next := b.create(c.Close.Next, rules.Next(before, c.Close.Next), c.At)
+	next.record.Previous = before.RunID
+	next.chain, next.lastMessage = r.chain, r.lastMessage
+	b.writes.moved.add(r.no, next.no)
+	for _, m := range r.added {
+		if rules.Moves(m.Kind) {
+			next.added = append(next.added, m)
+		}
+	}
+	r.added = slices.DeleteFunc(r.added, func(m lambdabiz.Message) bool { return rules.Moves(m.Kind) })
+}
+
+func sorted(set map[int64]bool) []int64 {
+	all := make([]int64, 0, len(set))
+	for n := range set {
+		all = append(all, n)
+	}
+	slices.Sort(all)
+	return all
+}

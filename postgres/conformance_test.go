@@ -1,0 +1,99 @@
+package postgres_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/backendtest"
+	standin "github.com/lambdabiz/lambdabiz/internal/standins/postgres"
+	"github.com/lambdabiz/lambdabiz/memory"
+	"github.com/lambdabiz/lambdabiz/postgres"
+)
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	var urls sync.Map // of the databases, by backend
+	backendtest.Run(t, backendtest.Config{
+		Open: func(t *testing.T) lambdabiz.Backend {
+			url := database(t)
+			b := open(t, url)
+			urls.Store(b, url)
+			return b
+		},
+		Reopen: func(t *testing.T, b lambdabiz.Backend) lambdabiz.Backend {
+			url, _ := urls.Load(b)
+			return open(t, url.(string))
+		},
+	})
+}
+
+func TestDifferential(t *testing.T) {
+	t.Parallel()
+	backendtest.Differential(t, map[string]func(*testing.T) lambdabiz.Backend{
+		"postgres": func(t *testing.T) lambdabiz.Backend { return open(t, database(t)) },
+		"postgres, by two processes": func(t *testing.T) lambdabiz.Backend {
+			url := database(t)
+			return &spread{Backend: open(t, url), other: open(t, url)}
+		},
+		"memory": func(*testing.T) lambdabiz.Backend { return memory.New() },
+	})
+}
+
+// spread is two backends on one database, of which each commits and reads in turn. The workers are the first one's.
+type spread struct {
+	*postgres.Backend
+
+	other *postgres.Backend
+	turn  int
+}
+
+func (s *spread) next() *postgres.Backend {
+	if s.turn++; s.turn%2 == 0 {
+		return s.Backend
+	}
+	return s.other
+}
+
+func (s *spread) Commit(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
+	return s.next().Commit(ctx, batch)
+}
+
+func (s *spread) Load(ctx context.Context, id, runID string) (*lambdabiz.Record, error) {
+	return s.next().Load(ctx, id, runID)
+}
+
+func (s *spread) Leave(ctx context.Context, worker, beat int64) error {
+	return s.next().Leave(ctx, worker, beat)
+}
+
+func (s *spread) Purge(ctx context.Context, p lambdabiz.PurgeRequest) (int, error) {
+	return s.next().Purge(ctx, p)
+}
+
+// database is an empty one with the tables.
+func database(t testing.TB) string {
+	t.Helper()
+	return standin.Shared(t, 0).Copy(t, "tables", func(ctx context.Context, url string) error {
+		b, err := postgres.Open(ctx, url, postgres.Config{})
+		if err != nil {
+			return err
+		}
+		return b.Close()
+	})
+}
+
+func open(t testing.TB, url string) *postgres.Backend {
+	t.Helper()
+	b, err := postgres.Open(t.Context(), url+"&pool_max_conns=4", postgres.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}

@@ -1,0 +1,44 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/lambdabiz/lambdabiz/internal/rules"
+)
+
+// SetLockTimeout changes how long a write waits for a row.
+func (b *Backend) SetLockTimeout(d time.Duration) { b.lockTimeout = d }
+
+// BeforeCommit has a function called before each COMMIT, with its connection.
+func (b *Backend) BeforeCommit(f func(conn *pgx.Conn)) { b.beforeCommit = f }
+
+// On runs do on a connection of the backend's.
+func (b *Backend) On(ctx context.Context, do func(*pgx.Conn) error) error { return b.on(ctx, do) }
+
+// Migrations is how many steps the schema has.
+func Migrations() int {
+	steps, _ := migrations()
+	return len(steps)
+}
+
+// Text and Plain are how a string is stored and read.
+func Text(s string) string           { return text(s) }
+func Plain(s string) (string, error) { return plain(s) }
+
+// AfterPrefix is where the ids with a prefix end.
+func AfterPrefix(s string) any { return afterPrefix(s) }
+
+// Head is the latest run of an id as the rules see it.
+func (b *Backend) Head(ctx context.Context, id string) (h rules.Head, err error) {
+	err = b.read(ctx, func(t *tx) error {
+		run, err := t.find(ctx, id, "")
+		if err == nil {
+			h = run.head
+		}
+		return err
+	})
+	return h, err
+}

@@ -1,0 +1,97 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/lambdabiz/lambdabiz"
+)
+
+var (
+	errClosed = errors.New("postgres: backend is closed")
+	// errAgain: what a transaction has found was changed before it had the lock.
+	errAgain = errors.New("what was read has changed")
+)
+
+// faultError is a fault of the server, or of the way to it.
+type faultError struct {
+	what      string
+	err       error
+	temporary bool
+}
+
+// Error says what was done, and what the server says.
+func (e *faultError) Error() string { return fmt.Sprintf("postgres: %s: %v", e.what, e.err) }
+
+// Unwrap returns what the driver gave.
+func (e *faultError) Unwrap() error { return e.err }
+
+// Temporary reports whether the fault is none of what was to be written: the server is out of reach, busy or full.
+func (e *faultError) Temporary() bool { return e.temporary }
+
+// faultOf says what was done when an error came. The sentinels of the root package stay what they are.
+func faultOf(ctx context.Context, what string, err error) error {
+	if err == nil || errors.Is(err, errClosed) {
+		return err
+	}
+	for _, sentinel := range []error{
+		lambdabiz.ErrNotFound, lambdabiz.ErrFenced, lambdabiz.ErrStale, lambdabiz.ErrMode, lambdabiz.ErrOpen,
+		lambdabiz.ErrOutcomeUnknown,
+	} {
+		if errors.Is(err, sentinel) {
+			return err
+		}
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("postgres: %s: %w", what, ctx.Err())
+	}
+	return &faultError{what, err, isTemporary(err)}
+}
+
+// code is the SQLSTATE of an error, empty where it is not the server's.
+func code(err error) string {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return e.Code
+	}
+	return ""
+}
+
+// isConflict reports whether the same transaction may succeed when it is tried again at once.
+func isConflict(err error) bool {
+	switch code(err) {
+	case "40001", "40P01": // serialization_failure, deadlock_detected
+		return true
+	}
+	return errors.Is(err, errAgain)
+}
+
+// isTemporary reports whether an error says nothing of what was to be written.
+func isTemporary(err error) bool {
+	switch c := code(err); {
+	case isConflict(err):
+		return true
+	case c != "":
+		// Connections, resources, the operator, files; a read-only server, a lock that was not to be had, a time-out.
+		for _, class := range []string{"08", "53", "57", "58", "25006", "55P03"} {
+			if strings.HasPrefix(c, class) {
+				return true
+			}
+		}
+		return false
+	}
+	var network net.Error
+	var connect *pgconn.ConnectError
+	return errors.As(err, &network) || errors.As(err, &connect) || pgconn.SafeToRetry(err) || isLost(err)
+}
+
+// isFinal reports whether the server itself has said that a transaction was not committed. What is more than an error ends the
+// connection, and may come while the commit waits for a standby.
+func isFinal(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && e.Severity == "ERROR"
+}

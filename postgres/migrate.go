@@ -1,0 +1,131 @@
+package postgres
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+//go:embed migrations/*.sql
+var migrationFiles embed.FS
+
+// migrateTimeout is how long a process waits for another one that brings the schema up to date.
+const migrateTimeout = time.Minute
+
+// migrations returns the steps of the schema in order. Their numbers have no gaps.
+func migrations() ([]string, error) {
+	names, err := fs.Glob(migrationFiles, "migrations/*.sql")
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(names)
+	all := make([]string, 0, len(names))
+	for i, name := range names {
+		number, _, _ := strings.Cut(strings.TrimPrefix(name, "migrations/"), "_")
+		if n, err := strconv.Atoi(number); err != nil || n != i+1 {
+			return nil, fmt.Errorf("migration %s: its number must be %03d", name, i+1)
+		}
+		text, err := migrationFiles.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, string(text))
+	}
+	return all, nil
+}
+
+// prepare brings the schema up to date, once.
+func (b *Backend) prepare(ctx context.Context) error {
+	select {
+	case <-b.prepared:
+		return nil
+	default:
+	}
+	select {
+	case b.preparing <- struct{}{}:
+	case <-b.prepared:
+		return nil
+	case <-b.closed:
+		return errClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-b.preparing }()
+	select {
+	case <-b.prepared:
+		return nil
+	default:
+	}
+	steps, err := migrations()
+	if err != nil {
+		return err
+	}
+	if err := b.on(ctx, func(conn *pgx.Conn) error { return b.migrate(ctx, conn, steps) }); err != nil {
+		return faultOf(ctx, "bring the schema up to date", err)
+	}
+	close(b.prepared)
+	return nil
+}
+
+func (b *Backend) migrate(ctx context.Context, conn *pgx.Conn, steps []string) error {
+	version, err := b.version(ctx, conn)
+	for err == nil && version < len(steps) {
+		version, err = b.step(ctx, conn, steps)
+	}
+	if err == nil && version > len(steps) {
+		err = fmt.Errorf("schema version %d is newer than %d: upgrade lambdabiz", version, len(steps))
+	}
+	return err
+}
+
+// version is that of the schema, 0 while it is not there.
+func (b *Backend) version(ctx context.Context, conn *pgx.Conn) (version int, err error) {
+	var there bool
+	// Not by to_regclass: it may answer from what the connection knew before it waited for the lock.
+	err = conn.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n
+		ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = 'meta')`, strings.Trim(b.schema, `"`)).Scan(&there)
+	if err != nil || !there {
+		return 0, err
+	}
+	err = conn.QueryRow(ctx, "SELECT version FROM "+b.schema+".meta").Scan(&version)
+	return version, err
+}
+
+// step applies the next step in a transaction of its own, if there still is one when it has the lock, and returns the version
+// of the schema then. The lock is the transaction's, for behind a pooler that of a session would stay locked.
+func (b *Backend) step(ctx context.Context, conn *pgx.Conn, steps []string) (int, error) {
+	t, err := conn.Begin(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = t.Rollback(context.WithoutCancel(ctx)) }() // nothing after the commit
+	patience := strconv.FormatInt(migrateTimeout.Milliseconds(), 10)
+	if _, err := t.Exec(ctx, "SELECT set_config('lock_timeout', $1, true)", patience); err != nil {
+		return 0, err
+	}
+	if _, err := t.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", "lambdabiz "+b.schema); err != nil {
+		return 0, fmt.Errorf("wait for another process: %w", err)
+	}
+	version, err := b.version(ctx, conn)
+	if err != nil || version >= len(steps) {
+		return version, err
+	}
+	statements := []string{"SET LOCAL search_path TO " + b.schema, steps[version], "UPDATE meta SET version = " + strconv.Itoa(version+1)}
+	if version == 0 {
+		statements = slices.Insert(statements, 0, "CREATE SCHEMA IF NOT EXISTS "+b.schema)
+		statements = slices.Insert(statements, 2, "CREATE TABLE meta (version integer NOT NULL)", "INSERT INTO meta VALUES (0)")
+	}
+	for _, s := range statements {
+		if _, err := t.Exec(ctx, s, pgx.QueryExecModeSimpleProtocol); err != nil {
+			return 0, fmt.Errorf("migrate to version %d: %w", version+1, err)
+		}
+	}
+	return version + 1, t.Commit(ctx)
+}

@@ -1,0 +1,273 @@
+package postgres
+
+import "strings"
+
+// query names a statement.
+type query int
+
+const (
+	qSettings query = iota
+	qLanes
+	qInsertLane
+	qInsertWitness
+	qDeleteWitness
+	qFindWitness
+
+	qFindRuns
+	qFindParents
+	qLockRuns
+	qFindKeys
+	qFindKept
+	qNewer
+
+	qUpdateRuns
+	qInsertRuns
+	qDeletePlaces
+	qConsume
+	qWithdraw
+	qMove
+	qInsertMessages
+	qInsertKeys
+	qDropKept
+	qExpireKept
+	qInsertKept
+	qInsertTags
+	qWriteOperations
+
+	qJoin
+	qJoinLanes
+	qRenew
+	qFindWorker
+	qLockWorker
+	qDeleteWorker
+	qDeleteLanes
+	qWorkers
+	qLockHeld
+	qFree
+	qLockBlocked
+	qUnblock
+	qOtherWorkers
+
+	qNews
+	qTold
+	qNextWake
+	qDue
+	qRuns
+	qOperations
+	qMessages
+	qSetAside
+
+	qLoadLatest
+	qLoadRun
+	qInfoLatest
+	qInfoRun
+	qLatestNumber
+
+	qList
+	qHasOpen
+	qPurgeable
+	qPurgeableID
+	qLockEnded
+	qPurgeOperations
+	qPurgeMessages
+	qPurgeTags
+	qPurgeRuns
+	qPurgeKeys
+	qPromote
+	qKeepPlaces
+	qExpireAllKept
+	qLockPlaces
+	qForgetPlaces
+	qForgetWitnesses
+	qForgetLanes
+
+	qNotify
+
+	queryCount
+)
+
+const (
+	infoColumns = `no, due_at, fence, owner, last_msg, chain, crash_mark, scheduled_at, started_after, ended_after,
+		deadline_after, crashes, status, mode, news, latest, paused, cancelled, id, run_id, name, parent, pause_reason,
+		cancel_reason, tags, blocked, orphans, previous, next, error, version`
+	runColumns       = infoColumns + `, input, result, progress`
+	listColumns      = infoColumns + `, NULL::bytea, NULL::bytea, NULL::bytea`
+	operationColumns = `run_no, number, scheduled_at, started_after, ended_after, attempts, kind, status, path, name, input, result, rest`
+	messageColumns   = `number, arrived_at, operation, kind, status, name, key, error, payload`
+	// due is what a worker may claim of a definition: n.beside says that another version serves it, too, which gets what
+	// the worker's own version, $3, has blocked.
+	due = `FROM @runs WHERE name = n.name AND owner = 0 AND due_at IS NOT NULL AND status < 3 AND mode = 0
+		AND NOT (n.beside AND blocked_by IS NOT NULL AND blocked_by = $3)`
+)
+
+// statements have @ before the name of each table, where the schema comes.
+var statements = [queryCount]string{
+	// A plan that was made while the table was small stays, and would read all of a large one.
+	qSettings: `SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+		set_config('enable_mergejoin', 'off', true), set_config('enable_bitmapscan', 'off', true),
+		set_config('plan_cache_mode', 'force_generic_plan', true), set_config('lock_timeout', $1, true)`,
+	qLanes:         `SELECT worker FROM @lanes WHERE worker = ANY($1::bigint[]) AND lane = $2 ORDER BY worker FOR UPDATE`,
+	qInsertLane:    `INSERT INTO @lanes (worker, lane) VALUES ($1, $2) ON CONFLICT DO NOTHING`,
+	qInsertWitness: `INSERT INTO @witnesses (no) VALUES ($1)`,
+	qDeleteWitness: `DELETE FROM @witnesses WHERE no = $1`,
+	qFindWitness:   `SELECT 1 FROM @witnesses WHERE no = $1`,
+
+	// For an id the latest run, or the place that is kept for it; for an id and a run id that run.
+	qFindRuns: `SELECT u.at, r.no FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS u(id, run_id, at) CROSS JOIN LATERAL (
+		SELECT no FROM @runs WHERE latest AND id = u.id AND u.run_id IN ('', run_id)
+		UNION ALL
+		SELECT no FROM @runs WHERE NOT latest AND id = u.id AND u.run_id <> '' AND run_id = u.run_id) AS r`,
+	qFindParents: `SELECT parent FROM @runs WHERE no = ANY($1::bigint[]) AND parent IS NOT NULL`,
+	qLockRuns:    `SELECT ` + listColumns + ` FROM @runs WHERE no = ANY($1::bigint[]) ORDER BY no FOR NO KEY UPDATE`,
+	qFindKeys: `SELECT u.at FROM unnest($1::bigint[], $2::bytea[]) WITH ORDINALITY AS u(chain, digest, at)
+		JOIN @keys AS k ON k.chain = u.chain AND k.digest = u.digest`,
+	qFindKept: `SELECT id, until, ` + `number, arrived_at, 0::bigint, 1::smallint, 0::smallint, name, key, NULL::text, payload
+		FROM @kept WHERE id = ANY($1::text[]) ORDER BY id, number`,
+	qNewer: `SELECT u.no, ` + messageColumns + ` FROM unnest($1::bigint[], $2::bigint[]) AS u(no, seen)
+		JOIN @inbox ON run_no = u.no AND number > u.seen ORDER BY u.no, number`,
+
+	qUpdateRuns: `UPDATE @runs AS r SET due_at = u.due_at, fence = u.fence, owner = u.owner, last_msg = u.last_msg,
+		crash_mark = u.crash_mark, started_after = u.started_after, ended_after = u.ended_after, crashes = u.crashes,
+		status = u.status, news = u.news, latest = u.latest, paused = u.paused, cancelled = u.cancelled,
+		pause_reason = u.pause_reason, cancel_reason = u.cancel_reason, blocked = u.blocked, blocked_by = u.blocked_by,
+		orphans = u.orphans, next = u.next, error = u.error, version = u.version,
+		result = COALESCE(u.result, r.result), progress = COALESCE(u.progress, r.progress)
+		FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
+		$8::bigint[], $9::integer[], $10::smallint[], $11::boolean[], $12::boolean[], $13::boolean[], $14::boolean[],
+		$15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[],
+		$23::bytea[], $24::bytea[])
+		AS u(no, due_at, fence, owner, last_msg, crash_mark, started_after, ended_after, crashes, status, news, latest, paused,
+		cancelled, pause_reason, cancel_reason, blocked, blocked_by, orphans, next, error, version, result, progress)
+		WHERE r.no = u.no`,
+	// Another process may have taken the id meanwhile.
+	qInsertRuns: `INSERT INTO @runs (no, due_at, fence, owner, last_msg, crash_mark, started_after, ended_after, crashes, status,
+		news, latest, paused, cancelled, pause_reason, cancel_reason, blocked, blocked_by, orphans, next, error, version,
+		result, progress, chain, scheduled_at, deadline_after, mode, id, run_id, name, parent, tags, previous, input)
+		SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
+		$8::bigint[], $9::integer[], $10::smallint[], $11::boolean[], $12::boolean[], $13::boolean[], $14::boolean[],
+		$15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[],
+		$23::bytea[], $24::bytea[], $25::bigint[], $26::bigint[], $27::bigint[], $28::smallint[], $29::text[], $30::text[],
+		$31::text[], $32::text[], $33::text[], $34::text[], $35::bytea[])
+		ON CONFLICT (id) WHERE latest DO NOTHING`,
+	qDeletePlaces: `DELETE FROM @runs WHERE no = ANY($1::bigint[]) AND status = 0`,
+	qConsume: `DELETE FROM @inbox AS i USING unnest($1::bigint[], $2::bigint[]) AS u(run_no, number)
+		WHERE i.run_no = u.run_no AND i.number = u.number AND i.kind <> ALL($3::smallint[])`,
+	qWithdraw: `DELETE FROM @inbox WHERE run_no = ANY($1::bigint[]) AND kind = $2`,
+	qMove: `UPDATE @inbox AS i SET run_no = u.later FROM unnest($1::bigint[], $2::bigint[]) AS u(former, later)
+		WHERE i.run_no = u.former AND i.kind = ANY($3::smallint[])`,
+	qInsertMessages: `INSERT INTO @inbox (run_no, number, arrived_at, operation, kind, status, name, key, error, payload)
+		SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::smallint[], $6::smallint[],
+		$7::text[], $8::text[], $9::text[], $10::bytea[])`,
+	qInsertKeys: `INSERT INTO @keys (chain, digest) SELECT * FROM unnest($1::bigint[], $2::bytea[]) ON CONFLICT DO NOTHING`,
+	qDropKept:   `DELETE FROM @kept WHERE id = ANY($1::text[])`,
+	qExpireKept: `DELETE FROM @kept AS k USING unnest($1::text[], $2::bigint[]) AS u(id, now)
+		WHERE k.id = u.id AND k.until <= u.now`,
+	qInsertKept: `INSERT INTO @kept (id, number, until, arrived_at, name, key, payload) SELECT * FROM unnest($1::text[],
+		$2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bytea[])`,
+	qInsertTags: `INSERT INTO @tags (no, digest) SELECT * FROM unnest($1::bigint[], $2::bytea[])`,
+	qWriteOperations: `INSERT INTO @operations (run_no, number, scheduled_at, started_after, ended_after, attempts, kind, status,
+		path, name, input, result, rest) SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
+		$6::integer[], $7::smallint[], $8::smallint[], $9::text[], $10::text[], $11::bytea[], $12::bytea[], $13::bytea[])
+		ON CONFLICT (run_no, number) DO UPDATE SET scheduled_at = excluded.scheduled_at,
+		started_after = excluded.started_after, ended_after = excluded.ended_after, attempts = excluded.attempts,
+		kind = excluded.kind, status = excluded.status, path = excluded.path, name = excluded.name, input = excluded.input,
+		result = excluded.result, rest = excluded.rest`,
+
+	qJoin:         `INSERT INTO @workers (no, joined_at, info) VALUES ($1, $2, $3)`,
+	qJoinLanes:    `INSERT INTO @lanes (worker, lane) SELECT $1, generate_series(0, $2)`,
+	qRenew:        `UPDATE @workers SET beat = beat + 1 WHERE no = $1`,
+	qFindWorker:   `SELECT 1 FROM @workers WHERE no = $1`,
+	qLockWorker:   `SELECT beat FROM @workers WHERE no = $1 FOR UPDATE`,
+	qDeleteWorker: `DELETE FROM @workers WHERE no = $1`,
+	qDeleteLanes:  `DELETE FROM @lanes WHERE worker = $1`,
+	qWorkers:      `SELECT no, beat, joined_at, info FROM @workers ORDER BY no`,
+	qLockHeld:     `SELECT no FROM @runs WHERE owner = $1 AND status < 3 ORDER BY no FOR NO KEY UPDATE`,
+	// What rules.Crashed says. Whether a run got further since it crashed before is judged when it is claimed.
+	qFree: `UPDATE @runs SET owner = 0, fence = fence + 1, news = false, crashes = crashes + 1,
+		due_at = CASE WHEN paused THEN NULL ELSE 0 END WHERE no = ANY($1::bigint[]) AND owner = $2 AND status < 3`,
+	qLockBlocked: `SELECT no FROM @runs WHERE name = ANY($1::text[]) AND blocked_by IS NOT NULL AND blocked_by <> $2
+		AND status < 3 AND owner = 0 AND mode = 0 AND NOT paused ORDER BY no FOR NO KEY UPDATE`,
+	// What rules.Unblocks says of those.
+	qUnblock: `UPDATE @runs SET due_at = 0 WHERE no = ANY($1::bigint[])`,
+	// Nothing while nothing is blocked, which is nearly always.
+	qOtherWorkers: `SELECT no, info FROM @workers WHERE EXISTS (SELECT 1 FROM @runs WHERE blocked_by IS NOT NULL)`,
+
+	qNews: `SELECT no, last_msg, fence, id, run_id FROM @runs WHERE owner = $1 AND (news OR $2::boolean) AND status < 3`,
+	qTold: `UPDATE @runs AS r SET news = false FROM unnest($1::bigint[], $2::bigint[]) AS u(no, last_msg)
+		WHERE r.no = u.no AND r.owner = $3 AND r.news AND r.last_msg = u.last_msg AND r.no IN (
+		SELECT no FROM @runs WHERE no = ANY($1::bigint[]) FOR NO KEY UPDATE SKIP LOCKED)`,
+	qNextWake: `SELECT min(d.due_at) FROM unnest($1::text[], $2::boolean[]) AS n(name, beside) CROSS JOIN LATERAL (
+		SELECT due_at ` + due + ` ORDER BY due_at, no LIMIT 1) AS d`,
+	qDue: `SELECT d.no, d.due_at FROM unnest($1::text[], $2::boolean[]) AS n(name, beside) CROSS JOIN LATERAL (
+		SELECT later.no, later.due_at FROM (SELECT no, due_at ` + due + ` AND due_at > 0 AND due_at <= $4 ORDER BY due_at, no LIMIT $5
+			FOR NO KEY UPDATE SKIP LOCKED) AS later
+		UNION ALL
+		SELECT early.no, early.due_at FROM (SELECT no, due_at ` + due + ` AND due_at < 0 ORDER BY due_at, no LIMIT $5
+			FOR NO KEY UPDATE SKIP LOCKED) AS early
+		UNION ALL
+		SELECT soon.no, soon.due_at FROM (SELECT no, due_at ` + due + ` AND due_at = 0 ORDER BY due_at, no LIMIT $5
+			FOR NO KEY UPDATE SKIP LOCKED) AS soon) AS d`,
+	qRuns:       `SELECT ` + runColumns + ` FROM @runs WHERE no = ANY($1::bigint[]) ORDER BY no`,
+	qOperations: `SELECT ` + operationColumns + ` FROM @operations WHERE run_no = ANY($1::bigint[]) ORDER BY run_no, number`,
+	qMessages:   `SELECT run_no, ` + messageColumns + ` FROM @inbox WHERE run_no = ANY($1::bigint[]) ORDER BY run_no, number`,
+	// What rules.Claim and rules.Release make of a run that cannot be read.
+	qSetAside: `UPDATE @runs SET owner = 0, fence = fence + 2, due_at = $2, blocked = $3, blocked_by = '', news = false,
+		crashes = 0, crash_mark = 0 WHERE no = $1`,
+
+	qLoadLatest: `SELECT ` + runColumns + ` FROM @runs WHERE id = $1 AND latest AND status <> 0`,
+	qLoadRun: `SELECT ` + runColumns + ` FROM @runs WHERE latest AND id = $1 AND run_id = $2 AND status <> 0
+		UNION ALL SELECT ` + runColumns + ` FROM @runs WHERE NOT latest AND id = $1 AND run_id = $2`,
+	qLatestNumber: `SELECT no FROM @runs WHERE id = $1 AND latest AND status <> 0`,
+
+	// Optional conditions are switched by their parameter.
+	qList: `SELECT ` + listColumns + ` FROM @runs AS r WHERE no < $1 AND status <> 0
+		AND ($2::text IS NULL OR id >= $2) AND ($3::text IS NULL OR id < $3)
+		AND ($4::bigint = 0 OR (1::bigint << status) & $4 <> 0)
+		AND ($5::text IS NULL OR name = $5)
+		AND NOT EXISTS (SELECT 1 FROM unnest($6::bytea[]) AS want(digest)
+			WHERE NOT EXISTS (SELECT 1 FROM @tags AS t WHERE t.digest = want.digest AND t.no = r.no))
+		AND (NOT $7::boolean OR blocked_by IS NOT NULL) AND (NOT $8::boolean OR paused)
+		AND ($9::bigint IS NULL OR scheduled_at >= $9) AND ($10::bigint IS NULL OR scheduled_at < $10)
+		AND ($11::boolean OR latest) ORDER BY no DESC LIMIT $12`,
+	qHasOpen: `SELECT 1 FROM @runs WHERE id = $1 AND latest AND status IN (1, 2)
+		UNION ALL SELECT 1 FROM @runs WHERE id = $1 AND NOT latest AND status IN (1, 2)`,
+	qPurgeable: `SELECT no FROM @runs WHERE status >= 3
+		AND ($1::bigint IS NULL OR scheduled_at + ended_after < $1) AND no > $2 ORDER BY no LIMIT $3`,
+	qPurgeableID: `SELECT no FROM (SELECT no, ended_after + scheduled_at AS ended_at FROM @runs WHERE latest AND id = $4 AND status >= 3
+		UNION ALL SELECT no, ended_after + scheduled_at FROM @runs WHERE NOT latest AND id = $4 AND status >= 3) AS r
+		WHERE ($1::bigint IS NULL OR ended_at < $1) AND no > $2 ORDER BY no LIMIT $3`,
+	qLockEnded:       `SELECT no, chain, id, latest FROM @runs WHERE no = ANY($1::bigint[]) AND status >= 3 ORDER BY no FOR UPDATE`,
+	qPurgeOperations: `DELETE FROM @operations WHERE run_no = ANY($1::bigint[])`,
+	qPurgeMessages:   `DELETE FROM @inbox WHERE run_no = ANY($1::bigint[])`,
+	qPurgeTags:       `DELETE FROM @tags WHERE no = ANY($1::bigint[])`,
+	qPurgeRuns:       `DELETE FROM @runs WHERE no = ANY($1::bigint[])`,
+	// The keys of a chain go with its last run.
+	qPurgeKeys: `DELETE FROM @keys WHERE chain IN (
+		SELECT u.chain FROM unnest($1::bigint[], $2::text[]) AS u(chain, id) WHERE NOT EXISTS (
+		SELECT 1 FROM @runs WHERE latest AND id = u.id AND chain = u.chain
+		UNION ALL SELECT 1 FROM @runs WHERE NOT latest AND id = u.id AND chain = u.chain))`,
+	qPromote: `UPDATE @runs SET latest = true WHERE no IN (
+		SELECT (SELECT max(no) FROM @runs WHERE NOT latest AND id = u.id) FROM unnest($1::text[]) AS u(id))`,
+	qKeepPlaces: `INSERT INTO @runs (no, fence, owner, chain, scheduled_at, status, mode, latest, id, run_id, name)
+		SELECT u.no, 0, 0, u.no, 0, 0, 0, true, u.id, '', '' FROM unnest($1::bigint[], $2::text[]) AS u(no, id)
+		WHERE EXISTS (SELECT 1 FROM @kept WHERE kept.id = u.id) ON CONFLICT (id) WHERE latest DO NOTHING`,
+	qExpireAllKept: `DELETE FROM @kept WHERE until <= $1`,
+	qLockPlaces: `SELECT no FROM @runs AS p WHERE status = 0 AND latest
+		AND NOT EXISTS (SELECT 1 FROM @kept AS k WHERE k.id = p.id) ORDER BY no LIMIT 1000 FOR UPDATE SKIP LOCKED`,
+	// Asked again by a statement that begins with the locks: one that began before may not see what somebody has kept.
+	qForgetPlaces: `DELETE FROM @runs AS p WHERE no = ANY($1::bigint[])
+		AND NOT EXISTS (SELECT 1 FROM @kept AS k WHERE k.id = p.id)`,
+	qForgetWitnesses: `DELETE FROM @witnesses WHERE no < $1`,
+	qForgetLanes:     `DELETE FROM @lanes WHERE worker < $1 AND NOT EXISTS (SELECT 1 FROM @workers AS w WHERE w.no = worker)`,
+
+	qNotify: `SELECT pg_notify($1, $2) WHERE EXISTS (SELECT 1 FROM @workers WHERE no <> ALL($3::bigint[]))`,
+}
+
+// in returns the statements for a schema, whose name is quoted.
+func in(schema string) (all [queryCount]string) {
+	r := strings.NewReplacer("@", schema+".")
+	for q, s := range statements {
+		all[q] = r.Replace(s)
+	}
+	return all
+}

@@ -1,0 +1,288 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/lambdabiz/lambdabiz"
+)
+
+const (
+	// lockTimeout is how long a write waits for a row that somebody else holds: it holds rows itself, for which others wait.
+	lockTimeout = time.Second
+	// commitTimeout is how long a COMMIT may take. It is never cancelled: behind a synchronous standby the server would then
+	// commit all the same, and say so to nobody.
+	commitTimeout = 30 * time.Second
+	// readBackTimeout is how long what became of a commit is looked for.
+	readBackTimeout = 30 * time.Second
+	retryPause      = 100 * time.Millisecond
+)
+
+// tx is a transaction on a connection of its own.
+type tx struct {
+	b       *Backend
+	conn    *pgx.Conn
+	lane    int
+	workers []int64 // whose lanes it holds
+	lost    bool    // the answer to COMMIT
+}
+
+// has reports whether the transaction holds the lane of a worker, which therefore is registered until it ends.
+func (t *tx) has(worker int64) bool { return slices.Contains(t.workers, worker) }
+
+// isLost reports whether a connection has ended without a word of the server.
+func isLost(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, errConnection)
+}
+
+var errConnection = errors.New("the connection has ended")
+
+// pipe sends statements together and reads the answers in their order.
+type pipe struct {
+	t     *tx
+	batch pgx.Batch
+}
+
+// add adds a statement; read, if not nil, is called for each of its rows, and affected gets how many rows it has changed.
+func (p *pipe) add(q query, affected *int64, read func(pgx.Rows) error, args ...any) {
+	queued := p.batch.Queue(p.t.b.statements[q], args...)
+	switch {
+	case read != nil:
+		queued.Query(func(rows pgx.Rows) error { return eachRow(rows, read) })
+	case affected != nil:
+		queued.Exec(func(tag pgconn.CommandTag) error { *affected = tag.RowsAffected(); return nil })
+	}
+}
+
+// run sends what was added, if there is any.
+func (p *pipe) run(ctx context.Context) error {
+	if p.batch.Len() == 0 {
+		return nil
+	}
+	err := p.t.conn.SendBatch(ctx, &p.batch).Close()
+	p.batch = pgx.Batch{}
+	return err
+}
+
+func eachRow(rows pgx.Rows, read func(pgx.Rows) error) error {
+	defer rows.Close()
+	for rows.Next() {
+		if err := read(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+func (t *tx) pipe() *pipe { return &pipe{t: t} }
+
+func (t *tx) query(ctx context.Context, q query, read func(pgx.Rows) error, args ...any) error {
+	rows, err := t.conn.Query(ctx, t.b.statements[q], args...)
+	if err != nil {
+		return err
+	}
+	return eachRow(rows, read)
+}
+
+func (t *tx) exec(ctx context.Context, q query, args ...any) (int64, error) {
+	tag, err := t.conn.Exec(ctx, t.b.statements[q], args...)
+	return tag.RowsAffected(), err
+}
+
+// acquire takes a connection of the pool, on which nothing has happened.
+func (b *Backend) acquire(ctx context.Context) (*pgxpool.Conn, error) {
+	if b.isClosed() {
+		return nil, errClosed
+	}
+	return b.pool.Acquire(ctx)
+}
+
+// read runs do on a connection, outside of a transaction.
+func (b *Backend) read(ctx context.Context, do func(*tx) error) error {
+	return b.on(ctx, func(conn *pgx.Conn) error { return do(&tx{b: b, conn: conn}) })
+}
+
+func (b *Backend) on(ctx context.Context, do func(*pgx.Conn) error) error {
+	c, err := b.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Release()
+	if err = do(c.Conn()); err != nil && c.Conn().IsClosed() {
+		err = fmt.Errorf("%w: %w", errConnection, err)
+	}
+	return err
+}
+
+// snapshot runs do in a transaction that sees the tables as they are at one moment.
+func (b *Backend) snapshot(ctx context.Context, do func(*tx) error) error {
+	return b.on(ctx, func(conn *pgx.Conn) error {
+		inside, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+		if err != nil {
+			return err
+		}
+		return errors.Join(do(&tx{b: b, conn: conn}), inside.Rollback(context.WithoutCancel(ctx)))
+	})
+}
+
+// transact runs do in a transaction that writes. It is run again while others are in the way, so do begins anew with each call.
+// What it does must be such that it may come twice: an answer to COMMIT that is lost is a fault.
+func (b *Backend) transact(ctx context.Context, do func(*tx) error) error {
+	return b.retry(ctx, func() error {
+		return b.on(ctx, func(conn *pgx.Conn) error {
+			t := &tx{b: b, conn: conn}
+			return t.whole(ctx, func() error { return do(t) })
+		})
+	})
+}
+
+// attempts is how often a transaction is tried that meets others.
+const attempts = 10
+
+func (b *Backend) retry(ctx context.Context, try func() error) error {
+	for n := 1; ; n++ {
+		err := try()
+		if !isConflict(err) || n == attempts || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// inLane runs do in a transaction that holds a lane, and those of workers. If the answer to COMMIT is lost, it finds what
+// became of it: with a nil error the transaction was committed, with any other it was not, unless that wraps ErrOutcomeUnknown.
+func (b *Backend) inLane(ctx context.Context, lane int, workers []int64, do func(*tx) error) error {
+	return b.retry(ctx, func() error {
+		witness := b.numbers.next()
+		var t *tx
+		err := b.on(ctx, func(conn *pgx.Conn) error {
+			t = &tx{b: b, conn: conn, lane: lane}
+			return t.whole(ctx, func() error {
+				if err := t.lock(ctx, workers); err != nil {
+					return err
+				}
+				if err := do(t); err != nil {
+					return err
+				}
+				return t.testify(ctx, witness)
+			})
+		})
+		if err == nil || t == nil || !t.lost {
+			if err == nil {
+				b.witnesses[lane] = witness
+			}
+			return err
+		}
+		return b.readBack(ctx, lane, witness, err)
+	})
+}
+
+// whole runs do between BEGIN and COMMIT.
+func (t *tx) whole(ctx context.Context, do func() error) error {
+	begin := &pgx.Batch{}
+	begin.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
+	begin.Queue(t.b.statements[qSettings], t.b.patience())
+	err := t.conn.SendBatch(ctx, begin).Close()
+	if err == nil {
+		err = do()
+	}
+	if err == nil {
+		return t.commit(ctx)
+	}
+	if !t.conn.IsClosed() {
+		rolling, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+		defer cancel()
+		if _, failed := t.conn.Exec(rolling, "ROLLBACK"); failed != nil {
+			_ = t.conn.Close(rolling) // the server rolls back
+		}
+	}
+	return err
+}
+
+// patience is the parameter of qSettings.
+func (b *Backend) patience() string { return strconv.FormatInt(b.lockTimeout.Milliseconds(), 10) }
+
+func (t *tx) commit(ctx context.Context) error {
+	if t.b.beforeCommit != nil {
+		t.b.beforeCommit(t.conn)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer cancel()
+	tag, err := t.conn.Exec(ctx, "COMMIT")
+	switch {
+	case err == nil && tag.String() != "COMMIT":
+		return fmt.Errorf("the server answers COMMIT with %s", tag)
+	case err != nil && !isFinal(err):
+		t.lost = true
+	}
+	return err
+}
+
+// lock takes the lanes. That of this process is made if it is not there: somebody removes those of processes that have ended.
+func (t *tx) lock(ctx context.Context, workers []int64) error {
+	err := t.query(ctx, qLanes, func(rows pgx.Rows) error {
+		var worker int64
+		err := rows.Scan(&worker)
+		t.workers = append(t.workers, worker)
+		return err
+	}, append(slices.Clone(workers), t.b.process), t.lane)
+	if err != nil || t.has(t.b.process) {
+		return err
+	}
+	// In the same transaction: others need not see it before, and who looks for its witness is of this process.
+	_, err = t.exec(ctx, qInsertLane, t.b.process, t.lane)
+	return err
+}
+
+// testify leaves a witness of the transaction, in the place of that of the lane's last one.
+func (t *tx) testify(ctx context.Context, witness int64) error {
+	p := t.pipe()
+	if last := t.b.witnesses[t.lane]; last != 0 {
+		p.add(qDeleteWitness, nil, nil, last)
+	}
+	p.add(qInsertWitness, nil, nil, witness)
+	return p.run(ctx)
+}
+
+// readBack finds what became of a transaction whose COMMIT had no answer. Whoever has its lane knows that the server is through
+// with it.
+func (b *Backend) readBack(ctx context.Context, lane int, witness int64, lost error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readBackTimeout)
+	defer cancel()
+	for {
+		found := false
+		err := b.on(ctx, func(conn *pgx.Conn) error {
+			t := &tx{b: b, conn: conn, lane: lane}
+			return t.whole(ctx, func() error {
+				if err := t.lock(ctx, nil); err != nil {
+					return err
+				}
+				return t.query(ctx, qFindWitness, func(pgx.Rows) error { found = true; return nil }, witness)
+			})
+		})
+		switch {
+		case err == nil && found:
+			b.witnesses[lane] = witness
+			return nil
+		case err == nil:
+			return fmt.Errorf("it was not committed: %w: %w", errConnection, lost)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w: %w", lambdabiz.ErrOutcomeUnknown, lost, err)
+		case <-b.closed:
+			return fmt.Errorf("%w: %w: %w", lambdabiz.ErrOutcomeUnknown, lost, errClosed)
+		case <-time.After(retryPause):
+		}
+	}
+}
