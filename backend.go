@@ -52,10 +52,11 @@ type Backend interface {
 	// Leave: then it owns nothing any more.
 	Renew(ctx context.Context, worker int64) error
 
-	// Leave removes a worker and makes what it owned claimable at once, in one transaction. A beat
-	// of 0 or more makes it conditional: when the worker's heartbeat is another one by now, it does
-	// nothing and returns ErrStale. For a worker that is gone already it does nothing. Runs taken
-	// from a worker that did not release them count as crashed (Claimed.Crashes).
+	// Leave removes a worker and makes what it owned claimable at once, in one transaction. For a worker
+	// that is gone already it does nothing. A beat of 0 or more is how others remove one that has died: when
+	// its heartbeat is another one by now, Leave does nothing and returns ErrStale; else the runs that it has
+	// not released count as crashed (Claimed.Crashes). With a beat below 0 the worker leaves by itself. It
+	// lives, so nothing that it may still hold counts: a claim may have got lost on the way to it.
 	Leave(ctx context.Context, worker int64, beat int64) error
 
 	// Workers returns the registered workers in the order of their numbers.

@@ -97,7 +97,11 @@ func (w *worker) watch(ctx context.Context) error {
 		if !gone && at.Sub(p.since) < max(e.config.Lease, other.Lease) {
 			continue
 		}
-		err := e.backend.Leave(ctx, other.Number, other.Beat)
+		beat := other.Beat
+		if w.former[other.Number] {
+			beat = -1 // it has not died: it could not leave
+		}
+		err := e.backend.Leave(ctx, other.Number, beat)
 		if err != nil && !errors.Is(err, ErrStale) {
 			return fmt.Errorf("take over from worker %d: %w", other.Number, err)
 		}

@@ -159,7 +159,7 @@ func (c *crowd) join() (int64, error) {
 // die removes the worker, which then tries to write all the same.
 func (c *crowd) die(worker int64, runs []lambdabiz.Claimed) error {
 	c.deaths.Add(1)
-	if err := c.b.Leave(background, worker, -1); err != nil {
+	if err := removeDead(c.b, worker); err != nil {
 		return fmt.Errorf("leave: %w", err)
 	}
 	for _, run := range runs {

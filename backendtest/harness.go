@@ -185,6 +185,26 @@ func (h *harness) leave(worker int64) {
 	h.must(h.b.Leave(background, worker, -1), "Leave")
 }
 
+// remove removes a worker that has died, as others do.
+func (h *harness) remove(worker int64) {
+	h.Helper()
+	h.must(removeDead(h.b, worker), "Leave for a dead worker")
+}
+
+// removeDead does nothing for a worker that is not registered.
+func removeDead(b lambdabiz.Backend, worker int64) error {
+	workers, err := b.Workers(background)
+	if err != nil {
+		return err
+	}
+	for _, w := range workers {
+		if w.Number == worker {
+			return b.Leave(background, worker, w.Beat)
+		}
+	}
+	return nil
+}
+
 func (h *harness) load(id string) *lambdabiz.Record {
 	h.Helper()
 	return h.loadRun(id, "")

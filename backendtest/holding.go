@@ -128,7 +128,7 @@ func (x *holding) die() {
 func (h *harness) dies(x *holding) {
 	h.Helper()
 	if x.worker != 0 {
-		h.leave(x.worker)
+		h.remove(x.worker)
 	}
 	if h.describes.Supervised && !x.Until.IsZero() {
 		h.reach(x.Until.Add(h.late))

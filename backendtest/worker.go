@@ -137,6 +137,7 @@ var crashChecks = []check{
 	{name: "crash/a recorded attempt begins the count anew", run: crashAttempt},
 	{name: "crash/a release begins the count anew", run: crashRelease},
 	{name: "crash/a run that is not held does not crash", run: crashParked},
+	{name: "crash/a worker that leaves by itself has not died", run: crashLeave, where: leases},
 }
 
 // crashes lets holders of the run die, and expects the counts at their claims.
@@ -179,6 +180,17 @@ func crashAttempt(h *harness) {
 		x.die()
 		h.crashes("a", 1, 2)
 	}
+}
+
+func crashLeave(h *harness) {
+	h.start("a")
+	h.crashes("a", 0, 1)
+	for range 3 {
+		x := h.hold(h.join(), "a")
+		want(h, x.Crashes, 2, "Crashes")
+		h.leave(x.worker)
+	}
+	h.crashes("a", 2, 3)
 }
 
 func crashRelease(h *harness) {

@@ -194,7 +194,7 @@ func (env *Env) replace(p *process) {
 	env.mu.Lock()
 	number := p.number
 	env.mu.Unlock()
-	if err := env.backend.Leave(context.Background(), number, -1); err != nil { // this wakes it, too
+	if err := env.remove(number); err != nil { // this wakes it, too
 		env.faultf("take over from the dead process: %v", err)
 		return
 	}
@@ -320,4 +320,19 @@ func union[V any](a, b map[string]V) map[string]V {
 	}
 	maps.Copy(all, b)
 	return all
+}
+
+// remove removes a worker that has died, as others do.
+func (env *Env) remove(number int64) error {
+	ctx := context.Background()
+	workers, err := env.backend.Workers(ctx)
+	if err != nil {
+		return err //nolint:wrapcheck // the caller says what for
+	}
+	for _, w := range workers {
+		if w.Number == number {
+			return env.backend.Leave(ctx, number, w.Beat) //nolint:wrapcheck // the same
+		}
+	}
+	return nil
 }

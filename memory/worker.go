@@ -72,7 +72,11 @@ func (b *Backend) Leave(ctx context.Context, number, beat int64) error {
 	}
 	slices.SortFunc(freed, func(x, y *run) int { return int(x.place - y.place) })
 	for _, r := range freed {
-		b.set(r, rules.Crashed(r.head))
+		if beat < 0 {
+			b.set(r, rules.Taken(r.head))
+		} else {
+			b.set(r, rules.Crashed(r.head))
+		}
 	}
 	delete(b.workers, number)
 	b.signal()

@@ -182,8 +182,9 @@ var statements = [queryCount]string{
 	qDeleteLanes:  `DELETE FROM @lanes WHERE worker = $1`,
 	qWorkers:      `SELECT no, beat, joined_at, info FROM @workers ORDER BY no`,
 	qLockHeld:     `SELECT no FROM @runs WHERE owner = $1 AND status < 3 ORDER BY no FOR NO KEY UPDATE`,
-	// What rules.Crashed says. Whether a run got further since it crashed before is judged when it is claimed.
-	qFree: `UPDATE @runs SET owner = 0, fence = fence + 1, news = false, crashes = crashes + 1,
+	// What rules.Crashed says, or with no crash rules.Taken. Whether a run got further since it crashed before is judged when
+	// it is claimed.
+	qFree: `UPDATE @runs SET owner = 0, fence = fence + 1, news = false, crashes = crashes + $3::integer,
 		due_at = CASE WHEN paused THEN NULL ELSE 0 END WHERE no = ANY($1::bigint[]) AND owner = $2 AND status < 3`,
 	qLockBlocked: `SELECT no FROM @runs WHERE name = ANY($1::text[]) AND blocked_by IS NOT NULL AND blocked_by <> $2
 		AND status < 3 AND owner = 0 AND mode = 0 AND NOT paused ORDER BY no FOR NO KEY UPDATE`,

@@ -65,30 +65,35 @@ func (b *bundle) runs() []string {
 	return ids
 }
 
-// The statement that frees what a worker has held does what the rule says.
-func TestLeaveDoesWhatTheRuleSays(t *testing.T) {
+// The statement that frees what a worker has held does what the rules say.
+func TestLeaveDoesWhatTheRulesSay(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	before := map[string]rules.Head{}
-	for _, id := range b.runs() {
-		before[id] = b.head(id)
-	}
-	if err := b.Leave(t.Context(), b.worker, -1); err != nil {
-		t.Fatal(err)
-	}
-	crashed := 0
-	for id, was := range before {
-		want := was
-		if was.Held {
-			want = rules.Crashed(was)
-			crashed++
+	for _, leaves := range []struct {
+		beat int64
+		rule func(rules.Head) rules.Head
+	}{{-1, rules.Taken}, {0, rules.Crashed}} {
+		b := setup(t)
+		before := map[string]rules.Head{}
+		for _, id := range b.runs() {
+			before[id] = b.head(id)
 		}
-		if got := b.head(id); !reflect.DeepEqual(got, want) {
-			t.Errorf("%s:\n got %+v\nwant %+v", id, got, want)
+		if err := b.Leave(t.Context(), b.worker, leaves.beat); err != nil {
+			t.Fatal(err)
 		}
-	}
-	if crashed != 4 {
-		t.Errorf("%d runs were held", crashed)
+		held := 0
+		for id, was := range before {
+			want := was
+			if was.Held {
+				want = leaves.rule(was)
+				held++
+			}
+			if got := b.head(id); !reflect.DeepEqual(got, want) {
+				t.Errorf("with beat %d, %s:\n got %+v\nwant %+v", leaves.beat, id, got, want)
+			}
+		}
+		if held != 4 {
+			t.Errorf("%d runs were held", held)
+		}
 	}
 }
 

@@ -101,7 +101,11 @@ func (t *tx) leave(ctx context.Context, worker, beat int64) error {
 	if err := t.query(ctx, qLockHeld, into(&runs), worker); err != nil || len(runs) == 0 {
 		return err
 	}
-	_, err := t.exec(ctx, qFree, runs, worker)
+	crashes := 1
+	if beat < 0 {
+		crashes = 0 // it lives, and leaves by itself
+	}
+	_, err := t.exec(ctx, qFree, runs, worker, crashes)
 	return err
 }
 

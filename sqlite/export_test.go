@@ -146,7 +146,7 @@ func (b *Backend) WithdrawMessages(id string) error {
 func (b *Backend) LeaveSteps(ctx context.Context, worker int64) (steps int, err error) {
 	none := errors.New("nothing shall be freed")
 	err = b.write(ctx, "leave", func(t *tx) error {
-		s := t.prepare(qFree).int(worker).int(atOnce)
+		s := t.prepare(qFree).int(worker).int(atOnce).int(1)
 		s.raw.Status(sqlite3.STMTSTATUS_VM_STEP, true)
 		if err := s.exec(); err != nil {
 			return err

@@ -228,7 +228,7 @@ var queries = [queryCount]string{
 	qWorkers:      `SELECT no, beat, joined_at, info FROM workers ORDER BY no`,
 	// Whether a run got further since it crashed before is judged when it is claimed, see rules.Judge: its operations
 	// are read then, and everybody else who writes waits for this.
-	qFree: `UPDATE runs SET owner = 0, fence = fence + 1, wake_at = CASE paused WHEN 0 THEN ?2 END, crashes = crashes + 1
+	qFree: `UPDATE runs SET owner = 0, fence = fence + 1, wake_at = CASE paused WHEN 0 THEN ?2 END, crashes = crashes + ?3
 		WHERE status < 3 AND owner = ?1`,
 	qUnblock: `UPDATE runs INDEXED BY runs_blocked SET wake_at = ?3 WHERE blocked IS NOT NULL AND status < 3 AND owner = 0
 		AND mode = 0 AND paused = 0 AND name IN (SELECT value FROM json_each(?1)) AND ` + blockedVersion + ` != ?2`,

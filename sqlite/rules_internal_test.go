@@ -162,14 +162,16 @@ func TestStatementsThatFindWhatIsDueFollowTheRules(t *testing.T) {
 
 func TestStatementsOfWorkersFollowTheRules(t *testing.T) {
 	t.Parallel()
-	follows(t, func(x *tx, _ int64, _ *rules.Head) error {
-		return x.prepare(qFree).int(ruleWorker).int(atOnce).exec()
-	}, func(h rules.Head) (rules.Head, bool) {
-		if h.Worker == ruleWorker && h.Open() {
-			return rules.Crashed(h), true
-		}
-		return h, true
-	})
+	for crashes, free := range []func(h rules.Head) rules.Head{rules.Taken, rules.Crashed} {
+		follows(t, func(x *tx, _ int64, _ *rules.Head) error {
+			return x.prepare(qFree).int(ruleWorker).int(atOnce).int(int64(crashes)).exec()
+		}, func(h rules.Head) (rules.Head, bool) {
+			if h.Worker == ruleWorker && h.Open() {
+				return free(h), true
+			}
+			return h, true
+		})
+	}
 	follows(t, func(x *tx, no int64, h *rules.Head) error {
 		return x.prepare(qFreeDoubtful).int(no).int(ruleWorker).int(h.Fence).int(atOnce).exec()
 	}, func(h rules.Head) (rules.Head, bool) {

@@ -78,7 +78,11 @@ func (b *Backend) Leave(ctx context.Context, worker int64, beat int64) error {
 			return fmt.Errorf("worker %d is alive: %w", worker, lambdabiz.ErrStale)
 		}
 		fault.Point("leave.free")
-		if err := t.prepare(qFree).int(worker).int(atOnce).exec(); err != nil {
+		crashes := int64(1)
+		if beat < 0 {
+			crashes = 0 // it lives, and leaves by itself
+		}
+		if err := t.prepare(qFree).int(worker).int(atOnce).int(crashes).exec(); err != nil {
 			return err
 		}
 		t.wake = true

@@ -106,7 +106,7 @@ func TestCrashesCountHoldersWithoutProgress(t *testing.T) {
 	ref := b.start("one").Run
 	crash := func(want int) {
 		t.Helper()
-		if err := b.Leave(t.Context(), b.worker, -1); err != nil {
+		if err := b.Leave(t.Context(), b.worker, b.workers()[0].Beat); err != nil {
 			t.Fatal(err)
 		}
 		b.worker = b.join("v1", "Order")

@@ -42,8 +42,8 @@ func Unblocks(h Head, by string, w *lambdabiz.WorkerInfo) (Head, bool) {
 	return h, true
 }
 
-// Taken is the run after it was taken from a holder that did not release it: the worker was removed, or does not know that
-// it has the run. The fence moves now and not with the next claim: whoever held it can record nothing any more.
+// Taken is the run after it was taken from a holder that did not release it: the worker has left by itself, or does not know
+// that it has the run. The fence moves now and not with the next claim: whoever held it can record nothing any more.
 func Taken(h Head) Head {
 	h.Held, h.Worker, h.Due = false, 0, AtOnce()
 	if h.Paused {

@@ -157,7 +157,7 @@ func TestStartVerdictAfterANewClaim(t *testing.T) {
 			v, err := inner.Commit(ctx, batch)
 			if len(batch[0].Starts) > 0 {
 				once.Do(func() {
-					if err := inner.Leave(ctx, batch[0].Worker, -1); err != nil {
+					if err := removeDead(ctx, inner, batch[0].Worker); err != nil {
 						t.Error(err)
 					}
 					time.Sleep(20 * time.Second)

@@ -220,3 +220,17 @@ func (b *bench) logged(text string) bool {
 	synctest.Wait() // the engine logs from a goroutine of its own
 	return b.logs.Has(text)
 }
+
+// removeDead removes a worker as others do that take it for dead.
+func removeDead(ctx context.Context, b lambdabiz.Backend, number int64) error {
+	workers, err := b.Workers(ctx)
+	if err != nil {
+		return err
+	}
+	for _, w := range workers {
+		if w.Number == number {
+			return b.Leave(ctx, number, w.Beat)
+		}
+	}
+	return nil
+}

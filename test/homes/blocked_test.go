@@ -252,7 +252,7 @@ func TestBlockedByACrashLoop(t *testing.T) {
 				t.Fatal(err)
 			}
 			claim(worker)
-			if err := b.backend.Leave(b.ctx, worker, -1); err != nil {
+			if err := removeDead(b.ctx, b.backend, worker); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -32,7 +32,7 @@ func TestCrashLoopBesideATimer(t *testing.T) {
 					return 0, err
 				}
 				for _, w := range workers { // as if the process had died
-					if err := inner.Leave(context.Background(), w.Number, -1); err != nil {
+					if err := inner.Leave(context.Background(), w.Number, w.Beat); err != nil {
 						return 0, err
 					}
 				}
@@ -76,7 +76,7 @@ func TestACrashLoopIsForgottenAfterProgress(t *testing.T) {
 				if err != nil || len(got.Runs) != 1 {
 					t.Fatalf("claimed %+v, %v", got, err)
 				}
-				if err := b.backend.Leave(b.ctx, worker, -1); err != nil {
+				if err := removeDead(b.ctx, b.backend, worker); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -106,6 +106,35 @@ func TestACrashLoopIsForgottenAfterProgress(t *testing.T) {
 		raise(b, e, "m", "go", 7)
 		if got := result(b, lambdabiz.Get(e, d, "m")); got != 7 {
 			t.Errorf("result is %d", got)
+		}
+	}, "memory", "sqlite")
+}
+
+// The answers to five claims are lost on the way to a worker that lives. It leaves each time, and begins as a new one: that
+// is no death of a worker. Row 197 of docs/proof/bugs.md.
+func TestLostClaimsOfALivingWorkerAreNoCrashes(t *testing.T) {
+	onHomes(t, func(t *testing.T, b *bench) {
+		b.well()
+		client := b.engine(lambdabiz.Config{})
+		d := lambdabiz.Define("D", func(o lambdabiz.Context, n int) (int, error) {
+			return lambdabiz.Step(o, "s", func(context.Context) (int, error) { return n + 1, nil })
+		})
+		start(b, client, d, "x", 6)
+		inner := b.backend
+		var lost atomic.Int64
+		b.backend = &proxy{Backend: inner, claim: func(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabiz.Claims, error) {
+			claims, err := inner.Claim(ctx, r)
+			if err == nil && len(claims.Runs) > 0 && lost.Add(1) <= 5 {
+				return lambdabiz.Claims{}, lambdabiz.ErrOutcomeUnknown
+			}
+			return claims, err
+		}}
+		e, _ := b.worker(d)
+		if got := result(b, lambdabiz.Get(e, d, "x")); got != 7 || lost.Load() < 6 {
+			t.Errorf("result is %d after %d claims", got, lost.Load())
+		}
+		if b.logged("workers in a row died") {
+			t.Error("it was blocked for deaths that never were")
 		}
 	}, "memory", "sqlite")
 }

@@ -196,7 +196,7 @@ func TestG6FrozenWorkerThatWasReplacedRecordsNothing(t *testing.T) {
 		if err != nil || len(workers) != 1 {
 			t.Fatal(workers, err)
 		}
-		if err := inner.Leave(b.ctx, workers[0].Number, -1); err != nil { // as others do after the lease
+		if err := removeDead(b.ctx, inner, workers[0].Number); err != nil { // as others do after the lease
 			t.Fatal(err)
 		}
 		second, _ := b.worker(d)

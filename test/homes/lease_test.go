@@ -180,8 +180,9 @@ func TestAWorkerThatBeganAnewClaims(t *testing.T) {
 func TestAWorkerAloneTakesOverFromWhatItHasBeen(t *testing.T) {
 	onHomes(t, func(t *testing.T, b *bench) {
 		inner, lose := b.backend, true
+		var left atomic.Int64
 		store := &leaver{Backend: inner, leave: func(ctx context.Context, worker, beat int64) error {
-			if beat < 0 {
+			if left.Add(1) == 1 {
 				return errors.New("the store is busy")
 			}
 			return inner.Leave(ctx, worker, beat)
@@ -239,7 +240,7 @@ func TestStartByAWorkerThatWasRemoved(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := b.backend.Leave(b.ctx, workers[0].Number, -1); err != nil {
+		if err := removeDead(b.ctx, b.backend, workers[0].Number); err != nil {
 			t.Fatal(err)
 		}
 		run := start(b, e, d, "x", 0)

@@ -75,7 +75,7 @@ func (b *bench) killable(items ...lambdabiz.Registrable) (e *lambdabiz.Engine, k
 		m.dead.Store(true)
 		stop()
 		for _, number := range m.workers {
-			if err := inner.Leave(b.ctx, number, -1); err != nil {
+			if err := removeDead(b.ctx, inner, number); err != nil {
 				b.t.Fatal(err)
 			}
 		}

@@ -212,7 +212,12 @@ func (h *home) outside(ctx context.Context, c *lambdabiz.Commit) error {
 func (h *home) lose(ctx context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	err := h.Leave(ctx, h.worker, -1)
+	workers, err := h.Workers(ctx)
+	for _, w := range workers {
+		if w.Number == h.worker {
+			err = h.Leave(ctx, w.Number, w.Beat)
+		}
+	}
 	h.changed()
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -161,8 +162,13 @@ func (s *stage) worker(b lambdabiz.Backend, c lambdabiz.Config, items ...lambdab
 // claimed when kill returns; its goroutines end later.
 func (s *stage) kill(c *cut, stop func()) {
 	c.die()
-	for _, number := range c.workers() {
-		s.must(s.store.Leave(s.ctx, number, -1), "leave for a dead worker")
+	workers, err := s.store.Workers(s.ctx)
+	s.must(err, "list workers")
+	dead := c.workers()
+	for _, w := range workers {
+		if slices.Contains(dead, w.Number) {
+			s.must(s.store.Leave(s.ctx, w.Number, w.Beat), "leave for a dead worker")
+		}
 	}
 	go stop()
 }
