@@ -3,9 +3,9 @@
 #   python/    a virtual environment with moto and cfn-lint (requirements.txt)
 #   dynalite/  dynalite, which plays DynamoDB, with what it needs (package.json, package-lock.json)
 #   postgres/  PostgreSQL of two major versions (postgres/package.json, postgres/package-lock.json)
-# and on Debian, where that is allowed, PostgreSQL's own packages and PgBouncer. A stamp holds the checksum of what each was made from: nothing is done twice. pip and npm fetch,
-# as the user has configured them. What cannot be installed is named in one line, and its tests skip;
-# with CI=true that is a failure.
+# and on Debian, where that is allowed, PostgreSQL's own packages and PgBouncer. A stamp holds the checksum of what each was
+# made from: nothing is done twice. pip and npm fetch, as the user has configured them. What cannot be installed is named in
+# one line, and its tests skip; with CI=true that is a failure.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
