@@ -9,6 +9,7 @@ import (
 
 	"github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/memory"
+	"github.com/lambdabiz/lambdabiz/postgres"
 	"github.com/lambdabiz/lambdabiz/sqlite"
 )
 
@@ -16,34 +17,47 @@ import (
 type bed struct {
 	*config
 	folder string
-	limits *limits
+	server *server // nil but for PostgreSQL
+	limits limits
 }
 
-func newBed(c *config) (*bed, error) {
+func newBed(ctx context.Context, c *config) (*bed, error) {
 	folder, err := os.MkdirTemp(c.dir, "bench-")
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for the databases: %w", err)
 	}
 	b := &bed{config: c, folder: folder}
-	if b.limits, err = openLimits(folder); err != nil {
+	if c.backend != "postgres" {
+		b.limits, err = openSQLiteLimits(folder)
+	} else if b.server, err = openServer(ctx, c.postgres); err == nil {
+		b.limits, err = openPostgresLimits(ctx, c.postgres, b.server.limits())
+	}
+	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(folder))
 	}
 	return b, nil
 }
 
 func (b *bed) close() error {
-	return errors.Join(b.limits.close(), os.RemoveAll(b.folder))
+	err := b.limits.close()
+	if b.server != nil {
+		err = errors.Join(err, b.server.close())
+	}
+	return errors.Join(err, os.RemoveAll(b.folder))
 }
 
 func (b *bed) file() string { return filepath.Join(b.folder, "bench.db") }
 
 // home opens the backend that is measured, behind a gate.
-func (b *bed) home() (*gate, error) {
+func (b *bed) home(ctx context.Context) (*gate, error) {
 	var backend lambdabiz.Backend
 	var err error
-	if b.backend == "memory" {
+	switch b.backend {
+	case "memory":
 		backend = memory.New()
-	} else {
+	case "postgres":
+		backend, err = postgres.Open(ctx, b.postgres, postgres.Config{Schema: b.server.schema})
+	default:
 		backend, err = sqlite.Open(b.file())
 	}
 	if err != nil {
@@ -53,8 +67,10 @@ func (b *bed) home() (*gate, error) {
 }
 
 // engine opens the backend and makes an engine that knows the definitions and tasks.
-func (b *bed) engine(config lambdabiz.Config, definitions ...lambdabiz.Registrable) (*lambdabiz.Engine, *gate, error) {
-	g, err := b.home()
+func (b *bed) engine(
+	ctx context.Context, config lambdabiz.Config, definitions ...lambdabiz.Registrable,
+) (*lambdabiz.Engine, *gate, error) {
+	g, err := b.home(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -73,12 +89,15 @@ func (b *bed) work(
 	ctx context.Context, config lambdabiz.Config, definitions []lambdabiz.Registrable,
 	do func(ctx context.Context, e *lambdabiz.Engine, p *pace) error,
 ) error {
-	engine, g, err := b.engine(config, definitions...)
+	engine, g, err := b.engine(ctx, config, definitions...)
 	if err != nil {
 		return err
 	}
 	err = engine.RunWhile(ctx, func(ctx context.Context) error {
-		return do(ctx, engine, &pace{limits: b.limits, gate: g, off: !b.paced || b.backend == "memory"})
+		return do(ctx, engine, &pace{limits: b.limits, gate: g, off: !b.paced || b.backend == "memory", usage: b.usage})
 	})
 	return errors.Join(err, engine.Close())
 }
+
+// usage is what this program has computed so far, and what the server has.
+func (b *bed) usage() spent { return spent{cpuTime(), b.server.cpuTime()} }

@@ -6,10 +6,13 @@ import (
 	"flag"
 	"io"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	standin "github.com/lambdabiz/lambdabiz/internal/standins/postgres"
 )
 
 // TestMain lets the program start itself, as the workload crash and runs in processes of their own do.
@@ -98,6 +101,40 @@ func TestMemoryIsMeasuredToo(t *testing.T) {
 	}
 }
 
+func TestPostgreSQLIsMeasuredToo(t *testing.T) {
+	t.Parallel()
+	for workload, metric := range map[string]string{"sequence": "limit_commits32_per_s", "disk": "bytes_per_orch"} {
+		t.Run(workload, func(t *testing.T) {
+			t.Parallel()
+			r := output(t, "-workload", workload, "-backend", "postgres", "-postgres", standin.Database(t), "-c", "4", "-n", "20",
+				"-time", "10ms", "-runs", "1", "-dir", t.TempDir())
+			if r.Durability != "full: fsync and synchronous_commit on" || r.Metrics[metric] <= 0 || r.Metrics["limit_rows_per_s"] <= 0 {
+				t.Errorf("the result is %+v", r)
+			}
+		})
+	}
+}
+
+// A server of its own, without whose processes the server's part would be missing where it can be known.
+func TestAServerIsStartedForTheMeasurement(t *testing.T) {
+	t.Parallel()
+	url, stop, err := serve()
+	if err != nil && os.Getenv("CI") != "true" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	s, err := openServer(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if runtime.GOOS == "linux" && s.cpuTime() <= 0 {
+		t.Errorf("the server, process %d, has computed nothing", s.pid)
+	}
+}
+
 func TestBadArgumentsAreNamed(t *testing.T) {
 	t.Parallel()
 	for _, w := range []struct{ args, want string }{
@@ -106,6 +143,7 @@ func TestBadArgumentsAreNamed(t *testing.T) {
 		{"-c -1", "-n and -c must be 0 or more"},
 		{"-runs 0", "-runs at least 1"},
 		{"-backend memory -workload crash", "needs a backend that outlives its process"},
+		{"-backend postgres -workload crash", "it is for -backend sqlite"},
 		{"fast", "unknown argument \"fast\""},
 		{"-quick", "flag provided but not defined: -quick"},
 	} {

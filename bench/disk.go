@@ -40,13 +40,16 @@ func disk(ctx context.Context, b *bed) (figures, error) {
 		return nil, err
 	}
 	b.limits.add(m)
-	bytes, err := b.size()
+	bytes, err := b.size(ctx)
 	m["bytes_per_orch"] = float64(bytes) / float64(b.n)
 	return m, err
 }
 
-// size is that of all files of the database.
-func (b *bed) size() (int64, error) {
+// size is that of all files of the database, or of all tables.
+func (b *bed) size(ctx context.Context) (int64, error) {
+	if b.server != nil {
+		return b.server.size(ctx)
+	}
 	entries, err := os.ReadDir(b.folder)
 	if err != nil {
 		return 0, fmt.Errorf("measure the database: %w", err)

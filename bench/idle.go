@@ -16,13 +16,14 @@ func idle(ctx context.Context, b *bed) (figures, error) {
 		if err := w.run(ctx, func(i int) bool { return i < 1 }); err != nil {
 			return err
 		}
-		cpu, begun := cpuTime(), time.Now()
+		before, begun := b.usage(), time.Now()
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-time.After(b.duration):
 		}
-		m["cpu_ms_per_s"] = millis(cpuTime()-cpu) / time.Since(begun).Seconds()
+		spent := b.usage().sub(before)
+		m["cpu_ms_per_s"] = millis(spent.client+spent.server) / time.Since(begun).Seconds()
 		return nil
 	})
 	return m, err

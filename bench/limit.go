@@ -9,9 +9,17 @@ import (
 	"github.com/ncruces/go-sqlite3"
 )
 
-// limits measures what the machine can do at best at this moment: SQLite through the driver that the backend
-// uses too, without database/sql in between, WAL and synchronous=FULL, on the same disk.
-type limits struct {
+// limits measures what the machine can do at best at this moment, on the same disk, by the driver that the backend uses too.
+type limits interface {
+	// slice measures all of the limits within a time.
+	slice(d time.Duration) error
+	// add adds the limits to what was measured.
+	add(m figures)
+	close() error
+}
+
+// sqliteLimits are those of SQLite, without database/sql in between, WAL and synchronous=FULL.
+type sqliteLimits struct {
 	db                    *sqlite3.Conn
 	insert, begin, commit *sqlite3.Stmt
 
@@ -19,12 +27,12 @@ type limits struct {
 	onCommits, onRows time.Duration
 }
 
-func openLimits(dir string) (*limits, error) {
+func openSQLiteLimits(dir string) (*sqliteLimits, error) {
 	db, err := sqlite3.Open("file:" + filepath.ToSlash(filepath.Join(dir, "limit.db")))
 	if err != nil {
 		return nil, fmt.Errorf("open the database of the limits: %w", err)
 	}
-	l := &limits{db: db}
+	l := &sqliteLimits{db: db}
 	err = db.Exec(`PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4000;
 		CREATE TABLE bare (no INTEGER PRIMARY KEY, payload BLOB)`)
 	for _, s := range []struct {
@@ -41,7 +49,7 @@ func openLimits(dir string) (*limits, error) {
 	return l, nil
 }
 
-func (l *limits) close() error {
+func (l *sqliteLimits) close() error {
 	var errs []error
 	for _, s := range []*sqlite3.Stmt{l.insert, l.begin, l.commit} {
 		if s != nil {
@@ -54,7 +62,7 @@ func (l *limits) close() error {
 var barePayload = make([]byte, 100)
 
 // slice measures both limits, half of the time each.
-func (l *limits) slice(d time.Duration) error {
+func (l *sqliteLimits) slice(d time.Duration) error {
 	begun := time.Now()
 	for time.Since(begun) < d/2 {
 		if err := l.row(); err != nil {
@@ -74,7 +82,7 @@ func (l *limits) slice(d time.Duration) error {
 	return nil
 }
 
-func (l *limits) row() error {
+func (l *sqliteLimits) row() error {
 	err := l.insert.BindBlob(1, barePayload)
 	if err == nil {
 		err = l.insert.Exec()
@@ -85,7 +93,7 @@ func (l *limits) row() error {
 	return nil
 }
 
-func (l *limits) hundred() error {
+func (l *sqliteLimits) hundred() error {
 	if err := l.begin.Exec(); err != nil {
 		return fmt.Errorf("measure a limit: %w", err)
 	}
@@ -100,10 +108,10 @@ func (l *limits) hundred() error {
 	return nil
 }
 
-func (l *limits) commitsPerSecond() float64 { return float64(l.commits) / l.onCommits.Seconds() }
-func (l *limits) rowsPerSecond() float64    { return float64(l.rows) / l.onRows.Seconds() }
+func (l *sqliteLimits) commitsPerSecond() float64 { return float64(l.commits) / l.onCommits.Seconds() }
+func (l *sqliteLimits) rowsPerSecond() float64    { return float64(l.rows) / l.onRows.Seconds() }
 
 // add adds the limits of the machine to what was measured.
-func (l *limits) add(m figures) {
+func (l *sqliteLimits) add(m figures) {
 	m["limit_commits_per_s"], m["limit_rows_per_s"] = l.commitsPerSecond(), l.rowsPerSecond()
 }

@@ -9,6 +9,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,6 +32,7 @@ import (
 // config is what the command line says.
 type config struct {
 	workload, backend, dir string
+	postgres               string // the server's address
 	n, c, runs             int
 	duration               time.Duration
 	park                   time.Duration
@@ -79,7 +81,10 @@ func parse(args []string, out io.Writer) (*config, error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(out)
 	f.StringVar(&c.workload, "workload", "sequence", "what to measure: "+strings.Join(names(), ", "))
-	f.StringVar(&c.backend, "backend", "sqlite", "where: sqlite (WAL, synchronous=FULL) or memory")
+	f.StringVar(&c.backend, "backend", "sqlite",
+		"where: sqlite (WAL, synchronous=FULL), postgres (fsync and synchronous_commit on) or memory")
+	f.StringVar(&c.postgres, "postgres", "", "`url` of a database for -backend postgres, where schemas are made and removed (default\n"+
+		postgresVariable+", or a server that is started for the measurement)")
 	f.StringVar(&c.dir, "dir", "", "directory for the databases; the disk that it is on is measured (default a temporary one)")
 	f.IntVar(&c.n, "n", 0, "how many orchestrations or steps; 0 for the number that the workload has above")
 	f.IntVar(&c.c, "c", 0, "how many orchestrations are in flight; 0 for the workload's own")
@@ -103,11 +108,14 @@ func parse(args []string, out io.Writer) (*config, error) {
 		return nil, fmt.Errorf("unknown workload %q: it must be one of %s", c.workload, strings.Join(names(), ", "))
 	case c.n < 0 || c.c < 0 || c.runs < 1:
 		return nil, errors.New("-n and -c must be 0 or more, -runs at least 1")
-	case !slices.Contains([]string{"sqlite", "memory"}, c.backend):
-		return nil, fmt.Errorf("unknown backend %q: it must be sqlite or memory", c.backend)
+	case !slices.Contains([]string{"sqlite", "postgres", "memory"}, c.backend):
+		return nil, fmt.Errorf("unknown backend %q: it must be sqlite, postgres or memory", c.backend)
 	case c.backend == "memory" && (c.workload == "crash" || c.workload == "disk"):
 		return nil, fmt.Errorf("workload %s needs a backend that outlives its process", c.workload)
+	case c.backend == "postgres" && c.workload == "crash":
+		return nil, errors.New("workload crash measures a file that another process finds: it is for -backend sqlite")
 	}
+	c.postgres = cmp.Or(c.postgres, os.Getenv(postgresVariable))
 	if c.n == 0 {
 		c.n = w.n
 	}
@@ -143,7 +151,8 @@ func usage(f *flag.FlagSet) {
 	fmt.Fprint(out, "\nExamples:\n",
 		"  go run ./bench -workload sequence -c 1\n",
 		"  go run ./bench -workload sequence -c 256 -runs 1 -pace=false -cpuprofile cpu.out\n",
-		"  go run ./bench -workload sleepers -n 1000000 -runs 1\n\nFlags:\n")
+		"  go run ./bench -workload sleepers -n 1000000 -runs 1\n",
+		"  go run ./bench -backend postgres -workload sequence -c 256\n\nFlags:\n")
 	f.PrintDefaults()
 }
 
@@ -151,6 +160,14 @@ func run(ctx context.Context, c *config, out io.Writer) error {
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if c.child != "" {
 		return crashChild(ctx, c)
+	}
+	if c.backend == "postgres" && c.postgres == "" {
+		url, stop, err := serve()
+		if err != nil {
+			return fmt.Errorf("start a server (-postgres names one that is there): %w", err)
+		}
+		defer stop()
+		c.postgres = url
 	}
 	stop, err := profile(c)
 	if err != nil {
@@ -191,6 +208,7 @@ func measureApart(ctx context.Context, c *config) (figures, error) {
 	cmd := exec.CommandContext(ctx, self, "-runs", "1", "-workload", c.workload, "-backend", c.backend, "-dir", c.dir,
 		"-n", strconv.Itoa(c.n), "-c", strconv.Itoa(c.c), "-time", c.duration.String(), "-park", c.park.String(),
 		"-pace="+strconv.FormatBool(c.paced))
+	cmd.Env = append(os.Environ(), postgresVariable+"="+c.postgres)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	var complaints bytes.Buffer
 	cmd.Stderr = &complaints
@@ -206,7 +224,7 @@ func measureApart(ctx context.Context, c *config) (figures, error) {
 }
 
 func measureOnce(ctx context.Context, c *config) (figures, error) {
-	b, err := newBed(c)
+	b, err := newBed(ctx, c)
 	if err != nil {
 		return nil, err
 	}

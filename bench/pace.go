@@ -54,19 +54,25 @@ func (g *gate) Wake() <-chan struct{} {
 
 // pace lets a workload and the limits take turns. Its clock stands still while the limits are measured.
 type pace struct {
-	limits *limits
+	limits limits
 	gate   *gate
 	off    bool // measure the limits before and after only
+	usage  func() spent
 
 	begun  time.Time
 	paused atomic.Int64 // nanoseconds
-	cpu    time.Duration
+	before spent        // what does not count
 }
+
+// spent is what has been computed; 0 where that cannot be asked.
+type spent struct{ client, server time.Duration }
+
+func (u spent) sub(v spent) spent { return spent{u.client - v.client, u.server - v.server} }
 
 // span is what a workload took, without what the measuring of the limits took.
 type span struct {
 	time.Duration
-	cpu time.Duration // 0 where that cannot be asked
+	cpu spent
 }
 
 // now is the time that the workload has had since the pace was set.
@@ -77,7 +83,7 @@ func (p *pace) during(do func() error) (span, error) {
 	if err := p.limits.slice(2 * sliceTime); err != nil {
 		return span{}, err
 	}
-	p.begun, p.cpu = time.Now(), cpuTime()
+	p.begun, p.before = time.Now(), p.usage()
 	p.paused.Store(0)
 	done := make(chan error, 1)
 	var took span
@@ -94,7 +100,7 @@ func (p *pace) during(do func() error) (span, error) {
 	for {
 		select {
 		case err := <-done:
-			took.cpu = cpuTime() - p.cpu
+			took.cpu = p.usage().sub(p.before)
 			return took, errors.Join(err, p.limits.slice(2*sliceTime))
 		case <-turn.C:
 			if err := p.turn(); err != nil {
@@ -109,10 +115,12 @@ func (p *pace) turn() error {
 	p.gate.holding.Lock()
 	defer p.gate.holding.Unlock()
 	settle()
-	begun, cpu := time.Now(), cpuTime()
+	begun, before := time.Now(), p.usage()
 	err := p.limits.slice(sliceTime)
 	p.paused.Add(int64(time.Since(begun)))
-	p.cpu += cpuTime() - cpu
+	used := p.usage().sub(before)
+	p.before.client += used.client
+	p.before.server += used.server
 	return err
 }
 

@@ -92,8 +92,11 @@ func newResult(c *config, m figures, err error) *result {
 		Workload: c.workload, Params: map[string]any{"runs": c.runs}, Metrics: m,
 		When: time.Now().UTC().Truncate(time.Second), Load1: load1(),
 	}
-	if c.backend == "memory" {
+	switch c.backend {
+	case "memory":
 		r.Durability = "none"
+	case "postgres":
+		r.Durability = "full: fsync and synchronous_commit on"
 	}
 	if c.n > 0 {
 		r.Params["n"] = c.n

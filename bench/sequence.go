@@ -160,7 +160,10 @@ func sequence(ctx context.Context, b *bed) (figures, error) {
 		m["steps_per_s"] = 5 * n / took.Seconds()
 		m["lat_ms_p50"] = millis(quantile(w.took, 0.5))
 		m["lat_ms_p99"] = millis(quantile(w.took, 0.99))
-		m["cpu_ms_per_orch"] = millis(took.cpu) / n
+		m["cpu_ms_per_orch"] = millis(took.cpu.client+took.cpu.server) / n
+		if took.cpu.server > 0 {
+			m["server_cpu_ms_per_orch"] = millis(took.cpu.server) / n
+		}
 		return nil
 	})
 	if err != nil {
