@@ -212,7 +212,7 @@ type attempt struct {
 // do calls the body: on the branch's own goroutine, or, when its time is limited, on one that may
 // outlive the attempt.
 func (a *attempt) do() {
-	a.ctx.Context, a.ctx.task = a.opts.withValues(a.c.bodyContext()), a //nolint:tagliatelle,fatcontext,nolintlint // as it is meant
+	a.ctx.begin(a.opts.withValues(a.c.bodyContext()), a)
 	defer a.ctx.over(context.Canceled)
 	limit := a.limit()
 	if limit >= 0 {

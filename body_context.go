@@ -18,6 +18,9 @@ type bodyContext struct {
 	ended error // why the attempt is over, if that was before the end of what it is made of, and before own; nil else
 }
 
+// begin says what it is made of. It comes before all else.
+func (c *bodyContext) begin(of context.Context, task liveTask) { c.Context, c.task = of, task }
+
 // over ends the context for a cause. It has no effect on one that has ended.
 func (c *bodyContext) over(cause error) {
 	c.mu.Lock()

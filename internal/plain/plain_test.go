@@ -26,7 +26,7 @@ type (
 		Paid   bool
 		Weight float32
 		Limit  time.Duration
-		Sizes  uint64 `json:"max_size"` //nolint:tagliatelle,fatcontext,nolintlint // as it is meant
+		Sizes  uint64 `json:"maxSize"`
 		Inner  inner
 	}
 	unexported struct {
@@ -86,17 +86,17 @@ func TestWhatIsNotPlain(t *testing.T) {
 			A float64 `json:"a,omitempty"`
 		}{math.Copysign(0, -1)},
 		"a number in quotes": struct {
-			A int `json:",string"` //nolint:tagliatelle,fatcontext,nolintlint // as it is meant
+			A int `json:",string"` //nolint:tagliatelle // no name is given
 		}{1},
 		"one name twice": reflect.New(reflect.StructOf([]reflect.StructField{ // vet would refuse it
 			{Name: "A", Type: reflect.TypeFor[int](), Tag: `json:"x"`}, {Name: "B", Type: reflect.TypeFor[int](), Tag: `json:"x"`},
 		})).Elem().Interface(),
 		"one name in other letters": struct {
 			A int `json:"x"`
-			B int `json:"X"` //nolint:tagliatelle,fatcontext,nolintlint // as it is meant
+			B int `json:"X"` //nolint:tagliatelle // the same name as x to a decoder
 		}{1, 2},
 		"a name with a sign": struct {
-			A int `json:"a b"` //nolint:tagliatelle,fatcontext,nolintlint // as it is meant
+			A int `json:"a b"` //nolint:tagliatelle // JSON ignores such a tag
 		}{1},
 		"a field's fields":      struct{ inner }{},
 		"a field with a method": struct{ A shouted }{"x"},

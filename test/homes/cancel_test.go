@@ -63,7 +63,7 @@ func endsCancelled(b *bench, e *lambdabiz.Engine, d *lambdabiz.Definition[int, i
 		!errors.As(err, &ended) || ended.Status != lambdabiz.StatusCancelled {
 		b.t.Errorf("%s: error is %v", id, err)
 	}
-	if took := seconds(began); took > 30 && b.faults == nil {
+	if took := seconds(began); took > 30 {
 		b.t.Errorf("%s: it ended after %d s", id, took)
 	}
 	for _, o := range b.state(e, id).Operations {
@@ -326,10 +326,12 @@ func TestCancelBeforeTheFirstClaimRunsCleanUpOnly(t *testing.T) {
 		if s := b.state(e, "x"); s.Status != lambdabiz.StatusScheduled {
 			t.Errorf("status is %v before there is a worker", s.Status)
 		}
+		b.well() // a claim that is lost would run the clean-up again
 		e, _ = b.worker(d)
 		if err := failure(b, lambdabiz.Get(e, d, "x")); !errors.Is(err, lambdabiz.ErrCancelled) || seen.String() != "clean-up" {
 			t.Errorf("error is %v, what ran is %v", err, &seen)
 		}
+		b.ill()
 		if s := b.state(e, "x"); s.Status != lambdabiz.StatusCancelled || len(s.Operations) != 1 {
 			t.Errorf("status is %v, operations %+v", s.Status, s.Operations)
 		}
@@ -362,8 +364,10 @@ func TestCancelledParentCancelsItsChildrenButNotTheDetached(t *testing.T) {
 			return lambdabiz.CallChild(o, "grandchild", sleeper, 0)
 		})
 		e, _ := b.worker(d, free, sleeper, middle)
+		b.well() // all have begun before the cancellation
 		start(b, e, d, "x", 0)
 		time.Sleep(5 * time.Second)
+		b.ill()
 		if err := e.Cancel(b.ctx, "x", ""); err != nil {
 			t.Fatal(err)
 		}

@@ -402,7 +402,7 @@ func TestCleanUpAfterARefusedOperation(t *testing.T) {
 		if err := e.Cancel(b.ctx, "x", ""); err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := within(b, 30*time.Minute)
+		ctx, cancel := within(b, time.Minute)
 		defer cancel()
 		_, err := run.Result(ctx)
 		if !errors.Is(err, lambdabiz.ErrCancelled) {

@@ -340,6 +340,7 @@ func TestPauseAndResume(t *testing.T) {
 		})
 		e, _ := b.worker(d)
 		run := start(b, e, d, "x", 0)
+		b.settle() // its body begins
 		for range 3 {
 			time.Sleep(3 * time.Second)
 			if err := e.Pause(b.ctx, "x", ""); err != nil {
@@ -363,10 +364,11 @@ func TestPauseAndResume(t *testing.T) {
 		if s := b.state(e, "x"); s.Status.Ended() {
 			t.Error("a paused run has ended")
 		}
+		b.well()
 		if err := e.Resume(b.ctx, "x"); err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := within(b, 30*time.Minute)
+		ctx, cancel := within(b, time.Minute)
 		defer cancel()
 		if v, err := run.Result(ctx); v != 11 || err != nil || bodies.Load() != 1 {
 			t.Error(v, err, bodies.Load())

@@ -185,7 +185,7 @@ func TestARaceLetsABranchCommitThatHasEndedEarlier(t *testing.T) {
 		})
 		e, _ := b.worker(d)
 		run := start(b, e, d, "x", 0)
-		ctx, cancel := within(b, 30*time.Minute)
+		ctx, cancel := within(b, time.Minute)
 		defer cancel()
 		if _, err := run.Result(ctx); err != nil {
 			t.Errorf("%v; %+v", err, b.state(e, "x"))
@@ -330,7 +330,7 @@ func TestARaceDoesNotWaitForAnItemThatHasNotBegun(t *testing.T) {
 		stop()
 		limit.Store(1)
 		b.worker(d)
-		ctx, cancel := within(b, 30*time.Minute)
+		ctx, cancel := within(b, time.Minute)
 		defer cancel()
 		if first, err := run.Result(ctx); first != 1 || err != nil {
 			t.Errorf("branch %d won, %v", first, err)
@@ -373,7 +373,7 @@ func TestRaceWithALostBranch(t *testing.T) {
 		if err := e.RaiseEvent(b.ctx, "x", "go", 1); err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := within(b, 30*time.Minute) // before the branch that has lost would end
+		ctx, cancel := within(b, time.Minute)
 		defer cancel()
 		got, err := lambdabiz.Get(e, d, run.ID()).Result(ctx)
 		if err != nil {

@@ -81,7 +81,7 @@ func TestTimersAtTheEndsOfTime(t *testing.T) {
 					return 1, lambdabiz.SleepUntil(o, "s", at)
 				})
 				e, _ := b.worker(d)
-				ctx, cancel := within(b, 30*time.Minute)
+				ctx, cancel := within(b, time.Minute)
 				defer cancel()
 				if _, err := start(b, e, d, "x", 0).Result(ctx); err != nil {
 					t.Error(err, b.state(e, "x").Blocked)

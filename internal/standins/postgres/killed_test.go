@@ -78,7 +78,7 @@ func TestNothingIsLeftBehindByAKilledTest(t *testing.T) {
 func TestProgramsInAClosedFolderAreCopied(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		t.Skip("only root runs a server as somebody else")
+		t.Skip("this is of servers that root starts as another user; run the tests as root to have it")
 	}
 	postgres.Shared(t, 18) // is it installed?
 	dir, err := postgres.Installed(t.Context(), 18)
