@@ -3,7 +3,6 @@ package swf_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -170,36 +169,4 @@ func TestARaiseToARunThatHasJustBegunIsNotClosed(t *testing.T) {
 			})
 		})
 	}
-}
-
-// TestRunsByHandHaveOneType: each had one of its own, named as it is, and a domain has 10,000 for ever.
-func TestRunsByHandHaveOneType(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		server := newServer(t, fakeswf.Config{Limits: fakeswf.Limits{Types: 2}})
-		p := client(t, configFor(server))
-		for i := range 20 {
-			id := fmt.Sprint("order ", i)
-			o, err := p.Create(t.Context(), id)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := o.Start("go", lambdabiz.OnUsedID(lambdabiz.RejectOpen)); err != nil {
-				t.Fatal(err)
-			}
-			if s := lookAt(t, p.Engine, id); s.Name != id || s.Mode != lambdabiz.ModeHand {
-				t.Fatalf("the state is %+v", s.RunInfo)
-			}
-		}
-		<-time.After(time.Minute)
-		page, err := p.List(t.Context(), lambdabiz.Filter{})
-		if err != nil || len(page.Runs) != 20 {
-			t.Fatal(len(page.Runs), err)
-		}
-		for _, r := range page.Runs {
-			if r.Name != r.ID {
-				t.Errorf("%s is listed with the name %s", r.ID, r.Name)
-			}
-		}
-	})
 }
