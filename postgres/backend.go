@@ -2,8 +2,11 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -35,6 +38,7 @@ type Backend struct {
 	own        bool // the pool is closed with the backend
 	schema     string
 	statements [queryCount]string
+	way        way // found before prepared is closed, and the same from then on
 	numbers    numbers
 	process    int64 // names this value where workers have their numbers
 
@@ -60,8 +64,12 @@ var (
 )
 
 // Open connects to the database that a URL names, such as postgres://user:password@host/orders, and brings the schema up to
-// date. All that the driver understands may be in the URL: several hosts, sslmode, pool_max_conns. Four connections are enough.
-// Any number of processes may open a schema at the same time. It refuses one that a newer version has made.
+// date. All that the driver understands may be in the URL: several hosts, sslmode, pool_max_conns. Four connections are enough,
+// and one will do. Any number of processes may open a schema at the same time. It refuses one that a newer version has made
+// which this one does not understand, a server older than PostgreSQL 14, a standby, and a database that is not in UTF-8.
+//
+// Behind a pooler in transaction mode, such as PgBouncer, it works as well, and finds out by itself: then it prepares no
+// statements, and does not hear of what other processes change but asks.
 func Open(ctx context.Context, url string, c Config) (*Backend, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
@@ -69,6 +77,15 @@ func Open(ctx context.Context, url string, c Config) (*Backend, error) {
 	}
 	if config.ConnConfig.RuntimeParams["application_name"] == "" {
 		config.ConnConfig.RuntimeParams["application_name"] = "lambdabiz"
+	}
+	var pooled atomic.Bool
+	if !strings.Contains(url, "default_query_exec_mode") {
+		config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
+			if pooled.Load() {
+				c.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+			}
+			return nil
+		}
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
@@ -78,6 +95,11 @@ func Open(ctx context.Context, url string, c Config) (*Backend, error) {
 	if err == nil {
 		b.own = true
 		if err = b.prepare(ctx); err == nil {
+			if b.way.pooled && config.BeforeConnect != nil {
+				pooled.Store(true)
+				pool.Reset()
+				b.way.plain = false // nobody else knows b yet
+			}
 			return b, nil
 		}
 		_ = b.Close() // the fault is the answer
@@ -88,11 +110,15 @@ func Open(ctx context.Context, url string, c Config) (*Backend, error) {
 }
 
 // New keeps orchestrations over the application's own pool, which stays open when the backend is closed. It does nothing with it
-// yet: the first call of a method brings the schema up to date.
+// yet: the first call of a method brings the schema up to date, and refuses what [Open] does. What it needs of a session it
+// sets for each transaction, so the pool may have any settings; and any way of sending, also behind a pooler.
 func New(pool *pgxpool.Pool, c Config) (*Backend, error) {
 	schema, err := quoted(c.Schema)
 	if err != nil {
 		return nil, err
+	}
+	if pool == nil {
+		return nil, errors.New("missing pool: make one by pgxpool.New, or take postgres.Open")
 	}
 	b := &Backend{
 		pool: pool, schema: schema, statements: in(schema),

@@ -110,13 +110,21 @@ func (l *bell) notify() {
 		return // they ask later
 	}
 	defer c.Release()
-	_, _ = c.Exec(ctx, l.b.statements[qNotify], l.channel(), "", own)
+	_, _ = (&tx{b: l.b, conn: c.Conn()}).exec(ctx, qNotify, l.channel(), "", own)
 }
 
 func (l *bell) channel() string { return "lambdabiz." + strings.Trim(l.b.schema, `"`) }
 
-// listen hears the notices of other processes until the backend is closed.
+// listen hears the notices of other processes until the backend is closed, if it can.
 func (l *bell) listen() {
+	select {
+	case <-l.b.prepared:
+	case <-l.life.Done():
+		return
+	}
+	if !l.b.way.listens() {
+		return
+	}
 	for l.life.Err() == nil {
 		l.hear()
 		select {

@@ -14,19 +14,7 @@ import (
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	var urls sync.Map // of the databases, by backend
-	backendtest.Run(t, backendtest.Config{
-		Open: func(t *testing.T) lambdabiz.Backend {
-			url := database(t)
-			b := open(t, url)
-			urls.Store(b, url)
-			return b
-		},
-		Reopen: func(t *testing.T, b lambdabiz.Backend) lambdabiz.Backend {
-			url, _ := urls.Load(b)
-			return open(t, url.(string))
-		},
-	})
+	conform(t, func(t *testing.T) string { return database(t) }, open)
 }
 
 func TestDifferential(t *testing.T) {
@@ -38,6 +26,24 @@ func TestDifferential(t *testing.T) {
 			return &spread{Backend: open(t, url), other: open(t, url)}
 		},
 		"memory": func(*testing.T) lambdabiz.Backend { return memory.New() },
+	})
+}
+
+// conform runs the suite on databases that at makes.
+func conform(t *testing.T, at func(*testing.T) string, open func(testing.TB, string) *postgres.Backend) {
+	t.Helper()
+	var urls sync.Map // of the databases, by backend
+	backendtest.Run(t, backendtest.Config{
+		Open: func(t *testing.T) lambdabiz.Backend {
+			url := at(t)
+			b := open(t, url)
+			urls.Store(b, url)
+			return b
+		},
+		Reopen: func(t *testing.T, b lambdabiz.Backend) lambdabiz.Backend {
+			url, _ := urls.Load(b)
+			return open(t, url.(string))
+		},
 	})
 }
 
@@ -75,13 +81,15 @@ func (s *spread) Purge(ctx context.Context, p lambdabiz.PurgeRequest) (int, erro
 // database is an empty one with the tables.
 func database(t testing.TB) string {
 	t.Helper()
-	return standin.Shared(t, 0).Copy(t, "tables", func(ctx context.Context, url string) error {
-		b, err := postgres.Open(ctx, url, postgres.Config{})
-		if err != nil {
-			return err
-		}
-		return b.Close()
-	})
+	return standin.Shared(t, 0).Copy(t, "tables", makeTables)
+}
+
+func makeTables(ctx context.Context, url string) error {
+	b, err := postgres.Open(ctx, url, postgres.Config{})
+	if err != nil {
+		return err
+	}
+	return b.Close()
 }
 
 func open(t testing.TB, url string) *postgres.Backend {

@@ -16,6 +16,9 @@ var (
 	errClosed = errors.New("postgres: backend is closed")
 	// errAgain: what a transaction has found was changed before it had the lock.
 	errAgain = errors.New("what was read has changed")
+	// errStandby may be another one's word soon: one is promoted.
+	errStandby = errors.New("the server is a standby, which takes no writes: name all servers in the URL, as host1,host2, " +
+		"with target_session_attrs=read-write")
 )
 
 // faultError is a fault of the server, or of the way to it.
@@ -86,7 +89,7 @@ func isTemporary(err error) bool {
 	}
 	var network net.Error
 	var connect *pgconn.ConnectError
-	return errors.As(err, &network) || errors.As(err, &connect) || pgconn.SafeToRetry(err) || isLost(err)
+	return errors.As(err, &network) || errors.As(err, &connect) || pgconn.SafeToRetry(err) || isLost(err) || errors.Is(err, errStandby)
 }
 
 // isFinal reports whether the server itself has said that a transaction was not committed. What is more than an error ends the

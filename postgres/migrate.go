@@ -19,6 +19,9 @@ var migrationFiles embed.FS
 // migrateTimeout is how long a process waits for another one that brings the schema up to date.
 const migrateTimeout = time.Minute
 
+// alone is how a statement is sent whose connection may be another one with the next message.
+const alone = pgx.QueryExecModeSimpleProtocol
+
 // migrations returns the steps of the schema in order. Their numbers have no gaps.
 func migrations() ([]string, error) {
 	names, err := fs.Glob(migrationFiles, "migrations/*.sql")
@@ -67,7 +70,16 @@ func (b *Backend) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := b.on(ctx, func(conn *pgx.Conn) error { return b.migrate(ctx, conn, steps) }); err != nil {
+	err = b.on(ctx, func(conn *pgx.Conn) error {
+		var found way
+		err := found.find(ctx, conn)
+		if err == nil {
+			b.way = found
+			err = b.migrate(ctx, conn, steps)
+		}
+		return err
+	})
+	if err != nil {
 		return faultOf(ctx, "bring the schema up to date", err)
 	}
 	close(b.prepared)
@@ -90,11 +102,11 @@ func (b *Backend) version(ctx context.Context, conn *pgx.Conn) (version int, err
 	var there bool
 	// Not by to_regclass: it may answer from what the connection knew before it waited for the lock.
 	err = conn.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n
-		ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = 'meta')`, strings.Trim(b.schema, `"`)).Scan(&there)
+		ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = 'meta')`, alone, strings.Trim(b.schema, `"`)).Scan(&there)
 	if err != nil || !there {
 		return 0, err
 	}
-	err = conn.QueryRow(ctx, "SELECT version FROM "+b.schema+".meta").Scan(&version)
+	err = conn.QueryRow(ctx, "SELECT version FROM "+b.schema+".meta", alone).Scan(&version)
 	return version, err
 }
 
@@ -107,10 +119,10 @@ func (b *Backend) step(ctx context.Context, conn *pgx.Conn, steps []string) (int
 	}
 	defer func() { _ = t.Rollback(context.WithoutCancel(ctx)) }() // nothing after the commit
 	patience := strconv.FormatInt(migrateTimeout.Milliseconds(), 10)
-	if _, err := t.Exec(ctx, "SELECT set_config('lock_timeout', $1, true)", patience); err != nil {
+	if _, err := t.Exec(ctx, "SELECT set_config('lock_timeout', $1, true)", alone, patience); err != nil {
 		return 0, err
 	}
-	if _, err := t.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", "lambdabiz "+b.schema); err != nil {
+	if _, err := t.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", alone, "lambdabiz "+b.schema); err != nil {
 		return 0, fmt.Errorf("wait for another process: %w", err)
 	}
 	version, err := b.version(ctx, conn)
@@ -123,7 +135,7 @@ func (b *Backend) step(ctx context.Context, conn *pgx.Conn, steps []string) (int
 		statements = slices.Insert(statements, 2, "CREATE TABLE meta (version integer NOT NULL)", "INSERT INTO meta VALUES (0)")
 	}
 	for _, s := range statements {
-		if _, err := t.Exec(ctx, s, pgx.QueryExecModeSimpleProtocol); err != nil {
+		if _, err := t.Exec(ctx, s, alone); err != nil {
 			return 0, fmt.Errorf("migrate to version %d: %w", version+1, err)
 		}
 	}

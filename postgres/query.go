@@ -6,7 +6,8 @@ import "strings"
 type query int
 
 const (
-	qSettings query = iota
+	qBegin query = iota
+	qSettings
 	qLanes
 	qInsertLane
 	qInsertWitness
@@ -102,6 +103,7 @@ const (
 
 // statements have @ before the name of each table, where the schema comes.
 var statements = [queryCount]string{
+	qBegin: `BEGIN ISOLATION LEVEL READ COMMITTED`,
 	// A plan that was made while the table was small stays, and would read all of a large one.
 	qSettings: `SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
 		set_config('enable_mergejoin', 'off', true), set_config('enable_bitmapscan', 'off', true),

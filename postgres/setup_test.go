@@ -21,6 +21,9 @@ type bundle struct {
 	now    time.Time
 }
 
+// moment is when tests play.
+var moment = time.Date(2026, 5, 1, 12, 0, 0, 1000, time.UTC)
+
 func setup(t testing.TB) *bundle {
 	t.Helper()
 	return setupAt(t, database(t))
@@ -28,7 +31,7 @@ func setup(t testing.TB) *bundle {
 
 func setupAt(t testing.TB, url string) *bundle {
 	t.Helper()
-	b := &bundle{Backend: open(t, url), t: t, url: url, now: time.Date(2026, 5, 1, 12, 0, 0, 1000, time.UTC)}
+	b := &bundle{Backend: open(t, url), t: t, url: url, now: moment}
 	b.worker = b.join("v1", "Order")
 	return b
 }

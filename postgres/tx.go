@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/lambdabiz/lambdabiz"
@@ -47,58 +46,6 @@ func isLost(err error) bool {
 }
 
 var errConnection = errors.New("the connection has ended")
-
-// pipe sends statements together and reads the answers in their order.
-type pipe struct {
-	t     *tx
-	batch pgx.Batch
-}
-
-// add adds a statement; read, if not nil, is called for each of its rows, and affected gets how many rows it has changed.
-func (p *pipe) add(q query, affected *int64, read func(pgx.Rows) error, args ...any) {
-	queued := p.batch.Queue(p.t.b.statements[q], args...)
-	switch {
-	case read != nil:
-		queued.Query(func(rows pgx.Rows) error { return eachRow(rows, read) })
-	case affected != nil:
-		queued.Exec(func(tag pgconn.CommandTag) error { *affected = tag.RowsAffected(); return nil })
-	}
-}
-
-// run sends what was added, if there is any.
-func (p *pipe) run(ctx context.Context) error {
-	if p.batch.Len() == 0 {
-		return nil
-	}
-	err := p.t.conn.SendBatch(ctx, &p.batch).Close()
-	p.batch = pgx.Batch{}
-	return err
-}
-
-func eachRow(rows pgx.Rows, read func(pgx.Rows) error) error {
-	defer rows.Close()
-	for rows.Next() {
-		if err := read(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
-}
-
-func (t *tx) pipe() *pipe { return &pipe{t: t} }
-
-func (t *tx) query(ctx context.Context, q query, read func(pgx.Rows) error, args ...any) error {
-	rows, err := t.conn.Query(ctx, t.b.statements[q], args...)
-	if err != nil {
-		return err
-	}
-	return eachRow(rows, read)
-}
-
-func (t *tx) exec(ctx context.Context, q query, args ...any) (int64, error) {
-	tag, err := t.conn.Exec(ctx, t.b.statements[q], args...)
-	return tag.RowsAffected(), err
-}
 
 // acquire takes a connection of the pool, on which nothing has happened.
 func (b *Backend) acquire(ctx context.Context) (*pgxpool.Conn, error) {
@@ -189,10 +136,10 @@ func (b *Backend) inLane(ctx context.Context, lane int, workers []int64, do func
 
 // whole runs do between BEGIN and COMMIT.
 func (t *tx) whole(ctx context.Context, do func() error) error {
-	begin := &pgx.Batch{}
-	begin.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
-	begin.Queue(t.b.statements[qSettings], t.b.patience())
-	err := t.conn.SendBatch(ctx, begin).Close()
+	begin := t.pipe()
+	begin.add(qBegin, nil, nil)
+	begin.add(qSettings, nil, nil, t.b.patience())
+	err := begin.run(ctx)
 	if err == nil {
 		err = do()
 	}
