@@ -129,7 +129,7 @@ type RunStart struct {
 	Tags     map[string]string
 	Queue    string // whose workers drive it; empty for the home's default
 	Parent   *Parent
-	Claim    bool // Commit.Worker holds it from its first moment
+	Claim    bool // Commit.Worker holds it from its first moment; ErrFenced for all of the commit if that has been removed
 
 	// Operation of the committing run: if it is not 0 and the start is refused, Refuse it.
 	Operation int64

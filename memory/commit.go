@@ -36,6 +36,9 @@ func (b *Backend) apply(given *lambdabiz.Commit) lambdabiz.Verdict {
 			}
 		}
 	}
+	if b.workers[given.Worker] == nil && !b.config.CommitEndsClaim && rules.ClaimsAny(given) {
+		return lambdabiz.Verdict{Err: lambdabiz.ErrFenced}
+	}
 	own := b.ownCopy(given)
 	c := &own
 	var verdict lambdabiz.Verdict

@@ -11,22 +11,18 @@ import (
 
 // start applies one start of a commit.
 func (b *Backend) start(c *lambdabiz.Commit, s lambdabiz.RunStart) lambdabiz.StartVerdict {
-	worker := c.Worker
-	if s.Mode == lambdabiz.ModeWorker && b.workers[worker] == nil {
-		worker = 0 // one that has been removed gets nothing
-	}
 	s.Claim = s.Claim && !b.config.CommitEndsClaim // this commit would end it
 	if existing := cmp.Or(b.find(s.ID, s.RunID), b.latest(s.ID)); existing != nil {
 		create, err := rules.Start(&existing.head, &s)
 		if err != nil || !create {
 			v := existingVerdict(existing, err)
-			if rules.StillHeld(&existing.head, &s, worker) {
+			if rules.StillHeld(&existing.head, &s, c.Worker) {
 				v.Run = existing.ref()
 			}
 			return v
 		}
 	}
-	r := b.create(s, rules.New(&s, worker), c.At, map[string]bool{})
+	r := b.create(s, rules.New(&s, c.Worker), c.At, map[string]bool{})
 	kept := b.takeKept(r, c.At)
 	verdict := lambdabiz.StartVerdict{Created: true, Run: r.ref()}
 	if r.head.Held {

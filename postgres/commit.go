@@ -97,10 +97,7 @@ func (b *batch) apply(given *lambdabiz.Commit) lambdabiz.Verdict {
 			}
 		}
 	}
-	// A run must not be held by a worker that is not there: nobody would ever take it over.
-	if !b.t.has(given.Worker) && slices.ContainsFunc(given.Starts, func(s lambdabiz.RunStart) bool {
-		return s.Mode == lambdabiz.ModeWorker && rules.Claims(&s, given.Worker)
-	}) {
+	if !b.t.has(given.Worker) && rules.ClaimsAny(given) {
 		return lambdabiz.Verdict{Err: lambdabiz.ErrFenced}
 	}
 	own := *given // refusals must not reach the caller's commit: it may hand it over again

@@ -70,10 +70,7 @@ func (t *tx) apply(c *lambdabiz.Commit, v *lambdabiz.Verdict) error {
 		}
 	}
 	t.own = h
-	if slices.ContainsFunc(c.Starts, func(s lambdabiz.RunStart) bool {
-		return s.Mode == lambdabiz.ModeWorker && rules.Claims(&s, c.Worker)
-	}) {
-		// A run must not be held by a worker that is not there: nobody would ever take it over.
+	if rules.ClaimsAny(c) {
 		if known, err := t.prepare(qFindWorker).int(c.Worker).found(); err != nil || !known {
 			v.Err = lambdabiz.ErrFenced
 			return err

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
@@ -42,6 +43,14 @@ const firstFence = 1
 // Claims reports whether a start gives the new run to who commits it: a worker, 0 for none, or one who drives by hand.
 func Claims(s *lambdabiz.RunStart, worker int64) bool {
 	return s.Claim && (s.Mode == lambdabiz.ModeHand || worker > 0)
+}
+
+// ClaimsAny reports whether a commit starts a run that its worker would hold. A worker that has been removed may not: nobody
+// would ever take the run over. All of the commit is fenced then.
+func ClaimsAny(c *lambdabiz.Commit) bool {
+	return slices.ContainsFunc(c.Starts, func(s lambdabiz.RunStart) bool {
+		return s.Mode == lambdabiz.ModeWorker && Claims(&s, c.Worker)
+	})
 }
 
 // StillHeld reports whether a start that has come twice finds the run as it was claimed by it: the first answer may have
