@@ -179,7 +179,7 @@ func TestStartVerdictAfterANewClaim(t *testing.T) {
 		if _, err := run.Result(ctx); err != nil {
 			t.Errorf("%v; %+v", err, b.state(e, "a"))
 		}
-	}, "memory", "sqlite")
+	}, "memory", "sqlite", "postgres")
 }
 
 // Messages that the claim loop hands on late, after the run has consumed them and has parked, are kept for
@@ -215,7 +215,7 @@ func TestALateArrivalIsNotDeliveredTwice(t *testing.T) {
 		if v, err := run.Result(ctx); v != 2 || err != nil {
 			t.Errorf("%v, %v", v, err)
 		}
-	}, "memory", "sqlite")
+	}, "memory", "sqlite", "postgres")
 }
 
 // A copy whose run another worker has taken over leaves the memory. One that waited for a claim stayed for ever.
@@ -312,7 +312,7 @@ func TestEventBeforeTheAdoption(t *testing.T) {
 		if v, err := run.Result(ctx); v != 7 || err != nil {
 			t.Error(v, err, len(b.state(e, "x").Events))
 		}
-	}, "memory", "sqlite")
+	}, "memory", "sqlite", "postgres")
 }
 
 // Where commits end claims, messages that came during the next claim reached the run before that claim's
@@ -375,7 +375,7 @@ func TestClaimWhoseAnswerIsLost(t *testing.T) {
 		if v, err := run.Result(ctx); v != 1 || err != nil {
 			t.Errorf("result %v, %v; held by worker %d", v, err, b.state(client, "x").Worker)
 		}
-	}, "memory", "sqlite")
+	}, "memory", "sqlite", "postgres")
 }
 
 func TestStartWhoseAnswerIsLost(t *testing.T) {
@@ -400,7 +400,7 @@ func TestStartWhoseAnswerIsLost(t *testing.T) {
 		if v, err := run.Result(ctx); v != 1 || err != nil {
 			t.Errorf("result %v, %v; held by worker %d", v, err, b.state(e, "x").Worker)
 		}
-	}, "memory", "sqlite")
+	}, "memory", "sqlite", "postgres")
 }
 
 // The same for a child, started in a commit of its parent.
@@ -426,5 +426,5 @@ func TestChildStartWhoseAnswerIsLost(t *testing.T) {
 		if v, err := run.Result(ctx); v != 1 || err != nil {
 			t.Errorf("result %v, %v; child held by worker %d", v, err, b.state(e, "x~-c").Worker)
 		}
-	}, "memory", "sqlite")
+	}, "memory", "sqlite", "postgres")
 }

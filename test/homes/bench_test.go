@@ -41,11 +41,13 @@ func everywhere(t *testing.T, f func(t *testing.T, b *bench), but ...exception) 
 		}
 		t.Run(h.name, func(t *testing.T) {
 			t.Parallel()
+			open := h.prepare(t)
 			synctest.Test(t, func(t *testing.T) {
+				store := open(t)
 				// Virtual time passes for ever while a worker polls: a test that hangs must end.
 				ctx, cancel := context.WithTimeout(t.Context(), 48*time.Hour)
 				defer cancel()
-				b := &bench{t: t, home: h.name, store: h.open(t), logs: &logbook.Book{}, ctx: ctx}
+				b := &bench{t: t, home: h.name, store: store, logs: &logbook.Book{}, ctx: ctx}
 				b.backend = b.store
 				b.disturb(but)
 				b.setClients()

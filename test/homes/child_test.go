@@ -320,7 +320,7 @@ func TestChildOfAClosingWhoseAnswerIsLost(t *testing.T) {
 		if s := b.state(e, "c"); !s.Status.Ended() {
 			t.Errorf("the child is run by nobody: %v", s.Status)
 		}
-	}, "memory", "sqlite")
+	}, "memory", "sqlite", "postgres")
 }
 
 // The run leaves the memory while its commit starts a child and claims it: the child is run all the same.
@@ -349,7 +349,7 @@ func TestChildOfACallerThatGoesAway(t *testing.T) {
 		if s := b.state(e, "h~-c"); !s.Status.Ended() {
 			t.Errorf("the child is %v, held by worker %d", s.Status, s.Worker)
 		}
-	}, "memory", "sqlite")
+	}, "memory", "sqlite", "postgres")
 }
 
 // A cancelled parent cancels its open child, also when its code does not come to it again.

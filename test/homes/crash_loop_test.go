@@ -107,7 +107,7 @@ func TestACrashLoopIsForgottenAfterProgress(t *testing.T) {
 		if got := result(b, lambdabiz.Get(e, d, "m")); got != 7 {
 			t.Errorf("result is %d", got)
 		}
-	}, "memory", "sqlite")
+	}, "memory", "sqlite", "postgres")
 }
 
 // The answers to five claims are lost on the way to a worker that lives. It leaves each time, and begins as a new one: that
@@ -136,5 +136,5 @@ func TestLostClaimsOfALivingWorkerAreNoCrashes(t *testing.T) {
 		if b.logged("workers in a row died") {
 			t.Error("it was blocked for deaths that never were")
 		}
-	}, "memory", "sqlite")
+	}, "memory", "sqlite", "postgres")
 }

@@ -89,7 +89,7 @@ func TestDrainRecordsWhatHasEnded(t *testing.T) {
 		if op := operation(t, b.state(e, "x"), "quick/s"); op.Status != lambdabiz.StatusSucceeded {
 			t.Errorf("the step that ended 4 s after the stop is %v", op.Status)
 		}
-	}, "memory", "sqlite")
+	}, "memory", "sqlite", "postgres")
 }
 
 // A worker that stopped while it learned of an event by the refusal of a time-out recorded the time-out all

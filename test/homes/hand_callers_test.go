@@ -119,7 +119,7 @@ func TestManyCallersDriveOneRunByHand(t *testing.T) {
 					t.Errorf("the run is %v: %+v", s.Status, s.Error)
 				}
 				time.Sleep(time.Minute)
-			}, "memory", "sqlite")
+			}, "memory", "sqlite", "postgres")
 		})
 	}
 }
@@ -169,7 +169,7 @@ func TestStartOfAnIDThatIsDrivenByHand(t *testing.T) {
 		if _, err := lambdabiz.Start(b.ctx, e, d, "same", 1); err == nil {
 			t.Error("Start returned a handle to a run that no worker will ever drive")
 		}
-	}, "memory", "sqlite")
+	}, "memory", "sqlite", "postgres")
 }
 
 // Driven by hand: the state says STARTED.
@@ -191,7 +191,7 @@ func TestRunDrivenByHandIsStarted(t *testing.T) {
 			t.Errorf("%v, %+v", err, s.RunInfo)
 		}
 		synctest.Wait()
-	}, "memory", "sqlite")
+	}, "memory", "sqlite", "postgres")
 }
 
 // An ended run that is driven by hand answers every unrecorded operation with ErrClosed. The second one was taken for
@@ -224,7 +224,7 @@ func TestRunEndedByHandAnswersTwice(t *testing.T) {
 		if v, err := lambdabiz.Step(o, "s", one); v != 1 || err != nil {
 			t.Errorf("recorded operation: %v, %v", v, err)
 		}
-	}, "memory", "sqlite")
+	}, "memory", "sqlite", "postgres")
 }
 
 // A caller whose commit's verdict came after a later Create took the run back.

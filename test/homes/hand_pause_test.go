@@ -366,7 +366,7 @@ func TestByHandAfterPauseAndResume(t *testing.T) {
 			}
 			cancel()
 		}
-	}, "memory", "sqlite", "memory, a commit ends the claim")
+	}, "memory", "sqlite", "postgres", "memory, a commit ends the claim")
 }
 
 // Create of a paused run.
@@ -438,7 +438,7 @@ func TestByHandPausedDuringACommit(t *testing.T) {
 		if _, err := lambdabiz.Step(o, "a", one); err != nil {
 			t.Errorf("a: %v", err)
 		}
-	}, "memory", "sqlite", "memory, a commit ends the claim")
+	}, "memory", "sqlite", "postgres", "memory, a commit ends the claim")
 }
 
 // A body that is given no context of the orchestration and takes it all the same, and calls an operation while the

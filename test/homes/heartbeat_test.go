@@ -60,7 +60,7 @@ func TestHeartbeatsAreNotWrittenAsOftenAsTheyCome(t *testing.T) {
 		if got := result(b, run); got != 2001 {
 			t.Errorf("the second attempt had the details %d", got)
 		}
-	}, "memory", "sqlite")
+	}, "memory", "sqlite", "postgres")
 }
 
 func TestHeartbeatTimeoutEndsASilentAttemptAndDetailsReachTheNext(t *testing.T) {

@@ -20,17 +20,30 @@ import (
 // home is a backend that the engine's tests run on.
 type home struct {
 	name string
-	open func(t *testing.T) lambdabiz.Backend
+	// prepare is called outside of the bubble, and returns what opens the backend within.
+	prepare func(t *testing.T) func(t *testing.T) lambdabiz.Backend
 }
 
 var homes = []home{
-	{"memory", openMemory(memory.Config{})},
-	{"memory, a commit ends the claim", openMemory(memory.Config{CommitEndsClaim: true})},
-	{"memory, and performs timers", openMemory(memory.Config{
+	{"memory", inBubble(openMemory(memory.Config{}))},
+	{"memory, a commit ends the claim", inBubble(openMemory(memory.Config{CommitEndsClaim: true}))},
+	{"memory, and performs timers", inBubble(openMemory(memory.Config{
 		CommitEndsClaim: true, Performs: []lambdabiz.Kind{lambdabiz.KindTimer},
-	})},
-	{"sqlite", openSQLite},
-	{"swf", openSWF},
+	}))},
+	{"sqlite", inBubble(openSQLite)},
+	{"swf", inBubble(openSWF)},
+	{"postgres", tables},
+}
+
+// inBubble is for a home that needs nothing from outside of it.
+func inBubble(open func(t *testing.T) lambdabiz.Backend) func(t *testing.T) func(t *testing.T) lambdabiz.Backend {
+	return func(*testing.T) func(t *testing.T) lambdabiz.Backend { return open }
+}
+
+// open opens the home.
+func (h *home) open(t *testing.T) lambdabiz.Backend {
+	t.Helper()
+	return h.prepare(t)(t)
 }
 
 // openSWF is Amazon SWF's stand-in, with a store in memory.
@@ -83,8 +96,9 @@ func onHomes(t *testing.T, f func(t *testing.T, b *bench), names ...string) {
 				continue
 			}
 			t.Run(h.name, func(t *testing.T) {
+				open := h.prepare(t)
 				synctest.Test(t, func(t *testing.T) {
-					b := &bench{t: t, backend: h.open(t), logs: &logbook.Book{}, ctx: t.Context()}
+					b := &bench{t: t, backend: open(t), logs: &logbook.Book{}, ctx: t.Context()}
 					defer func() {
 						b.stop()
 						if err := b.backend.Close(); err != nil {

@@ -40,7 +40,7 @@ func TestAWorkerWithAShorterLeaseBuriesNobody(t *testing.T) {
 		if err != nil || len(workers) != 2 || workers[0].Lease != 2*time.Minute || workers[1].Lease != 2*time.Second {
 			t.Errorf("workers: %+v, %v", workers, err)
 		}
-	}, "memory", "sqlite")
+	}, "memory", "sqlite", "postgres")
 }
 
 func TestALeaseThatIsTooShortIsRefused(t *testing.T) {
@@ -171,7 +171,7 @@ func TestAWorkerThatBeganAnewClaims(t *testing.T) {
 		if _, err := run.Result(ctx); err != nil {
 			t.Errorf("%v", err)
 		}
-	}, "memory", "sqlite")
+	}, "memory", "sqlite", "postgres")
 }
 
 // A worker alone on its store, whose claim was lost and who could not leave, never took over from what it had been.
@@ -208,7 +208,7 @@ func TestAWorkerAloneTakesOverFromWhatItHasBeen(t *testing.T) {
 		if took := seconds(began); took > 1 {
 			t.Errorf("it waited %d s for the lease of what it had been", took)
 		}
-	}, "memory", "sqlite")
+	}, "memory", "sqlite", "postgres")
 }
 
 // A worker without runs renews its lease too. The others buried it again and again.
@@ -222,7 +222,7 @@ func TestIdleWorkersAreNotDeclaredDead(t *testing.T) {
 		if b.logged("declared dead") || b.logged("took over") {
 			t.Error("an idle worker was declared dead")
 		}
-	}, "memory", "sqlite")
+	}, "memory", "sqlite", "postgres")
 }
 
 // A worker that has just been buried starts a run and claims it in the name of the dead: it is freed all the same.
@@ -249,5 +249,5 @@ func TestStartByAWorkerThatWasRemoved(t *testing.T) {
 		if v, err := run.Result(ctx); v != 1 || err != nil {
 			t.Errorf("result %v, %v; held by worker %d", v, err, b.state(e, "x").Worker)
 		}
-	}, "memory", "sqlite")
+	}, "memory", "sqlite", "postgres")
 }

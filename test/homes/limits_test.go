@@ -355,7 +355,7 @@ func TestNoMoreOrchestrationsThanMaxResidentAreInMemory(t *testing.T) {
 		if peak.Load() != most {
 			t.Errorf("%d were in memory at a time, want %d", peak.Load(), most)
 		}
-	}, "memory", "sqlite")
+	}, "memory", "sqlite", "postgres")
 }
 
 // A page has 100 rows unless a limit is given, which is 1,000 at most.

@@ -30,7 +30,7 @@ func TestParksAfterACommitOnItsWay(t *testing.T) {
 		if s := b.state(e, "x"); s.Worker != 0 {
 			t.Errorf("the run is in memory still after 10 minutes of waiting")
 		}
-	}, "memory", "sqlite")
+	}, "memory", "sqlite", "postgres")
 }
 
 // An alarm that rings during a commit is set again for the next timer.

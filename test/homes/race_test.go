@@ -164,7 +164,7 @@ func TestALosersEventComesBack(t *testing.T) {
 		if _, err := run.Result(ctx); err != nil {
 			t.Errorf("the loser's event is lost: %v", err)
 		}
-	}, "memory", "sqlite", "memory, a commit ends the claim")
+	}, "memory", "sqlite", "postgres", "memory, a commit ends the claim")
 }
 
 // A race waited for a branch whose operation had ended, and that waited for its commit: where commits end claims,

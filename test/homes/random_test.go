@@ -20,9 +20,9 @@ const randomPrograms = 3
 func TestRandomProgramsOnEveryHome(t *testing.T) {
 	t.Parallel()
 	for seed := range randomPrograms {
-		for i, name := range []string{"memory", "memory, a commit ends the claim", "memory, and performs timers", "sqlite"} {
-			if name == "sqlite" && seed > 0 {
-				continue // it takes the longest
+		for i, name := range []string{"memory", "memory, a commit ends the claim", "memory, and performs timers", "sqlite", "postgres"} {
+			if (name == "sqlite" || name == "postgres") && seed > 0 {
+				continue // they take the longest
 			}
 			t.Run(fmt.Sprint("seed ", seed, " ", i), func(t *testing.T) {
 				onHomes(t, func(t *testing.T, b *bench) { chaos(t, b, uint64(seed)) }, name)

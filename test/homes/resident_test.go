@@ -53,7 +53,7 @@ func TestAFullEngineMakesRoomForWhatIsDue(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-	}, "memory", "sqlite")
+	}, "memory", "sqlite", "postgres")
 }
 
 // Parents that wait for their children kept those out: 40 parents with trivial children took ten minutes where four
@@ -78,7 +78,7 @@ func TestParentsMakeRoomForTheirChildren(t *testing.T) {
 		if took := time.Since(began); took > 10*time.Second {
 			t.Errorf("it took %v", took)
 		}
-	}, "memory", "sqlite")
+	}, "memory", "sqlite", "postgres")
 }
 
 // Events that nobody waits for yet took memory that the budget did not see.
@@ -105,7 +105,7 @@ func TestTheMemoryBudgetCountsEvents(t *testing.T) {
 			}
 			raise(b, e, id, "E", "done")
 		}
-	}, "memory", "sqlite")
+	}, "memory", "sqlite", "postgres")
 }
 
 // A worker with as many runs as it may hold was not told when one of them left, and claimed the next one only when
@@ -126,5 +126,5 @@ func TestAFullWorkerClaimsWhenARunLeaves(t *testing.T) {
 		if took := time.Since(began); took > 500*time.Millisecond {
 			t.Errorf("it took %v", took)
 		}
-	}, "memory", "sqlite")
+	}, "memory", "sqlite", "postgres")
 }

@@ -251,7 +251,7 @@ func TestResultOfARunThatAnotherProcessHasTerminated(t *testing.T) {
 		} else {
 			t.Log(err)
 		}
-	}, "memory", "sqlite")
+	}, "memory", "sqlite", "postgres")
 }
 
 // Who started a run in this process hears of its termination at once.

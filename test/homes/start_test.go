@@ -310,5 +310,5 @@ func TestAStartThatComesTwiceAfterItsRunHasContinuedIsItsOwn(t *testing.T) {
 		if got := result(b, run); got != 2 {
 			t.Errorf("result is %d", got)
 		}
-	}, "memory", "memory, a commit ends the claim", "sqlite")
+	}, "memory", "memory, a commit ends the claim", "sqlite", "postgres")
 }

@@ -142,7 +142,7 @@ func TestATimerUnderLoadOfStarts(t *testing.T) {
 		if !s.Status.Ended() {
 			t.Errorf("the timer of 30 s has not fired after %v, due %v", time.Since(s.ScheduledAt), operation(t, s, "s").DueAt)
 		}
-	}, "memory", "sqlite")
+	}, "memory", "sqlite", "postgres")
 }
 
 func TestTimerIsNotEarlyByNanoseconds(t *testing.T) {

@@ -1,0 +1,78 @@
+package homes_test
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/lambdabiz/lambdabiz"
+	standin "github.com/lambdabiz/lambdabiz/internal/standins/postgres"
+	"github.com/lambdabiz/lambdabiz/postgres"
+)
+
+// tables makes a database with the tables for the test, on a real server, and returns what opens it in virtual time.
+//
+// Virtual time stands still while a goroutine waits for the server, so a call takes none of it, as on the other homes. A
+// goroutine that waits for what may never come would keep it from ever passing: nobody gets to listen here, and this home hears of
+// changes by its own process only. What it hears from others is tested in package postgres.
+func tables(t *testing.T) func(t *testing.T) lambdabiz.Backend {
+	t.Helper()
+	url := standin.Shared(t, 0).Copy(t, "tables", func(ctx context.Context, url string) error {
+		b, err := postgres.Open(ctx, url, postgres.Config{})
+		if err != nil {
+			return err
+		}
+		return b.Close()
+	})
+	return func(t *testing.T) lambdabiz.Backend {
+		t.Helper()
+		<-time.After(time.Until(afterBubbles)) // numbers of runs and workers are made of the time since 2025
+		config, err := pgxpool.ParseConfig(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config.MaxConns = 4
+		config.ConnConfig.ConnectTimeout = 0
+		config.ConnConfig.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) { // of who listens
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error { // of the pool
+			c.DialFunc = (&net.Dialer{}).DialContext
+			return nil
+		}
+		// No time has really passed since a connection was used last: none is to be tried, or closed, for its age.
+		config.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
+		config.MaxConnLifetime, config.MaxConnIdleTime, config.HealthCheckPeriod = ages, ages, ages
+		pool, err := pgxpool.NewWithConfig(t.Context(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := postgres.New(pool, postgres.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &pooled{b, pool}
+	}
+}
+
+const ages = 100 * 365 * 24 * time.Hour
+
+// afterBubbles is when the tests on PostgreSQL begin: a bubble begins in 2000.
+var afterBubbles = time.Date(2026, time.May, 1, 12, 0, 0, 0, time.UTC)
+
+// pooled is a backend with a pool of its own.
+type pooled struct {
+	*postgres.Backend
+	pool *pgxpool.Pool
+}
+
+func (p *pooled) Close() error {
+	err := p.Backend.Close()
+	p.pool.Close()
+	return err
+}
