@@ -45,21 +45,28 @@ type Backend interface {
 	Describe() Description
 
 	// Join registers a worker and returns its number, which is never used again. Blocked runs that
-	// the worker can serve, and that were blocked by another version of the code, become claimable.
+	// the worker can serve, and that were blocked by another version of the code, become claimable. So do runs that
+	// are still owned by a worker which a Leave has removed that was cut.
 	Join(ctx context.Context, w WorkerInfo) (int64, error)
 
 	// Renew moves the worker's heartbeat. It returns ErrFenced when the worker has been removed by
 	// Leave: then it owns nothing any more.
 	Renew(ctx context.Context, worker int64) error
 
-	// Leave removes a worker and makes what it owned claimable at once, in one transaction. For a worker
-	// that is gone already it does nothing. A beat of 0 or more is how others remove one that has died: when
+	// Leave removes a worker and makes what it owns claimable. The worker can write nothing any more from the moment
+	// that it is removed. Each run is freed atomically, with a higher fence; not all need be freed at once, but when
+	// Leave returns nil all are. After an error, or when its caller dies meanwhile, the worker may be removed and own
+	// runs all the same: the next Leave, of whatever worker, frees them, and so does the next Join. Of a worker that
+	// is gone already Leave frees what it still owns, and does nothing if that is nothing.
+	//
+	// A beat of 0 or more is how others remove one that has died: when
 	// its heartbeat is another one by now, Leave does nothing and returns ErrStale; else the runs that it has
-	// not released count as crashed (Claimed.Crashes). With a beat below 0 the worker leaves by itself. It
-	// lives, so nothing that it may still hold counts: a claim may have got lost on the way to it.
+	// not released count as crashed (Claimed.Crashes), if they are freed by that call. With a beat below 0 the worker
+	// leaves by itself. It lives, so nothing that it may still hold counts: a claim may have got lost on the way to it.
 	Leave(ctx context.Context, worker int64, beat int64) error
 
-	// Workers returns the registered workers in the order of their numbers.
+	// Workers returns the registered workers in the order of their numbers. It is for people, and for the workers of
+	// a home that is no Watcher: those ask each second.
 	Workers(ctx context.Context) ([]WorkerRecord, error)
 
 	// Claim takes runs that are due (see Claimed) and hands out messages for runs that are held. A
@@ -105,6 +112,23 @@ type Waker interface {
 	// Wake returns a channel that receives after a change; signals may be merged. Every call returns
 	// another channel, for one receiver. It is never closed.
 	Wake() <-chan struct{}
+}
+
+// Watcher is an optional ability of a [Backend] that many workers share. Without it each worker lists all workers each
+// second, to see whose heartbeat has stopped; with it each one watches those that come next, by a ring of their numbers.
+type Watcher interface {
+	// Watch is [Backend.Renew], and tells what follows on the worker. It is called each third of the lease.
+	Watch(ctx context.Context, worker int64, next int) (Watched, error)
+}
+
+// Watched is what a worker sees with a heartbeat.
+type Watched struct {
+	// Next is so many registered workers as were asked for, or all others if there are less: those with the next higher
+	// numbers in their order, and after the highest one the lowest. The worker itself is not among them.
+	Next []WorkerRecord
+
+	// Work says that Claim may have something for the worker, by a look that cost nothing more. False says nothing.
+	Work bool
 }
 
 // Locked is an optional ability of a [Backend] on which one process at a time writes, and keeps all others waiting: it

@@ -32,7 +32,7 @@ type ClaimRequest struct {
 	Names  []string      // the definitions that the worker serves
 	Limit  int           // runs at most; 0 asks for messages only
 	Now    time.Time     // decides what is due
-	After  int64         // messages with a higher number are handed out for runs that are held
+	After  int64         // Claims.Through of the last answer that this worker has had; 0 at first
 	Wait   time.Duration // how long a long poll may take
 
 	// Hand is an orchestration id, to be driven by hand; of the fields above only Now and Wait count.
@@ -45,9 +45,13 @@ type ClaimRequest struct {
 
 // Claims is the answer to a ClaimRequest.
 type Claims struct {
-	Runs     []Claimed
-	Arrived  []Arrival // for runs that the worker already holds
-	Through  int64     // the next request's After
+	Runs    []Claimed
+	Arrived []Arrival // for runs that the worker already holds
+	// Through is the next request's After. What it means is the backend's: a number of messages where one counter numbers
+	// those of all runs, that of the answer where messages are numbered in their run; it never goes down. What an answer has
+	// Arrived, the backend hands out again until a request names its Through, or a later one, for an answer may be lost;
+	// with an earlier After it hands out all again that the worker may not have had since. Doing it twice harms nobody.
+	Through  int64
 	NextWake time.Time // when a run will be due; zero if none is known
 	More     bool      // more is due than Limit allowed; with a Limit of 0 too, so that the worker makes room
 }
@@ -107,7 +111,7 @@ const (
 
 // Message is something that arrived for a run. Cancel messages are never consumed.
 type Message struct {
-	Number    int64 // grows with arrival within a run
+	Number    int64 // grows with arrival within a run, and in those that continue it
 	Kind      MessageKind
 	Name      string // an event's name
 	Key       string // the sender's, for deduplication

@@ -26,6 +26,7 @@ type Engine struct {
 	waker    Waker      // nil if the backend is none
 	informer Informer   // the same
 	locked   Locked     // the same
+	watcher  Watcher    // the same, guarded
 	queue    Queue      // the same
 	kept     spare.Pool // goroutines that call the backend; kept while the engine is a worker
 
@@ -63,6 +64,9 @@ func New(b Backend, c Config) (*Engine, error) {
 	e.waker, _ = b.(Waker)
 	e.informer, _ = b.(Informer)
 	e.locked, _ = b.(Locked)
+	if watcher, ok := b.(Watcher); ok {
+		e.watcher = guardedWatcher{watcher}
+	}
 	if queue, ok := b.(Queue); ok {
 		e.queue = guardedQueue{queue}
 	}

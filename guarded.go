@@ -71,6 +71,13 @@ func (c *claimCall) claim(ctx context.Context, r ClaimRequest) (claims Claims, l
 	return claims, false, err
 }
 
+// guardedWatcher is the same for a backend that tells who comes next.
+type guardedWatcher struct{ Watcher }
+
+func (w guardedWatcher) Watch(ctx context.Context, worker int64, next int) (Watched, error) {
+	return patiently(ctx, func() (Watched, error) { return w.Watcher.Watch(ctx, worker, next) })
+}
+
 // guardedQueue is the same for the queue of tasks that a backend may have.
 type guardedQueue struct{ Queue }
 

@@ -20,7 +20,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	if !e.running.CompareAndSwap(false, true) {
 		return errors.New("run engine: it runs already")
 	}
-	w := &worker{e: e, watching: make(chan struct{}, 1), peers: map[int64]*peer{}, former: map[int64]bool{}}
+	w := &worker{e: e, vigil: newVigil(e)}
 	if err := w.begin(ctx); err != nil {
 		e.running.Store(false)
 		if ctx.Err() != nil {
@@ -34,7 +34,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	go func() {
 		defer close(beats)
 		if !e.desc.Supervised {
-			w.keepAlive(stop)
+			w.vigil.keep(stop)
 		}
 	}()
 	tasks := make(chan struct{})
@@ -91,16 +91,7 @@ type worker struct {
 	snoozes int       // how often it has looked at the wall clock since it sleeps
 	call    *claimCall
 
-	watching chan struct{} // full while a watch is at its I/O: there is one at a time; a lock would stop virtual time
-	peers    map[int64]*peer
-	former   map[int64]bool // what it has been, and could not leave; the watch does
-}
-
-// peer is another worker, as this one has seen it.
-type peer struct {
-	beat   int64
-	since  time.Time // when the beat was first seen
-	looked time.Time
+	vigil *vigil
 }
 
 // begin joins, however long others keep the store locked. A second try is a new worker: one that may have joined
@@ -137,7 +128,7 @@ func (w *worker) join(ctx context.Context) error {
 	e.worker.Store(number)
 	w.through = 0
 	if !e.desc.Supervised {
-		if err := w.watch(ctx); err != nil {
+		if err := w.vigil.takeOver(ctx); err != nil {
 			w.leave()
 			return err
 		}
@@ -376,9 +367,7 @@ func (w *worker) leave() {
 	number := e.worker.Load()
 	if err := e.backend.Leave(ctx, number, -1); err != nil {
 		e.log.Error("leave", "error", err)
-		w.watching <- struct{}{}
-		w.former[number] = true
-		<-w.watching
+		w.vigil.owe(number, -1) // it has not died
 	}
 	e.claimsOf(0)
 	e.worker.Store(0)

@@ -1,6 +1,7 @@
 package backendtest
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
@@ -16,6 +17,7 @@ var claimChecks = []check{
 	{name: "claim/what has come is due for a clock that is behind", run: claimSkew},
 	{name: "claim/gives the whole record", run: claimRecord},
 	{name: "claim/hands out messages for held runs once", where: delivers, run: claimArrivals},
+	{name: "claim/hands out the first message of a run after many of another", where: delivers, run: claimOwnNumbers},
 	{name: "claim/hands out messages to their holder only", where: delivers, run: claimArrivalsOwner},
 	{name: "claim/needs a registered worker", where: leases, run: claimUnregistered},
 	{name: "claim/Follows the commit that ended the claim before", where: endsClaims, run: claimFollows},
@@ -222,6 +224,24 @@ func claimArrivals(h *harness) {
 	claims = h.messagesFor(worker, claims.Through)
 	want(h, len(claims.Arrived), 1, "arrivals")
 	h.inbox(claims.Arrived[0].Messages, "a3")
+}
+
+// claimOwnNumbers: messages may be numbered in their run. What a worker has had of one run says nothing of another.
+func claimOwnNumbers(h *harness) {
+	h.start("a")
+	h.start("b")
+	worker := h.join()
+	h.hold(worker, "a")
+	h.hold(worker, "b")
+	for i := range 5 {
+		h.raise("a", fmt.Sprint("a", i))
+	}
+	claims := h.messagesFor(worker, 0)
+	h.raise("b", "b1")
+	again := h.messagesFor(worker, claims.Through)
+	want(h, len(again.Arrived), 1, "arrivals")
+	want(h, again.Arrived[0].Ref.ID, "b", "run of the arrival")
+	h.inbox(again.Arrived[0].Messages, "b1")
 }
 
 func claimArrivalsOwner(h *harness) {

@@ -7,6 +7,7 @@ var continues = []lambdabiz.Feature{lambdabiz.FeatureContinueAsNew}
 var continueChecks = []check{
 	{name: "continue/ends one run and begins the next", needs: continues, run: continueBegins},
 	{name: "continue/unconsumed events move", needs: continues, run: continueEvents},
+	{name: "continue/messages are counted on", needs: continues, where: delivers, run: continueCounts},
 	{name: "continue/a cancellation moves", needs: continues, run: continueCancel},
 	{name: "continue/a pause moves, and what its holder was told of it does not", needs: append(pauses, continues...),
 		where: delivers, run: continuePaused},
@@ -70,6 +71,23 @@ func continueEvents(h *harness) {
 	x.commit(lambdabiz.Commit{Seen: x.last(), Consumed: []int64{x.Messages[0].Number}})
 	h.inbox(h.load("a").Messages, "e3", "self", "e4")
 	want(h, len(h.loadRun("a", "a#1").Messages), 0, "messages left in the first run")
+}
+
+// continueCounts: the numbers of messages grow in the whole chain, or one that moves would come again, or not at all.
+func continueCounts(h *harness) {
+	h.start("a")
+	h.raise("a", "e1")
+	h.raise("a", "e2")
+	x := h.hold(h.join(), "a")
+	seen := x.last()
+	x.commit(lambdabiz.Commit{Seen: seen, Consumed: []int64{x.Messages[0].Number, seen}})
+	x.continueAsNew(2)
+	h.raise("a", "e3")
+	x = h.hold(x.worker, "a")
+	h.inbox(x.Messages, "e3")
+	if x.last() <= seen {
+		h.Fatalf("the first message of the next run has number %d, the last of the one before had %d", x.last(), seen)
+	}
 }
 
 func continueCancel(h *harness) {

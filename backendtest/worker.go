@@ -1,6 +1,11 @@
 package backendtest
 
 import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
@@ -15,6 +20,8 @@ var workerChecks = []check{
 	{name: "worker/Leave frees what it held", where: leases, run: workerFrees},
 	{name: "worker/a removed one can record nothing", where: leases, run: workerRemoved},
 	{name: "worker/Leave leaves the others alone", where: leases, run: workerOthers},
+	{name: "worker/a Leave that is cut is finished by the next", where: leases, run: workerCut},
+	{name: "worker/Watch tells who comes next", where: leases, run: workerWatch},
 }
 
 func (h *harness) workers() []lambdabiz.WorkerRecord {
@@ -129,6 +136,145 @@ func workerOthers(h *harness) {
 	h.leave(x.worker)
 	y.commit(lambdabiz.Commit{Operations: []lambdabiz.Operation{operation(1)}})
 	h.notDue(at(100), "b", "its holder is alive")
+}
+
+// cutContext ends after it was asked so often.
+type cutContext struct {
+	context.Context //nolint:containedctx // it is one
+	left            atomic.Int64
+	once            sync.Once
+	done            chan struct{}
+}
+
+func newCutContext(asked int) *cutContext {
+	c := &cutContext{Context: background, done: make(chan struct{})}
+	c.left.Store(int64(asked))
+	return c
+}
+
+func (c *cutContext) isOver() bool {
+	over := c.left.Add(-1) < 0
+	if over {
+		c.once.Do(func() { close(c.done) })
+	}
+	return over
+}
+
+// Done counts.
+func (c *cutContext) Done() <-chan struct{} {
+	c.isOver()
+	return c.done
+}
+
+// Err counts too.
+func (c *cutContext) Err() error {
+	if c.isOver() {
+		return context.Canceled
+	}
+	return nil
+}
+
+// workerCut cuts Leave at one moment after the other. Whatever has been done by then, the worker can write nothing once it is
+// removed, and what it still owns is freed by the next who leaves or joins.
+func workerCut(h *harness) {
+	finishes := []struct {
+		how string
+		do  func(worker int64)
+	}{
+		{"the same Leave", func(worker int64) { h.leave(worker) }},
+		{"a Join", func(int64) { h.join() }},
+		{"the Leave of another one", func(int64) { h.leave(h.join()) }},
+	}
+	for round, asked := 0, 0; ; round, asked = round+1, asked+1+asked/2 {
+		worker, ids := h.join(), []string{}
+		var held []*holding
+		for i := range 3 {
+			id := fmt.Sprintf("cut-%d-%d", round, i)
+			h.start(id)
+			ids, held = append(ids, id), append(held, h.hold(worker, id))
+		}
+		err := h.b.Leave(newCutContext(asked), worker, -1)
+		registered := slices.ContainsFunc(h.workers(), func(w lambdabiz.WorkerRecord) bool { return w.Number == worker })
+		if err == nil && registered {
+			h.Fatalf("Leave returned nil, and the worker is registered")
+		}
+		finish := finishes[round%len(finishes)]
+		if registered {
+			finish = finishes[0]
+		} else {
+			for _, x := range held {
+				x.fenced("its worker was removed by a Leave that was cut")
+			}
+		}
+		if err != nil {
+			finish.do(worker)
+		}
+		heir := h.join()
+		for i, id := range ids {
+			x := h.tryHold(heir, at(4), id)
+			if x == nil {
+				h.Fatalf("Leave was cut when it had asked %d times, with %v: %s is not due after %s", asked, err, id, finish.how)
+			}
+			if x.Ref.Fence <= held[i].Ref.Fence {
+				h.Fatalf("fence %d after %d", x.Ref.Fence, held[i].Ref.Fence)
+			}
+			x.end()
+		}
+		h.leave(heir)
+		h.leave(worker)
+		for _, w := range h.workers() {
+			h.leave(w.Number)
+		}
+		if err == nil {
+			return
+		}
+	}
+}
+
+func workerWatch(h *harness) {
+	watcher, ok := h.b.(lambdabiz.Watcher)
+	if !ok {
+		return
+	}
+	var numbers []int64
+	for range 5 {
+		numbers = append(numbers, h.join("n"))
+	}
+	next := func(of, next int) (found []int64) {
+		before := h.workers()[of].Beat
+		seen, err := watcher.Watch(background, numbers[of], next)
+		h.must(err, "Watch")
+		all := h.workers()
+		if all[of].Beat == before {
+			h.Fatalf("Watch has not moved the beat")
+		}
+		for _, r := range seen.Next {
+			at := slices.Index(numbers, r.Number)
+			if at < 0 {
+				h.Fatalf("Watch: worker %d is not registered", r.Number)
+			}
+			want(h, r, all[at], "record of a worker that comes next")
+			found = append(found, int64(at))
+		}
+		return found
+	}
+	want(h, next(1, 2), []int64{2, 3}, "the two that follow on the second of five")
+	want(h, next(3, 2), []int64{4, 0}, "the two that follow on the fourth of five")
+	want(h, next(4, 2), []int64{0, 1}, "the two that follow on the last of five")
+	want(h, next(0, 2), []int64{1, 2}, "the two that follow on the first of five")
+	want(h, next(2, 100), []int64{3, 4, 0, 1}, "all that follow on the third of five")
+	h.leave(numbers[1])
+	h.leave(numbers[3])
+	numbers = []int64{numbers[0], numbers[2], numbers[4]}
+	want(h, next(2, 2), []int64{0, 1}, "the two that follow on the last of three")
+	want(h, next(1, 3), []int64{2, 0}, "all that follow on the second of three")
+	h.leave(numbers[0])
+	h.leave(numbers[2])
+	numbers = numbers[1:2]
+	want(h, len(next(0, 2)), 0, "workers that follow on the only one")
+	h.leave(numbers[0])
+	_, err := watcher.Watch(background, numbers[0], 2)
+	h.is(err, lambdabiz.ErrFenced, "Watch by a removed worker")
 }
 
 var crashChecks = []check{

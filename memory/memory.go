@@ -28,7 +28,7 @@ const batchSize = 256
 
 var errClosed = errors.New("memory: backend is closed")
 
-// Backend is a [lambdabiz.Backend] and a [lambdabiz.Waker] in memory. Make one with [New] or [NewWith].
+// Backend is a [lambdabiz.Backend] in memory, a [lambdabiz.Waker] and a [lambdabiz.Watcher]. Make one with [New] or [NewWith].
 type Backend struct {
 	config Config
 
@@ -49,6 +49,7 @@ type Backend struct {
 var (
 	_ lambdabiz.Backend = (*Backend)(nil)
 	_ lambdabiz.Waker   = (*Backend)(nil)
+	_ lambdabiz.Watcher = (*Backend)(nil)
 )
 
 // New makes an empty, plain backend.

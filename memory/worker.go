@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -50,6 +51,34 @@ func (b *Backend) Renew(ctx context.Context, number int64) error {
 	}
 	w.record.Beat++
 	return nil
+}
+
+// Watch is Renew, and returns the workers that come next; see [lambdabiz.Watcher].
+func (b *Backend) Watch(ctx context.Context, number int64, next int) (lambdabiz.Watched, error) {
+	if err := b.enter(ctx); err != nil {
+		return lambdabiz.Watched{}, err
+	}
+	defer b.mu.Unlock()
+	w := b.workers[number]
+	if w == nil {
+		return lambdabiz.Watched{}, lambdabiz.ErrFenced
+	}
+	w.record.Beat++
+	var others, lower []int64
+	for _, n := range slices.Sorted(maps.Keys(b.workers)) {
+		switch {
+		case n > number:
+			others = append(others, n)
+		case n < number:
+			lower = append(lower, n)
+		}
+	}
+	others = append(others, lower...)
+	var seen lambdabiz.Watched
+	for _, n := range others[:min(next, len(others))] {
+		seen.Next = append(seen.Next, cloneWorker(b.workers[n].record))
+	}
+	return seen, nil
 }
 
 // Leave removes a worker and frees its runs; see [lambdabiz.Backend]. The fences of the freed runs

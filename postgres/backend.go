@@ -32,7 +32,7 @@ type Config struct {
 }
 
 // Backend keeps orchestrations in a schema of a PostgreSQL database. It implements [lambdabiz.Backend],
-// [lambdabiz.Informer], and [lambdabiz.Waker] for what any process changes.
+// [lambdabiz.Informer], [lambdabiz.Watcher], and [lambdabiz.Waker] for what any process changes.
 type Backend struct {
 	pool       *pgxpool.Pool
 	own        bool // the pool is closed with the backend
@@ -54,6 +54,7 @@ type Backend struct {
 	bell    *bell
 
 	lockTimeout  time.Duration        // another one in tests
+	leavePiece   int                  // the same
 	beforeCommit func(conn *pgx.Conn) // called by a test; nil else
 }
 
@@ -61,6 +62,7 @@ var (
 	_ lambdabiz.Backend  = (*Backend)(nil)
 	_ lambdabiz.Waker    = (*Backend)(nil)
 	_ lambdabiz.Informer = (*Backend)(nil)
+	_ lambdabiz.Watcher  = (*Backend)(nil)
 )
 
 // Open connects to the database that a URL names, such as postgres://user:password@host/orders, and brings the schema up to
@@ -123,8 +125,8 @@ func New(pool *pgxpool.Pool, c Config) (*Backend, error) {
 	b := &Backend{
 		pool: pool, schema: schema, statements: in(schema),
 		lanes: make(chan int, lanes), claiming: make(chan *claimer, 1),
-		lockTimeout: lockTimeout,
-		preparing:   make(chan struct{}, 1), prepared: make(chan struct{}), closed: make(chan struct{}),
+		lockTimeout: lockTimeout, leavePiece: leavePiece,
+		preparing: make(chan struct{}, 1), prepared: make(chan struct{}), closed: make(chan struct{}),
 	}
 	b.process = b.numbers.next()
 	for lane := range lanes {

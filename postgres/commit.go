@@ -91,6 +91,10 @@ func (b *batch) apply(given *lambdabiz.Commit) lambdabiz.Verdict {
 		if r = b.own(given); r == nil || !r.head.Writable(given.Run.Fence) {
 			return lambdabiz.Verdict{Err: lambdabiz.ErrFenced}
 		}
+		// Its worker was removed, and the run is not freed yet.
+		if r.head.Worker > 0 && !b.t.has(r.head.Worker) {
+			return lambdabiz.Verdict{Err: lambdabiz.ErrFenced}
+		}
 		if given.Conditional {
 			if newer := r.newer(given.Seen); len(newer) > 0 {
 				return lambdabiz.Verdict{Err: lambdabiz.ErrStale, Messages: newer, Held: true}

@@ -37,6 +37,7 @@ func conform(t *testing.T, at func(*testing.T) string, open func(testing.TB, str
 		Open: func(t *testing.T) lambdabiz.Backend {
 			url := at(t)
 			b := open(t, url)
+			b.SetLeavePiece(1) // so that it may be cut between any two
 			urls.Store(b, url)
 			return b
 		},

@@ -12,11 +12,19 @@ import (
 // SetLockTimeout changes how long a write waits for a row.
 func (b *Backend) SetLockTimeout(d time.Duration) { b.lockTimeout = d }
 
+// SetLeavePiece changes how many runs Leave frees at a time.
+func (b *Backend) SetLeavePiece(n int) { b.leavePiece = n }
+
 // BeforeCommit has a function called before each COMMIT, with its connection.
 func (b *Backend) BeforeCommit(f func(conn *pgx.Conn)) { b.beforeCommit = f }
 
 // On runs do on a connection of the backend's.
 func (b *Backend) On(ctx context.Context, do func(*pgx.Conn) error) error { return b.on(ctx, do) }
+
+// WithoutOrphans and WithoutLanes take protections of Leave out: that others free what it has left, and that it takes the
+// worker's right to write away before it frees the first run.
+func (b *Backend) WithoutOrphans() { b.statements[qOrphans] = "SELECT 1::bigint WHERE false" }
+func (b *Backend) WithoutLanes()   { b.statements[qDeleteLanes] = "SELECT $1::bigint" }
 
 // Migrations is how many steps the schema has.
 func Migrations() int {

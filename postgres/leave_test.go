@@ -2,11 +2,15 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/postgres"
+	"github.com/lambdabiz/lambdabiz/test/campaign"
 )
 
 // A worker is removed while it takes a run, or starts one for itself. It must not hold the run then: nobody would ever take it
@@ -59,6 +63,69 @@ func TestARemovedWorkerHoldsNothingThatWasOnItsWay(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Leave frees runs in pieces. When it is cut between two, or loses an answer, the worker can write nothing all the same, and the
+// next who joins frees the rest.
+func TestALeaveThatIsCutIsFinished(t *testing.T) {
+	t.Parallel()
+	if fault := cutLeaves(t, func(*postgres.Backend) {}); fault != "" {
+		t.Error(fault)
+	}
+}
+
+func TestSabotageOfALeaveThatIsCut(t *testing.T) {
+	t.Parallel()
+	for what, without := range map[string]func(*postgres.Backend){
+		"the look for what others have left": (*postgres.Backend).WithoutOrphans,
+		"the end of the right to write":      (*postgres.Backend).WithoutLanes,
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			campaign.Red(t, "F7", what, cutLeaves(t, without))
+		})
+	}
+}
+
+// cutLeaves cuts Leave at each of its commits, and says what is wrong then.
+func cutLeaves(t *testing.T, sabotage func(*postgres.Backend)) (fault string) {
+	t.Helper()
+	for cut := 1; ; cut++ {
+		b := setup(t)
+		sabotage(b.Backend)
+		var held []lambdabiz.RunRef
+		for i := range 5 {
+			held = append(held, b.start(fmt.Sprint("order-", i)))
+		}
+		other := open(t, b.url)
+		other.SetLeavePiece(2)
+		sabotage(other)
+		commits := 0
+		other.BeforeCommit(func(conn *pgx.Conn) {
+			if commits++; commits == cut {
+				_ = conn.Close(t.Context())
+			}
+		})
+		left := other.Leave(t.Context(), b.worker, 0)
+		other.BeforeCommit(nil)
+		if left == nil {
+			return fault
+		}
+		if b.count("SELECT count(*) FROM lambdabiz.workers") == 0 {
+			for _, ref := range held {
+				v := b.commitAll(&lambdabiz.Commit{Worker: b.worker, Run: &ref, Operations: []lambdabiz.Operation{operation(1)}})[0]
+				if !errors.Is(v.Err, lambdabiz.ErrFenced) {
+					fault = fmt.Sprintf("cut at commit %d: a removed worker writes %s: %v", cut, ref.ID, v.Err)
+				}
+			}
+		} else if err := other.Leave(t.Context(), b.worker, 0); err != nil {
+			t.Fatal(err)
+		}
+		b.worker = b.join("v1", "Order")
+		if claims := b.claim(10, 0); len(claims.Runs) != 5 {
+			fault = fmt.Sprintf("cut at commit %d: %d of 5 runs are due", cut, len(claims.Runs))
+		}
 	}
 }
 

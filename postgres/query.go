@@ -43,7 +43,10 @@ const (
 	qDeleteWorker
 	qDeleteLanes
 	qWorkers
+	qNextWorkers
+	qOrphans
 	qLockHeld
+	qOwns
 	qFree
 	qLockBlocked
 	qUnblock
@@ -183,7 +186,15 @@ var statements = [queryCount]string{
 	qDeleteWorker: `DELETE FROM @workers WHERE no = $1`,
 	qDeleteLanes:  `DELETE FROM @lanes WHERE worker = $1`,
 	qWorkers:      `SELECT no, beat, joined_at, info FROM @workers ORDER BY no`,
-	qLockHeld:     `SELECT no FROM @runs WHERE owner = $1 AND status < 3 ORDER BY no FOR NO KEY UPDATE`,
+	qNextWorkers: `(SELECT no, beat, joined_at, info FROM @workers WHERE no > $1 ORDER BY no LIMIT $2)
+		UNION ALL (SELECT no, beat, joined_at, info FROM @workers WHERE no < $1 ORDER BY no LIMIT $2)`,
+	// Each owner by one step in the index, however many runs it has.
+	qOrphans: `WITH RECURSIVE owners AS (SELECT min(owner) AS no FROM @runs WHERE owner > 0 UNION ALL
+		SELECT (SELECT min(r.owner) FROM @runs AS r WHERE r.owner > 0 AND r.owner > owners.no) FROM owners WHERE owners.no IS NOT NULL)
+		SELECT no FROM owners WHERE no IS NOT NULL AND NOT EXISTS (SELECT 1 FROM @workers AS w WHERE w.no = owners.no)`,
+	qLockHeld: `SELECT no FROM @runs WHERE no = ANY(ARRAY(SELECT no FROM @runs WHERE owner = $1 AND owner > 0 LIMIT $2))
+		AND owner = $1 AND status < 3 ORDER BY no FOR NO KEY UPDATE`,
+	qOwns: `SELECT 1 FROM @runs WHERE owner = $1 AND owner > 0 AND status < 3 LIMIT 1`,
 	// What rules.Crashed says, or with no crash rules.Taken. Whether a run got further since it crashed before is judged when
 	// it is claimed.
 	qFree: `UPDATE @runs SET owner = 0, fence = fence + 1, news = false, crashes = crashes + $3::integer,

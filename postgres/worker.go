@@ -1,9 +1,11 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -36,6 +38,9 @@ func (b *Backend) Join(ctx context.Context, w lambdabiz.WorkerInfo) (int64, erro
 		_, err := t.exec(ctx, qUnblock, runs)
 		return err
 	})
+	if err == nil {
+		err = b.freeOrphans(ctx)
+	}
 	if err != nil {
 		return 0, faultOf(ctx, "join", err)
 	}
@@ -69,21 +74,62 @@ func (b *Backend) Renew(ctx context.Context, worker int64) error {
 	return faultOf(ctx, "renew", err)
 }
 
-// Leave removes a worker and frees its runs, in one transaction. It removes the worker's lanes first: it waits for what the
-// worker is writing, and then the worker can write nothing more.
+// Watch is Renew, and returns the workers that come next, in one round trip.
+func (b *Backend) Watch(ctx context.Context, worker int64, next int) (lambdabiz.Watched, error) {
+	if err := b.prepare(ctx); err != nil {
+		return lambdabiz.Watched{}, err
+	}
+	var seen lambdabiz.Watched
+	err := b.read(ctx, func(t *tx) error {
+		seen = lambdabiz.Watched{}
+		var renewed int64
+		p := t.pipe()
+		p.add(qRenew, &renewed, nil, worker)
+		p.add(qNextWorkers, nil, intoWorkers(&seen.Next), worker, next)
+		if err := p.run(ctx); err != nil {
+			return err
+		}
+		if renewed == 0 {
+			return fmt.Errorf("worker %d was removed: %w", worker, lambdabiz.ErrFenced)
+		}
+		return nil
+	})
+	if err != nil {
+		return lambdabiz.Watched{}, faultOf(ctx, "watch", err)
+	}
+	slices.SortFunc(seen.Next, func(x, y lambdabiz.WorkerRecord) int {
+		if (x.Number > worker) != (y.Number > worker) {
+			return cmp.Compare(y.Number, x.Number)
+		}
+		return cmp.Compare(x.Number, y.Number)
+	})
+	seen.Next = seen.Next[:min(next, len(seen.Next))]
+	return seen, nil
+}
+
+// Leave removes a worker and frees its runs. It removes the worker and its lanes first: it waits for what the worker is
+// writing, and then the worker can write nothing more. The runs follow in pieces, each a transaction. Whoever dies in between
+// has left runs of a worker that is not there: the next one who joins or leaves frees them.
 func (b *Backend) Leave(ctx context.Context, worker int64, beat int64) error {
 	err := b.prepare(ctx)
 	if err == nil {
-		err = b.transact(ctx, func(t *tx) error { return t.leave(ctx, worker, beat) })
+		err = b.transact(ctx, func(t *tx) error { return t.unregister(ctx, worker, beat) })
 	}
-	if err != nil {
-		return faultOf(ctx, "leave", err)
+	if err == nil {
+		crashes := 1
+		if beat < 0 {
+			crashes = 0 // it lives, and leaves by itself
+		}
+		err = b.free(ctx, worker, crashes)
 	}
-	b.bell.ring()
-	return nil
+	if err == nil {
+		err = b.freeOrphans(ctx)
+	}
+	return faultOf(ctx, "leave", err)
 }
 
-func (t *tx) leave(ctx context.Context, worker, beat int64) error {
+// unregister removes a worker and its lanes. For one that is gone it does nothing.
+func (t *tx) unregister(ctx context.Context, worker, beat int64) error {
 	var beats []int64
 	if err := t.query(ctx, qLockWorker, into(&beats), worker); err != nil || len(beats) == 0 {
 		return err
@@ -94,19 +140,52 @@ func (t *tx) leave(ctx context.Context, worker, beat int64) error {
 	if _, err := t.exec(ctx, qDeleteLanes, worker); err != nil {
 		return err
 	}
-	if _, err := t.exec(ctx, qDeleteWorker, worker); err != nil {
-		return err
-	}
-	var runs []int64
-	if err := t.query(ctx, qLockHeld, into(&runs), worker); err != nil || len(runs) == 0 {
-		return err
-	}
-	crashes := 1
-	if beat < 0 {
-		crashes = 0 // it lives, and leaves by itself
-	}
-	_, err := t.exec(ctx, qFree, runs, worker, crashes)
+	_, err := t.exec(ctx, qDeleteWorker, worker)
 	return err
+}
+
+// leavePiece is how many runs are freed at a time: others may have them at once, and wait for no lock for long.
+const leavePiece = 5000
+
+// free frees the runs of a worker that is not registered.
+func (b *Backend) free(ctx context.Context, worker int64, crashes int) error {
+	for more := true; more; {
+		err := b.transact(ctx, func(t *tx) error {
+			var runs []int64
+			err := t.query(ctx, qLockHeld, into(&runs), worker, b.leavePiece)
+			if err == nil && len(runs) > 0 {
+				_, err = t.exec(ctx, qFree, runs, worker, crashes)
+				return err
+			}
+			more = false // unless somebody else was about to free those
+			if err != nil {
+				return err
+			}
+			return t.query(ctx, qOwns, func(pgx.Rows) error { more = true; return nil }, worker)
+		})
+		if err != nil {
+			return err
+		}
+		b.bell.ring()
+	}
+	return nil
+}
+
+// freeOrphans frees what workers own that are not registered: somebody has removed them, and not come to all of their runs.
+func (b *Backend) freeOrphans(ctx context.Context) error {
+	var owners []int64
+	if err := b.transact(ctx, func(t *tx) error {
+		owners = nil
+		return t.query(ctx, qOrphans, into(&owners))
+	}); err != nil {
+		return err
+	}
+	for _, worker := range owners {
+		if err := b.free(ctx, worker, 0); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Workers returns the registered workers.
@@ -115,24 +194,26 @@ func (b *Backend) Workers(ctx context.Context) ([]lambdabiz.WorkerRecord, error)
 		return nil, err
 	}
 	var all []lambdabiz.WorkerRecord
-	err := b.read(ctx, func(t *tx) error {
-		return t.query(ctx, qWorkers, func(rows pgx.Rows) error {
-			var r lambdabiz.WorkerRecord
-			var joined int64
-			var info string
-			if err := rows.Scan(&r.Number, &r.Beat, &joined, &info); err != nil {
-				return err
-			}
-			r.JoinedAt = time.UnixMicro(joined).UTC()
-			if err := json.Unmarshal([]byte(info), &r.WorkerInfo); err != nil {
-				return fmt.Errorf("read worker %d: %w", r.Number, err)
-			}
-			all = append(all, r)
-			return nil
-		})
-	})
+	err := b.read(ctx, func(t *tx) error { return t.query(ctx, qWorkers, intoWorkers(&all)) })
 	if err != nil {
 		return nil, faultOf(ctx, "list workers", err)
 	}
 	return all, nil
+}
+
+func intoWorkers(all *[]lambdabiz.WorkerRecord) func(pgx.Rows) error {
+	return func(rows pgx.Rows) error {
+		var r lambdabiz.WorkerRecord
+		var joined int64
+		var info string
+		if err := rows.Scan(&r.Number, &r.Beat, &joined, &info); err != nil {
+			return err
+		}
+		r.JoinedAt = time.UnixMicro(joined).UTC()
+		if err := json.Unmarshal([]byte(info), &r.WorkerInfo); err != nil {
+			return fmt.Errorf("read worker %d: %w", r.Number, err)
+		}
+		*all = append(*all, r)
+		return nil
+	}
 }
