@@ -91,11 +91,11 @@ package: ## Build the archives of the Lambda functions into bin/package.
 
 CYCLES ?= 1000
 
-chaos: ## Run the fault tests for long: CYCLES=1000 is their full length, SEED repeats, RUN selects, RACE=1 detects races.
-	$(GO) run ./test/chaos $(if $(RACE),-race) -cycles $(CYCLES) $(if $(SEED),-seed $(SEED)) $(if $(RUN),-run '$(RUN)') $(PACKAGES)
+chaos: ## Run the fault tests for long: CYCLES=1000 is their full length, SEED repeats, RUN or BACKEND=postgres selects, RACE=1 detects races.
+	$(GO) run ./test/chaos $(if $(RACE),-race) -cycles $(CYCLES) $(if $(SEED),-seed $(SEED)) $(if $(RUN),-run '$(RUN)') $(if $(BACKEND),-backend $(BACKEND)) $(PACKAGES)
 
 sabotage: ## Run every fault test without its protection: each must be red.
-	$(GO) run ./test/chaos -sabotage $(if $(SEED),-seed $(SEED)) $(if $(RUN),-run '$(RUN)') $(PACKAGES)
+	$(GO) run ./test/chaos -sabotage $(if $(SEED),-seed $(SEED)) $(if $(RUN),-run '$(RUN)') $(if $(BACKEND),-backend $(BACKEND)) $(PACKAGES)
 
 # The rows are numbered in the first column, and their commands stand between backquotes in the last one.
 repro: ## Run the test of a fixed bug: NUMBER is its row in the track record of docs/proof/bugs.md.

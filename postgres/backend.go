@@ -44,7 +44,10 @@ type Backend struct {
 
 	lanes     chan int // the free ones
 	claiming  chan *claimer
-	witnesses [lanes + 1]int64 // the last of each lane; who has the lane has it
+	witnesses [lanes + 1]atomic.Int64 // the last of each lane, as the server has acknowledged it; who has the lane sets it
+
+	lineage lineage
+	losses  atomic.Int64 // how often what was acknowledged was not there after a fail-over
 
 	preparing chan struct{} // one place: who brings the schema up to date
 	prepared  chan struct{} // closed when that is done
@@ -53,9 +56,11 @@ type Backend struct {
 	closed  chan struct{}
 	bell    *bell
 
-	lockTimeout  time.Duration        // another one in tests
-	leavePiece   int                  // the same
-	beforeCommit func(conn *pgx.Conn) // called by a test; nil else
+	lockTimeout   time.Duration // another one in tests, as the next ones
+	answerTimeout time.Duration
+	idleTimeout   time.Duration
+	leavePiece    int
+	beforeCommit  func(conn *pgx.Conn) // called by a test; nil else
 }
 
 var (
@@ -72,6 +77,10 @@ var (
 //
 // Behind a pooler in transaction mode, such as PgBouncer, it works as well, and finds out by itself: then it prepares no
 // statements, and does not hear of what other processes change but asks.
+//
+// Name all servers of a cluster, as in postgres://user:password@one,two/orders: it writes to the one that takes writes, goes on
+// with another one when that has taken over, and refuses one that was taken over from and comes back. A server has 5 seconds to
+// accept a connection, or what connect_timeout says.
 func Open(ctx context.Context, url string, c Config) (*Backend, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
@@ -89,43 +98,56 @@ func Open(ctx context.Context, url string, c Config) (*Backend, error) {
 			return nil
 		}
 	}
-	pool, err := pgxpool.NewWithConfig(ctx, config)
+	b, err := newBackend(c)
 	if err != nil {
+		return nil, err
+	}
+	b.lineage.configure(config)
+	b.lineage.survey(ctx, config.ConnConfig)
+	if b.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("open PostgreSQL: %w", err)
 	}
-	b, err := New(pool, c)
-	if err == nil {
-		b.own = true
-		if err = b.prepare(ctx); err == nil {
-			if b.way.pooled && config.BeforeConnect != nil {
-				pooled.Store(true)
-				pool.Reset()
-				b.way.plain = false // nobody else knows b yet
-			}
-			return b, nil
-		}
+	b.own = true
+	if err = b.prepare(ctx); err != nil {
 		_ = b.Close() // the fault is the answer
 		return nil, fmt.Errorf("open PostgreSQL: %w", err)
 	}
-	pool.Close()
-	return nil, err
+	if b.way.pooled && config.BeforeConnect != nil {
+		pooled.Store(true)
+		b.pool.Reset()
+		b.way.plain = false // nobody else knows b yet
+	}
+	return b, nil
 }
 
 // New keeps orchestrations over the application's own pool, which stays open when the backend is closed. It does nothing with it
 // yet: the first call of a method brings the schema up to date, and refuses what [Open] does. What it needs of a session it
 // sets for each transaction, so the pool may have any settings; and any way of sending, also behind a pooler.
+//
+// A pool for several servers needs target_session_attrs=read-write and a connect_timeout. A primary that comes back after
+// another one has taken over is refused, but not passed over as by Open; and a commit is acknowledged although somebody has
+// ended its wait for a synchronous standby.
 func New(pool *pgxpool.Pool, c Config) (*Backend, error) {
-	schema, err := quoted(c.Schema)
+	b, err := newBackend(c)
 	if err != nil {
 		return nil, err
 	}
 	if pool == nil {
 		return nil, errors.New("missing pool: make one by pgxpool.New, or take postgres.Open")
 	}
+	b.pool = pool
+	return b, nil
+}
+
+func newBackend(c Config) (*Backend, error) {
+	schema, err := quoted(c.Schema)
+	if err != nil {
+		return nil, err
+	}
 	b := &Backend{
-		pool: pool, schema: schema, statements: in(schema),
+		schema: schema, statements: in(schema), lineage: lineage{looking: make(chan struct{}, 1)},
 		lanes: make(chan int, lanes), claiming: make(chan *claimer, 1),
-		lockTimeout: lockTimeout, leavePiece: leavePiece,
+		lockTimeout: lockTimeout, answerTimeout: answerTimeout, idleTimeout: idleTimeout, leavePiece: leavePiece,
 		preparing: make(chan struct{}, 1), prepared: make(chan struct{}), closed: make(chan struct{}),
 	}
 	b.process = b.numbers.next()

@@ -93,6 +93,12 @@ func (l *bell) joined(worker int64) {
 	l.workers = append(l.workers, worker)
 }
 
+func (l *bell) allJoined() []int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]int64{}, l.workers...)
+}
+
 // notify tells the other processes, if workers of theirs are registered, in a transaction of its own.
 func (l *bell) notify() {
 	select {
@@ -100,9 +106,7 @@ func (l *bell) notify() {
 	case <-l.life.Done():
 	}
 	<-l.rings // what changes from now on needs another notice
-	l.mu.Lock()
-	own := append([]int64{}, l.workers...)
-	l.mu.Unlock()
+	own := l.allJoined()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.life), notifyWithin)
 	defer cancel()
 	c, err := l.b.pool.Acquire(ctx)
@@ -155,6 +159,8 @@ func (l *bell) hear() {
 			return
 		case err == nil:
 			l.tell()
+		case l.b.lineage.isOutdated(conn.PgConn()):
+			return // nobody writes there any more
 		case quiet:
 			trying, cancel := context.WithTimeout(l.life, notifyWithin)
 			_, err = conn.Exec(trying, "SELECT 1")

@@ -18,6 +18,8 @@ func (b *Backend) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabi
 	if err := b.prepare(ctx); err != nil {
 		return lambdabiz.Claims{}, err
 	}
+	ctx, cancel := b.limit(ctx)
+	defer cancel()
 	c, err := take(ctx, b, b.claiming)
 	if err != nil {
 		return lambdabiz.Claims{}, err

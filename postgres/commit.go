@@ -18,6 +18,8 @@ func (b *Backend) Commit(ctx context.Context, commits []*lambdabiz.Commit) ([]la
 	if err := b.prepare(ctx); err != nil {
 		return nil, err
 	}
+	ctx, cancel := b.limit(ctx)
+	defer cancel()
 	lane, err := take(ctx, b, b.lanes)
 	if err != nil {
 		return nil, err

@@ -15,6 +15,14 @@ func (b *Backend) SetLockTimeout(d time.Duration) { b.lockTimeout = d }
 // SetLeavePiece changes how many runs Leave frees at a time.
 func (b *Backend) SetLeavePiece(n int) { b.leavePiece = n }
 
+// SetPatience changes how long a call waits for answers of the server, and the server for the next statement of a transaction.
+func (b *Backend) SetPatience(answer, idle time.Duration) {
+	b.answerTimeout, b.idleTimeout = answer, idle
+}
+
+// Losses is how often what was acknowledged was not there after a fail-over.
+func (b *Backend) Losses() int { return int(b.losses.Load()) }
+
 // BeforeCommit has a function called before each COMMIT, with its connection.
 func (b *Backend) BeforeCommit(f func(conn *pgx.Conn)) { b.beforeCommit = f }
 

@@ -73,6 +73,23 @@ func isConflict(err error) bool {
 	return errors.Is(err, errAgain)
 }
 
+// isOfTheServer reports whether an error says that the server is none to write to: it ends, starts, has become a standby, or has
+// no room for a connection.
+func isOfTheServer(err error) bool {
+	c := code(err)
+	return strings.HasPrefix(c, "08") || strings.HasPrefix(c, "57P") || c == "25006" || c == "53300"
+}
+
+// isCutOff reports whether a connection ended before its transaction was to be committed, and another one may do better at
+// once. The server has answered nothing else than that, or was not asked.
+func isCutOff(err error) bool {
+	var connect *pgconn.ConnectError
+	if errors.As(err, &connect) || errors.Is(err, lambdabiz.ErrOutcomeUnknown) || errors.Is(err, context.DeadlineExceeded) {
+		return false
+	}
+	return isLost(err) || isOfTheServer(err)
+}
+
 // isTemporary reports whether an error says nothing of what was to be written.
 func isTemporary(err error) bool {
 	switch c := code(err); {
@@ -87,6 +104,9 @@ func isTemporary(err error) bool {
 		}
 		return false
 	}
+	if errors.Is(err, errOldPrimary) || errors.Is(err, errReadOnly) {
+		return true
+	}
 	var network net.Error
 	var connect *pgconn.ConnectError
 	return errors.As(err, &network) || errors.As(err, &connect) || pgconn.SafeToRetry(err) || isLost(err) || errors.Is(err, errStandby)
@@ -96,5 +116,5 @@ func isTemporary(err error) bool {
 // connection, and may come while the commit waits for a standby.
 func isFinal(err error) bool {
 	var e *pgconn.PgError
-	return errors.As(err, &e) && e.Severity == "ERROR"
+	return errors.As(err, &e) && e.SeverityUnlocalized == "ERROR"
 }

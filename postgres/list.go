@@ -32,6 +32,8 @@ func (b *Backend) List(ctx context.Context, f lambdabiz.Filter) (lambdabiz.Page,
 	if err := b.prepare(ctx); err != nil {
 		return lambdabiz.Page{}, err
 	}
+	ctx, cancel := b.limit(ctx)
+	defer cancel()
 	limit := rules.PageSize(&f)
 	var page lambdabiz.Page
 	err := b.read(ctx, func(t *tx) error {

@@ -13,6 +13,8 @@ func (b *Backend) Load(ctx context.Context, id, runID string) (*lambdabiz.Record
 	if err := b.prepare(ctx); err != nil {
 		return nil, err
 	}
+	ctx, cancel := b.limit(ctx)
+	defer cancel()
 	var run *stored
 	err := b.snapshot(ctx, func(t *tx) (err error) {
 		if run, err = t.find(ctx, id, runID); err != nil {
@@ -37,6 +39,8 @@ func (b *Backend) Info(ctx context.Context, id, runID string) (*lambdabiz.RunInf
 	if err := b.prepare(ctx); err != nil {
 		return nil, err
 	}
+	ctx, cancel := b.limit(ctx)
+	defer cancel()
 	var run *stored
 	err := b.read(ctx, func(t *tx) (err error) {
 		run, err = t.find(ctx, id, runID)

@@ -73,14 +73,11 @@ func TestLostAnswersToCommitsAreFound(t *testing.T) {
 				if !*lost {
 					t.Fatal("no answer was lost")
 				}
-				switch {
-				case applied && (err != nil || verdicts[0].Err != nil):
-					t.Fatalf("it was applied: %v", errors.Join(err, verdicts[0].Err))
-				case !applied && !isTemporary(err):
-					t.Fatalf("error %v, want a temporary one: it was not applied", err)
+				if err != nil || verdicts[0].Err != nil {
+					t.Fatal(err, verdicts)
 				}
-				if got := w.done(b); got != applied {
-					t.Errorf("written: %v, want %v", got, applied)
+				if !w.done(b) {
+					t.Error("it is not written")
 				}
 			})
 		}
@@ -100,11 +97,11 @@ func TestLostAnswersToClaimsAreFound(t *testing.T) {
 			claims, err := b.Claim(t.Context(), lambdabiz.ClaimRequest{
 				Worker: b.worker, Names: []string{"Order"}, Limit: 1, Now: b.now,
 			})
-			if applied && (err != nil || len(claims.Runs) != 1) || !applied && !isTemporary(err) {
+			if err != nil || len(claims.Runs) != 1 {
 				t.Fatalf("%d runs, error %v", len(claims.Runs), err)
 			}
-			if got := b.load("a").Worker != 0; got != applied {
-				t.Errorf("somebody holds it: %v, want %v", got, applied)
+			if b.load("a").Worker == 0 {
+				t.Error("nobody holds it")
 			}
 		})
 	}

@@ -13,6 +13,8 @@ const (
 	qInsertWitness
 	qDeleteWitness
 	qFindWitness
+	qFindWitnesses
+	qFenceHands
 
 	qFindRuns
 	qFindParents
@@ -110,12 +112,16 @@ var statements = [queryCount]string{
 	// A plan that was made while the table was small stays, and would read all of a large one.
 	qSettings: `SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
 		set_config('enable_mergejoin', 'off', true), set_config('enable_bitmapscan', 'off', true),
-		set_config('plan_cache_mode', 'force_generic_plan', true), set_config('lock_timeout', $1, true)`,
+		set_config('plan_cache_mode', 'force_generic_plan', true), set_config('lock_timeout', $1, true),
+		set_config('idle_in_transaction_session_timeout', $2, true)`,
 	qLanes:         `SELECT worker FROM @lanes WHERE worker = ANY($1::bigint[]) AND lane = $2 ORDER BY worker FOR UPDATE`,
 	qInsertLane:    `INSERT INTO @lanes (worker, lane) VALUES ($1, $2) ON CONFLICT DO NOTHING`,
 	qInsertWitness: `INSERT INTO @witnesses (no) VALUES ($1)`,
 	qDeleteWitness: `DELETE FROM @witnesses WHERE no = $1`,
 	qFindWitness:   `SELECT 1 FROM @witnesses WHERE no = $1`,
+	qFindWitnesses: `SELECT 1 FROM @witnesses WHERE no = ANY($1::bigint[])`,
+	// Who drives a run by hand has a fence, and no worker.
+	qFenceHands: `UPDATE @runs SET fence = fence + 1 WHERE owner < 0 AND status < 3`,
 
 	// For an id the latest run, or the place that is kept for it; for an id and a run id that run.
 	qFindRuns: `SELECT u.at, r.no FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS u(id, run_id, at) CROSS JOIN LATERAL (

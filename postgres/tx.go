@@ -25,6 +25,12 @@ const (
 	// readBackTimeout is how long what became of a commit is looked for.
 	readBackTimeout = 30 * time.Second
 	retryPause      = 100 * time.Millisecond
+	// answerTimeout is how long a call waits for the server in all, but for the COMMIT: a machine that is gone without a word
+	// leaves connections that nobody answers on.
+	answerTimeout = 30 * time.Second
+	// idleTimeout is how long the server waits for the next statement of a transaction: one whose process is frozen holds rows
+	// for which others wait, and its lane, without which nobody can take over from it.
+	idleTimeout = 5 * time.Second
 )
 
 // tx is a transaction on a connection of its own.
@@ -47,17 +53,37 @@ func isLost(err error) bool {
 
 var errConnection = errors.New("the connection has ended")
 
-// acquire takes a connection of the pool, on which nothing has happened.
+// acquire takes a connection of the pool, on which nothing has happened. It leads to the newest primary.
 func (b *Backend) acquire(ctx context.Context) (*pgxpool.Conn, error) {
-	if b.isClosed() {
-		return nil, errClosed
+	for left := b.pool.Config().MaxConns; ; left-- {
+		if b.isClosed() {
+			return nil, errClosed
+		}
+		c, err := b.pool.Acquire(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err = b.trust(ctx, c.Conn()); err == nil {
+			return c, nil
+		}
+		_ = c.Conn().Close(ctx)
+		c.Release()
+		if left <= 0 || !errors.Is(err, errOldPrimary) {
+			return nil, err
+		}
 	}
-	return b.pool.Acquire(ctx)
 }
 
-// read runs do on a connection, outside of a transaction.
+// limit bounds a call.
+func (b *Backend) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, b.answerTimeout)
+}
+
+// read runs do on a connection, outside of a transaction. It is run again on another one if that was dead.
 func (b *Backend) read(ctx context.Context, do func(*tx) error) error {
-	return b.on(ctx, func(conn *pgx.Conn) error { return do(&tx{b: b, conn: conn}) })
+	return b.retry(ctx, func() error {
+		return b.on(ctx, func(conn *pgx.Conn) error { return do(&tx{b: b, conn: conn}) })
+	})
 }
 
 func (b *Backend) on(ctx context.Context, do func(*pgx.Conn) error) error {
@@ -66,20 +92,28 @@ func (b *Backend) on(ctx context.Context, do func(*pgx.Conn) error) error {
 		return err
 	}
 	defer c.Release()
-	if err = do(c.Conn()); err != nil && c.Conn().IsClosed() {
-		err = fmt.Errorf("%w: %w", errConnection, err)
+	err = do(c.Conn())
+	if err != nil && c.Conn().IsClosed() {
+		return fmt.Errorf("%w: %w", errConnection, err)
+	}
+	if isOfTheServer(err) { // the next connection may lead to another one
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectTimeout)
+		defer cancel()
+		_ = c.Conn().Close(closing)
 	}
 	return err
 }
 
 // snapshot runs do in a transaction that sees the tables as they are at one moment.
 func (b *Backend) snapshot(ctx context.Context, do func(*tx) error) error {
-	return b.on(ctx, func(conn *pgx.Conn) error {
-		inside, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
-		if err != nil {
-			return err
-		}
-		return errors.Join(do(&tx{b: b, conn: conn}), inside.Rollback(context.WithoutCancel(ctx)))
+	return b.retry(ctx, func() error {
+		return b.on(ctx, func(conn *pgx.Conn) error {
+			inside, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+			if err != nil {
+				return err
+			}
+			return errors.Join(do(&tx{b: b, conn: conn}), inside.Rollback(context.WithoutCancel(ctx)))
+		})
 	})
 }
 
@@ -94,27 +128,29 @@ func (b *Backend) transact(ctx context.Context, do func(*tx) error) error {
 	})
 }
 
-// attempts is how often a transaction is tried that meets others.
+// attempts is how often a transaction is tried that meets others, or a connection that is dead: after a restart of the server
+// all in the pool are.
 const attempts = 10
 
 func (b *Backend) retry(ctx context.Context, try func() error) error {
 	for n := 1; ; n++ {
 		err := try()
-		if !isConflict(err) || n == attempts || ctx.Err() != nil {
+		if !isConflict(err) && !isCutOff(err) || n == attempts || ctx.Err() != nil {
 			return err
 		}
 	}
 }
 
 // inLane runs do in a transaction that holds a lane, and those of workers. If the answer to COMMIT is lost, it finds what
-// became of it: with a nil error the transaction was committed, with any other it was not, unless that wraps ErrOutcomeUnknown.
+// became of it, and runs do again if it was not applied: with a nil error the transaction was committed, with any other it was
+// not, unless that wraps ErrOutcomeUnknown.
 func (b *Backend) inLane(ctx context.Context, lane int, workers []int64, do func(*tx) error) error {
 	return b.retry(ctx, func() error {
 		witness := b.numbers.next()
 		var t *tx
 		err := b.on(ctx, func(conn *pgx.Conn) error {
 			t = &tx{b: b, conn: conn, lane: lane}
-			return t.whole(ctx, func() error {
+			err := t.whole(ctx, func() error {
 				if err := t.lock(ctx, workers); err != nil {
 					return err
 				}
@@ -123,11 +159,15 @@ func (b *Backend) inLane(ctx context.Context, lane int, workers []int64, do func
 				}
 				return t.testify(ctx, witness)
 			})
+			if err == nil {
+				b.witnesses[lane].Store(witness)
+				if b.lineage.isOutdated(conn.PgConn()) { // another server has taken over: what that one has counts
+					t.lost, err = true, errOldPrimary
+				}
+			}
+			return err
 		})
 		if err == nil || t == nil || !t.lost {
-			if err == nil {
-				b.witnesses[lane] = witness
-			}
 			return err
 		}
 		return b.readBack(ctx, lane, witness, err)
@@ -138,7 +178,7 @@ func (b *Backend) inLane(ctx context.Context, lane int, workers []int64, do func
 func (t *tx) whole(ctx context.Context, do func() error) error {
 	begin := t.pipe()
 	begin.add(qBegin, nil, nil)
-	begin.add(qSettings, nil, nil, t.b.patience())
+	begin.add(qSettings, nil, nil, t.b.patience()...)
 	err := begin.run(ctx)
 	if err == nil {
 		err = do()
@@ -156,8 +196,12 @@ func (t *tx) whole(ctx context.Context, do func() error) error {
 	return err
 }
 
-// patience is the parameter of qSettings.
-func (b *Backend) patience() string { return strconv.FormatInt(b.lockTimeout.Milliseconds(), 10) }
+// patience are the parameters of qSettings.
+func (b *Backend) patience() []any {
+	return []any{millis(b.lockTimeout), millis(b.idleTimeout)}
+}
+
+func millis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
 func (t *tx) commit(ctx context.Context) error {
 	if t.b.beforeCommit != nil {
@@ -165,8 +209,14 @@ func (t *tx) commit(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer cancel()
+	said := t.conn.PgConn().CustomData()
+	delete(said, warningKey)
 	tag, err := t.conn.Exec(ctx, "COMMIT")
+	warning, warned := said[warningKey]
 	switch {
+	case err == nil && warned:
+		// Somebody has ended its wait for a synchronous standby: whoever reads back waits for that.
+		t.lost, err = true, fmt.Errorf("%w: the server warns: %s", errConnection, warning)
 	case err == nil && tag.String() != "COMMIT":
 		return fmt.Errorf("the server answers COMMIT with %s", tag)
 	case err != nil && !isFinal(err):
@@ -194,7 +244,7 @@ func (t *tx) lock(ctx context.Context, workers []int64) error {
 // testify leaves a witness of the transaction, in the place of that of the lane's last one.
 func (t *tx) testify(ctx context.Context, witness int64) error {
 	p := t.pipe()
-	if last := t.b.witnesses[t.lane]; last != 0 {
+	if last := t.b.witnesses[t.lane].Load(); last != 0 {
 		p.add(qDeleteWitness, nil, nil, last)
 	}
 	p.add(qInsertWitness, nil, nil, witness)
@@ -219,9 +269,10 @@ func (b *Backend) readBack(ctx context.Context, lane int, witness int64, lost er
 		})
 		switch {
 		case err == nil && found:
-			b.witnesses[lane] = witness
+			b.witnesses[lane].Store(witness)
 			return nil
 		case err == nil:
+			b.witnesses[lane].CompareAndSwap(witness, 0)
 			return fmt.Errorf("it was not committed: %w: %w", errConnection, lost)
 		}
 		select {

@@ -22,6 +22,8 @@ func (b *Backend) Join(ctx context.Context, w lambdabiz.WorkerInfo) (int64, erro
 	if err != nil {
 		return 0, err
 	}
+	ctx, cancel := b.limit(ctx)
+	defer cancel()
 	var number int64
 	err = b.transact(ctx, func(t *tx) error {
 		number = b.numbers.next()
@@ -194,7 +196,10 @@ func (b *Backend) Workers(ctx context.Context) ([]lambdabiz.WorkerRecord, error)
 		return nil, err
 	}
 	var all []lambdabiz.WorkerRecord
-	err := b.read(ctx, func(t *tx) error { return t.query(ctx, qWorkers, intoWorkers(&all)) })
+	err := b.read(ctx, func(t *tx) error {
+		all = nil
+		return t.query(ctx, qWorkers, intoWorkers(&all))
+	})
 	if err != nil {
 		return nil, faultOf(ctx, "list workers", err)
 	}

@@ -129,6 +129,26 @@ func TestSabotageIt(t *testing.T) { campaign.Red(t, "F1", "it", "x") }
 	}
 }
 
+func TestTestsOfAHome(t *testing.T) {
+	t.Parallel()
+	o := options{backend: "postgres"}
+	for _, tc := range []struct {
+		pkg, name string
+		want      bool
+	}{
+		{"example.org/m/postgres", "TestKill", true},
+		{"example.org/m/process", "TestPostgresFails", true},
+		{"example.org/m/process", "TestKill", false},
+	} {
+		if got := o.isOf(tc.pkg, tc.name); got != tc.want {
+			t.Errorf("%s of %s: %t", tc.name, tc.pkg, got)
+		}
+	}
+	if all := (options{}); !all.isOf(sqlitePackage, "TestKill") {
+		t.Error("without a home it leaves one out")
+	}
+}
+
 // The suite of stores has a twin for each of its rules.
 func TestChaosRunsTwins(t *testing.T) {
 	t.Parallel()
@@ -156,6 +176,7 @@ func TestChaosRefuses(t *testing.T) {
 		{2, "-cycles is 0", []string{"-cycles", "0"}},
 		{2, `-seed is "x"`, []string{"-seed", "x"}},
 		{2, "-run:", []string{"-run", "("}},
+		{1, "no such test", []string{"-backend", "nothing", "."}},
 		{2, "not defined: -bad", []string{"-bad"}},
 		{1, "no such test", []string{"-run", "TestNothing", "."}},
 		{1, "list packages", []string{"./nowhere"}},

@@ -69,11 +69,16 @@ func (o *options) find(ctx context.Context) ([]tested, error) {
 		if err != nil {
 			return nil, err
 		}
-		names = slices.DeleteFunc(names, func(name string) bool { return !wanted.MatchString(name) })
+		names = slices.DeleteFunc(names, func(name string) bool { return !wanted.MatchString(name) || !o.isOf(p.ImportPath, name) })
 		if len(names) > 0 {
 			found = append(found, tested{p.ImportPath, names})
 		}
 	}
+}
+
+// isOf reports whether a test is about the home that is wanted.
+func (o *options) isOf(pkg, name string) bool {
+	return short(pkg) == o.backend || strings.Contains(strings.ToLower(name), strings.ToLower(o.backend))
 }
 
 // tests returns the package's twins, or those of its tests from which a call of campaign.Report can be reached.

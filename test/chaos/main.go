@@ -36,6 +36,7 @@ examples:
   go run ./test/chaos -cycles 1000            every fault test at its full length
   go run ./test/chaos -cycles 50 ./sqlite     a twentieth of it, of one package
   go run ./test/chaos -run Kill -seed 7       repeat one with the seed that it printed
+  go run ./test/chaos -backend postgres       those that are about PostgreSQL
   go run ./test/chaos -sabotage               every twin: each must be red
   go run ./test/chaos -cycles 1000 -json      the summary as JSON on standard output
 
@@ -50,6 +51,7 @@ type options struct {
 	cycles   int
 	seed     string
 	run      string
+	backend  string
 	sabotage bool
 	race     bool
 	asJSON   bool
@@ -104,6 +106,7 @@ func parse(args []string, out io.Writer) (*options, error) {
 	f.IntVar(&o.cycles, "cycles", 1000, "how long: thousandths of the full length of every fault test")
 	f.StringVar(&o.seed, "seed", "", "the `number` that repeats a run; each test picks its own without it")
 	f.StringVar(&o.run, "run", "", "only tests whose name matches the regular `expression`")
+	f.StringVar(&o.backend, "backend", "", "only tests of a home, as postgres: those of its package, and with its `name` in theirs")
 	f.BoolVar(&o.sabotage, "sabotage", false, "run the twins: the same tests with their protection removed")
 	f.BoolVar(&o.race, "race", false, "with the race detector")
 	f.BoolVar(&o.asJSON, "json", false, "write the summary as JSON")

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/postgres"
 	"github.com/lambdabiz/lambdabiz/sqlite"
 )
 
@@ -26,13 +27,32 @@ const patience = time.Minute
 // endless is a lease that never runs out in a test.
 const endless = time.Hour
 
-// bench is one file with the processes of a test on it. The test itself is a client.
+// home is what a backend of a test can do.
+type home interface {
+	lambdabiz.Backend
+	lambdabiz.Waker
+	lambdabiz.Informer
+
+	Close() error
+}
+
+// openHome opens the database that a URL names, or else the file.
+func openHome(ctx context.Context, file, url string, busy time.Duration) (home, error) {
+	if url != "" {
+		return postgres.Open(ctx, url, postgres.Config{})
+	}
+	return sqlite.OpenConfig(ctx, sqlite.Config{Path: file, BusyTimeout: busy})
+}
+
+// bench is one database with the processes of a test on it: a file, or where there is a URL that one. The test itself is a
+// client.
 type bench struct {
 	t       *testing.T
 	file    string
+	url     string
 	effects string
-	program string          // of the children; empty for the one that runs
-	backend *sqlite.Backend // the client's
+	program string // of the children; empty for the one that runs
+	backend home   // the client's
 	client  *lambdabiz.Engine
 }
 
@@ -52,7 +72,7 @@ func setupUnopened(t *testing.T) *bench {
 
 func (b *bench) open() {
 	b.t.Helper()
-	backend, err := sqlite.Open(b.file)
+	backend, err := openHome(b.t.Context(), b.file, b.url, 0)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -70,12 +90,23 @@ func (b *bench) open() {
 
 func (b *bench) state(id string) *lambdabiz.State {
 	b.t.Helper()
-	s, err := b.client.State(b.t.Context(), id)
+	s, err := b.look(id)
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	return s
 }
+
+func (b *bench) look(id string) (s *lambdabiz.State, err error) {
+	err = b.persist(func() (err error) {
+		s, err = b.client.State(b.t.Context(), id)
+		return err
+	})
+	return s, err
+}
+
+// persist repeats what a server that is away has not done.
+func (b *bench) persist(do func() error) error { return persist(b.t.Context(), b.url != "", do) }
 
 // start starts a script from outside: some worker takes it.
 func (b *bench) start(id string, moves ...move) {
@@ -97,7 +128,11 @@ func (b *bench) result(id string) string {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
 	defer cancel()
-	out, err := lambdabiz.Get(b.client, script, id).Result(ctx)
+	var out string
+	err := b.persist(func() (err error) {
+		out, err = lambdabiz.Get(b.client, script, id).Result(ctx)
+		return err
+	})
 	if err != nil {
 		b.t.Fatalf("result of %s: %v; state %s", id, err, b.dump(id))
 	}
@@ -138,10 +173,10 @@ type process struct {
 	exited  chan struct{}
 }
 
-// spawn starts a child on the bench's file.
+// spawn starts a child on the bench's database.
 func (b *bench) spawn(a args) *process {
 	b.t.Helper()
-	a.File, a.Effects = b.file, b.effects
+	a.File, a.URL, a.Effects = b.file, b.url, b.effects
 	if a.Role == "" {
 		a.Role = "work"
 	}

@@ -72,6 +72,27 @@ func (c *child) try(what string, err error, but ...error) {
 	c.must(what, err)
 }
 
+// persist repeats what a server that is away has not done, as its clients do.
+func (c *child) persist(do func() error) error {
+	return persist(c.ctx, c.URL != "", do)
+}
+
+func persist(ctx context.Context, mayBeAway bool, do func() error) error {
+	for {
+		err := do()
+		var temporary interface{ Temporary() bool }
+		away := errors.As(err, &temporary) && temporary.Temporary() || errors.Is(err, lambdabiz.ErrOutcomeUnknown)
+		if !mayBeAway || !away || ctx.Err() != nil {
+			return err
+		}
+		select {
+		case <-time.After(20 * time.Millisecond): // nobody tells when it is back
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
 // sayf prints one line for the parent.
 func (c *child) sayf(format string, a ...any) {
 	c.printing.Lock()
@@ -138,7 +159,7 @@ func (c *child) record(what string, info lambdabiz.TaskInfo) {
 
 // engine makes the child's engine on its file, seen through a tracer.
 func (c *child) engine() (*lambdabiz.Engine, *tracer) {
-	backend := openTraced(c, c.File)
+	backend := openTraced(c)
 	config := lambdabiz.Config{
 		Version: c.Version, Lease: c.Lease, DrainTimeout: c.Drain, PollInterval: 20 * time.Millisecond,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
@@ -187,7 +208,7 @@ func workRole(c *child) {
 			}
 		}
 	}()
-	err := e.Run(c.ctx)
+	err := c.persist(func() error { return e.Run(c.ctx) })
 	c.must("close", e.Close())
 	c.sayf("stopped %v", err)
 	os.Exit(0)
@@ -195,13 +216,21 @@ func workRole(c *child) {
 
 // startAndWait starts a script, and tells when the start and the outcome are acknowledged.
 func (c *child) startAndWait(e *lambdabiz.Engine, id, input string) {
-	run, err := e.StartByName(c.ctx, script.Name(), id, json.RawMessage(input))
+	var run *lambdabiz.Run[lambdabiz.Payload]
+	err := c.persist(func() (err error) {
+		run, err = e.StartByName(c.ctx, script.Name(), id, json.RawMessage(input))
+		return err
+	})
 	if c.ctx.Err() != nil {
 		return
 	}
 	c.must("start "+id, err)
 	c.sayf("started %s %s", id, run.RunID())
-	out, err := run.Result(c.ctx)
+	var out lambdabiz.Payload
+	err = c.persist(func() (err error) {
+		out, err = run.Result(c.ctx)
+		return err
+	})
 	switch {
 	case c.ctx.Err() != nil:
 	case err != nil:

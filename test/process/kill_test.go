@@ -153,7 +153,9 @@ func (k *killing) liveOn(millis int) {
 // raiseIfOpen raises the event once more: a sender with a key may.
 func (l *ledger) raiseIfOpen(id string) {
 	l.t.Helper()
-	err := l.client.RaiseEvent(l.t.Context(), id, "Approve", "yes", lambdabiz.Key("the only Approve"))
+	err := l.persist(func() error {
+		return l.client.RaiseEvent(l.t.Context(), id, "Approve", "yes", lambdabiz.Key("the only Approve"))
+	})
 	if err != nil && !errors.Is(err, lambdabiz.ErrClosed) {
 		l.t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ type args struct {
 	Role    string
 	Name    string // in messages, and in the results of tasks that say who ran them
 	File    string // the database
+	URL     string // of a database of PostgreSQL, instead of a file
 	Effects string // the file to which bodies append what they do
 
 	Version string        // of the code, as in lambdabiz.Config

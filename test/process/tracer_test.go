@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
-	"github.com/lambdabiz/lambdabiz/sqlite"
 )
 
 // tracer tells the parent what the engine writes, and what became of it. It can hold everything back,
@@ -23,7 +22,7 @@ import (
 //	careless   a claim does not tell how many workers in a row have died
 //	torn       records are written before what they say was sent, in a transaction of their own
 type tracer struct {
-	*sqlite.Backend
+	home
 	c     *child
 	gate  sync.RWMutex
 	ready atomic.Bool // it has said that it accepts starts, in this life as a worker
@@ -33,10 +32,21 @@ type tracer struct {
 	waited atomic.Int64 // commits that took long
 }
 
-func openTraced(c *child, file string) *tracer {
-	b, err := sqlite.OpenConfig(c.ctx, sqlite.Config{Path: file, BusyTimeout: c.Busy})
-	c.must("open", err)
-	return &tracer{Backend: b, c: c, works: make(chan struct{})}
+func openTraced(c *child) *tracer {
+	var b home
+	c.must("open", c.persist(func() (err error) {
+		b, err = openHome(c.ctx, c.File, c.URL, c.Busy)
+		return err
+	}))
+	return &tracer{home: b, c: c, works: make(chan struct{})}
+}
+
+// LockedBy asks a file who keeps it locked.
+func (t *tracer) LockedBy(ctx context.Context, patience time.Duration) (*lambdabiz.Holder, error) {
+	if b, ok := t.home.(lambdabiz.Locked); ok {
+		return b.LockedBy(ctx, patience)
+	}
+	return nil, nil //nolint:nilnil // nobody does
 }
 
 // quiet lets no call through until the latch opens. When it has said so none is under way.
@@ -54,7 +64,7 @@ func (t *tracer) pass() (leave func()) {
 
 func (t *tracer) Join(ctx context.Context, w lambdabiz.WorkerInfo) (int64, error) {
 	defer t.pass()()
-	number, err := t.Backend.Join(ctx, w)
+	number, err := t.home.Join(ctx, w)
 	if err == nil {
 		t.ready.Store(false)
 		t.c.sayf("joined %d", number)
@@ -64,12 +74,12 @@ func (t *tracer) Join(ctx context.Context, w lambdabiz.WorkerInfo) (int64, error
 
 func (t *tracer) Renew(ctx context.Context, worker int64) error {
 	defer t.pass()()
-	return t.Backend.Renew(ctx, worker)
+	return t.home.Renew(ctx, worker)
 }
 
 func (t *tracer) Leave(ctx context.Context, worker, beat int64) error {
 	defer t.pass()()
-	err := t.Backend.Leave(ctx, worker, beat)
+	err := t.home.Leave(ctx, worker, beat)
 	if err == nil && beat >= 0 {
 		t.c.sayf("buried %d", worker)
 	}
@@ -78,7 +88,7 @@ func (t *tracer) Leave(ctx context.Context, worker, beat int64) error {
 
 func (t *tracer) Workers(ctx context.Context) ([]lambdabiz.WorkerRecord, error) {
 	defer t.pass()()
-	return t.Backend.Workers(ctx)
+	return t.home.Workers(ctx)
 }
 
 func (t *tracer) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabiz.Claims, error) {
@@ -87,7 +97,7 @@ func (t *tracer) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabiz
 		t.c.sayf("ready")
 		t.once.Do(func() { close(t.works) })
 	}
-	claims, err := t.Backend.Claim(ctx, r)
+	claims, err := t.home.Claim(ctx, r)
 	for i := range claims.Runs {
 		if run := &claims.Runs[i]; t.c.Sabotage == "amnesiac" {
 			run.Operations = slices.DeleteFunc(run.Operations, isEndedBody)
@@ -105,7 +115,7 @@ func (t *tracer) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabiz
 
 func (t *tracer) Load(ctx context.Context, id, runID string) (*lambdabiz.Record, error) {
 	defer t.pass()()
-	return t.Backend.Load(ctx, id, runID)
+	return t.home.Load(ctx, id, runID)
 }
 
 func (t *tracer) Commit(ctx context.Context, batch []*lambdabiz.Commit) ([]lambdabiz.Verdict, error) {
@@ -126,7 +136,7 @@ func (t *tracer) Commit(ctx context.Context, batch []*lambdabiz.Commit) ([]lambd
 		}
 	}
 	began := time.Now()
-	verdicts, err := t.Backend.Commit(ctx, written)
+	verdicts, err := t.home.Commit(ctx, written)
 	if time.Since(began) > slow {
 		t.waited.Add(1)
 	}
@@ -175,7 +185,7 @@ func (t *tracer) force(ctx context.Context, c *lambdabiz.Commit) lambdabiz.Verdi
 	forged.Run = &ref
 	for range 10 {
 		ref.Fence++
-		verdicts, err := t.Backend.Commit(ctx, []*lambdabiz.Commit{&forged})
+		verdicts, err := t.home.Commit(ctx, []*lambdabiz.Commit{&forged})
 		if err == nil && verdicts[0].Err == nil {
 			return verdicts[0]
 		}
@@ -191,7 +201,7 @@ func (t *tracer) tear(ctx context.Context, batch []*lambdabiz.Commit) ([]*lambda
 			continue
 		}
 		first := &lambdabiz.Commit{Run: c.Run, Worker: c.Worker, At: c.At, Seen: c.Seen, Operations: c.Operations}
-		if _, err := t.Backend.Commit(ctx, []*lambdabiz.Commit{first}); err != nil {
+		if _, err := t.home.Commit(ctx, []*lambdabiz.Commit{first}); err != nil {
 			return nil, err
 		}
 		tear()
