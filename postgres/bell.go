@@ -24,6 +24,8 @@ type bell struct {
 	life   context.Context //nolint:containedctx // of the listener and of notices
 	end    context.CancelFunc
 	rings  chan struct{}
+	every  time.Duration // listenEvery, another one in tests; and so the next one
+	within time.Duration
 	ending sync.WaitGroup
 
 	mu      sync.Mutex
@@ -34,7 +36,7 @@ type bell struct {
 }
 
 func newBell(b *Backend) *bell {
-	l := &bell{b: b, rings: make(chan struct{}, 1)}
+	l := &bell{b: b, rings: make(chan struct{}, 1), every: listenEvery, within: notifyWithin}
 	l.life, l.end = context.WithCancel(context.Background())
 	return l
 }
@@ -150,7 +152,7 @@ func (l *bell) hear() {
 	}
 	l.tell()
 	for {
-		waiting, cancel := context.WithTimeout(l.life, listenEvery)
+		waiting, cancel := context.WithTimeout(l.life, l.every)
 		_, err := conn.WaitForNotification(waiting)
 		quiet := waiting.Err() != nil
 		cancel()
@@ -162,7 +164,7 @@ func (l *bell) hear() {
 		case l.b.lineage.isOutdated(conn.PgConn()):
 			return // nobody writes there any more
 		case quiet:
-			trying, cancel := context.WithTimeout(l.life, notifyWithin)
+			trying, cancel := context.WithTimeout(l.life, l.within)
 			_, err = conn.Exec(trying, "SELECT 1")
 			cancel()
 			if err != nil {

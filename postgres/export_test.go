@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -20,6 +21,12 @@ func (b *Backend) SetPatience(answer, idle time.Duration) {
 	b.answerTimeout, b.idleTimeout = answer, idle
 }
 
+// SetListenPatience changes how often a connection that listens is tried when it is silent, and how long it may take to answer.
+// Call it before Wake.
+func (b *Backend) SetListenPatience(every, within time.Duration) {
+	b.bell.every, b.bell.within = every, within
+}
+
 // Losses is how often what was acknowledged was not there after a fail-over.
 func (b *Backend) Losses() int { return int(b.losses.Load()) }
 
@@ -33,6 +40,24 @@ func (b *Backend) On(ctx context.Context, do func(*pgx.Conn) error) error { retu
 // worker's right to write away before it frees the first run.
 func (b *Backend) WithoutOrphans() { b.statements[qOrphans] = "SELECT 1::bigint WHERE false" }
 func (b *Backend) WithoutLanes()   { b.statements[qDeleteLanes] = "SELECT $1::bigint" }
+
+// WithoutLaneLock lets a batch look at its lanes, and hold none.
+func (b *Backend) WithoutLaneLock() {
+	b.statements[qLanes] = strings.Replace(b.statements[qLanes], " FOR UPDATE", "", 1)
+}
+
+// WithoutLooksForLosses lets a process find all that it looks for after a fail-over, and WithoutTimelines lets servers not tell
+// theirs.
+func (b *Backend) WithoutLooksForLosses() {
+	b.statements[qFindWitnesses] = "SELECT 1 FROM unnest($1::bigint[])"
+}
+func (b *Backend) WithoutTimelines() { b.lineage.unknown.Store(true) }
+
+// MakeNumbers has the numbers of runs, workers and witnesses made by a function.
+func (b *Backend) MakeNumbers(made func() int64) { b.numbers.made = made }
+
+// Statements are all that the backend says in its hot path.
+func Statements() []string { return statements[:] }
 
 // Migrations is how many steps the schema has.
 func Migrations() int {

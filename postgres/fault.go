@@ -53,7 +53,19 @@ func faultOf(ctx context.Context, what string, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("postgres: %s: %w", what, ctx.Err())
 	}
-	return &faultError{what, err, isTemporary(err)}
+	return &faultError{what, advised(err), isTemporary(err)}
+}
+
+// advised adds what to do to an error that is about the schema.
+func advised(err error) error {
+	switch code(err) {
+	case "42P01", "42703", "3F000", "42P10": // a table, a column, the schema; a unique index, which ON CONFLICT wants
+		steps, _ := migrations() // they are in the program
+		return fmt.Errorf("something is missing in the schema: restore what version %d of it has: %w", len(steps), err)
+	case "42501":
+		return fmt.Errorf("the role lacks a right: GRANT USAGE on the schema, and SELECT, INSERT, UPDATE, DELETE on its tables: %w", err)
+	}
+	return err
 }
 
 // code is the SQLSTATE of an error, empty where it is not the server's.

@@ -16,7 +16,7 @@ import (
 func TestAProcessThatIsFrozenInATransactionIsTakenOverFrom(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.SetPatience(time.Minute, 50*time.Millisecond)
+	b.SetPatience(time.Minute, 500*time.Millisecond)
 	other := open(t, b.url)
 	ref := b.start("a")
 	frozen := false

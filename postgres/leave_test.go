@@ -27,43 +27,53 @@ func TestARemovedWorkerHoldsNothingThatWasOnItsWay(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := setup(t)
-			b.SetLockTimeout(0)
-			s := startOf("a")
-			s.Claim = false
-			b.commit(&lambdabiz.Commit{Starts: []lambdabiz.RunStart{s}})
-			other := open(t, b.url)
-			other.SetLockTimeout(0)
-
-			left := make(chan error, 1)
-			leaving := false
-			b.BeforeCommit(func(conn *pgx.Conn) {
-				if leaving {
-					return
-				}
-				leaving = true
-				ended := make(chan struct{})
-				go func() {
-					defer close(ended)
-					left <- other.Leave(context.Background(), b.worker, -1)
-				}()
-				waitUntilWaitedFor(t, b.url, conn.PgConn().PID(), ended)
-			})
-			take(b)
-			if err := <-left; err != nil {
-				t.Fatal(err)
-			}
-			page, err := b.List(t.Context(), lambdabiz.Filter{})
-			if err != nil || len(page.Runs) == 0 {
-				t.Fatalf("%d runs, %v", len(page.Runs), err)
-			}
-			for _, r := range page.Runs {
-				if r.Worker != 0 {
-					t.Errorf("%s is held by worker %d, which is not there", r.ID, r.Worker)
-				}
+			if complaint := removedOnTheWay(t, take, func(*postgres.Backend) {}); complaint != "" {
+				t.Error(complaint)
 			}
 		})
 	}
+}
+
+// removedOnTheWay removes a worker as it commits, and says what it holds then.
+func removedOnTheWay(t *testing.T, take func(b *bundle), sabotage func(*postgres.Backend)) (complaint string) {
+	t.Helper()
+	b := setup(t)
+	sabotage(b.Backend)
+	b.SetLockTimeout(0)
+	s := startOf("a")
+	s.Claim = false
+	b.commit(&lambdabiz.Commit{Starts: []lambdabiz.RunStart{s}})
+	other := open(t, b.url)
+	other.SetLockTimeout(0)
+
+	left := make(chan error, 1)
+	leaving := false
+	b.BeforeCommit(func(conn *pgx.Conn) {
+		if leaving {
+			return
+		}
+		leaving = true
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			left <- other.Leave(context.Background(), b.worker, -1)
+		}()
+		waitUntilWaitedFor(t, b.url, conn.PgConn().PID(), ended)
+	})
+	take(b)
+	if err := <-left; err != nil {
+		t.Fatal(err)
+	}
+	page, err := b.List(t.Context(), lambdabiz.Filter{})
+	if err != nil || len(page.Runs) == 0 {
+		t.Fatalf("%d runs, %v", len(page.Runs), err)
+	}
+	for _, r := range page.Runs {
+		if r.Worker != 0 {
+			complaint = fmt.Sprintf("%s is held by worker %d, which is not there", r.ID, r.Worker)
+		}
+	}
+	return complaint
 }
 
 // Leave frees runs in pieces. When it is cut between two, or loses an answer, the worker can write nothing all the same, and the

@@ -1,8 +1,10 @@
 package process_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -211,4 +213,30 @@ func (s *shaking) report() {
 		campaign.Count{What: "workers declared dead that lived", N: s.declared},
 		campaign.Count{What: "bodies of such", N: excused},
 		campaign.Count{What: "lost", N: s.lost}, campaign.Count{What: "doubled", N: s.doubled})
+}
+
+// TestSabotagePostgresWithoutASynchronousStandby: the checks see what is lost when the standby that takes over has not all.
+func TestSabotagePostgresWithoutASynchronousStandby(t *testing.T) {
+	t.Parallel()
+	s := newShaking(t, standin.Asynchronous)
+	ctx := t.Context()
+	if err := s.standby.Stop(ctx); err != nil {
+		t.Fatal(err)
+	}
+	s.launch(crew)
+	for n, p := range s.workers {
+		p.await("started " + orderID(n))
+	}
+	if err := s.primary.Kill(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range s.workers {
+		p.kill()
+		s.acknowledge(p)
+	}
+	if err := errors.Join(s.standby.Start(ctx), s.standby.Promote(ctx)); err != nil {
+		t.Fatal(err)
+	}
+	s.check()
+	campaign.Red(t, "F25", "the wait for the standby", strings.Join(s.faults, "\n"))
 }

@@ -5,7 +5,8 @@
 // binary share. CREATE DATABASE alone took 20 to 30 ms on PostgreSQL 15, and 70 to 210 ms on 14 and 18, on two cores with
 // other work; a suite of hundreds of tests is quicker with a schema for each in one database. LAMBDABIZ_TEST_POSTGRES=url puts
 // these databases on a server of yours. A test of faults takes a server of its own by [Start]: that one can be killed, frozen,
-// started again, followed by a standby that is promoted ([Server.Standby]), and have PgBouncer in front ([Server.PgBouncer]).
+// started again, followed by a standby that is promoted ([Server.Standby]), and have PgBouncer in front
+// ([Server.PgBouncer]), or a proxy that delays, cuts and loses what it says ([Server.Proxy]).
 //
 // Servers listen on loopback, ask for a password, and run in a folder of their own under the folder for temporary files, as
 // the user postgres or nobody where the tests run as root, which the server refuses. They end with the test, and with the

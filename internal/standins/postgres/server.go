@@ -30,6 +30,8 @@ type Config struct {
 	// Quick leaves out fsync and whole pages in the log. Killing the server loses nothing by it; leave it off where a test is
 	// about disks or measures.
 	Quick bool
+	// TLS has the server offer encrypted connections too, with a certificate for its address; see [Server.Authority].
+	TLS bool
 	// Settings are lines of postgresql.conf, as {"statement_timeout": "5s"}.
 	Settings map[string]string
 }
@@ -165,6 +167,17 @@ func (s *Server) initialize(ctx context.Context, config Config) error {
 	if config.Quick {
 		settings["fsync"], settings["full_page_writes"] = "off", "off"
 	}
+	if config.TLS {
+		host, _, _ := net.SplitHostPort(s.address)
+		if err := certify(s.folder, host); err != nil {
+			return fmt.Errorf("make a certificate: %w", err)
+		}
+		if err := s.user.own(s.folder); err != nil {
+			return err
+		}
+		settings["ssl"] = "on"
+		settings["ssl_cert_file"], settings["ssl_key_file"] = s.Authority(), filepath.Join(s.folder, keyFile)
+	}
 	maps.Copy(settings, config.Settings)
 	var conf strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
@@ -177,6 +190,9 @@ func (s *Server) initialize(ctx context.Context, config Config) error {
 
 // Version is what the server says of itself, as "15.18".
 func (s *Server) Version() string { return s.binaries.version }
+
+// Authority is the file of the certificate by which a server with TLS is known.
+func (s *Server) Authority() string { return filepath.Join(s.folder, certificateFile) }
 
 // URL is the address of a database of the server, as its superuser. Every server has "postgres".
 func (s *Server) URL(database string) string {
