@@ -6,6 +6,8 @@ PACKAGES ?= ./...
 # A module of its own: the analyzer of users' code.
 VET := lambdabizvet
 VET_PACKAGES := $(if $(filter ./...,$(PACKAGES)),./...,.)
+# The tests of PostgreSQL run a second time, in the portable mode.
+PORTABLE := $(if $(filter ./... ./postgres,$(PACKAGES)),LAMBDABIZ_POSTGRES_PORTABLE=1)
 LINTER := bin/golangci-lint
 PLATFORMS := linux/amd64 darwin/arm64 windows/amd64
 
@@ -21,10 +23,12 @@ test: race-tools standins ## Run all tests, with the race detector where there i
 	@if [ -n "$(HAVE_CC)" ] || [ -n "$(CI)" ]; then \
 		echo "$(GO) test -race $(PACKAGES)"; \
 		CGO_ENABLED=1 $(GO) test -race -timeout $(TIMEOUT) $(PACKAGES) && \
+		$(if $(PORTABLE),$(PORTABLE) CGO_ENABLED=1 $(GO) test -race -timeout $(TIMEOUT) ./postgres &&) \
 		CGO_ENABLED=1 $(GO) test -C $(VET) -race -timeout $(TIMEOUT) $(VET_PACKAGES); \
 	else \
 		echo "no C compiler found: the tests run without the race detector"; \
 		$(GO) test -timeout $(TIMEOUT) $(PACKAGES) && \
+		$(if $(PORTABLE),$(PORTABLE) $(GO) test -timeout $(TIMEOUT) ./postgres &&) \
 		$(GO) test -C $(VET) -timeout $(TIMEOUT) $(VET_PACKAGES); \
 	fi
 

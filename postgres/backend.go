@@ -29,6 +29,15 @@ type Config struct {
 	// Schema is the name of the schema that has the tables: letters of a to z, digits and underscores. It is created if it
 	// is not there. Applications with a schema each share a database. Default: lambdabiz.
 	Schema string
+
+	// Portable is for servers that speak as PostgreSQL does and are another, such as CockroachDB, YugabyteDB and Aurora DSQL: no
+	// statement uses row locks, SKIP LOCKED, LISTEN, advisory locks or settings of the planner, and each transaction that the
+	// server refuses for another one's sake is tried again. It needs snapshot isolation. It is slower, asks where it would hear
+	// of changes, and takes payloads of 512 KiB and ids of 900 bytes. A row that somebody holds is waited for as long as the server
+	// does, and so is one of a process that hangs: set lock_timeout and idle_in_transaction_session_timeout in the URL where the
+	// server has them. It is made for those servers and tested on PostgreSQL: it was
+	// not run on them.
+	Portable bool
 }
 
 // Backend keeps orchestrations in a schema of a PostgreSQL database. It implements [lambdabiz.Backend],
@@ -56,11 +65,12 @@ type Backend struct {
 	closed  chan struct{}
 	bell    *bell
 
-	lockTimeout   time.Duration // another one in tests, as the next ones
-	answerTimeout time.Duration
-	idleTimeout   time.Duration
-	leavePiece    int
-	beforeCommit  func(conn *pgx.Conn) // called by a test; nil else
+	lockTimeout     time.Duration // another one in tests, as the next ones
+	answerTimeout   time.Duration
+	idleTimeout     time.Duration
+	leavePiece      int
+	migratePatience time.Duration
+	beforeCommit    func(conn *pgx.Conn) // called by a test; nil else
 }
 
 var (
@@ -145,11 +155,13 @@ func newBackend(c Config) (*Backend, error) {
 		return nil, err
 	}
 	b := &Backend{
-		schema: schema, statements: in(schema), lineage: lineage{looking: make(chan struct{}, 1)},
+		schema: schema, way: way{portable: c.Portable}, lineage: lineage{looking: make(chan struct{}, 1)},
 		lanes: make(chan int, lanes), claiming: make(chan *claimer, 1),
 		lockTimeout: lockTimeout, answerTimeout: answerTimeout, idleTimeout: idleTimeout, leavePiece: leavePiece,
 		preparing: make(chan struct{}, 1), prepared: make(chan struct{}), closed: make(chan struct{}),
 	}
+	b.statements, b.migratePatience = b.way.in(schema), migratePatience
+	b.lineage.unknown.Store(c.Portable) // such servers have no timelines, and lose nothing
 	b.process = b.numbers.next()
 	for lane := range lanes {
 		b.lanes <- lane
@@ -180,10 +192,14 @@ func quoted(schema string) (string, error) {
 
 // Describe says that PostgreSQL keeps every promise, and commits batches in two lanes.
 func (b *Backend) Describe() lambdabiz.Description {
-	return lambdabiz.Description{
+	d := lambdabiz.Description{
 		Name: "postgres", Lanes: lanes, BatchSize: batchSize,
 		MaxPayloadBytes: maxPayloadBytes, MaxIDBytes: maxIDBytes,
 	}
+	if b.way.portable {
+		d.BatchSize, d.MaxPayloadBytes, d.MaxIDBytes = portableBatchSize, portableMaxPayloadBytes, portableMaxIDBytes
+	}
+	return d
 }
 
 // Wake returns a new channel that receives after a change by any process. The first call begins to listen, on a connection

@@ -67,7 +67,7 @@ func (l *bell) ring() {
 	l.tell()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.stopped {
+	if l.stopped || !l.b.way.notifies() {
 		return
 	}
 	select {

@@ -10,6 +10,7 @@ import (
 
 // What one process changes wakes the workers of another one, which does not ask.
 func TestChangesByOtherProcessesAreHeard(t *testing.T) {
+	onlyOnPostgreSQL(t)
 	t.Parallel()
 	b := setup(t)
 	wake := b.Wake()
@@ -30,6 +31,7 @@ func TestChangesByOtherProcessesAreHeard(t *testing.T) {
 
 // When the connection for notices breaks, another one is made, and what may have come meanwhile is asked for.
 func TestABrokenListenerListensAgain(t *testing.T) {
+	onlyOnPostgreSQL(t)
 	t.Parallel()
 	b := setup(t)
 	wake := b.Wake()

@@ -18,7 +18,7 @@ func BenchmarkFiveSteps(b *testing.B) {
 	url := server.New(b)
 	for _, flight := range []int{1, 32, 256} {
 		b.Run(fmt.Sprint(flight, "InFlight"), func(b *testing.B) {
-			backend, err := postgres.Open(b.Context(), url+"&pool_max_conns=6", postgres.Config{})
+			backend, err := postgres.Open(b.Context(), url+"&pool_max_conns=6", home.config)
 			if err != nil {
 				b.Fatal(err)
 			}

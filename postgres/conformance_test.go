@@ -7,7 +7,6 @@ import (
 
 	"github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/backendtest"
-	standin "github.com/lambdabiz/lambdabiz/internal/standins/postgres"
 	"github.com/lambdabiz/lambdabiz/memory"
 	"github.com/lambdabiz/lambdabiz/postgres"
 )
@@ -77,32 +76,4 @@ func (s *spread) Leave(ctx context.Context, worker, beat int64) error {
 
 func (s *spread) Purge(ctx context.Context, p lambdabiz.PurgeRequest) (int, error) {
 	return s.next().Purge(ctx, p)
-}
-
-// database is an empty one with the tables.
-func database(t testing.TB) string {
-	t.Helper()
-	return standin.Shared(t, 0).Copy(t, "tables", makeTables)
-}
-
-func makeTables(ctx context.Context, url string) error {
-	b, err := postgres.Open(ctx, url, postgres.Config{})
-	if err != nil {
-		return err
-	}
-	return b.Close()
-}
-
-func open(t testing.TB, url string) *postgres.Backend {
-	t.Helper()
-	b, err := postgres.Open(t.Context(), url+"&pool_max_conns=4", postgres.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := b.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return b
 }

@@ -28,6 +28,7 @@ func changed(t testing.TB, at string, change func(*url.URL)) string {
 
 // What cannot be opened says what to do, without the password.
 func TestWhatCannotBeOpenedSaysWhy(t *testing.T) {
+	onlyOnPostgreSQL(t)
 	t.Parallel()
 	at := standin.Database(t)
 	execute(t, at, "CREATE DATABASE latin"+suffix(t, at)+
@@ -66,6 +67,7 @@ func suffix(t testing.TB, at string) string {
 
 // Of several hosts in a URL one must work. The application's name is in the server's list of connections.
 func TestOneOfSeveralHostsIsEnough(t *testing.T) {
+	onlyOnPostgreSQL(t)
 	t.Parallel()
 	b := setupAt(t, changed(t, database(t), func(u *url.URL) { u.Host = "127.0.0.1:1," + u.Host }))
 	b.start("a")
@@ -141,7 +143,7 @@ func TestWaitingForAConnectionEndsWithTheContext(t *testing.T) {
 	}
 	defer pool.Close()
 	for _, prepared := range []bool{false, true} {
-		b, err := postgres.New(pool, postgres.Config{})
+		b, err := postgres.New(pool, home.config)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -179,6 +181,7 @@ func TestAPoolOfOneConnectionIsEnoughForALoad(t *testing.T) {
 
 // An administrator may have set for a role or a database what an application would not choose.
 func TestSettingsOfTheSessionDoNotMatter(t *testing.T) {
+	onlyOnPostgreSQL(t)
 	t.Parallel()
 	at := database(t)
 	name := pgx.Identifier{strings.TrimPrefix(changed(t, at, func(u *url.URL) { *u = url.URL{Path: u.Path} }), "/")}.Sanitize()

@@ -43,7 +43,8 @@ func (b *Backend) WithoutLanes()   { b.statements[qDeleteLanes] = "SELECT $1::bi
 
 // WithoutLaneLock lets a batch look at its lanes, and hold none.
 func (b *Backend) WithoutLaneLock() {
-	b.statements[qLanes] = strings.Replace(b.statements[qLanes], " FOR UPDATE", "", 1)
+	var w way
+	b.statements[qLanes] = strings.Replace(w.in(b.schema)[qLanes], " FOR UPDATE", "", 1)
 }
 
 // WithoutLooksForLosses lets a process find all that it looks for after a fail-over, and WithoutTimelines lets servers not tell
@@ -59,10 +60,30 @@ func (b *Backend) MakeNumbers(made func() int64) { b.numbers.made = made }
 // Statements are all that the backend says in its hot path.
 func Statements() []string { return statements[:] }
 
-// Migrations is how many steps the schema has.
-func Migrations() int {
+// Migrations are the steps of the schema.
+func Migrations() []string {
 	steps, _ := migrations()
-	return len(steps)
+	return steps
+}
+
+// MinimumOf is the least version that a program must know for these steps.
+func MinimumOf(steps []string) int { return minimumOf(steps) }
+
+// Another names a server that is no PostgreSQL.
+func Another(host, version string) string { return another(host, version) }
+
+// SetMigratePatience changes how long a process waits for one that migrates and is silent.
+func (b *Backend) SetMigratePatience(d time.Duration) { b.migratePatience = d }
+
+// PortableStatements are all that the portable mode says, but for BEGIN, COMMIT and what looks for the schema.
+func PortableStatements() []string {
+	w := way{portable: true}
+	all := w.in("s")
+	said := append(all[:], metaTable("s")...)
+	for _, step := range Migrations() {
+		said = append(said, portably(step, "s")...)
+	}
+	return said
 }
 
 // Text and Plain are how a string is stored and read.

@@ -25,6 +25,7 @@ type cluster struct {
 
 func setupCluster(t *testing.T, how standin.Replication) *cluster {
 	t.Helper()
+	onlyOnPostgreSQL(t)
 	primary := standin.Start(t, standin.Config{Quick: true})
 	c := &cluster{primary: primary, standby: primary.Standby(t, how)}
 	c.bundle = setupAt(t, standin.FailoverURL("postgres", c.primary, c.standby))

@@ -55,10 +55,11 @@ func (b *batch) flush(ctx context.Context) error {
 	return numberTaken(err)
 }
 
-// numberTaken is an error of the server, or errAgain for a number that somebody else has made as well.
+// numberTaken is an error of the server, or errAgain for a number that somebody else has made as well, or an id that somebody
+// has taken.
 func numberTaken(err error) error {
 	var e *pgconn.PgError
-	if errors.As(err, &e) && e.Code == "23505" && (e.ConstraintName == "runs_pkey" || e.ConstraintName == "workers_pkey") {
+	if errors.As(err, &e) && e.Code == "23505" && (e.TableName == "runs" || e.TableName == "workers") {
 		return fmt.Errorf("%w: %w", errAgain, err)
 	}
 	return err

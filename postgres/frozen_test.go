@@ -14,6 +14,7 @@ import (
 // A process is frozen in the middle of a transaction, with its lane and the rows of its runs. The server ends the transaction,
 // so that others can take over, and what the process then would have committed is refused.
 func TestAProcessThatIsFrozenInATransactionIsTakenOverFrom(t *testing.T) {
+	onlyOnPostgreSQL(t)
 	t.Parallel()
 	b := setup(t)
 	b.SetPatience(time.Minute, 500*time.Millisecond)

@@ -46,7 +46,7 @@ func twoSteps(who string, inSecond func()) *lambdabiz.Definition[int, []string] 
 }
 
 func work(ctx context.Context, url, who string, inSecond func()) error {
-	backend, err := postgres.Open(ctx, url, postgres.Config{})
+	backend, err := postgres.Open(ctx, url, home.config)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -71,10 +72,8 @@ func (b *Backend) prepare(ctx context.Context) error {
 		return err
 	}
 	err = b.on(ctx, func(conn *pgx.Conn) error {
-		var found way
-		err := found.find(ctx, conn)
+		err := b.way.find(ctx, conn)
 		if err == nil {
-			b.way = found
 			err = b.migrate(ctx, conn, steps)
 		}
 		return err
@@ -89,12 +88,46 @@ func (b *Backend) prepare(ctx context.Context) error {
 func (b *Backend) migrate(ctx context.Context, conn *pgx.Conn, steps []string) error {
 	version, err := b.version(ctx, conn)
 	for err == nil && version < len(steps) {
-		version, err = b.step(ctx, conn, steps)
+		if b.way.portable {
+			version, err = b.stepPortably(ctx, conn, steps)
+		} else {
+			version, err = b.step(ctx, conn, steps)
+		}
 	}
-	if err == nil && version > len(steps) {
-		err = fmt.Errorf("schema version %d is newer than %d: upgrade lambdabiz", version, len(steps))
+	if err != nil || version <= len(steps) {
+		return err
+	}
+	minimum := 0
+	err = conn.QueryRow(ctx, "SELECT minimum FROM "+b.schema+".meta", alone).Scan(&minimum)
+	if err == nil && minimum > len(steps) {
+		err = fmt.Errorf("schema version %d is newer than %d, which this program knows, and needs at least %d: upgrade lambdabiz",
+			version, len(steps), minimum)
 	}
 	return err
+}
+
+// minimumOf is the least version that a program must know to work on a schema with these steps. A step only adds what the
+// program before it need not know, unless its first line says "-- minimum:" and a version.
+func minimumOf(steps []string) int {
+	minimum := 1
+	for _, s := range steps {
+		first, _, _ := strings.Cut(s, "\n")
+		if given, found := strings.CutPrefix(first, "-- minimum: "); found {
+			minimum, _ = strconv.Atoi(given)
+		}
+	}
+	return minimum
+}
+
+// metaTable are the statements for the table that says what the others are like. holder and turn are of the portable mode, in
+// which they take the place of a lock: who brings the schema up to date, and how often it has said so.
+func metaTable(schema string) []string {
+	return []string{
+		"CREATE SCHEMA IF NOT EXISTS " + schema,
+		"CREATE TABLE IF NOT EXISTS " + schema + ".meta (one integer PRIMARY KEY, version integer NOT NULL, minimum integer NOT NULL, " +
+			"holder bigint NOT NULL, turn bigint NOT NULL)",
+		"INSERT INTO " + schema + ".meta (one, version, minimum, holder, turn) VALUES (1, 0, 1, 0, 0) ON CONFLICT DO NOTHING",
+	}
 }
 
 // version is that of the schema, 0 while it is not there.
@@ -107,13 +140,17 @@ func (b *Backend) version(ctx context.Context, conn *pgx.Conn) (version int, err
 		return 0, err
 	}
 	err = conn.QueryRow(ctx, "SELECT version FROM "+b.schema+".meta", alone).Scan(&version)
+	if errors.Is(err, pgx.ErrNoRows) { // somebody is about to write it
+		return 0, nil
+	}
 	return version, err
 }
 
 // step applies the next step in a transaction of its own, if there still is one when it has the lock, and returns the version
 // of the schema then. The lock is the transaction's, for behind a pooler that of a session would stay locked.
 func (b *Backend) step(ctx context.Context, conn *pgx.Conn, steps []string) (int, error) {
-	t, err := conn.Begin(ctx)
+	// What waits for the lock must see what whoever had it has done.
+	t, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
 	if err != nil {
 		return 0, err
 	}
@@ -129,10 +166,12 @@ func (b *Backend) step(ctx context.Context, conn *pgx.Conn, steps []string) (int
 	if err != nil || version >= len(steps) {
 		return version, err
 	}
-	statements := []string{"SET LOCAL search_path TO " + b.schema, steps[version], "UPDATE meta SET version = " + strconv.Itoa(version+1)}
+	statements := []string{
+		"SET LOCAL search_path TO " + b.schema, steps[version],
+		"UPDATE meta SET version = " + strconv.Itoa(version+1) + ", minimum = " + strconv.Itoa(minimumOf(steps[:version+1])),
+	}
 	if version == 0 {
-		statements = slices.Insert(statements, 0, "CREATE SCHEMA IF NOT EXISTS "+b.schema)
-		statements = slices.Insert(statements, 2, "CREATE TABLE meta (version integer NOT NULL)", "INSERT INTO meta VALUES (0)")
+		statements = append(metaTable(b.schema), statements...)
 	}
 	for _, s := range statements {
 		if _, err := t.Exec(ctx, s, alone); err != nil {

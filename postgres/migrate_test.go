@@ -3,9 +3,12 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -22,7 +25,7 @@ func TestManyProcessesMayBeginAtOnce(t *testing.T) {
 	errs := make([]error, 20)
 	for i := range errs {
 		all.Go(func() {
-			b, err := postgres.Open(t.Context(), url+"&pool_max_conns=1", postgres.Config{})
+			b, err := postgres.Open(t.Context(), url+"&pool_max_conns=1", home.config)
 			if err == nil {
 				_, err = b.Workers(t.Context())
 				err = errors.Join(err, b.Close())
@@ -40,7 +43,7 @@ func TestApplicationsWithASchemaEachShareADatabase(t *testing.T) {
 	t.Parallel()
 	url := standin.Database(t)
 	for _, schema := range []string{"orders", "_bills2"} {
-		b, err := postgres.Open(t.Context(), url, postgres.Config{Schema: schema})
+		b, err := postgres.Open(t.Context(), url, postgres.Config{Schema: schema, Portable: home.config.Portable})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,19 +68,129 @@ func TestNamesOfSchemasAreChecked(t *testing.T) {
 	}
 }
 
-func TestASchemaOfANewerVersionIsRefused(t *testing.T) {
+// Programs of two versions work on one schema while the newer one is rolled out, unless a step says that the older one must not.
+func TestTheProgramBeforeWorksOnTheNextSchema(t *testing.T) {
 	t.Parallel()
 	url := database(t)
+	execute(t, url, "ALTER TABLE lambdabiz.runs ADD COLUMN more text")
+	execute(t, url, "ALTER TABLE lambdabiz.meta ADD COLUMN more text")
+	execute(t, url, "CREATE TABLE lambdabiz.others (no bigint PRIMARY KEY)")
 	execute(t, url, "UPDATE lambdabiz.meta SET version = version + 1")
-	b, err := postgres.Open(t.Context(), url, postgres.Config{})
+	setupAt(t, url).exercise()
+
+	execute(t, url, "UPDATE lambdabiz.meta SET minimum = version")
+	b, err := postgres.Open(t.Context(), url, home.config)
 	if err == nil {
 		_ = b.Close()
 	}
 	if err == nil || !strings.Contains(err.Error(), "upgrade lambdabiz") {
 		t.Fatalf("error %v, want one that says what to do", err)
 	}
-	if postgres.Migrations() == 0 {
-		t.Error("there are no migrations")
+}
+
+// Each step but the first adds what the program before it need not know, or says that it must not work any more.
+func TestMigrationsOnlyAdd(t *testing.T) {
+	t.Parallel()
+	comment := regexp.MustCompile(`--.*`)
+	adds := regexp.MustCompile(`^(CREATE TABLE|CREATE INDEX|ALTER TABLE \w+ ADD COLUMN \w+ \w+$)`)
+	steps := postgres.Migrations()
+	if len(steps) == 0 {
+		t.Fatal("there are no migrations")
+	}
+	for i, step := range steps[1:] {
+		if strings.HasPrefix(step, "-- minimum: ") {
+			continue
+		}
+		for s := range strings.SplitSeq(comment.ReplaceAllString(step, ""), ";") {
+			if s = strings.TrimSpace(s); s != "" && !adds.MatchString(s) {
+				t.Errorf("migration %d does more than add: %s", i+2, s)
+			}
+		}
+	}
+	for _, c := range []struct {
+		steps []string
+		want  int
+	}{{[]string{"a"}, 1}, {[]string{"a", "-- minimum: 2\nb", "c"}, 2}} {
+		if got := postgres.MinimumOf(c.steps); got != c.want {
+			t.Errorf("the minimum of %q is %d, want %d", c.steps, got, c.want)
+		}
+	}
+}
+
+// The portable mode makes the same tables, by statements that all of its servers understand.
+func TestPortableTablesAreTheSame(t *testing.T) {
+	t.Parallel()
+	columns := func(portable bool) (all []string) {
+		url := standin.Database(t)
+		b, err := postgres.Open(t.Context(), url, postgres.Config{Portable: portable})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = b.Close() }()
+		err = b.On(t.Context(), func(conn *pgx.Conn) error {
+			rows, err := conn.Query(t.Context(), `SELECT table_name || '.' || column_name || ' ' || data_type || ' ' || is_nullable
+				FROM information_schema.columns WHERE table_schema = 'lambdabiz' AND column_name <> 'former' ORDER BY 1`)
+			if err == nil {
+				all, err = pgx.CollectRows(rows, pgx.RowTo[string])
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	if ours, portable := columns(false), columns(true); !slices.Equal(ours, portable) || len(ours) == 0 {
+		t.Errorf("%d columns:\n%q, portable:\n%q", len(ours), ours, portable)
+	}
+}
+
+// In the portable mode there is no lock that ends with its holder. One that is silent for too long is followed by another.
+func TestWhoMigratesAndDiesIsFollowed(t *testing.T) {
+	t.Parallel()
+	url := standin.Database(t)
+	// It has made a part of the tables.
+	execute(t, url, `CREATE SCHEMA lambdabiz; CREATE TABLE lambdabiz.meta (one integer PRIMARY KEY, version integer NOT NULL,
+		minimum integer NOT NULL, holder bigint NOT NULL, turn bigint NOT NULL); INSERT INTO lambdabiz.meta VALUES (1, 0, 1, 77, 3);
+		CREATE TABLE lambdabiz.witnesses (no bigint PRIMARY KEY)`)
+	pool, err := pgxpool.New(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	b, err := postgres.New(pool, postgres.Config{Portable: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeAfter(t, b)
+	b.SetMigratePatience(0)
+	if w, err := b.Workers(t.Context()); err != nil || len(w) != 0 {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	execute(t, url, "UPDATE lambdabiz.meta SET holder = 77, version = 0")
+	patient, err := postgres.New(pool, postgres.Config{Portable: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeAfter(t, patient)
+	_, err = patient.Workers(ctx)
+	wantErr(t, err, context.DeadlineExceeded)
+}
+
+// The portable mode says which servers it is for, and they are told from PostgreSQL.
+func TestServersThatAreNoPostgreSQLAreTold(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ host, version, want string }{
+		{"db", "PostgreSQL 15.18 (Debian 15.18-0+deb12u1) on x86_64-pc-linux-gnu", ""},
+		{"db", "CockroachDB CCL v25.2.0 (x86_64-pc-linux-gnu)", "CockroachDB"},
+		{"db", "PostgreSQL 15.2-YB-2.25.0.0-b0 on x86_64-pc-linux-gnu", "YugabyteDB"},
+		{"a.dsql.us-east-1.on.aws", "PostgreSQL 16", "Aurora DSQL"},
+	} {
+		if got := postgres.Another(c.host, c.version); got != c.want {
+			t.Errorf("%s on %s: %q, want %q", c.version, c.host, got, c.want)
+		}
 	}
 }
 
@@ -89,7 +202,7 @@ func TestAPoolOfOneConnectionOfTheApplicationsIsEnough(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pool.Close()
-	backend, err := postgres.New(pool, postgres.Config{})
+	backend, err := postgres.New(pool, home.config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +240,7 @@ func TestAPoolOfOneConnectionOfTheApplicationsIsEnough(t *testing.T) {
 
 func execute(t testing.TB, url, statement string) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
+	conn, err := pgx.Connect(t.Context(), url+"&session_replication_role=replica") // nothing refuses it
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,7 +73,7 @@ func (t *tx) look(ctx context.Context, s *search, c *claimer) (lambdabiz.Claims,
 	var held []heldRun
 	known := false
 	p := t.pipe() // one transaction
-	p.add(qSettings, nil, nil, t.b.patience()...)
+	p.settle()
 	if done.rows() > 0 {
 		p.add(qTold, nil, nil, append(done.args(), r.Worker)...)
 	}

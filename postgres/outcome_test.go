@@ -130,7 +130,7 @@ func TestReadBackWaitsForTheLane(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pool.Close()
-	backend, err := postgres.New(pool, postgres.Config{})
+	backend, err := postgres.New(pool, home.config)
 	if err != nil {
 		t.Fatal(err)
 	}

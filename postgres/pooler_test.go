@@ -9,11 +9,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/lambdabiz/lambdabiz"
 	standin "github.com/lambdabiz/lambdabiz/internal/standins/postgres"
-	"github.com/lambdabiz/lambdabiz/postgres"
 )
 
 // modes are all ways in which the driver sends statements.
@@ -47,6 +45,7 @@ func (p *pooler) database(t *testing.T) string {
 }
 
 func TestConformanceBehindPgBouncer(t *testing.T) {
+	onlyOnPostgreSQL(t)
 	t.Parallel()
 	conform(t, startPooler(t).database, open)
 }
@@ -54,6 +53,7 @@ func TestConformanceBehindPgBouncer(t *testing.T) {
 // The driver has five ways to send statements. All of them work, and behind a pooler as well: there even a pool that prepares
 // statements does not, for this.
 func TestEveryWayToSendStatementsWorks(t *testing.T) {
+	onlyOnPostgreSQL(t)
 	t.Parallel()
 	p := startPooler(t)
 	for where, at := range map[string]func(*testing.T) string{
@@ -74,6 +74,7 @@ func TestEveryWayToSendStatementsWorks(t *testing.T) {
 
 // The twin of the test above: what the driver does by itself does not work behind a pooler that keeps no account of statements.
 func TestPgBouncerLosesWhatIsPrepared(t *testing.T) {
+	onlyOnPostgreSQL(t)
 	t.Parallel()
 	at := startPooler(t).database(t)
 	for i := range 2 {
@@ -140,40 +141,9 @@ func (b *bundle) exercise() {
 	}
 }
 
-// over opens a backend over a pool of the application's, with a mode, 0 for the driver's default.
-func over(t testing.TB, at string, mode pgx.QueryExecMode) *postgres.Backend {
-	t.Helper()
-	return overPool(t, at+"&pool_max_conns=4", mode)
-}
-
-func overPool(t testing.TB, at string, mode pgx.QueryExecMode) *postgres.Backend {
-	t.Helper()
-	config, err := pgxpool.ParseConfig(at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if mode != 0 {
-		config.ConnConfig.DefaultQueryExecMode = mode
-	}
-	pool, err := pgxpool.NewWithConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
-	b, err := postgres.New(pool, postgres.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := b.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return b
-}
-
 // Three processes at work behind a pooler that has two connections for all of them: every batch is written.
 func TestNoBatchFailsBehindPgBouncer(t *testing.T) {
+	onlyOnPostgreSQL(t)
 	t.Parallel()
 	at := startPooler(t).database(t)
 	workTogether(t, 200, open(t, at), open(t, at), over(t, at, 0))

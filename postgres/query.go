@@ -284,9 +284,12 @@ var statements = [queryCount]string{
 }
 
 // in returns the statements for a schema, whose name is quoted.
-func in(schema string) (all [queryCount]string) {
+func (w *way) in(schema string) (all [queryCount]string) {
 	r := strings.NewReplacer("@", schema+".")
 	for q, s := range statements {
+		if other, found := rewritten[query(q)]; found && w.portable {
+			s = other
+		}
 		all[q] = r.Replace(s)
 	}
 	return all

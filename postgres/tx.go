@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"strconv"
@@ -79,7 +80,7 @@ func (b *Backend) limit(ctx context.Context) (context.Context, context.CancelFun
 	return context.WithTimeout(ctx, b.answerTimeout)
 }
 
-// read runs do on a connection, outside of a transaction. It is run again on another one if that was dead.
+// read runs do on a connection, outside of a transaction. It is run again as that of transact is.
 func (b *Backend) read(ctx context.Context, do func(*tx) error) error {
 	return b.retry(ctx, func() error {
 		return b.on(ctx, func(conn *pgx.Conn) error { return do(&tx{b: b, conn: conn}) })
@@ -104,7 +105,7 @@ func (b *Backend) on(ctx context.Context, do func(*pgx.Conn) error) error {
 	return err
 }
 
-// snapshot runs do in a transaction that sees the tables as they are at one moment.
+// snapshot runs do in a transaction that sees the tables as they are at one moment. It is run again as that of transact is.
 func (b *Backend) snapshot(ctx context.Context, do func(*tx) error) error {
 	return b.retry(ctx, func() error {
 		return b.on(ctx, func(conn *pgx.Conn) error {
@@ -128,17 +129,30 @@ func (b *Backend) transact(ctx context.Context, do func(*tx) error) error {
 	})
 }
 
-// attempts is how often a transaction is tried that meets others, or a connection that is dead: after a restart of the server
-// all in the pool are.
-const attempts = 10
+const (
+	// attempts is how often a transaction is tried that meets others, or a connection that is dead: after a restart of the server
+	// all in the pool are.
+	attempts = 12
+	// mostPause bounds how long it waits before it is tried again, so that those who meet do not meet again.
+	mostPause = 50 * time.Millisecond
+)
 
 func (b *Backend) retry(ctx context.Context, try func() error) error {
-	for n := 1; ; n++ {
+	for n := range attempts {
 		err := try()
-		if !isConflict(err) && !isCutOff(err) || n == attempts || ctx.Err() != nil {
+		if !isConflict(err) && !isCutOff(err) || n == attempts-1 || ctx.Err() != nil {
+			return err
+		}
+		if n == 0 {
+			continue // most often once is enough
+		}
+		select {
+		case <-time.After(rand.N(min(time.Millisecond<<n, mostPause))):
+		case <-ctx.Done():
 			return err
 		}
 	}
+	return nil // not reached
 }
 
 // inLane runs do in a transaction that holds a lane, and those of workers. If the answer to COMMIT is lost, it finds what
@@ -178,7 +192,7 @@ func (b *Backend) inLane(ctx context.Context, lane int, workers []int64, do func
 func (t *tx) whole(ctx context.Context, do func() error) error {
 	begin := t.pipe()
 	begin.add(qBegin, nil, nil)
-	begin.add(qSettings, nil, nil, t.b.patience()...)
+	begin.settle()
 	err := begin.run(ctx)
 	if err == nil {
 		err = do()

@@ -13,9 +13,11 @@ CREATE TABLE workers (
 
 -- What somebody writes with at a time. A batch holds the rows of its workers and of its process, and they are never updated:
 -- who takes a worker's runs away deletes its rows first, and who wants to know what became of a batch waits for its row.
+-- turn: written in the portable mode, which has no other lock.
 CREATE TABLE lanes (
   worker bigint NOT NULL,
   lane integer NOT NULL,
+  turn bigint NOT NULL DEFAULT 0,
   PRIMARY KEY (worker, lane)
 ) WITH (fillfactor = 10);
 
@@ -68,9 +70,11 @@ CREATE TABLE runs (
   input bytea,
   result bytea,
   progress bytea
+  -- portable: , former bigint GENERATED ALWAYS AS (CASE WHEN latest THEN 0 ELSE no END) STORED
+  -- portable: , CONSTRAINT runs_latest UNIQUE (id, former)
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
 
--- One current run of an id. Those before it are in an index of their own, which most runs never come to.
+-- One current run of an id; in the portable mode a column takes the place of the condition. Those before it are in an index of their own, which most runs never come to.
 CREATE UNIQUE INDEX runs_latest ON runs (id) WHERE latest;
 CREATE INDEX runs_former ON runs (id) WHERE NOT latest;
 CREATE INDEX runs_due ON runs (name, due_at, no) WHERE due_at IS NOT NULL AND owner = 0;
