@@ -163,6 +163,14 @@ type Informer interface {
 	Info(ctx context.Context, id, runID string) (*RunInfo, error)
 }
 
+// Ender is an optional ability of a [Backend]: it tells of many runs at once which have ended. Without it each client that
+// waits for a result asks for its own run, again and again.
+type Ender interface {
+	// Ended says of each run, in its place, whether it is open no more: it has ended, was continued as another run, or is
+	// not there. Of the refs only ID and RunID count, and none of them is empty. It is called with 1,000 runs at most.
+	Ended(ctx context.Context, runs []RunRef) ([]bool, error)
+}
+
 // Queue is an optional ability of a [Backend] that performs tasks or services: it hands attempts that are
 // local to workers, which may be other processes than those that run orchestrations.
 type Queue interface {

@@ -53,7 +53,13 @@ type Claims struct {
 	// with an earlier After it hands out all again that the worker may not have had since. Doing it twice harms nobody.
 	Through  int64
 	NextWake time.Time // when a run will be due; zero if none is known
-	More     bool      // more is due than Limit allowed; with a Limit of 0 too, so that the worker makes room
+
+	// Quiet is how long the worker need not ask again unless it is told: by [Waker], by [Watched].Work or by NextWake. 0 for
+	// Config.PollInterval, which is the least. A backend gives it as long as it hears of what others change, and makes
+	// Wake receive when it does not any more. Without a Waker it means nothing.
+	Quiet time.Duration
+
+	More bool // more is due than Limit allowed; with a Limit of 0 too, so that the worker makes room
 }
 
 // Claimed is a run with the right to write it.

@@ -33,7 +33,8 @@ type Config struct {
 	Lease time.Duration
 
 	// PollInterval is how often a worker looks for what other processes did, for backends that do
-	// not tell. The default is 200 ms. Negative means never: for a store that only this process uses.
+	// not tell; one that listens (PostgreSQL) names longer pauses while it does. The default is 200 ms. Negative means
+	// never: for a store that only this process uses.
 	PollInterval time.Duration
 
 	// DrainTimeout is how long a worker that stops lets tasks and steps go on before it ends their

@@ -22,13 +22,14 @@ type Engine struct {
 	residents
 	registry *registry
 
-	backend  Backend    // guarded
-	waker    Waker      // nil if the backend is none
-	informer Informer   // the same
-	locked   Locked     // the same
-	watcher  Watcher    // the same, guarded
-	queue    Queue      // the same
-	kept     spare.Pool // goroutines that call the backend; kept while the engine is a worker
+	backend  Backend      // guarded
+	waker    Waker        // nil if the backend is none
+	informer Informer     // the same
+	locked   Locked       // the same
+	watcher  Watcher      // the same, guarded
+	waiting  *waitingRoom // the same: it has an Ender
+	queue    Queue        // the same
+	kept     spare.Pool   // goroutines that call the backend; kept while the engine is a worker
 
 	unserved sync.Map    // of names: definitions that were started and are not registered here
 	running  atomic.Bool // Run has begun
@@ -64,6 +65,9 @@ func New(b Backend, c Config) (*Engine, error) {
 	e.waker, _ = b.(Waker)
 	e.informer, _ = b.(Informer)
 	e.locked, _ = b.(Locked)
+	if ender, ok := b.(Ender); ok {
+		e.waiting = newWaitingRoom(ender, e.resultPoll)
+	}
 	if watcher, ok := b.(Watcher); ok {
 		e.watcher = guardedWatcher{watcher}
 	}

@@ -301,9 +301,13 @@ func (m *residents) tellWatchers(id string) {
 
 func (m *residents) tellWatchersLocked(id string) {
 	for w := range m.watchers[id] {
-		select {
-		case w.told <- true:
-		default:
-		}
+		w.tell()
+	}
+}
+
+func (w *watcher) tell() {
+	select {
+	case w.told <- true:
+	default:
 	}
 }

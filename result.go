@@ -64,10 +64,22 @@ func (h *handle) wait(ctx context.Context) (*RunInfo, error) {
 		case info.Status.Ended():
 			return info, nil
 		}
-		if err := sleepUntil(ctx, ended, poll); err != nil {
+		if h.e.waiting != nil {
+			err = h.waitRoom(ctx, watcher, runID)
+		} else {
+			err = sleepUntil(ctx, ended, poll)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
+}
+
+// waitRoom waits until the run is open no more, as far as the home says, or may be.
+func (h *handle) waitRoom(ctx context.Context, w *watcher, runID string) error {
+	h.e.waiting.enter(w, RunRef{ID: h.id, RunID: runID})
+	defer h.e.waiting.leave(w)
+	return sleepUntil(ctx, w.told, time.Minute) // it looks itself then
 }
 
 // look tells how a run stands, or, if it is over or gone, the run that its chain has come to. The latest run of the id may

@@ -85,10 +85,11 @@ func (e *Engine) RunWhile(ctx context.Context, f func(ctx context.Context) error
 type worker struct {
 	e       *Engine
 	through int64
-	next    time.Time // when the next run is due, as far as the backend knows
-	failed  int       // claims in a row
-	wanted  int       // runs that shall be parked, since others are due and the engine is full
-	snoozes int       // how often it has looked at the wall clock since it sleeps
+	next    time.Time     // when the next run is due, as far as the backend knows
+	quiet   time.Duration // how long it need not ask unless it is told
+	failed  int           // claims in a row
+	wanted  int           // runs that shall be parked, since others are due and the engine is full
+	snoozes int           // how often it has looked at the wall clock since it sleeps
 	call    *claimCall
 
 	vigil *vigil
@@ -184,6 +185,9 @@ func (w *worker) sleep(ctx context.Context, timer *time.Timer, wake <-chan struc
 // wait is how long there is nothing to do, unless somebody kicks.
 func (w *worker) wait() (time.Duration, bool) {
 	poll := w.e.config.PollInterval
+	if poll > 0 && w.e.waker != nil {
+		poll = max(poll, w.quiet)
+	}
 	if w.failed > 0 {
 		return commitBackoff.wait(w.failed), true
 	}
@@ -229,7 +233,7 @@ func (w *worker) claim(ctx context.Context) bool {
 		e.log.Error("claim work", "error", err, "try", w.failed)
 		return false
 	}
-	w.failed, w.through, w.next = 0, claims.Through, claims.NextWake
+	w.failed, w.through, w.next, w.quiet = 0, claims.Through, claims.NextWake, claims.Quiet
 	for i := range claims.Runs {
 		if c := &claims.Runs[i]; e.endsClaim {
 			e.countStarts(1) // a worker that drains waits for it: a claim that nobody takes in is lost

@@ -10,6 +10,45 @@ import (
 var loadChecks = []check{
 	{name: "load/the latest run, or the one asked for", run: loadRuns},
 	{name: "load/an unknown run is ErrNotFound", run: loadUnknown},
+	{name: "load/Ended tells of many runs at once", needs: continues, run: loadEnded},
+}
+
+func loadEnded(h *harness) {
+	ender, ok := h.b.(lambdabiz.Ender)
+	if !ok {
+		return
+	}
+	var refs []lambdabiz.RunRef
+	var wanted []bool
+	add := func(id, runID string, ended bool) {
+		refs, wanted = append(refs, lambdabiz.RunRef{ID: id, RunID: runID}), append(wanted, ended)
+	}
+	for i := range 20 {
+		id := fmt.Sprint("open-", i)
+		h.start(id)
+		add(id, id+"#1", false)
+		id = fmt.Sprint("ended-", i)
+		h.startHeld(id).end()
+		add(id, id+"#1", true)
+	}
+	h.startHeld("failed").fail()
+	add("failed", "failed#1", true)
+	h.start("terminated")
+	h.control(lambdabiz.ControlTerminate, "terminated")
+	add("terminated", "terminated#1", true)
+	h.startHeld("held")
+	add("held", "held#1", false)
+	h.startHeld("continued").continueAsNew(2)
+	add("continued", "continued#1", true)
+	add("continued", "continued#2", false)
+	add("nobody", "nobody#1", true)
+	add("held", "another", true)
+	ended, err := ender.Ended(background, refs)
+	h.must(err, "Ended")
+	want(h, ended, wanted, "which runs are open no more")
+	ended, err = ender.Ended(background, nil)
+	h.must(err, "Ended of no runs")
+	want(h, len(ended), 0, "answers on no runs")
 }
 
 var lists = []lambdabiz.Feature{lambdabiz.FeatureList}

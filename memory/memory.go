@@ -28,7 +28,8 @@ const batchSize = 256
 
 var errClosed = errors.New("memory: backend is closed")
 
-// Backend is a [lambdabiz.Backend] in memory, a [lambdabiz.Waker] and a [lambdabiz.Watcher]. Make one with [New] or [NewWith].
+// Backend is a [lambdabiz.Backend] in memory, a [lambdabiz.Waker], a [lambdabiz.Watcher] and a
+// [lambdabiz.Ender]. Make one with [New] or [NewWith].
 type Backend struct {
 	config Config
 
@@ -50,6 +51,7 @@ var (
 	_ lambdabiz.Backend = (*Backend)(nil)
 	_ lambdabiz.Waker   = (*Backend)(nil)
 	_ lambdabiz.Watcher = (*Backend)(nil)
+	_ lambdabiz.Ender   = (*Backend)(nil)
 )
 
 // New makes an empty, plain backend.

@@ -42,6 +42,20 @@ func (b *Backend) Info(ctx context.Context, id, runID string) (*lambdabiz.RunInf
 	return &info, nil
 }
 
+// Ended says of each run whether it is open no more; see [lambdabiz.Ender].
+func (b *Backend) Ended(ctx context.Context, runs []lambdabiz.RunRef) ([]bool, error) {
+	if err := b.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer b.mu.Unlock()
+	ended := make([]bool, len(runs))
+	for i, ref := range runs {
+		r := b.find(ref.ID, ref.RunID)
+		ended[i] = r == nil || !r.head.Open()
+	}
+	return ended, nil
+}
+
 // List returns a page of runs; see [lambdabiz.Backend].
 func (b *Backend) List(ctx context.Context, f lambdabiz.Filter) (lambdabiz.Page, error) {
 	after, err := parseCursor(f.Cursor)

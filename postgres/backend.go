@@ -41,7 +41,7 @@ type Config struct {
 }
 
 // Backend keeps orchestrations in a schema of a PostgreSQL database. It implements [lambdabiz.Backend],
-// [lambdabiz.Informer], [lambdabiz.Watcher], and [lambdabiz.Waker] for what any process changes.
+// [lambdabiz.Informer], [lambdabiz.Ender], [lambdabiz.Watcher], and [lambdabiz.Waker] for what any process changes.
 type Backend struct {
 	pool       *pgxpool.Pool
 	own        bool // the pool is closed with the backend
@@ -78,6 +78,7 @@ var (
 	_ lambdabiz.Waker    = (*Backend)(nil)
 	_ lambdabiz.Informer = (*Backend)(nil)
 	_ lambdabiz.Watcher  = (*Backend)(nil)
+	_ lambdabiz.Ender    = (*Backend)(nil)
 )
 
 // Open connects to the database that a URL names, such as postgres://user:password@host/orders, and brings the schema up to
@@ -113,6 +114,7 @@ func Open(ctx context.Context, url string, c Config) (*Backend, error) {
 		return nil, err
 	}
 	b.lineage.configure(config)
+	config.ShouldPing = shouldPing
 	b.lineage.survey(ctx, config.ConnConfig)
 	if b.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("open PostgreSQL: %w", err)

@@ -16,6 +16,7 @@ const (
 	listenEvery  = 30 * time.Second
 	listenPause  = time.Second
 	notifyWithin = 5 * time.Second
+	quietPause   = time.Minute
 )
 
 // bell tells who asks for work that there may be some. It is a hint: who does not hear it asks all the same, later.
@@ -30,13 +31,15 @@ type bell struct {
 
 	mu      sync.Mutex
 	wakes   []chan struct{}
-	workers []int64 // that have joined here
+	workers []int64            // that have joined here
+	served  map[int64][]string // the definitions of those
 	listens bool
+	hears   bool // the connection stands
 	stopped bool // nothing begins any more
 }
 
 func newBell(b *Backend) *bell {
-	l := &bell{b: b, rings: make(chan struct{}, 1), every: listenEvery, within: notifyWithin}
+	l := &bell{b: b, rings: make(chan struct{}, 1), served: map[int64][]string{}, every: listenEvery, within: notifyWithin}
 	l.life, l.end = context.WithCancel(context.Background())
 	return l
 }
@@ -89,10 +92,38 @@ func (l *bell) tell() {
 	}
 }
 
-func (l *bell) joined(worker int64) {
+func (l *bell) joined(worker int64, names []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.workers = append(l.workers, worker)
+	l.served[worker] = names
+}
+
+// names are the definitions that a worker of this process serves.
+func (l *bell) names(worker int64) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.served[worker]
+}
+
+// quietFor is how long a worker need not ask that is not told: long, while notices of others are heard. One may be lost all the
+// same. Heartbeats look for work, too.
+func (l *bell) quietFor() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.hears {
+		return quietPause
+	}
+	return 0
+}
+
+// setHears notes whether notices are heard, and lets all ask: what has come before was not heard, or they have to ask more often
+// from now on.
+func (l *bell) setHears(hears bool) {
+	l.mu.Lock()
+	l.hears = hears
+	l.mu.Unlock()
+	l.tell()
 }
 
 func (l *bell) allJoined() []int64 {
@@ -150,7 +181,8 @@ func (l *bell) hear() {
 	if _, err := conn.Exec(l.life, "LISTEN "+pgx.Identifier{l.channel()}.Sanitize()); err != nil {
 		return
 	}
-	l.tell()
+	l.setHears(true)
+	defer l.setHears(false)
 	for {
 		waiting, cancel := context.WithTimeout(l.life, l.every)
 		_, err := conn.WaitForNotification(waiting)

@@ -49,6 +49,7 @@ func (b *Backend) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabi
 	if err != nil {
 		return lambdabiz.Claims{}, faultOf(ctx, "claim", err)
 	}
+	claims.Quiet = b.bell.quietFor()
 	return claims, nil
 }
 

@@ -55,6 +55,33 @@ func (b *Backend) Info(ctx context.Context, id, runID string) (*lambdabiz.RunInf
 	return &run.record.RunInfo, nil
 }
 
+// Ended says of each run whether it is open no more, by one statement.
+func (b *Backend) Ended(ctx context.Context, runs []lambdabiz.RunRef) ([]bool, error) {
+	if err := b.prepare(ctx); err != nil {
+		return nil, err
+	}
+	ids, runIDs := make([]string, len(runs)), make([]string, len(runs))
+	for i, ref := range runs {
+		ids[i], runIDs[i] = text(ref.ID), text(ref.RunID)
+	}
+	var ended []bool
+	err := b.read(ctx, func(t *tx) error {
+		ended = make([]bool, len(runs))
+		return t.query(ctx, qEnded, func(rows pgx.Rows) error {
+			var at int
+			err := rows.Scan(&at)
+			if err == nil {
+				ended[at-1] = true
+			}
+			return err
+		}, ids, runIDs)
+	})
+	if err != nil {
+		return nil, faultOf(ctx, "look for ends", err)
+	}
+	return ended, nil
+}
+
 // find reads a run, the latest of the id when no run id is given.
 func (t *tx) find(ctx context.Context, id, runID string) (*stored, error) {
 	q, args := qLoadLatest, []any{text(id)}

@@ -54,6 +54,7 @@ const (
 	qUnblock
 	qOtherWorkers
 
+	qWork
 	qNews
 	qTold
 	qNextWake
@@ -68,6 +69,7 @@ const (
 	qInfoLatest
 	qInfoRun
 	qLatestNumber
+	qEnded
 
 	qList
 	qHasOpen
@@ -212,6 +214,10 @@ var statements = [queryCount]string{
 	// Nothing while nothing is blocked, which is nearly always.
 	qOtherWorkers: `SELECT no, info FROM @workers WHERE EXISTS (SELECT 1 FROM @runs WHERE blocked_by IS NOT NULL)`,
 
+	// What the worker may leave to others counts, too.
+	qWork: `SELECT EXISTS (SELECT 1 FROM @runs WHERE owner = $1 AND news) OR EXISTS (
+		SELECT 1 FROM unnest($2::text[]) AS n(name) CROSS JOIN LATERAL (SELECT 1 FROM @runs WHERE name = n.name AND owner = 0
+		AND due_at IS NOT NULL AND due_at <= $3 AND status < 3 AND mode = 0 LIMIT 1) AS d)`,
 	qNews: `SELECT no, last_msg, fence, id, run_id FROM @runs WHERE owner = $1 AND (news OR $2::boolean) AND status < 3`,
 	qTold: `UPDATE @runs AS r SET news = false FROM unnest($1::bigint[], $2::bigint[]) AS u(no, last_msg)
 		WHERE r.no = u.no AND r.owner = $3 AND r.news AND r.last_msg = u.last_msg AND r.no IN (
@@ -237,6 +243,9 @@ var statements = [queryCount]string{
 	qLoadLatest: `SELECT ` + runColumns + ` FROM @runs WHERE id = $1 AND latest AND status <> 0`,
 	qLoadRun: `SELECT ` + runColumns + ` FROM @runs WHERE latest AND id = $1 AND run_id = $2 AND status <> 0
 		UNION ALL SELECT ` + runColumns + ` FROM @runs WHERE NOT latest AND id = $1 AND run_id = $2`,
+	// An open run is the latest one of its id.
+	qEnded: `SELECT u.at FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS u(id, run_id, at) WHERE NOT EXISTS (
+		SELECT 1 FROM @runs AS r WHERE r.latest AND r.id = u.id AND r.run_id = u.run_id AND r.status IN (1, 2))`,
 	qLatestNumber: `SELECT no FROM @runs WHERE id = $1 AND latest AND status <> 0`,
 
 	// Optional conditions are switched by their parameter.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/lambdabiz/lambdabiz"
 )
@@ -46,7 +47,7 @@ func (b *Backend) Join(ctx context.Context, w lambdabiz.WorkerInfo) (int64, erro
 	if err != nil {
 		return 0, faultOf(ctx, "join", err)
 	}
-	b.bell.joined(number)
+	b.bell.joined(number, w.Names)
 	b.bell.ring()
 	return number, nil
 }
@@ -76,18 +77,33 @@ func (b *Backend) Renew(ctx context.Context, worker int64) error {
 	return faultOf(ctx, "renew", err)
 }
 
+// unpinged is the key of a context for what comes again soon if its connection is found to be broken.
+type unpinged struct{}
+
+// shouldPing is whether a connection that was idle is tried before it is used: for heartbeats that would be as much again.
+func shouldPing(ctx context.Context, p pgxpool.ShouldPingParams) bool {
+	return p.IdleDuration > time.Second && ctx.Value(unpinged{}) == nil
+}
+
 // Watch is Renew, and returns the workers that come next, in one round trip.
 func (b *Backend) Watch(ctx context.Context, worker int64, next int) (lambdabiz.Watched, error) {
 	if err := b.prepare(ctx); err != nil {
 		return lambdabiz.Watched{}, err
 	}
+	names := []string{}
+	for _, n := range b.bell.names(worker) {
+		names = append(names, text(n))
+	}
+	ctx = context.WithValue(ctx, unpinged{}, true)
 	var seen lambdabiz.Watched
 	err := b.read(ctx, func(t *tx) error {
 		seen = lambdabiz.Watched{}
 		var renewed int64
 		p := t.pipe()
+		p.settle()
 		p.add(qRenew, &renewed, nil, worker)
 		p.add(qNextWorkers, nil, intoWorkers(&seen.Next), worker, next)
+		p.add(qWork, nil, func(rows pgx.Rows) error { return rows.Scan(&seen.Work) }, worker, names, time.Now().UnixMicro())
 		if err := p.run(ctx); err != nil {
 			return err
 		}

@@ -20,6 +20,23 @@ func (b *Backend) Info(ctx context.Context, id, runID string) (*lambdabiz.RunInf
 	return &rec.RunInfo, nil
 }
 
+// Ended says of each run whether it is open no more, by one read of the file.
+func (b *Backend) Ended(ctx context.Context, runs []lambdabiz.RunRef) ([]bool, error) {
+	var ended []bool
+	err := b.read(ctx, func(c *conn) error {
+		ended = make([]bool, len(runs))
+		for i, ref := range runs {
+			s := c.prepare(qIsOpen).text(ref.ID).text(ref.RunID)
+			ended[i] = !s.next()
+			if err := s.done(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return ended, err
+}
+
 func (b *Backend) load(
 	ctx context.Context, id, runID string, fill func(c *conn, run *stored) error,
 ) (*lambdabiz.Record, error) {

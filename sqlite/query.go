@@ -31,6 +31,7 @@ const (
 	qOperationSizes
 	qLatest
 	qByRunID
+	qIsOpen
 	qSetStarted
 	qSetProgress
 	qRelease
@@ -181,7 +182,9 @@ var queries = [queryCount]string{
 		FROM runs WHERE no = ?1`,
 	qOperationSizes: `SELECT COALESCE(octet_length(input), 0) + COALESCE(octet_length(result), 0) +
 		COALESCE(octet_length(details), 0) FROM operations WHERE run_no = ? ORDER BY number`,
-	qLatest:  `SELECT ` + runColumns + ` FROM runs WHERE id = ? ORDER BY no DESC LIMIT 1`,
+	qLatest: `SELECT ` + runColumns + ` FROM runs WHERE id = ? ORDER BY no DESC LIMIT 1`,
+	qIsOpen: `SELECT 1 FROM runs WHERE id = ?1 AND run_id = ?2 AND status < 3
+		AND no = (SELECT no FROM runs WHERE id = ?1 ORDER BY no DESC LIMIT 1)`,
 	qByRunID: `SELECT ` + runColumns + ` FROM runs WHERE id = ? AND run_id = ? ORDER BY no DESC LIMIT 1`,
 
 	qSetStarted:  `UPDATE runs SET status = 2, started_after = ?2 - scheduled_at WHERE no = ?1 AND status = 1`,

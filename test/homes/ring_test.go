@@ -328,3 +328,58 @@ func TestSabotageOfTheRing(t *testing.T) {
 		})
 	})
 }
+
+// telling is a store that tells of its changes, by heartbeats too, and counts how often it is asked.
+type telling struct {
+	*memory.Backend
+	claims, watches atomic.Int64
+	work, deaf      atomic.Bool
+}
+
+func (s *telling) Wake() <-chan struct{} {
+	if s.deaf.Load() {
+		return make(chan struct{})
+	}
+	return s.Backend.Wake()
+}
+
+func (s *telling) Claim(ctx context.Context, q lambdabiz.ClaimRequest) (lambdabiz.Claims, error) {
+	s.claims.Add(1)
+	claims, err := s.Backend.Claim(ctx, q)
+	claims.Quiet = time.Minute
+	return claims, err
+}
+
+func (s *telling) Watch(ctx context.Context, worker int64, next int) (lambdabiz.Watched, error) {
+	s.watches.Add(1)
+	seen, err := s.Backend.Watch(ctx, worker, next)
+	seen.Work = s.work.Load()
+	return seen, err
+}
+
+// A worker on a store that tells it of changes beats, and asks once a minute. What it is not told of it hears with a beat.
+func TestAWorkerThatIsToldAsksSeldom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &telling{Backend: memory.New()}
+		store.deaf.Store(true)
+		b := &bench{t: t, backend: store, logs: &logbook.Book{}, ctx: t.Context()}
+		defer b.stop()
+		d := define(func(lambdabiz.Context) (int, error) { return 1, nil })
+		b.workerWith(lambdabiz.Config{PollInterval: 200 * time.Millisecond}, d)
+		time.Sleep(time.Minute + time.Second)
+		store.claims.Store(0)
+		store.watches.Store(0)
+		time.Sleep(time.Minute)
+		if n := store.claims.Load() + store.watches.Load(); n > 26 {
+			t.Errorf("%d beats and %d claims in a minute", store.watches.Load(), store.claims.Load())
+		}
+		b.backend = store.Backend
+		began := time.Now()
+		run := start(b, b.engine(lambdabiz.Config{}), d, "x", 0)
+		store.work.Store(true)
+		if result(b, run) != 1 || time.Since(began) > 4*time.Second {
+			t.Errorf("it took %v", time.Since(began))
+		}
+	})
+}
