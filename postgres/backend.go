@@ -29,6 +29,9 @@ type Config struct {
 	// Schema is the name of the schema that has the tables: letters of a to z, digits and underscores. It is created if it
 	// is not there. Applications with a schema each share a database. Default: lambdabiz.
 	Schema string
+	// ExistingSchema refuses a schema that is not there, instead of creating it: for programs that only ask, which must not
+	// leave tables where somebody has misspelt a name.
+	ExistingSchema bool
 
 	// Portable is for servers that speak as PostgreSQL does and are another, such as CockroachDB, YugabyteDB and Aurora DSQL: no
 	// statement uses row locks, SKIP LOCKED, LISTEN, advisory locks or settings of the planner, and each transaction that the
@@ -46,6 +49,7 @@ type Backend struct {
 	pool       *pgxpool.Pool
 	own        bool // the pool is closed with the backend
 	schema     string
+	existing   bool // the schema is not created
 	statements [queryCount]string
 	way        way // found before prepared is closed, and the same from then on
 	numbers    numbers
@@ -93,12 +97,9 @@ var (
 // with another one when that has taken over, and refuses one that was taken over from and comes back. A server has 5 seconds to
 // accept a connection, or what connect_timeout says.
 func Open(ctx context.Context, url string, c Config) (*Backend, error) {
-	config, err := pgxpool.ParseConfig(url)
+	config, err := parse(url)
 	if err != nil {
 		return nil, fmt.Errorf("open PostgreSQL: %w", err)
-	}
-	if config.ConnConfig.RuntimeParams["application_name"] == "" {
-		config.ConnConfig.RuntimeParams["application_name"] = "lambdabiz"
 	}
 	var pooled atomic.Bool
 	if !strings.Contains(url, "default_query_exec_mode") {
@@ -157,7 +158,7 @@ func newBackend(c Config) (*Backend, error) {
 		return nil, err
 	}
 	b := &Backend{
-		schema: schema, way: way{portable: c.Portable}, lineage: lineage{looking: make(chan struct{}, 1)},
+		schema: schema, existing: c.ExistingSchema, way: way{portable: c.Portable}, lineage: lineage{looking: make(chan struct{}, 1)},
 		lanes: make(chan int, lanes), claiming: make(chan *claimer, 1),
 		lockTimeout: lockTimeout, answerTimeout: answerTimeout, idleTimeout: idleTimeout, leavePiece: leavePiece,
 		preparing: make(chan struct{}, 1), prepared: make(chan struct{}), closed: make(chan struct{}),

@@ -40,3 +40,17 @@ func Example() { //nolint:testableexamples // it needs a server
 	}
 	fmt.Println(run.Result(ctx))
 }
+
+// What a health check of a deployment may ask, and `lambdabiz doctor` does.
+func ExampleCheckDatabase() { //nolint:testableexamples // it needs a server
+	for _, c := range postgres.CheckDatabase(context.Background(), "postgres://orders@db.example.com/shop", postgres.Config{}) {
+		switch {
+		case c.Err != nil:
+			fmt.Println(c.Name, "does not work:", c.Err)
+		case c.Warning != "":
+			fmt.Println(c.Name, "may become a problem:", c.Warning)
+		default:
+			fmt.Println(c.Name, c.Detail)
+		}
+	}
+}

@@ -104,3 +104,16 @@ func (b *Backend) Head(ctx context.Context, id string) (h rules.Head, err error)
 	})
 	return h, err
 }
+
+// CheckStrictly is CheckDatabase with limits that anything exceeds.
+func CheckStrictly(ctx context.Context, url string) []Check {
+	k := &checker{limits: limits{held: -1, dead: -1, late: -1}}
+	k.run(ctx, url, Config{})
+	return k.checks
+}
+
+// Relations are the tables and indexes that the migrations make.
+func Relations() (tables, indexes []string) {
+	steps, _ := migrations()
+	return relations(steps, len(steps))
+}

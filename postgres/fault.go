@@ -53,7 +53,7 @@ func faultOf(ctx context.Context, what string, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("postgres: %s: %w", what, ctx.Err())
 	}
-	return &faultError{what, advised(err), isTemporary(err)}
+	return &faultError{what, explained(err), isTemporary(err)}
 }
 
 // advised adds what to do to an error that is about the schema.

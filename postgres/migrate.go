@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 //go:embed migrations/*.sql
@@ -79,7 +80,11 @@ func (b *Backend) prepare(ctx context.Context) error {
 		return err
 	})
 	if err != nil {
-		return faultOf(ctx, "bring the schema up to date", err)
+		what := "look at the schema"
+		if _, unreached := errors.AsType[*pgconn.ConnectError](err); unreached {
+			what = "connect"
+		}
+		return faultOf(ctx, what, err)
 	}
 	close(b.prepared)
 	return nil
@@ -87,6 +92,9 @@ func (b *Backend) prepare(ctx context.Context) error {
 
 func (b *Backend) migrate(ctx context.Context, conn *pgx.Conn, steps []string) error {
 	version, err := b.version(ctx, conn)
+	if err == nil && version == 0 && b.existing {
+		return b.missing()
+	}
 	for err == nil && version < len(steps) {
 		if b.way.portable {
 			version, err = b.stepPortably(ctx, conn, steps)
@@ -97,11 +105,16 @@ func (b *Backend) migrate(ctx context.Context, conn *pgx.Conn, steps []string) e
 	if err != nil || version <= len(steps) {
 		return err
 	}
+	return b.understood(ctx, conn, version, len(steps))
+}
+
+// understood refuses a newer schema on which a program of the known version cannot work.
+func (b *Backend) understood(ctx context.Context, conn *pgx.Conn, version, known int) error {
 	minimum := 0
-	err = conn.QueryRow(ctx, "SELECT minimum FROM "+b.schema+".meta", alone).Scan(&minimum)
-	if err == nil && minimum > len(steps) {
+	err := conn.QueryRow(ctx, "SELECT minimum FROM "+b.schema+".meta", alone).Scan(&minimum)
+	if err == nil && minimum > known {
 		err = fmt.Errorf("schema version %d is newer than %d, which this program knows, and needs at least %d: upgrade lambdabiz",
-			version, len(steps), minimum)
+			version, known, minimum)
 	}
 	return err
 }
@@ -128,6 +141,12 @@ func metaTable(schema string) []string {
 			"holder bigint NOT NULL, turn bigint NOT NULL)",
 		"INSERT INTO " + schema + ".meta (one, version, minimum, holder, turn) VALUES (1, 0, 1, 0, 0) ON CONFLICT DO NOTHING",
 	}
+}
+
+// missing says that the schema is not there.
+func (b *Backend) missing() error {
+	return fmt.Errorf("the database has no tables of lambdabiz in schema %s: the first worker or start creates them",
+		strings.Trim(b.schema, `"`))
 }
 
 // version is that of the schema, 0 while it is not there.

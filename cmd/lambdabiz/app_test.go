@@ -54,7 +54,7 @@ func TestWrongUsage(t *testing.T) {
 	c.fails(exitUsage, "--grace is -1s", "doctor", "--grace", "-1s")
 	c.fails(exitUsage, "takes no arguments", "version", "1")
 	c.fails(exitUsage, "completion: expected one of", "completion", "tcsh")
-	for _, backend := range []string{"", "sqlite", "sqlite:", "postgres://x", "file.db"} {
+	for _, backend := range []string{"", "sqlite", "sqlite:", "mysql://x", "postgres:x", "file.db"} {
 		c.backend = backend
 		c.fails(exitUsage, "it must be sqlite:FILE", "list")
 		c.fails(exitUsage, "it must be sqlite:FILE", "demo")

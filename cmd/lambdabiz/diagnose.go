@@ -20,6 +20,7 @@ const (
 	problemAsleep     = "asleep"      // nothing will ever wake it
 	problemLate       = "late"        // it will wake later than what it waits for
 	problemUnreadable = "unreadable"  // the store has something of it that cannot be read
+	problemSilent     = "silent"      // a worker that has not shown life for its lease
 	problemLocked     = "locked"      // a process keeps all others from writing: it concerns all orchestrations
 )
 
@@ -41,15 +42,19 @@ type diagnosis struct {
 	Paused   int                      `json:"paused"`
 	Workers  []lambdabiz.WorkerRecord `json:"workers"`
 	Problems []problem                `json:"problems"`
+	Unserved []unserved               `json:"unserved,omitempty"` // no problems before they are due
 	Untried  []untried                `json:"untried,omitempty"`  // no problems: the registered code is new to them
 	Orphaned []orphaned               `json:"orphaned,omitempty"` // no problems either: their code has left something out
 	Checks   []check                  `json:"checks,omitempty"`   // of what the backend needs
+
+	hidden bool // the home does not tell who works
 }
 
 // check is one thing that a backend needs.
 type check struct {
 	Name    string `json:"name"`
 	Detail  string `json:"detail"`
+	Warning string `json:"warning,omitempty"` // less than what is promised, or a problem to come: not one yet
 	Problem string `json:"problem,omitempty"`
 }
 
@@ -93,6 +98,7 @@ func diagnose(ctx context.Context, r reader, now time.Time, grace time.Duration)
 			if run.Paused {
 				d.Paused++
 			}
+			d.Unserved = countUnserved(d.Unserved, workers, run)
 			d.Untried = untriedIn(d.Untried, workers, run, now)
 			e := &examination{reader: r, workers: workers, now: now, grace: grace}
 			p, err := e.look(ctx, run.ID, run.RunID)

@@ -18,7 +18,7 @@ func (a *app) diagnoseSWF(ctx context.Context, p *target, grace time.Duration) e
 	if err != nil {
 		return err
 	}
-	d := &diagnosis{Workers: []lambdabiz.WorkerRecord{}, Problems: []problem{}}
+	d := &diagnosis{Workers: []lambdabiz.WorkerRecord{}, Problems: []problem{}, hidden: true}
 	works := true
 	for _, k := range swf.CheckConfig(ctx, c) {
 		v := check{Name: k.Name, Detail: k.Detail}

@@ -20,16 +20,23 @@ func doctorCommand(a *app) *cobra.Command {
 			"  asleep       it has no time to wake, and no event or child to wait for\n" +
 			"  late         it will wake later than what it waits for\n" +
 			"  unreadable   something of it in the store cannot be read\n" +
-			"and a process that keeps all others from writing:\n" +
+			"and a process that keeps all others from writing, or has stopped:\n" +
 			"  locked       it has been in a write for more than a second: frozen, or very slow\n" +
+			"  silent       on PostgreSQL, a worker that has not shown life for its lease\n" +
 			"Paused ones and those driven by hand are no problem. The exit code is 5 if there are problems.\n" +
-			"Notes say on how many that wait the code of the live workers has not been tried yet, and which of the last\n" +
-			"1,000 that have ended left out something that is recorded (orphans).\n\n" +
+			"Notes say which definitions of open ones no live worker has, on how many that wait the code of the live workers\n" +
+			"has not been tried yet, and which of the last 1,000 that have ended left out something that is recorded\n" +
+			"(orphans).\n\n" +
+			"On PostgreSQL it first checks connection, server, schema, rights, tables and indexes, settings, standbys,\n" +
+			"snapshots that are held, dead rows, and messages that lie; then it watches the beats of the workers, for\n" +
+			"some seconds, or a lease if one is silent. Warnings do not change the exit code. A role that is no\n" +
+			"administrator sees more with pg_monitor.\n\n" +
 			"On Amazon SWF it checks region, credentials, domain and role, and finds what is blocked or\n" +
 			"unserved: decisions, tasks and REST calls that have waited on a task list for a minute. Which code has run\n" +
 			"an orchestration is not known there.",
 		Example: "  lambdabiz doctor\n" +
 			"  lambdabiz doctor --grace 1m -o json\n" +
+			"  lambdabiz doctor --backend postgres://orders@db.example.com/shop\n" +
 			"  lambdabiz doctor --backend swf:LambdaBiz --region eu-west-1",
 		Args: takes(0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -45,6 +52,9 @@ func doctorCommand(a *app) *cobra.Command {
 					grace = time.Minute
 				}
 				return a.diagnoseSWF(c.Context(), where.backend, grace)
+			}
+			if where.backend != nil && where.backend.kind == kindPostgres {
+				return a.diagnosePostgres(c.Context(), where.backend, grace)
 			}
 			return a.look(c.Context(), func(s *store) error {
 				d, err := diagnose(c.Context(), s, time.Now(), grace)
@@ -78,7 +88,7 @@ func (a *app) report(d *diagnosis) error {
 		return err
 	}
 	summary := fmt.Sprintf("%d open (%d paused), %d live workers: ", d.Open, d.Paused, live)
-	if d.Checks != nil { // Amazon SWF does not tell who polls
+	if d.hidden { // Amazon SWF does not tell who polls
 		summary = fmt.Sprintf("%d open (%d paused): ", d.Open, d.Paused)
 	}
 	switch n := len(d.Problems); {
@@ -102,8 +112,11 @@ func (a *app) printDiagnosis(d *diagnosis) error {
 		t := newTable()
 		for _, c := range d.Checks {
 			what := "ok"
-			if c.Problem != "" {
+			switch {
+			case c.Problem != "":
 				what = "PROBLEM: " + c.Problem
+			case c.Warning != "":
+				what = "WARNING: " + c.Warning
 			}
 			t.row(c.Name, orDash(c.Detail), what)
 		}
@@ -116,5 +129,5 @@ func (a *app) printDiagnosis(d *diagnosis) error {
 		}
 		text += t.String()
 	}
-	return write(a.out, text+untriedNote(d.Untried)+orphanedNote(d.Orphaned))
+	return write(a.out, text+unservedNote(d.Unserved)+untriedNote(d.Untried)+orphanedNote(d.Orphaned))
 }

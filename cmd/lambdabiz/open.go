@@ -15,6 +15,7 @@ import (
 	lambdabiz "github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/aws/dynamodb"
 	"github.com/lambdabiz/lambdabiz/aws/swf"
+	"github.com/lambdabiz/lambdabiz/postgres"
 	"github.com/lambdabiz/lambdabiz/sqlite"
 )
 
@@ -86,6 +87,14 @@ func (a *app) openTargets(ctx context.Context, s *store, where targets, how open
 			return fmt.Errorf("%s: %w", where.backend.flag, err)
 		}
 		s.backend = s.swf
+	case where.backend.kind == kindPostgres:
+		config := where.backend.postgresConfig()
+		config.ExistingSchema = !how.create
+		s.backend, err = postgres.Open(ctx, where.backend.name, config)
+		if err != nil {
+			s.backend = nil // not a nil pointer in an interface
+			return postgresError(where.backend.flag, err)
+		}
 	default:
 		if err := where.backend.checkFile(how.create); err != nil {
 			return err
@@ -103,6 +112,15 @@ func (a *app) openTargets(ctx context.Context, s *store, where targets, how open
 		s.backend = b
 	}
 	return nil
+}
+
+// postgresError says by which flag a database was named. A URL that cannot be read is wrong usage.
+func postgresError(flag string, err error) error {
+	err = fmt.Errorf("%s: %w", flag, err)
+	if errors.Is(err, postgres.ErrURL) {
+		return &usageError{err}
+	}
+	return err
 }
 
 // checkFile looks at a database file.

@@ -3,10 +3,14 @@ package main
 import (
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/lambdabiz/lambdabiz/postgres"
 )
 
 const (
@@ -18,6 +22,7 @@ const (
 // The kinds of targets.
 const (
 	kindSQLite   = "sqlite"
+	kindPostgres = "postgres"
 	kindSWF      = "swf"
 	kindDynamoDB = "dynamodb"
 )
@@ -31,6 +36,7 @@ type targetFlags struct {
 
 // optionHelp are the options of targets that are flags too.
 var optionHelp = map[string]string{
+	"schema":      "schema of the tables on PostgreSQL; the default is lambdabiz",
 	"region":      "AWS region; the default is that of the environment or the profile",
 	"profile":     "profile in the AWS configuration files",
 	"endpoint":    "address in place of AWS's own, http://127.0.0.1:8000; that of --store if it stands alone",
@@ -41,13 +47,14 @@ var optionHelp = map[string]string{
 
 // optionsOf are the options that each kind of target may have.
 var optionsOf = map[string][]string{
+	kindPostgres: {"schema"},
 	kindSWF:      {"region", "profile", "endpoint", "retry-mode", "task-list", "lambda-role"},
 	kindDynamoDB: {"region", "profile", "endpoint", "retry-mode", "create"},
 }
 
 func (t *targetFlags) register(f *pflag.FlagSet) {
 	t.set, t.options = f, map[string]*string{}
-	f.StringVar(&t.backend, "backend", defaultBackend, "where the orchestrations are, sqlite:FILE or "+
+	f.StringVar(&t.backend, "backend", defaultBackend, "where the orchestrations are, sqlite:FILE, postgres://URL or "+
 		"swf:DOMAIN?OPTIONS; the environment variable "+backendEnv+" sets another default")
 	f.StringVar(&t.store, "store", "", "the copy of their state beside Amazon SWF, dynamodb:TABLE?OPTIONS or "+
 		"sqlite:FILE; without --backend it is read alone; also "+storeEnv)
@@ -60,7 +67,7 @@ func (t *targetFlags) register(f *pflag.FlagSet) {
 type target struct {
 	flag    string // for messages
 	kind    string
-	name    string // a file, a domain, a table; empty for the default
+	name    string // a file, a URL, a domain, a table; empty for the default; a URL may have a password in it
 	options map[string]string
 }
 
@@ -74,10 +81,10 @@ func (t *targetFlags) resolve() (targets, error) {
 	store, stored := t.value("store", t.store, storeEnv)
 	var all targets
 	var err error
-	if all.backend, err = t.parse("backend", backend, "", kindSQLite, kindSWF); err != nil {
+	if all.backend, err = t.parse("backend", backend, "", kindSQLite, kindPostgres, kindSWF); err != nil {
 		return all, err
 	}
-	if stored == sourceNone || all.backend.kind == kindSQLite && stored < named {
+	if stored == sourceNone || all.backend.kind != kindSWF && stored < named {
 		return all, nil
 	}
 	if all.backend.kind == kindSWF { // --endpoint is the backend's
@@ -85,7 +92,7 @@ func (t *targetFlags) resolve() (targets, error) {
 		return all, err
 	}
 	if named == stored {
-		return all, usagef("--store is given with --backend %s, it stands beside swf:DOMAIN or alone", backend)
+		return all, usagef("--store is given with --backend %s, it stands beside swf:DOMAIN or alone", all.backend)
 	}
 	all.backend = nil
 	all.store, err = t.parse("store", store, "", kindDynamoDB, kindSQLite)
@@ -113,18 +120,47 @@ func (t *targetFlags) value(flag, value, variable string) (string, source) {
 
 // forms are how targets are written.
 var forms = map[string]string{
-	kindSQLite: "sqlite:FILE", kindSWF: "swf:DOMAIN?OPTIONS", kindDynamoDB: "dynamodb:TABLE?OPTIONS",
+	kindSQLite: "sqlite:FILE", kindPostgres: "postgres://URL", kindSWF: "swf:DOMAIN?OPTIONS", kindDynamoDB: "dynamodb:TABLE?OPTIONS",
+}
+
+// formsOf says how targets of the kinds are written: "sqlite:FILE, postgres://URL or swf:DOMAIN?OPTIONS".
+func formsOf(kinds []string) string {
+	all := make([]string, len(kinds))
+	for i, kind := range kinds {
+		all[i] = forms[kind]
+	}
+	last := len(all) - 1
+	return strings.Join(all[:last], ", ") + " or " + all[last]
+}
+
+// String is the target for messages, without a password.
+func (p *target) String() string {
+	if p.kind == kindPostgres {
+		return forms[kindPostgres]
+	}
+	return p.kind + ":" + p.name
 }
 
 // parse reads a target. Options that it leaves out are taken from the flags, but for the one named.
 func (t *targetFlags) parse(flag, text, but string, kinds ...string) (*target, error) {
 	kind, rest, found := strings.Cut(text, ":")
-	if !found || !slices.Contains(kinds, kind) || kind == kindSQLite && rest == "" {
-		return nil, usagef("--%s is %q, it must be %s or %s", flag, text, forms[kinds[0]], forms[kinds[1]])
+	if kind == "postgresql" {
+		kind = kindPostgres
+	}
+	if !found || !slices.Contains(kinds, kind) || kind == kindSQLite && rest == "" ||
+		kind == kindPostgres && !strings.HasPrefix(rest, "//") {
+		given := strconv.Quote(text)
+		if strings.Contains(text, "@") { // a URL that is misspelt
+			given = "something else (not shown, as it may have a password)"
+		}
+		return nil, usagef("--%s is %s, it must be %s", flag, given, formsOf(kinds))
 	}
 	p := &target{flag: "--" + flag, kind: kind, name: rest, options: map[string]string{}}
-	if kind == kindSQLite { // a file may have any name
+	switch kind {
+	case kindSQLite: // a file may have any name
 		return p, nil
+	case kindPostgres: // the other options are the driver's
+		return p, p.takeOwn(*t.options["schema"])
 	}
 	name, query, _ := strings.Cut(rest, "?")
 	values, err := url.ParseQuery(query)
@@ -144,6 +180,41 @@ func (t *targetFlags) parse(flag, text, but string, kinds ...string) (*target, e
 		}
 	}
 	return p, p.check()
+}
+
+var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,49}$`)
+
+// takeOwn takes the options schema and portable out of a URL of PostgreSQL; the others are the driver's.
+func (p *target) takeOwn(fallback string) error {
+	p.options["schema"] = fallback
+	address, query, _ := strings.Cut(p.name, "?")
+	var others []string
+	for option := range strings.SplitSeq(query, "&") {
+		name, value, _ := strings.Cut(option, "=")
+		switch {
+		case name == "schema" || name == "portable":
+			p.options[name] = value
+		case option != "":
+			others = append(others, option)
+		}
+	}
+	if name := p.options["schema"]; name != "" && !schemaName.MatchString(name) {
+		return usagef("%s: the schema is %q, it must have letters a to z, digits and underscores, the first no digit, 50 at most",
+			p.flag, name)
+	}
+	if v := p.options["portable"]; v != "" && v != "true" && v != "false" {
+		return usagef("%s: the option portable is %q, it must be true or false", p.flag, v)
+	}
+	p.name = "postgres:" + address
+	if len(others) > 0 {
+		p.name += "?" + strings.Join(others, "&")
+	}
+	return nil
+}
+
+// postgresConfig is what a URL of PostgreSQL says beside what is the driver's.
+func (p *target) postgresConfig() postgres.Config {
+	return postgres.Config{Schema: p.options["schema"], Portable: p.options["portable"] == "true"}
 }
 
 func (p *target) check() error {
