@@ -24,16 +24,17 @@ type Member interface {
 	Alone() bool
 }
 
-// Lanes perform items in batches. A lane that is free takes an item at once. What comes meanwhile is queued, and a
-// goroutine that lives as long as the queue is not empty performs it, batch after batch.
+// Lanes perform items in batches. While nothing is performed, an item is taken at once. What comes meanwhile is gathered in
+// the queue. Another lane takes that when it is as much as the largest batch that is performed, so that batches become
+// about equal, and not many small ones: those cost as much each as large ones. Else a lane takes it that has come to its end.
 type Lanes[M Member] struct {
 	limits  Limits
 	perform func(ctx context.Context, batch []*Item[M])
 	spawn   func(f func())
 
 	mu    sync.Mutex
-	free  int        // lanes
-	queue []*Item[M] // empty while a lane is free
+	sizes []int      // of the batches that are performed, one for each lane that is busy
+	queue []*Item[M] // empty while no lane is busy; less than the largest of them while a lane is free
 }
 
 // Item is something to be performed. It may be used again once it is done: with the same context.
@@ -52,10 +53,10 @@ func (i *Item[M]) Done() <-chan struct{} { return i.done }
 // its goroutine, and then what was to be done with the batch is done. What it leaves in the items is what their owners
 // find.
 func New[M Member](limits Limits, perform func(ctx context.Context, batch []*Item[M]), spawn func(f func())) *Lanes[M] {
-	return &Lanes[M]{limits: limits, perform: perform, spawn: spawn, free: limits.Lanes}
+	return &Lanes[M]{limits: limits, perform: perform, spawn: spawn}
 }
 
-// Add gives an item to a lane that is free, or puts it into the queue.
+// Add gives an item to a lane, or puts it into the queue.
 func (l *Lanes[M]) Add(ctx context.Context, i *Item[M]) {
 	if i.done == nil {
 		i.done = make(chan struct{}, 1)
@@ -64,12 +65,21 @@ func (l *Lanes[M]) Add(ctx context.Context, i *Item[M]) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.free == 0 || len(l.queue) > 0 {
-		l.queue = append(l.queue, i)
+	if len(l.sizes) == 0 {
+		l.sizes = append(l.sizes, 1)
+		l.spawn(i.begin)
 		return
 	}
-	l.free--
-	l.spawn(i.begin)
+	l.queue = append(l.queue, i)
+	if len(l.sizes) < l.limits.Lanes && l.isEnough() {
+		next := l.nextLocked()
+		l.spawn(func() { l.drain(ctx, next) })
+	}
+}
+
+// isEnough reports whether the queue has as much as the largest batch that is performed.
+func (l *Lanes[M]) isEnough() bool {
+	return len(l.queue) >= min(slices.Max(l.sizes), l.limits.Items)
 }
 
 // Withdraw takes an item out of the queue, and reports false if it is on its way.
@@ -88,20 +98,23 @@ func (l *Lanes[M]) Withdraw(i *Item[M]) bool {
 // processor, which keeps them for up to ten milliseconds then, if all other processors are busy.
 func letOthersGo() { runtime.Gosched() }
 
-// drain performs batch after batch, and gives the lane back when the queue is empty.
+// drain performs batch after batch, and gives the lane back when there is not enough for another one.
 func (l *Lanes[M]) drain(ctx context.Context, batch []*Item[M]) {
 	defer func() {
 		if batch != nil { // perform has ended the goroutine
+			size := len(batch)
 			tell(batch)
-			if next := l.next(); next != nil {
+			if next := l.next(size); next != nil {
 				go l.drain(ctx, next)
 			}
 		}
 	}()
 	letOthersGo()
-	for ; batch != nil; batch = l.next() {
+	for batch != nil {
 		l.perform(ctx, batch)
+		size := len(batch)
 		tell(batch)
+		batch = l.next(size)
 	}
 }
 
@@ -112,9 +125,9 @@ func tell[M Member](batch []*Item[M]) {
 	}
 }
 
-// next takes the next batch for a lane that is free now; nil if there is none: then the lane is given back.
-// What those add at once who were told before comes into the batch.
-func (l *Lanes[M]) next() []*Item[M] {
+// next takes the next batch for a lane that has performed one of the size; nil if there is none, or if others are busy and
+// more is to be gathered: then the lane is given back. What those add at once who were told before comes into the batch.
+func (l *Lanes[M]) next(size int) []*Item[M] {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.queue) > 0 {
@@ -122,15 +135,23 @@ func (l *Lanes[M]) next() []*Item[M] {
 		letOthersGo()
 		l.mu.Lock()
 	}
-	if len(l.queue) == 0 {
-		l.free++
+	at := slices.Index(l.sizes, size)
+	l.sizes = slices.Delete(l.sizes, at, at+1)
+	if len(l.queue) == 0 || len(l.sizes) > 0 && !l.isEnough() {
 		return nil
 	}
 	return l.nextLocked()
 }
 
-// nextLocked takes a batch from the queue, which is not empty.
+// nextLocked takes a batch from the queue, which is not empty, for a lane that is busy from now on.
 func (l *Lanes[M]) nextLocked() []*Item[M] {
+	next := l.cutLocked()
+	l.sizes = append(l.sizes, len(next))
+	return next
+}
+
+// cutLocked takes a batch out of the queue.
+func (l *Lanes[M]) cutLocked() []*Item[M] {
 	if l.queue[0].Member.Alone() {
 		next := l.queue[:1:1]
 		l.queue = l.queue[1:]

@@ -66,7 +66,7 @@ func (l *Lanes[M]) atRest() (free, queued int) {
 	synctest.Wait()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.free, len(l.queue)
+	return l.limits.Lanes - len(l.sizes), len(l.queue)
 }
 
 func spawn(f func()) { go f() }
@@ -187,6 +187,66 @@ func TestOnlyWhatIsQueuedIsWithdrawn(t *testing.T) {
 		time.Sleep(time.Second)
 		if got := fmt.Sprint(p.done()); got != "[[first]]" {
 			t.Errorf("batches %s", got)
+		}
+	})
+}
+
+// While a batch is performed, what comes is gathered: a second lane begins when that is as much as the first one has, and there
+// is never a third. With one commit after the other from each of many, the batches become about equal.
+func TestASecondLaneGathers(t *testing.T) {
+	t.Parallel()
+	for _, many := range []int{1, 2, 3, 64, 256} {
+		synctest.Test(t, func(t *testing.T) {
+			p := &performer{takes: slow}
+			l := New(Limits{Lanes: 2, Items: 256, Bytes: 1 << 20}, p.perform, spawn)
+			var all sync.WaitGroup
+			for range many {
+				all.Go(func() {
+					item := &Item[thing]{}
+					for range 100 {
+						time.Sleep(time.Duration(rand.IntN(300)) * time.Microsecond)
+						l.Add(t.Context(), item)
+						<-item.Done()
+					}
+				})
+			}
+			all.Wait()
+			batches := p.done()
+			if most := 100 * many / max(1, many/5); many > 3 && len(batches) > most {
+				t.Errorf("%d items at a time: %d batches, %d at most", many, len(batches), most)
+			}
+			if p.peak > 2 || many > 1 && p.peak < 2 {
+				t.Errorf("%d items at a time: %d lanes at once", many, p.peak)
+			}
+			if free, queued := l.atRest(); free != 2 || queued > 0 {
+				t.Errorf("%d lanes are free, %d items queued", free, queued)
+			}
+			t.Logf("%d items at a time: %.0f in a batch", many, float64(100*many)/float64(len(batches)))
+		})
+	}
+}
+
+// A lane that is given back while others are busy leaves nothing behind, also when something is withdrawn.
+func TestNothingIsLeftInTheQueue(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := &performer{takes: func() time.Duration { return time.Duration(1+rand.IntN(10)) * time.Millisecond }}
+		l := New(Limits{Lanes: 3, Items: 8, Bytes: 1 << 20}, p.perform, spawn)
+		var all sync.WaitGroup
+		for range 2000 {
+			all.Go(func() {
+				time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond)
+				item := &Item[thing]{Member: thing{alone: rand.IntN(10) == 0}}
+				l.Add(t.Context(), item)
+				time.Sleep(time.Duration(rand.IntN(3)) * time.Millisecond)
+				if rand.IntN(4) > 0 || !l.Withdraw(item) {
+					<-item.Done()
+				}
+			})
+		}
+		all.Wait()
+		if free, queued := l.atRest(); free != 3 || queued > 0 {
+			t.Errorf("%d lanes are free, %d items queued", free, queued)
 		}
 	})
 }
