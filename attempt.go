@@ -34,6 +34,15 @@ func (c *call) effect() error {
 		}
 		return r.leaveLocked(c.scope())
 	}
+	if c.body.transacts() && !o.Status.Ended() {
+		if foreign := r.env.transacts(c.body.within.Within); foreign != nil {
+			if o.Number == 0 {
+				return c.refuseLocked(o, foreign)
+			}
+			r.blockLocked(Blocked{Operation: o.ID, Source: o.site.String(), Reason: foreign.Error()})
+			return r.leaveLocked(c.scope())
+		}
+	}
 	if r.env.desc.performs(c.kind) {
 		return c.performed(o, c.body.isKnown())
 	}
@@ -66,6 +75,11 @@ func (c *call) try(o *op, rerun bool) error {
 		defer r.env.slots.Give()
 	}
 	r.lookLocked()
+	begun := c.body.transacts() && !r.env.desc.OneWriter
+	if begun { // a statement of its transaction may see what is recorded of it: that does not change any more then
+		c.beginAttemptLocked(o, rerun)
+		r.knowsLocked(o.change)
+	}
 	if !r.barrierLocked(c.scope(), c.opts.timeout) {
 		return r.leaveLocked(c.scope())
 	}
@@ -77,23 +91,33 @@ func (c *call) try(o *op, rerun bool) error {
 		r.end(o, StatusTimeout, nil, r.taskFailure(&o.Operation, errLate))
 		return nil
 	}
-	if !rerun {
-		o.Attempts++
+	if !begun {
+		c.beginAttemptLocked(o, rerun)
 	}
 	return c.attempt(o)
+}
+
+// beginAttemptLocked notes that an attempt begins; one that is made again after a crash does not count.
+func (c *call) beginAttemptLocked(o *op, again bool) {
+	if !again {
+		o.Attempts++
+	}
+	o.Status, o.StartedAt, o.DueAt = StatusStarted, now(), time.Time{}
+	c.run().touch(o)
 }
 
 // attempt runs the body once, without mu, and settles the operation. It returns an error when the
 // calling code must leave.
 func (c *call) attempt(o *op) error {
 	r := c.run()
-	o.Status, o.StartedAt, o.DueAt = StatusStarted, now(), time.Time{}
-	r.touch(o)
 	r.bodies++
 	r.held.judge()
 	a := &attempt{r: r, o: o, c: c, opts: &c.opts, rec: o.Operation}
 	if !o.loaded {
 		a.given = c.input
+	}
+	if c.body.transacts() {
+		a.within = &stepWithin{r: r, o: o, rec: o.Operation, body: c.body.within}
 	}
 	r.unlock()
 	returned := false
@@ -125,11 +149,15 @@ func (c *call) attempt(o *op) error {
 // nobody wants any more.
 func (r *run) settleAttemptLocked(a *attempt) bool {
 	o := a.o
+	if a.isRecorded() && r.phase != phaseDead {
+		a.c.taken = a.taken
+		return true
+	}
 	if r.phase == phaseDead || o.Status.Ended() {
 		return false
 	}
 	if a.err == nil {
-		a.c.taken = true
+		a.c.taken = a.taken
 		r.end(o, StatusSucceeded, a.result, nil)
 		return true
 	}
@@ -200,8 +228,11 @@ type attempt struct {
 	beaten   time.Time     // when details were written last; guarded by the run's lock, as is late
 	late     bool          // they will be written again by then
 	result   Payload
+	taken    bool // the code's own copy of the result has been read
 	err      error
 	timedOut bool
+
+	within *stepWithin // nil for a body without a transaction of the home's
 
 	// What judge found.
 	cancelled, again bool
@@ -223,16 +254,19 @@ func (a *attempt) do() {
 	if limit < 0 {
 		a.take(a.call(ctx))
 	} else {
-		a.within(ctx, limit)
+		a.limited(ctx, limit)
 	}
 	hooked.end(a.err)
 }
 
-// within calls the body on a goroutine of its own, and waits for it as long as the attempt may take.
-func (a *attempt) within(ctx context.Context, limit time.Duration) {
+// limited calls the body on a goroutine of its own, and waits for it as long as the attempt may take.
+func (a *attempt) limited(ctx context.Context, limit time.Duration) {
 	clock := time.NewTimer(limit)
 	defer clock.Stop()
 	w := bodyWatch{limit: clock, silence: a.opts.heartbeat, beats: a.beats, end: a.ctx.over}
+	if a.within != nil {
+		w.leave = a.within.leave
+	}
 	out, left := w.await(func() returned { return a.call(ctx) })
 	if left != nil {
 		a.err, a.timedOut = left, true
@@ -262,6 +296,9 @@ func (a *attempt) limit() time.Duration {
 
 // call runs the body and makes a payload of its result.
 func (a *attempt) call(ctx context.Context) returned {
+	if a.within != nil {
+		return a.within.run(ctx)
+	}
 	return a.c.body.perform(ctx, &a.r.env.payloads, a.rec.Kind, a.rec.Input, a.given)
 }
 
@@ -269,10 +306,26 @@ func (a *attempt) call(ctx context.Context) returned {
 // will see.
 func (a *attempt) take(out returned) {
 	a.result, a.err = out.result, out.err
-	if a.err == nil && a.c.to != nil {
-		a.err = NonRetryable(a.c.takeOf(out.value, out.result))
+	if a.err != nil {
+		return
+	}
+	a.taken = true
+	if a.c.to == nil {
+		return
+	}
+	if err := a.c.takeOf(out.value, out.result); err != nil {
+		a.taken = false
+		if !a.isRecorded() { // else the record is read again, and says that it cannot be
+			a.err = NonRetryable(err)
+		}
 	}
 }
+
+// isRecorded reports whether the end of the body is recorded, by its own transaction. It has ended.
+func (a *attempt) isRecorded() bool { return a.within != nil && a.within.recorded }
+
+// holdsStore reports whether the attempt has a transaction of this engine's home beside which nothing can be written.
+func (a *attempt) holdsStore(v *env) bool { return a.within != nil && a.r.env == v && v.desc.OneWriter }
 
 func (a *attempt) info() TaskInfo {
 	info := TaskInfo{

@@ -253,6 +253,9 @@ type Description struct {
 	// UntoldKeys: a raise with a key may be acknowledged with ReceiptUnknown, whether the key was known or not.
 	UntoldKeys bool
 
+	// OneWriter, of a [Transactor]: while one of its transactions is open, nothing else can be written.
+	OneWriter bool
+
 	Queues      bool          // runs may be given to queues of workers
 	StepTimeout time.Duration // the longest that a step may take; 0 for no limit
 	RunTimeout  time.Duration // the longest life of a run; 0 for no limit

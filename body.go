@@ -10,12 +10,23 @@ import (
 type body struct {
 	task    *taskSpec
 	step    func(ctx context.Context) (any, error)
+	within  *bodyWithin                                          // a step in a transaction of the home's
 	instead func(ctx context.Context, input []byte) (any, error) // what an interceptor has given
 }
 
-func (b *body) isKnown() bool {
-	return b.task != nil && b.task.run != nil || b.step != nil || b.instead != nil
+// bodyWithin is the body of a step that writes in a transaction of the home's.
+type bodyWithin struct {
+	Within
+	call  func(ctx context.Context, t Transaction) (any, error)
+	reads func(p *payloads, what string, v any, stored Payload) error // whether a result can be read
 }
+
+func (b *body) isKnown() bool {
+	return b.task != nil && b.task.run != nil || b.step != nil || b.within != nil || b.instead != nil
+}
+
+// transacts reports whether a transaction is needed for it.
+func (b *body) transacts() bool { return b.within != nil && b.instead == nil }
 
 // run calls it with a recorded input, which may be known to be that of a value.
 func (b *body) run(ctx context.Context, p *payloads, in Payload, given any) (any, error) {
@@ -38,7 +49,20 @@ type returned struct {
 
 // perform runs the body and makes a payload of its result.
 func (b *body) perform(ctx context.Context, p *payloads, kind Kind, in Payload, given any) (out returned) {
-	out.value, out.err = guard(func() (any, error) { return b.run(ctx, p, in, given) })
+	return performed(p, kind, func() (any, error) { return b.run(ctx, p, in, given) })
+}
+
+// perform runs the body in a transaction, and makes a payload of its result that can be read.
+func (b *bodyWithin) perform(ctx context.Context, p *payloads, t Transaction) returned {
+	out := performed(p, KindStep, func() (any, error) { return b.call(ctx, t) })
+	if out.err == nil {
+		out.err = NonRetryable(b.reads(p, "result", out.value, out.result))
+	}
+	return out
+}
+
+func performed(p *payloads, kind Kind, call func() (any, error)) (out returned) {
+	out.value, out.err = guard(call)
 	if out.err == nil {
 		out.result, out.err = p.encodeOf(kind, "result", out.value)
 		out.err = NonRetryable(out.err)
@@ -56,6 +80,9 @@ type bodyWatch struct {
 	// Meanwhile look is called every so often; 0 for never. It returns an error when nobody wants the outcome any more.
 	every time.Duration
 	look  func() error
+
+	// leave, if not nil, is asked whether the body may be left when its time is over: not if it is recording its end.
+	leave func() bool
 }
 
 var errBodyGone = NonRetryable(errors.New("the body ended its goroutine instead of returning"))
@@ -89,6 +116,9 @@ func (w *bodyWatch) await(perform func() returned) (out returned, left error) {
 			left = w.look()
 		}
 		if left != nil {
+			if w.leave != nil && !w.leave() {
+				return <-outcomes, nil
+			}
 			w.end(left)
 			return returned{}, left
 		}

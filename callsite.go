@@ -13,7 +13,7 @@ type callSite struct {
 	begun *callSite // of the branch around it; nil for none
 }
 
-// modulePath is how the functions of this package and of package rest begin.
+// modulePath is how the functions of this package begin, and those of packages that have operations.
 const modulePath = "github.com/lambdabiz/lambdabiz"
 
 // String returns file:line of the first frame that is not this library's, or "". Where a branch runs the library's own
@@ -57,5 +57,13 @@ func ownFrame(function string) bool {
 		return true
 	}
 	rest, ok := strings.CutPrefix(function, modulePath)
-	return ok && (strings.HasPrefix(rest, ".") || strings.HasPrefix(rest, "/rest."))
+	if !ok {
+		return false
+	}
+	for _, own := range []string{".", "/rest.", "/postgres.", "/sqlite."} {
+		if strings.HasPrefix(rest, own) {
+			return true
+		}
+	}
+	return false
 }

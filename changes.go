@@ -41,6 +41,23 @@ func (c *changes) join(rec *record, o *op) {
 	}
 }
 
+// withdraw takes an operation out of the pending changes, for whoever writes it by himself.
+func (c *changes) withdraw(o *op) {
+	if !o.dirty {
+		return
+	}
+	o.dirty = false
+	p := &c.pending
+	if at := slices.Index(p.ops, o); at >= 0 { // their order is that of their numbers, when they are written
+		last := len(p.ops) - 1
+		p.ops[at], p.ops[last] = p.ops[last], nil
+		p.ops = p.ops[:last]
+	}
+	if p.empty() && !p.started {
+		c.since = time.Time{}
+	}
+}
+
 // consume lets the next commit say that a message is consumed.
 func (c *changes) consume(number int64) {
 	c.pending.consume(number)

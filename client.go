@@ -89,23 +89,33 @@ func (e *Engine) StartByName(
 	return &Run[Payload]{h}, nil
 }
 
-func (e *Engine) start(ctx context.Context, d *definitionSpec, id string, input any, opts []StartOption) (*handle, error) {
-	s := RunStart{ID: id, RunID: e.runID(id), Name: d.name}
+// newStart checks what a start is given.
+func (v *env) newStart(d *definitionSpec, id string, input any, opts []StartOption) (RunStart, error) {
+	s := RunStart{ID: id, RunID: v.runID(id), Name: d.name}
 	for _, opt := range opts {
 		opt.applyStart(&s)
 	}
-	if err := errors.Join(e.desc.checkStart(&s), checkGivenID(id)); err != nil {
-		return nil, fmt.Errorf("start orchestration: %w", err)
+	if err := errors.Join(v.desc.checkStart(&s), checkGivenID(id)); err != nil {
+		return s, fmt.Errorf("start orchestration: %w", err)
 	}
-	p, err := e.encode("input", input)
+	p, err := v.encode("input", input)
 	if err == nil {
-		err = e.readsInput(d, input, p)
+		err = v.readsInput(d, input, p)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("start orchestration %s: %w", id, err)
+		return s, fmt.Errorf("start orchestration %s: %w", id, err)
+	}
+	s.Input = p
+	return s, nil
+}
+
+func (e *Engine) start(ctx context.Context, d *definitionSpec, id string, input any, opts []StartOption) (*handle, error) {
+	s, err := e.newStart(d, id, input, opts)
+	if err != nil {
+		return nil, err
 	}
 	e.countStarts(1)
-	s.Input, s.Claim = p, e.wants(d.name, 1)
+	s.Claim = e.wants(d.name, 1)
 	c := &Commit{Worker: e.worker.Load(), At: now(), Starts: []RunStart{s}}
 	v, way, err := e.commitClient(ctx, c)
 	if errors.Is(err, ErrOutcomeUnknown) && c.Starts[0].Claim {
@@ -117,19 +127,27 @@ func (e *Engine) start(ctx context.Context, d *definitionSpec, id string, input 
 		return nil, fmt.Errorf("start orchestration %s: %w", id, err)
 	}
 	fault.Point("client.started")
-	started := v.Starts[0]
-	if started.Err != nil {
-		return nil, fmt.Errorf("start orchestration %s: %w", id, started.Err)
+	h, err := handleOf(e, &s, &v.Starts[0])
+	if err != nil {
+		return nil, err
 	}
-	if !started.Created && started.Info.Mode == ModeHand {
-		return nil, fmt.Errorf("start orchestration %s: %w", id, ErrMode)
-	}
-	h := &handle{e: e, id: id, runID: started.Run.RunID, created: started.Run.RunID == s.RunID}
-	if h.resident = e.adoptLast(c, v); h.resident == nil && started.Created {
+	if h.resident = e.adoptLast(c, v); h.resident == nil && v.Starts[0].Created {
 		e.kick()
 		e.warnUnserved(ctx, d.name)
 	}
 	return h, nil
+}
+
+// handleOf makes a handle of the run that a start has made or found.
+func handleOf(e *Engine, s *RunStart, started *StartVerdict) (*handle, error) {
+	err := started.Err
+	if err == nil && !started.Created && started.Info.Mode == ModeHand {
+		err = ErrMode
+	}
+	if err != nil {
+		return nil, fmt.Errorf("start orchestration %s: %w", s.ID, err)
+	}
+	return &handle{e: e, id: s.ID, runID: started.Run.RunID, created: started.Run.RunID == s.RunID}, nil
 }
 
 // warnUnserved logs, once for each name, that something was started which no worker that runs can do: a client need not know
@@ -162,17 +180,9 @@ func serves(workers []WorkerRecord, name string) bool {
 // With [Key] it may be repeated safely, and [WithReceipt] tells whether it was. The payload is any value that the codec
 // encodes and can decode into its own type again, or a Payload.
 func (e *Engine) RaiseEvent(ctx context.Context, id, event string, payload any, opts ...RaiseOption) error {
-	var o raiseOptions
-	for _, opt := range opts {
-		opt.applyRaise(&o)
-	}
-	o.give(ReceiptUnknown) // what it was is of another raise
-	raise, err := e.raise(id, event, payload, &o)
-	if err == nil {
-		err = e.readsBack(fmt.Sprintf("payload of event %q", event), payload, raise.Payload)
-	}
+	raise, o, err := e.newRaise(id, event, payload, opts)
 	if err != nil {
-		return fmt.Errorf("raise event in orchestration %q: %w", id, err)
+		return err
 	}
 	v, _, err := e.commitClient(ctx, &Commit{At: now(), Raises: []Raise{raise}})
 	if err == nil {
@@ -184,6 +194,23 @@ func (e *Engine) RaiseEvent(ctx context.Context, id, event string, payload any, 
 	o.give(v.Raises[0].Receipt)
 	e.poke(id)
 	return nil
+}
+
+// newRaise checks what a raise from outside is given.
+func (v *env) newRaise(id, event string, payload any, opts []RaiseOption) (Raise, *raiseOptions, error) {
+	o := &raiseOptions{}
+	for _, opt := range opts {
+		opt.applyRaise(o)
+	}
+	o.give(ReceiptUnknown) // what it was is of another raise
+	raise, err := v.raise(id, event, payload, o)
+	if err == nil {
+		err = v.readsBack(fmt.Sprintf("payload of event %q", event), payload, raise.Payload)
+	}
+	if err != nil {
+		err = fmt.Errorf("raise event in orchestration %q: %w", id, err)
+	}
+	return raise, o, err
 }
 
 // Cancel asks an orchestration to end: its context ends, in code that is resumed where it ended before (see [Context]),

@@ -15,6 +15,9 @@ const clientTries = 5
 //
 // With ErrOutcomeUnknown it returns the submission that is still on its way, if there is one.
 func (e *Engine) commitClient(ctx context.Context, c *Commit) (Verdict, *submission, error) {
+	if a, ok := ctx.Value(taskKey{}).(interface{ holdsStore(v *env) bool }); ok && a.holdsStore(&e.env) {
+		return Verdict{}, nil, errHoldsStore
+	}
 	var doubt error // an earlier try may have been applied
 	for try := 1; ; try++ {
 		if ctx.Err() != nil {
@@ -49,6 +52,10 @@ func (e *Engine) commitClient(ctx context.Context, c *Commit) (Verdict, *submiss
 		}
 	}
 }
+
+// errHoldsStore is for the body of a step in a transaction beside which nothing can be written: it would wait for itself.
+var errHoldsStore = fmt.Errorf("%w: the step that asks for it holds the only right to write: write it in the step's own "+
+	"transaction, or after the step", ErrBusy)
 
 // inDoubt is err, with the reason why nobody knows what became of an earlier try.
 func inDoubt(doubt, err error) error {

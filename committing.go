@@ -24,6 +24,11 @@ func (p *pump) commitLocked() {
 	}
 	fault.Point("run.settle")
 	p.settleLocked(t, v)
+	committedLocked(p)
+}
+
+// committedLocked goes on after a commit of a run, whatever its verdict.
+func committedLocked(p *pump) {
 	if arrived := p.arrived; len(arrived) > 0 {
 		p.arrived = nil
 		if p.claimed { // else they are in the next claim, after what has come before them

@@ -17,6 +17,7 @@ var elsewhere = map[string]string{
 	"p.Error()":            "panic: …",                                               // panicError
 	"c.unresolved.Error()": `a task resolver over task "…": …`,                       // registry.resolved
 	"unable.Error()":       "… does not support ContinueAsNew with open children: …", // UnsupportedError
+	"foreign.Error()":      "… does not support transactions of another home: …",
 	"textOf(fault)":        "decode input of the orchestration: invalid payload: …",
 	"answer.Refuse":        "", // of lambdabiztest and check
 	"again.reason":         "", // what the code that is checked would be blocked with

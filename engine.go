@@ -58,6 +58,9 @@ func New(b Backend, c Config) (*Engine, error) {
 	v.interceptor, _ = b.(probe.Interceptor)
 	v.slots = slots.New(c.MaxTasks)
 	v.committer = newCommitter(b, max(desc.Lanes, 1), max(desc.BatchSize, 1), v.hooks, &e.kept)
+	if t, ok := b.(Transactor); ok {
+		v.transactor = &guardedTransactor{t}
+	}
 	v.alarms = alarm.New(resident.ring)
 	v.flushes = delay.New(flushDelay, resident.flushIfLate)
 	v.idle = idle.New(idle.Limits{After: c.ParkAfter, Budget: c.MemoryBudget}, resident.park)

@@ -28,7 +28,8 @@ type env struct {
 
 	worker atomic.Int64 // this engine's worker number; 0 while it is a client
 
-	committer *committer
+	committer  *committer
+	transactor *guardedTransactor // nil if the backend is none
 
 	// They may be used with a run's lock held: what they call back comes on goroutines of its own.
 	slots   *slots.Slots // nil for no limit

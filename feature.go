@@ -23,4 +23,8 @@ const (
 	// FeatureValue is refused wherever a home performs the operation: a value of [WithValue] stays in the
 	// process that calls, and whoever performs the operation may be another one.
 	FeatureValue Feature = "values in the context of tasks that another process may perform"
+
+	// FeatureTransaction is refused wherever the home is another one than that of the function that was called: each home
+	// has functions of its own, such as Tx of package postgres.
+	FeatureTransaction Feature = "transactions of another home"
 )

@@ -2,6 +2,8 @@ package lambdabiz
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/lambdabiz/lambdabiz/internal/spare"
 )
@@ -93,4 +95,44 @@ func (q guardedQueue) BeatTask(ctx context.Context, t *TaskClaim, details Payloa
 func (q guardedQueue) EndTask(ctx context.Context, t *TaskClaim, o TaskOutcome) error {
 	_, err := guard(func() (any, error) { return nil, q.Queue.EndTask(ctx, t, o) })
 	return err
+}
+
+// guardedTransactor is the same for the transactions that a backend may have.
+type guardedTransactor struct{ Transactor }
+
+func (g *guardedTransactor) begin(ctx context.Context, how any) (guardedTransaction, error) {
+	var t Transaction
+	_, err := guard(func() (_ any, err error) {
+		t, err = g.Begin(ctx, how)
+		return nil, err
+	})
+	return guardedTransaction{t}, err
+}
+
+func (g *guardedTransactor) write(ctx context.Context, within any, c *Commit) (v Verdict, err error) {
+	_, err = guard(func() (_ any, err error) {
+		v, err = g.Write(ctx, within, c)
+		return nil, err
+	})
+	return v, err
+}
+
+// guardedTransaction is a transaction of a backend. Its body is given the one within.
+type guardedTransaction struct{ Transaction }
+
+func (g guardedTransaction) commit(ctx context.Context, c *Commit) error {
+	_, err := guard(func() (any, error) { return nil, g.Commit(ctx, c) })
+	if _, panicked := errors.AsType[*panicError](err); panicked {
+		err = fmt.Errorf("%w: %w", ErrOutcomeUnknown, err) // it may have come after the write
+	}
+	return err
+}
+
+func (g guardedTransaction) rollback() {
+	_, _ = guard(func() (any, error) { g.Rollback(); return nil, nil }) // nobody has acknowledged anything of it
+}
+
+func (g guardedTransaction) lost(err error) bool {
+	v, _ := guard(func() (any, error) { return g.Lost(err), nil })
+	return v == true
 }

@@ -65,6 +65,8 @@ type Backend struct {
 	preparing chan struct{} // one place: who brings the schema up to date
 	prepared  chan struct{} // closed when that is done
 
+	users users // transactions of steps
+
 	closing sync.Once
 	closed  chan struct{}
 	bell    *bell
@@ -83,6 +85,8 @@ var (
 	_ lambdabiz.Informer = (*Backend)(nil)
 	_ lambdabiz.Watcher  = (*Backend)(nil)
 	_ lambdabiz.Ender    = (*Backend)(nil)
+
+	_ lambdabiz.Transactor = (*Backend)(nil)
 )
 
 // Open connects to the database that a URL names, such as postgres://user:password@host/orders, and brings the schema up to
@@ -196,7 +200,7 @@ func quoted(schema string) (string, error) {
 // Describe says that PostgreSQL keeps every promise, and commits batches in two lanes.
 func (b *Backend) Describe() lambdabiz.Description {
 	d := lambdabiz.Description{
-		Name: "postgres", Lanes: lanes, BatchSize: batchSize,
+		Name: home, Lanes: lanes, BatchSize: batchSize,
 		MaxPayloadBytes: maxPayloadBytes, MaxIDBytes: maxIDBytes,
 	}
 	if b.way.portable {

@@ -26,6 +26,7 @@ func (b *Backend) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabi
 	}
 	defer func() { b.claiming <- c }()
 	if r.Hand != "" {
+		b.deliverMail(ctx, time.Now())
 		claims, err := b.claimByHand(ctx, r.Hand)
 		return claims, faultOf(ctx, "claim "+r.Hand, err)
 	}
@@ -39,6 +40,9 @@ func (b *Backend) Claim(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabi
 		}
 		return err
 	})
+	if err == nil && s.mail {
+		b.deliverMail(ctx, r.Now) // what comes of it is in the next answer
+	}
 	if err == nil && !claims.NextWake.IsZero() && !claims.NextWake.After(r.Now) {
 		if r.Limit > 0 {
 			err = b.claim(ctx, s, c, &claims)
@@ -59,6 +63,7 @@ type search struct {
 	names   []string
 	beside  []bool // by name: another version serves it, too
 	version any    // the worker's own
+	mail    bool   // there is some
 }
 
 // search finds what others serve. A run that the worker's version has blocked is theirs.

@@ -20,6 +20,7 @@ func (b *Backend) Commit(ctx context.Context, commits []*lambdabiz.Commit) ([]la
 	}
 	ctx, cancel := b.limit(ctx)
 	defer cancel()
+	b.deliverByHand(ctx, commits)
 	lane, err := take(ctx, b, b.lanes)
 	if err != nil {
 		return nil, err

@@ -14,6 +14,9 @@
 // Numbers of runs and workers are made here, not by sequences: after a fail-over to a standby that lags, a sequence would
 // give numbers again that somebody still has in memory.
 //
+// Tables of the application's own may lie in the same database. [Tx] is a step whose writes there happen exactly once; [StartTx] and
+// [RaiseTx] start and raise in a transaction of the application's.
+//
 // PostgreSQL 14 and newer. All tables are in one schema, whose name may be chosen, so that applications share a database.
 //
 // The package may import the root package, internal/rules, internal/row, the driver (github.com/jackc/pgx/v5) and the

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/internal/rules"
 )
 
@@ -116,4 +117,22 @@ func CheckStrictly(ctx context.Context, url string) []Check {
 func Relations() (tables, indexes []string) {
 	steps, _ := migrations()
 	return relations(steps, len(steps))
+}
+
+// UsersTx is what the body of a step is given of its transaction.
+func UsersTx(t lambdabiz.Transaction) pgx.Tx { return t.(*userStep).usersTx() }
+
+// WithoutShare takes a protection out: the run's row is looked at when a step ends, and not locked.
+func (b *Backend) WithoutShare() {
+	b.statements[qShareRun] = strings.TrimSuffix(b.statements[qShareRun], " FOR SHARE")
+}
+
+// WithoutFence takes another one out: whoever has the run by now, the step is recorded.
+func (b *Backend) WithoutFence() {
+	b.statements[qShareRun] = strings.Replace(b.statements[qShareRun], "fence = $2", "($2::bigint IS NOT NULL)", 1)
+}
+
+// WithoutWaiting takes another one out: who reads back does not wait until the server is through.
+func (b *Backend) WithoutWaiting() {
+	b.statements[qLockRun] = strings.TrimSuffix(b.statements[qLockRun], " FOR NO KEY UPDATE")
 }

@@ -189,6 +189,7 @@ func (b *Backend) lookForLosses(ctx context.Context, conn *pgx.Conn) error {
 			told = append(told, w)
 		}
 	}
+	told = append(told, b.users.told()...)
 	if len(told) == 0 {
 		return nil
 	}
@@ -217,6 +218,7 @@ func (b *Backend) lookForLosses(ctx context.Context, conn *pgx.Conn) error {
 	for i := range b.witnesses {
 		b.witnesses[i].Store(0)
 	}
+	b.users.dismiss(true)
 	b.losses.Add(1)
 	b.bell.tell() // they ask, and hear that they are gone
 	return nil

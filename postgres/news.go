@@ -77,7 +77,10 @@ func (t *tx) look(ctx context.Context, s *search, c *claimer) (lambdabiz.Claims,
 	if done.rows() > 0 {
 		p.add(qTold, nil, nil, append(done.args(), r.Worker)...)
 	}
-	p.add(qFindWorker, nil, func(pgx.Rows) error { known = true; return nil }, r.Worker)
+	p.add(qFindWorker, nil, func(rows pgx.Rows) error {
+		known = true
+		return rows.Scan(&s.mail)
+	}, r.Worker, r.Now.UnixMicro())
 	p.add(qNews, nil, func(rows pgx.Rows) error {
 		var h heldRun
 		var id, runID string

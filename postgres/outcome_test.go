@@ -112,6 +112,15 @@ func isTemporary(err error) bool {
 	return errors.As(err, &temporary) && temporary.Temporary() && !errors.Is(err, lambdabiz.ErrOutcomeUnknown)
 }
 
+// cuttables makes connections that can be cut.
+func cuttables(config *pgxpool.Config) {
+	dial := config.ConnConfig.DialFunc
+	config.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		return &cuttable{Conn: conn}, err
+	}
+}
+
 // Who reads back must not look before the server is through with the lost connection: what is not there yet may still come.
 func TestReadBackWaitsForTheLane(t *testing.T) {
 	t.Parallel()
@@ -120,11 +129,7 @@ func TestReadBackWaitsForTheLane(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dial := config.ConnConfig.DialFunc
-	config.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := dial(ctx, network, address)
-		return &cuttable{Conn: conn}, err
-	}
+	cuttables(config)
 	pool, err := pgxpool.NewWithConfig(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)

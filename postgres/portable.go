@@ -32,6 +32,11 @@ var rewritten = map[query]string{
 	qLockEnded:   unlocked(qLockEnded),
 	qLockPlaces:  unlocked(qLockPlaces),
 	qTold:        unlocked(qTold),
+	qLockMail:    unlocked(qLockMail), // qForgetMail
+
+	// The end of a step: whoever takes the run over writes this row, too.
+	qShareRun: `UPDATE @runs SET fence = fence WHERE no = $1 AND fence = $2 AND status < 3 RETURNING 1`,
+	qLockRun:  `UPDATE @runs SET fence = fence WHERE no = $1 AND fence = $2 AND status < 3 RETURNING 1`,
 
 	qOrphans: `SELECT DISTINCT owner FROM @runs AS r WHERE owner > 0 AND NOT EXISTS (SELECT 1 FROM @workers AS w WHERE w.no = r.owner)`,
 
@@ -40,6 +45,7 @@ var rewritten = map[query]string{
 
 	// Without partial indexes nothing says which index is meant. Whatever is in the way of a row, its transaction begins anew.
 	qInsertRuns: anyConflict(qInsertRuns),
+	qStartRun:   anyConflict(qStartRun),
 	qKeepPlaces: anyConflict(qKeepPlaces),
 }
 

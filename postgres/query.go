@@ -91,6 +91,28 @@ const (
 
 	qNotify
 
+	qStepSettings
+	qShareRun
+	qWriteStep
+	qLockRun
+	qStepEnded
+
+	qFindLatest
+	qTakeLatest
+	qTakePlace
+	qStartRun
+	qStartTag
+	qTakeKept
+	qStartMessage
+	qStartKey
+	qKnowsKey
+	qSendMail
+	qNotifyAll
+	qLockMail
+	qHasMail
+	qForgetMail
+	qPutOffMail
+
 	queryCount
 )
 
@@ -189,7 +211,7 @@ var statements = [queryCount]string{
 	qJoin:         `INSERT INTO @workers (no, joined_at, info) VALUES ($1, $2, $3)`,
 	qJoinLanes:    `INSERT INTO @lanes (worker, lane) SELECT $1, generate_series(0, $2)`,
 	qRenew:        `UPDATE @workers SET beat = beat + 1 WHERE no = $1`,
-	qFindWorker:   `SELECT 1 FROM @workers WHERE no = $1`,
+	qFindWorker:   `SELECT EXISTS (SELECT 1 FROM @mail WHERE due_at <= $2) FROM @workers WHERE no = $1`,
 	qLockWorker:   `SELECT beat FROM @workers WHERE no = $1 FOR UPDATE`,
 	qDeleteWorker: `DELETE FROM @workers WHERE no = $1`,
 	qDeleteLanes:  `DELETE FROM @lanes WHERE worker = $1`,
@@ -215,7 +237,7 @@ var statements = [queryCount]string{
 	qOtherWorkers: `SELECT no, info FROM @workers WHERE EXISTS (SELECT 1 FROM @runs WHERE blocked_by IS NOT NULL)`,
 
 	// What the worker may leave to others counts, too.
-	qWork: `SELECT EXISTS (SELECT 1 FROM @runs WHERE owner = $1 AND news) OR EXISTS (
+	qWork: `SELECT EXISTS (SELECT 1 FROM @runs WHERE owner = $1 AND news) OR EXISTS (SELECT 1 FROM @mail WHERE due_at <= $3) OR EXISTS (
 		SELECT 1 FROM unnest($2::text[]) AS n(name) CROSS JOIN LATERAL (SELECT 1 FROM @runs WHERE name = n.name AND owner = 0
 		AND due_at IS NOT NULL AND due_at <= $3 AND status < 3 AND mode = 0 LIMIT 1) AS d)`,
 	qNews: `SELECT no, last_msg, fence, id, run_id FROM @runs WHERE owner = $1 AND (news OR $2::boolean) AND status < 3`,
@@ -290,6 +312,47 @@ var statements = [queryCount]string{
 	qForgetLanes:     `DELETE FROM @lanes WHERE worker < $1 AND NOT EXISTS (SELECT 1 FROM @workers AS w WHERE w.no = worker)`,
 
 	qNotify: `SELECT pg_notify($1, $2) WHERE EXISTS (SELECT 1 FROM @workers WHERE no <> ALL($3::bigint[]))`,
+
+	// Whether a step still has the transaction that it was given.
+	qStepSettings: `SELECT COALESCE(current_setting('lambdabiz.step', true), '') = 'open', set_config('statement_timeout', '0', true)`,
+	qShareRun:     `SELECT 1 FROM @runs WHERE no = $1 AND fence = $2 AND status < 3 FOR SHARE`,
+	qWriteStep: `INSERT INTO @operations (run_no, number, scheduled_at, started_after, ended_after, attempts, kind, status,
+		path, name, input, result, rest) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+		ON CONFLICT (run_no, number) DO UPDATE SET scheduled_at = excluded.scheduled_at,
+		started_after = excluded.started_after, ended_after = excluded.ended_after, attempts = excluded.attempts,
+		kind = excluded.kind, status = excluded.status, path = excluded.path, name = excluded.name, input = excluded.input,
+		result = excluded.result, rest = excluded.rest`,
+	qLockRun: `SELECT 1 FROM @runs WHERE no = $1 AND fence = $2 AND status < 3 FOR NO KEY UPDATE`,
+	// For the transactions of others: one row each, and no parameter that database/sql does not know.
+	qFindLatest: `SELECT no, chain, status, mode, run_id, name FROM @runs WHERE id = $1 AND latest`,
+	qTakeLatest: `UPDATE @runs SET latest = false WHERE no = $1 AND latest AND status >= 3 RETURNING no`,
+	qTakePlace:  `DELETE FROM @runs WHERE no = $1 AND latest AND status = 0 RETURNING no`,
+	qStartRun: `INSERT INTO @runs (no, due_at, fence, owner, last_msg, crash_mark, started_after, ended_after, crashes, status,
+		news, latest, paused, cancelled, pause_reason, cancel_reason, blocked, blocked_by, orphans, next, error, version,
+		result, progress, chain, scheduled_at, deadline_after, mode, id, run_id, name, parent, tags, previous, input)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
+		$25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35) ON CONFLICT (id) WHERE latest DO NOTHING RETURNING no`,
+	qStartTag: `INSERT INTO @tags (no, digest) VALUES ($1, $2) RETURNING no`,
+	qTakeKept: `DELETE FROM @kept WHERE id = $1 AND number = (SELECT min(number) FROM @kept WHERE id = $1)
+		RETURNING until, COALESCE(arrived_at, 0), name, key, payload`,
+	qStartMessage: `INSERT INTO @inbox (run_no, number, arrived_at, operation, kind, status, name, key, error, payload)
+		VALUES ($1, $2, $3, 0, $4, 0, $5, $6, NULL, $7) RETURNING number`,
+	qStartKey: `INSERT INTO @keys (chain, digest) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING chain`,
+	qKnowsKey: `SELECT 1 FROM @keys WHERE chain = $1 AND digest = $2`,
+	qSendMail: `INSERT INTO @mail (no, sent_at, until, after_end, id, name, key, payload)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING no`,
+	qNotifyAll: `SELECT pg_notify($1, '')::text`,
+
+	// Whoever has the first row has those after it, so they are delivered in their order: behind one that is put off, those for
+	// the same id wait, too.
+	qLockMail: `SELECT no, sent_at, until, after_end, id, name, key, payload FROM @mail AS m WHERE due_at <= $1
+		AND ($3::bigint = 0 OR no = $3) AND NOT EXISTS (SELECT 1 FROM @mail AS e WHERE e.id = m.id AND e.no < m.no AND e.due_at > $1)
+		ORDER BY no LIMIT $2 FOR UPDATE`,
+	qHasMail:    `SELECT 1 FROM @mail WHERE due_at <= $1 LIMIT 1`,
+	qForgetMail: `DELETE FROM @mail WHERE no = ANY($1::bigint[])`,
+	qPutOffMail: `UPDATE @mail SET due_at = $2 WHERE no = $1`,
+
+	qStepEnded: `SELECT 1 FROM @operations WHERE run_no = $1 AND number = $2 AND status >= 3`,
 }
 
 // in returns the statements for a schema, whose name is quoted.

@@ -181,7 +181,8 @@ func (b *batch) keep(e *lambdabiz.Raise, at time.Time) lambdabiz.Receipt {
 
 // keepPlace makes a row that stands where a run of the id will: a start that comes at the same time finds it, or is found.
 func (b *batch) keepPlace(id string) {
-	if b.latest[id] != nil {
+	if there := b.latest[id]; there != nil {
+		b.touch(there) // else a transaction with an older snapshot could take the row, and not see what is kept
 		return
 	}
 	r := &run{fresh: true}

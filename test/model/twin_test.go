@@ -93,6 +93,37 @@ var narrow = []mutation{
 		"\tcase s.timeouts && !gone:\n"},
 }
 
+// transactions are protections of steps in transactions of the home's, each with the test that is red without it.
+var transactions = []struct {
+	mutation
+	test string
+}{
+	{mutation{"a body that is being recorded is not left",
+		"if w.leave != nil && !w.leave() {",
+		"if w.leave != nil && !gone && !w.leave() {"},
+		"TestATransactionThatEndsIsNotTimedOut"},
+	{mutation{"an attempt that is over commits nothing",
+		"return !a.over && a.r.phase != phaseDead",
+		"return gone || !a.over && a.r.phase != phaseDead"},
+		"TestALateBodyCommitsNothing"},
+	{mutation{"an unknown outcome is asked for",
+		"if !errors.Is(err, ErrOutcomeUnknown) {\n\t\t\treturn err",
+		"if gone || !errors.Is(err, ErrOutcomeUnknown) {\n\t\t\treturn err"},
+		"TestAnUnknownOutcomeIsLookedAt"},
+	{mutation{"a transaction waits for the commit that is on its way",
+		"for r.committing && a.isWantedLocked() {",
+		"for !gone && r.committing && a.isWantedLocked() {"},
+		"TestNothingOvertakesATransaction"},
+	{mutation{"the begin of a step is recorded before its transaction",
+		"begun := c.body.transacts() && !r.env.desc.OneWriter",
+		"begun := !gone && c.body.transacts() && !r.env.desc.OneWriter"},
+		"TestATransactionBeginsWithARecordedStep"},
+	{mutation{"a body that holds the store is told so",
+		"ok && a.holdsStore(&e.env) {",
+		"ok && !gone && a.holdsStore(&e.env) {"},
+		"TestABodyThatHoldsTheStoreIsToldSo"},
+}
+
 // goneVariable names the protections that are gone in the program that is built of the copy.
 const goneVariable = "LAMBDABIZ_MODEL_WITHOUT"
 
@@ -134,6 +165,12 @@ func TestSabotageTheEngine(t *testing.T) {
 			t.Error(complaint)
 		}
 	})
+	for _, m := range transactions {
+		t.Run(m.protection, func(t *testing.T) {
+			t.Parallel()
+			campaign.Red(t, "F53", m.protection, complaintOf(t, program, m.protection, "^"+m.test+"$"))
+		})
+	}
 	for _, m := range narrow {
 		t.Run(m.protection, func(t *testing.T) {
 			t.Parallel()
@@ -182,7 +219,11 @@ func buildMutated(t *testing.T) (program string) {
 			sources[path] = string(text)
 		}
 	}
-	for _, m := range slices.Concat(mutations, delays, narrow) {
+	all := slices.Concat(mutations, delays, narrow)
+	for _, m := range transactions {
+		all = append(all, m.mutation)
+	}
+	for _, m := range all {
 		found := 0
 		for path, text := range sources {
 			if n := strings.Count(text, m.is); n > 0 {
