@@ -36,11 +36,11 @@ func (b *Backend) Commit(ctx context.Context, commits []*lambdabiz.Commit) ([]la
 	return verdicts, nil
 }
 
-// commit commits a batch. When it has to wait too long for a row that somebody holds, only the commits that need the row are
-// not applied: it is halved until they are alone.
+// commit commits a batch. When it has to wait too long for a row that somebody holds, or is refused again and again for the sake
+// of others, only the commits that this is about are not applied: it is halved until they are alone.
 func (b *Backend) commit(ctx context.Context, lane int, commits []*lambdabiz.Commit) ([]lambdabiz.Verdict, bool, error) {
 	verdicts, wake, err := b.together(ctx, lane, commits)
-	if len(commits) == 1 || code(err) != lockNotAvailable {
+	if len(commits) == 1 || !isOwn(err) {
 		return verdicts, wake, err
 	}
 	verdicts = nil
@@ -54,8 +54,6 @@ func (b *Backend) commit(ctx context.Context, lane int, commits []*lambdabiz.Com
 	}
 	return verdicts, wake, nil
 }
-
-const lockNotAvailable = "55P03"
 
 // together commits a batch in one transaction.
 func (b *Backend) together(ctx context.Context, lane int, commits []*lambdabiz.Commit) ([]lambdabiz.Verdict, bool, error) {

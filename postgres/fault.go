@@ -62,6 +62,9 @@ func advised(err error) error {
 	case "42P01", "42703", "3F000", "42P10": // a table, a column, the schema; a unique index, which ON CONFLICT wants
 		steps, _ := migrations() // they are in the program
 		return fmt.Errorf("something is missing in the schema: restore what version %d of it has: %w", len(steps), err)
+	case "26000", "42P05":
+		return fmt.Errorf("prepared statements do not last on this connection: is there a pooler that is not seen? Put "+
+			"default_query_exec_mode=cache_describe into the URL: %w", err)
 	case "42501":
 		return fmt.Errorf("the role lacks a right: GRANT USAGE on the schema, and SELECT, INSERT, UPDATE, DELETE on its tables: %w", err)
 	}
@@ -85,6 +88,25 @@ func isConflict(err error) bool {
 	return errors.Is(err, errAgain)
 }
 
+// isOutOfDate reports whether the server does not have a prepared statement as the driver knows it: somebody has removed it, or
+// changed a table, or it is that of another client of a pooler.
+func isOutOfDate(err error) bool {
+	switch code(err) {
+	case "26000", "42P05": // invalid_sql_statement_name, duplicate_prepared_statement
+		return true
+	case "0A000": // feature_not_supported
+		return strings.Contains(err.Error(), "cached plan")
+	}
+	return false
+}
+
+// isOwn reports whether an error that came again and again may be that of a few commits of a batch: they meet what others do not,
+// or all of them are too much for one transaction.
+func isOwn(err error) bool {
+	c := code(err)
+	return isConflict(err) || c == "55P03" || strings.HasPrefix(c, "54") // lock_not_available, program_limit_exceeded
+}
+
 // isOfTheServer reports whether an error says that the server is none to write to: it ends, starts, has become a standby, or has
 // no room for a connection.
 func isOfTheServer(err error) bool {
@@ -99,7 +121,7 @@ func isCutOff(err error) bool {
 	if errors.As(err, &connect) || errors.Is(err, lambdabiz.ErrOutcomeUnknown) || errors.Is(err, context.DeadlineExceeded) {
 		return false
 	}
-	return isLost(err) || isOfTheServer(err)
+	return isLost(err) || isOfTheServer(err) || isOutOfDate(err)
 }
 
 // isTemporary reports whether an error says nothing of what was to be written.

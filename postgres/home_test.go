@@ -47,7 +47,7 @@ func onlyOnPostgreSQL(t testing.TB) {
 func refusals(n int) string {
 	const trigger = "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT OR UPDATE OR DELETE ON lambdabiz."
 	return `CREATE SEQUENCE public.tried;
-		CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
 			IF hashint8extended(nextval('public.tried'), 1) % ` + strconv.Itoa(n) + ` = 0 THEN
 				RAISE EXCEPTION 'refused by the test' USING ERRCODE = '40001';
 			END IF;

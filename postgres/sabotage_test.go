@@ -93,6 +93,7 @@ func TestWorkIsFoundWithoutANotice(t *testing.T) {
 }
 
 func TestSabotageNoticeAsTheOnlyWakeUp(t *testing.T) {
+	onlyOnPostgreSQL(t)
 	t.Parallel()
 	campaign.Red(t, "F27", "the asking", unheard(t, -1, 3*time.Second))
 }

@@ -232,6 +232,7 @@ func TestAnswersThatAreCutAtAnyByte(t *testing.T) {
 
 // The machine of the server is gone without a word: connections stay open, and nobody answers on them.
 func TestConnectionsThatNobodyAnswersOnAreLeft(t *testing.T) {
+	onlyOnPostgreSQL(t)
 	t.Parallel()
 	server := standin.Start(t, standin.Config{Quick: true})
 	proxy := server.Proxy(t)

@@ -97,7 +97,7 @@ func (b *Backend) on(ctx context.Context, do func(*pgx.Conn) error) error {
 	if err != nil && c.Conn().IsClosed() {
 		return fmt.Errorf("%w: %w", errConnection, err)
 	}
-	if isOfTheServer(err) { // the next connection may lead to another one
+	if isOfTheServer(err) || isOutOfDate(err) { // the next connection may lead to another one, and has nothing prepared
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectTimeout)
 		defer cancel()
 		_ = c.Conn().Close(closing)
