@@ -58,6 +58,7 @@ type Backend struct {
 	lanes     chan int // the free ones
 	claiming  chan *claimer
 	witnesses [lanes + 1]atomic.Int64 // the last of each lane, as the server has acknowledged it; who has the lane sets it
+	pending   [lanes + 1]atomic.Int64 // the one that each has asked for last
 
 	lineage lineage
 	losses  atomic.Int64 // how often what was acknowledged was not there after a fail-over

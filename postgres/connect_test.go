@@ -34,7 +34,7 @@ func TestWhatCannotBeOpenedSaysWhy(t *testing.T) {
 	execute(t, at, "CREATE DATABASE latin"+suffix(t, at)+
 		" ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
 	for name, c := range map[string]struct{ at, want string }{
-		"no URL":              {"postgres://a:s3cret@[", "cannot parse"},
+		"no URL":              {"postgres://a:s3cret@[", "cannot be read"},
 		"no server":           {changed(t, at, func(u *url.URL) { u.Host = "127.0.0.1:1" }), "refused"},
 		"a wrong password":    {changed(t, at, func(u *url.URL) { u.User = url.UserPassword("postgres", "s3cret") }), "authentication"},
 		"an unknown database": {changed(t, at, func(u *url.URL) { u.Path = "/nowhere" }), "does not exist"},

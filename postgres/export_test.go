@@ -51,7 +51,7 @@ func (b *Backend) WithoutLaneLock() {
 // WithoutLooksForLosses lets a process find all that it looks for after a fail-over, and WithoutTimelines lets servers not tell
 // theirs.
 func (b *Backend) WithoutLooksForLosses() {
-	b.statements[qFindWitnesses] = "SELECT 1 FROM unnest($1::bigint[])"
+	b.statements[qFindWitnesses] = "SELECT unnest($1::bigint[])"
 }
 func (b *Backend) WithoutTimelines() { b.lineage.unknown.Store(true) }
 

@@ -99,7 +99,7 @@ func TestACommitMeetsAFailOver(t *testing.T) {
 	t.Parallel()
 	c := setupCluster(t, standin.Synchronous)
 	met := map[bool]int{}
-	rounds := campaign.Rounds(t, 2, 20)
+	rounds := campaign.Rounds(t, 4, 20)
 	for round := range rounds {
 		applied := round%2 == 0
 		if round > 0 {
@@ -265,7 +265,7 @@ func TestACommitWhoseWaitForTheStandbyIsEndedIsNotAcknowledged(t *testing.T) {
 	}()
 	// waiting returns when a commit waits that began after the others.
 	waiting := func(after int64) int64 {
-		return answer[int64](t, c.primary.URL("postgres"), fmt.Sprintf(`DO $$ BEGIN
+		return answer[int64](t, c.primary.URL("postgres")+"&statement_timeout=30000", fmt.Sprintf(`DO $$ BEGIN
 			WHILE NOT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep'
 				AND extract(epoch FROM xact_start) * 1000000 > %d) LOOP
 				PERFORM pg_stat_clear_snapshot(), pg_sleep(0.001);

@@ -181,29 +181,42 @@ func (b *Backend) trust(ctx context.Context, conn *pgx.Conn) error {
 }
 
 // lookForLosses looks for the last transaction of each lane. The log of a server is one sequence: if that is there, all before
-// it is, too.
+// it is, too. The next one of the lane may be there in its place: it removes the witness of the one before it, and its answer
+// may have been lost. Nothing is written here meanwhile: no connection to this server is handed out before.
 func (b *Backend) lookForLosses(ctx context.Context, conn *pgx.Conn) error {
-	var told []int64
+	var asked []int64
 	for i := range b.witnesses {
-		if w := b.witnesses[i].Load(); w != 0 {
-			told = append(told, w)
+		if told := b.witnesses[i].Load(); told != 0 {
+			asked = append(asked, told, b.pending[i].Load())
 		}
 	}
-	told = append(told, b.users.told()...)
-	if len(told) == 0 {
+	for _, told := range b.users.told() { // what removes it was not told before
+		asked = append(asked, told, told)
+	}
+	if len(asked) == 0 {
 		return nil
 	}
 	t := &tx{b: b, conn: conn}
-	found := 0
-	if err := t.query(ctx, qFindWitnesses, func(pgx.Rows) error { found++; return nil }, told); err != nil {
+	found := map[int64]bool{}
+	err := t.query(ctx, qFindWitnesses, func(rows pgx.Rows) error {
+		var no int64
+		err := rows.Scan(&no)
+		found[no] = true
+		return err
+	}, asked)
+	if err != nil {
 		return err
 	}
-	if found == len(told) {
+	lost := false
+	for i := 0; i < len(asked); i += 2 {
+		lost = lost || !found[asked[i]] && !found[asked[i+1]]
+	}
+	if !lost {
 		return nil
 	}
 	// They leave, as by themselves: they live, so nothing counts as a crash. When they join again their runs are freed.
 	workers := b.bell.allJoined()
-	err := t.whole(ctx, func() error {
+	err = t.whole(ctx, func() error {
 		for _, worker := range workers {
 			if err := t.unregister(ctx, worker, -1); err != nil {
 				return err
@@ -217,6 +230,7 @@ func (b *Backend) lookForLosses(ctx context.Context, conn *pgx.Conn) error {
 	}
 	for i := range b.witnesses {
 		b.witnesses[i].Store(0)
+		b.pending[i].Store(0)
 	}
 	b.users.dismiss(true)
 	b.losses.Add(1)

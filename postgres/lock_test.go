@@ -47,3 +47,43 @@ func TestARowThatSomebodyHoldsStopsItsOwnCommitsOnly(t *testing.T) {
 		}
 	}
 }
+
+// A user's transaction that holds the row of one run keeps nobody from taking over the others of a dead worker.
+func TestARowThatSomebodyHoldsStopsTheTakeOverOfItsRunOnly(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ids := []string{"a", "b", "held", "c", "d"}
+	for _, id := range ids {
+		b.start(id)
+	}
+	conn, err := pgx.Connect(t.Context(), b.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	users, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := users.Exec(t.Context(), "SELECT 1 FROM lambdabiz.runs WHERE id = 'held' FOR UPDATE"); err != nil {
+		t.Fatal(err)
+	}
+	other := setupAt(t, b.url)
+	other.SetLockTimeout(20 * time.Millisecond)
+	if err := other.Leave(t.Context(), b.worker, 0); !isTemporary(err) {
+		t.Errorf("one run is held: %v", err)
+	}
+	other.join("v1", "Order") // though one run is held
+	if claims := other.claim(10, 0); len(claims.Runs) != len(ids)-1 {
+		t.Errorf("%d runs of %d are taken over", len(claims.Runs), len(ids)-1)
+	}
+	if err := users.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Leave(t.Context(), b.worker, 0); err != nil {
+		t.Fatal(err)
+	}
+	if claims := other.claim(10, 0); len(claims.Runs) != 1 || claims.Runs[0].ID != "held" {
+		t.Errorf("the last one: %+v", claims.Runs)
+	}
+}

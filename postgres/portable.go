@@ -26,6 +26,7 @@ var rewritten = map[query]string{
 
 	// What these read is written in the same transaction: qDeleteWorker, qFree, qUnblock, qUpdateRuns, qPurgeRuns, qForgetPlaces.
 	qLockWorker:  unlocked(qLockWorker),
+	qLockFree:    unlocked(qLockFree),
 	qLockHeld:    unlocked(qLockHeld),
 	qLockBlocked: unlocked(qLockBlocked),
 	qDue:         unlocked(qDue),

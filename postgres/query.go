@@ -47,6 +47,7 @@ const (
 	qWorkers
 	qNextWorkers
 	qOrphans
+	qLockFree
 	qLockHeld
 	qOwns
 	qFree
@@ -143,7 +144,7 @@ var statements = [queryCount]string{
 	qInsertWitness: `INSERT INTO @witnesses (no) VALUES ($1)`,
 	qDeleteWitness: `DELETE FROM @witnesses WHERE no = $1`,
 	qFindWitness:   `SELECT 1 FROM @witnesses WHERE no = $1`,
-	qFindWitnesses: `SELECT 1 FROM @witnesses WHERE no = ANY($1::bigint[])`,
+	qFindWitnesses: `SELECT no FROM @witnesses WHERE no = ANY($1::bigint[])`,
 	// Who drives a run by hand has a fence, and no worker.
 	qFenceHands: `UPDATE @runs SET fence = fence + 1 WHERE owner < 0 AND status < 3`,
 
@@ -222,6 +223,7 @@ var statements = [queryCount]string{
 	qOrphans: `WITH RECURSIVE owners AS (SELECT min(owner) AS no FROM @runs WHERE owner > 0 UNION ALL
 		SELECT (SELECT min(r.owner) FROM @runs AS r WHERE r.owner > 0 AND r.owner > owners.no) FROM owners WHERE owners.no IS NOT NULL)
 		SELECT no FROM owners WHERE no IS NOT NULL AND NOT EXISTS (SELECT 1 FROM @workers AS w WHERE w.no = owners.no)`,
+	qLockFree: `SELECT no FROM @runs WHERE owner = $1 AND owner > 0 AND status < 3 LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED`,
 	qLockHeld: `SELECT no FROM @runs WHERE no = ANY(ARRAY(SELECT no FROM @runs WHERE owner = $1 AND owner > 0 LIMIT $2))
 		AND owner = $1 AND status < 3 ORDER BY no FOR NO KEY UPDATE`,
 	qOwns: `SELECT 1 FROM @runs WHERE owner = $1 AND owner > 0 AND status < 3 LIMIT 1`,

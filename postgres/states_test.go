@@ -211,7 +211,7 @@ func TestAnswersThatAreCutAtAnyByte(t *testing.T) {
 	proxy := server.Proxy(t)
 	b := setupAt(t, proxy.URL("postgres"))
 	random := campaign.Random(campaign.Seed(t), 0)
-	rounds := campaign.Rounds(t, 40, 5000)
+	rounds := campaign.Rounds(t, 40, 1000)
 	for round := range rounds {
 		before := proxy.Cuts()
 		proxy.CutAfter(random.IntN(3000))

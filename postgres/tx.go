@@ -161,6 +161,7 @@ func (b *Backend) retry(ctx context.Context, try func() error) error {
 func (b *Backend) inLane(ctx context.Context, lane int, workers []int64, do func(*tx) error) error {
 	return b.retry(ctx, func() error {
 		witness := b.numbers.next()
+		b.pending[lane].Store(witness)
 		var t *tx
 		err := b.on(ctx, func(conn *pgx.Conn) error {
 			t = &tx{b: b, conn: conn, lane: lane}
@@ -291,6 +292,7 @@ func (b *Backend) readBack(ctx context.Context, lane int, witness int64, lost er
 		}
 		select {
 		case <-ctx.Done():
+			b.witnesses[lane].Store(0) // it may be there, or have gone with that one
 			return fmt.Errorf("%w: %w: %w", lambdabiz.ErrOutcomeUnknown, lost, err)
 		case <-b.closed:
 			return fmt.Errorf("%w: %w: %w", lambdabiz.ErrOutcomeUnknown, lost, errClosed)

@@ -138,7 +138,7 @@ func (b *Backend) Leave(ctx context.Context, worker int64, beat int64) error {
 		if beat < 0 {
 			crashes = 0 // it lives, and leaves by itself
 		}
-		err = b.free(ctx, worker, crashes)
+		err = b.free(ctx, worker, crashes, true)
 	}
 	if err == nil {
 		err = b.freeOrphans(ctx)
@@ -165,20 +165,22 @@ func (t *tx) unregister(ctx context.Context, worker, beat int64) error {
 // leavePiece is how many runs are freed at a time: others may have them at once, and wait for no lock for long.
 const leavePiece = 5000
 
-// free frees the runs of a worker that is not registered.
-func (b *Backend) free(ctx context.Context, worker int64, crashes int) error {
-	for more := true; more; {
+// free frees the runs of a worker that is not registered. Those whose rows somebody holds it leaves until the others are free,
+// and then waits for them, if it shall.
+func (b *Backend) free(ctx context.Context, worker int64, crashes int, waits bool) error {
+	for q, more := qLockFree, true; more; {
 		err := b.transact(ctx, func(t *tx) error {
 			var runs []int64
-			err := t.query(ctx, qLockHeld, into(&runs), worker, b.leavePiece)
+			err := t.query(ctx, q, into(&runs), worker, b.leavePiece)
 			if err == nil && len(runs) > 0 {
 				_, err = t.exec(ctx, qFree, runs, worker, crashes)
 				return err
 			}
-			more = false // unless somebody else was about to free those
-			if err != nil {
+			more = false // unless somebody holds some, or was about to free those
+			if err != nil || !waits {
 				return err
 			}
+			q = qLockHeld
 			return t.query(ctx, qOwns, func(pgx.Rows) error { more = true; return nil }, worker)
 		})
 		if err != nil {
@@ -189,7 +191,8 @@ func (b *Backend) free(ctx context.Context, worker int64, crashes int) error {
 	return nil
 }
 
-// freeOrphans frees what workers own that are not registered: somebody has removed them, and not come to all of their runs.
+// freeOrphans frees what workers own that are not registered: somebody has removed them, and not come to all of their runs. It
+// waits for no row: a user's transaction must not keep workers from beginning.
 func (b *Backend) freeOrphans(ctx context.Context) error {
 	var owners []int64
 	if err := b.transact(ctx, func(t *tx) error {
@@ -199,7 +202,7 @@ func (b *Backend) freeOrphans(ctx context.Context) error {
 		return err
 	}
 	for _, worker := range owners {
-		if err := b.free(ctx, worker, 0); err != nil {
+		if err := b.free(ctx, worker, 0, false); err != nil {
 			return err
 		}
 	}
