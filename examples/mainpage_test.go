@@ -62,6 +62,6 @@ func TestTheReadmesProgramStopsInOrder(t *testing.T) {
 		if code := cmd.ProcessState.ExitCode(); !sent || code != 1 {
 			t.Fatalf("%v: sent %t, exit code %d:\n%s", signal, sent, code, &out)
 		}
-		contains(t, out.String(), "worker stopped", "stopped; the order is kept in orders.db")
+		contains(t, out.String(), "worker stopped", "stopped; the order is kept")
 	}
 }

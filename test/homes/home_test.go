@@ -15,6 +15,7 @@ import (
 	"github.com/lambdabiz/lambdabiz/internal/fakeswf"
 	"github.com/lambdabiz/lambdabiz/internal/logbook"
 	"github.com/lambdabiz/lambdabiz/memory"
+	"github.com/lambdabiz/lambdabiz/postgres"
 )
 
 // home is a backend that the engine's tests run on.
@@ -32,7 +33,8 @@ var homes = []home{
 	}))},
 	{"sqlite", inBubble(openSQLite)},
 	{"swf", inBubble(openSWF)},
-	{"postgres", tables},
+	{"postgres", tables(postgres.Config{})},
+	{"postgres, portable", tables(postgres.Config{Portable: true})},
 }
 
 // inBubble is for a home that needs nothing from outside of it.
@@ -92,7 +94,7 @@ func onHomes(t *testing.T, f func(t *testing.T, b *bench), names ...string) {
 	t.Parallel()
 	for _, h := range homes {
 		for _, name := range names {
-			if h.name != name {
+			if h.name != name && h.name != name+", portable" {
 				continue
 			}
 			t.Run(h.name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package homes_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"testing"
 	"time"
@@ -19,10 +20,19 @@ import (
 // Virtual time stands still while a goroutine waits for the server, so a call takes none of it, as on the other homes. A
 // goroutine that waits for what may never come would keep it from ever passing: nobody gets to listen here, and this home hears of
 // changes by its own process only. What it hears from others is tested in package postgres.
-func tables(t *testing.T) func(t *testing.T) lambdabiz.Backend {
+//
+// In the portable mode transactions are what the servers have that it is for.
+func tables(c postgres.Config) func(t *testing.T) func(t *testing.T) lambdabiz.Backend {
+	return func(t *testing.T) func(t *testing.T) lambdabiz.Backend {
+		t.Helper()
+		return tablesWith(t, c)
+	}
+}
+
+func tablesWith(t *testing.T, c postgres.Config) func(t *testing.T) lambdabiz.Backend {
 	t.Helper()
-	url := standin.Shared(t, 0).Copy(t, "tables", func(ctx context.Context, url string) error {
-		b, err := postgres.Open(ctx, url, postgres.Config{})
+	url := standin.Shared(t, 0).Copy(t, fmt.Sprintf("tables %+v", c), func(ctx context.Context, url string) error {
+		b, err := postgres.Open(ctx, url, c)
 		if err != nil {
 			return err
 		}
@@ -36,6 +46,9 @@ func tables(t *testing.T) func(t *testing.T) lambdabiz.Backend {
 			t.Fatal(err)
 		}
 		config.MaxConns = 4
+		if c.Portable {
+			config.ConnConfig.RuntimeParams["default_transaction_isolation"] = "repeatable read"
+		}
 		config.ConnConfig.ConnectTimeout = 0
 		config.ConnConfig.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) { // of who listens
 			<-ctx.Done()
@@ -52,7 +65,7 @@ func tables(t *testing.T) func(t *testing.T) lambdabiz.Backend {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := postgres.New(pool, postgres.Config{})
+		b, err := postgres.New(pool, c)
 		if err != nil {
 			t.Fatal(err)
 		}
