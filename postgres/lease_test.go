@@ -29,6 +29,7 @@ const (
 // While nobody can beat, nobody is taken for dead: the server is frozen for longer than a lease, or its synchronous standby, or
 // its disk is full, and reads work. When it goes on, everybody goes on with what he had, and nothing is begun again.
 func TestNobodyIsTakenOverFromWhileNobodyCanBeat(t *testing.T) {
+	onlyOnPostgreSQL(t)
 	t.Parallel()
 	const lease = 1500 * time.Millisecond
 	primary := standin.Start(t, standin.Config{Quick: true})

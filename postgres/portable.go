@@ -41,8 +41,10 @@ var rewritten = map[query]string{
 
 	qOrphans: `SELECT DISTINCT owner FROM @runs AS r WHERE owner > 0 AND NOT EXISTS (SELECT 1 FROM @workers AS w WHERE w.no = r.owner)`,
 
-	qSettings: "", // never said
-	qNotify:   "",
+	qSettings:     "", // never said, as those that follow
+	qStepSettings: "",
+	qNotify:       "",
+	qNotifyAll:    "",
 
 	// Without partial indexes nothing says which index is meant. Whatever is in the way of a row, its transaction begins anew.
 	qInsertRuns: anyConflict(qInsertRuns),

@@ -86,6 +86,7 @@ func overtaken(t *testing.T, claim func(arrived map[string]int64) map[string]int
 
 // A notice is a hint: with a connection that hears nothing a worker finds what there is to do all the same.
 func TestWorkIsFoundWithoutANotice(t *testing.T) {
+	onlyOnPostgreSQL(t)
 	t.Parallel()
 	if complaint := unheard(t, 50*time.Millisecond, time.Minute); complaint != "" {
 		t.Error(complaint)
