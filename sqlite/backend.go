@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
@@ -46,6 +47,7 @@ type Backend struct {
 	watches chan *watch   // one place: what Claim saw last
 	closed  chan struct{} // closed by Close
 	closing sync.Once
+	steps   atomic.Int64 // transactions of steps that have the writer, or wait for it
 
 	mu    sync.Mutex // guards what follows, and is never held across a wait
 	idle  []*conn
@@ -59,6 +61,8 @@ var (
 	_ lambdabiz.Backend = (*Backend)(nil)
 	_ lambdabiz.Waker   = (*Backend)(nil)
 	_ lambdabiz.Locked  = (*Backend)(nil)
+
+	_ lambdabiz.Transactor = (*Backend)(nil)
 )
 
 var errClosed = errors.New("sqlite: backend is closed")
@@ -66,7 +70,7 @@ var errClosed = errors.New("sqlite: backend is closed")
 // Describe says that SQLite keeps every promise, and commits batches in one lane.
 func (b *Backend) Describe() lambdabiz.Description {
 	return lambdabiz.Description{
-		Name: "sqlite", Lanes: 1, BatchSize: batchSize, MaxPayloadBytes: maxPayloadBytes(),
+		Name: home, Lanes: 1, BatchSize: batchSize, MaxPayloadBytes: maxPayloadBytes(), OneWriter: true,
 	}
 }
 

@@ -9,6 +9,9 @@
 // One process at a time writes. Each says since when it has been in a write in a file like "orders.db-writer-1x2y3z",
 // so that whoever has to wait is told for whom ([Backend.LockedBy], [LockedError]).
 //
+// Tables of the application's own may lie in the same file. [Tx] is a step whose writes there happen exactly once; [StartTx] and
+// [RaiseTx] start and raise in a transaction of the application's.
+//
 // A database has one name: [Open] refuses hard links ([ErrLinked]). Nothing is acknowledged in a file that is not
 // where its path says any more ([ErrMoved]).
 //
@@ -16,6 +19,6 @@
 // it with that.
 //
 // The package may import the root package, internal, the driver (github.com/ncruces/go-sqlite3, through its
-// direct interface), github.com/gofrs/flock and the standard library. It starts no goroutines, and
-// works inside a testing/synctest bubble.
+// direct interface), github.com/gofrs/flock and the standard library. It starts no goroutines, but for that of database/sql while
+// a step is in its transaction, and works inside a testing/synctest bubble.
 package sqlite

@@ -6,6 +6,8 @@ import (
 	"strconv"
 
 	"github.com/ncruces/go-sqlite3"
+
+	lambdabiz "github.com/lambdabiz/lambdabiz"
 )
 
 // LimitPages gives the disk an end for the connection that writes.
@@ -159,3 +161,6 @@ func (b *Backend) LeaveSteps(ctx context.Context, worker int64) (steps int, err 
 	}
 	return steps, err
 }
+
+// QueriesOf is what the body of a step writes with.
+func QueriesOf(t lambdabiz.Transaction) Queries { return t.(*userStep).queries() }

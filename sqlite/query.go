@@ -25,6 +25,7 @@ const (
 	qRunHead
 	qLatestHead
 	qRunIDHead
+	qUsersHead
 	qRun
 	qRunInfo
 	qSize
@@ -168,6 +169,9 @@ var queries = [queryCount]string{
 		WHERE NOT EXISTS (SELECT 1 FROM runs WHERE id = ?10)
 		AND NOT EXISTS (SELECT 1 FROM kept WHERE id = ?10)
 		AND (?4 <= 0 OR EXISTS (SELECT 1 FROM workers WHERE no = ?4))`,
+	// For the transactions of others.
+	qUsersHead: `SELECT no, COALESCE(chain, no), status, mode, owner, paused, blocked IS NOT NULL, run_id, COALESCE(name, '')
+		FROM runs WHERE id = ? ORDER BY no DESC LIMIT 1`,
 	qRunHead:    `SELECT ` + headColumns + ` FROM runs WHERE no = ?`,
 	qLatestHead: `SELECT ` + headColumns + ` FROM runs WHERE id = ? ORDER BY no DESC LIMIT 1`,
 	qRunIDHead:  `SELECT ` + headColumns + ` FROM runs WHERE id = ? AND run_id = ? ORDER BY no DESC LIMIT 1`,

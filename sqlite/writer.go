@@ -75,11 +75,19 @@ func (b *Backend) lockWriter(ctx context.Context) (*writer, error) {
 		return nil, errClosed
 	default:
 	}
+	var late <-chan time.Time
+	if b.steps.Load() > 0 { // the body of one may be who asks
+		timer := time.NewTimer(b.config.BusyTimeout)
+		defer timer.Stop()
+		late = timer.C
+	}
 	select {
 	case <-b.closed:
 		return nil, errClosed
 	case <-ctx.Done():
 		return nil, ctx.Err()
+	case <-late:
+		return nil, b.stepBusy()
 	case w := <-b.writing:
 		if err := b.ready(ctx, w); err != nil {
 			b.writing <- w
