@@ -171,6 +171,13 @@ type Ender interface {
 	Ended(ctx context.Context, runs []RunRef) ([]bool, error)
 }
 
+// Counter is an optional ability of a [Backend]: it counts runs without listing them.
+type Counter interface {
+	// Counts returns how many runs List would return of each status, on all pages together. Limit and Cursor of the
+	// filter mean nothing. A status without a run may be left out.
+	Counts(ctx context.Context, f Filter) (map[Status]int, error)
+}
+
 // Queue is an optional ability of a [Backend] that performs tasks or services: it hands attempts that are
 // local to workers, which may be other processes than those that run orchestrations.
 type Queue interface {

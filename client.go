@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -388,24 +389,66 @@ func (e *Engine) List(ctx context.Context, f Filter) (Page, error) {
 	if f.Limit < 0 || f.Limit > 1000 {
 		return Page{}, fmt.Errorf("list: Limit is %d, it must be 1 to 1000, or 0 for 100", f.Limit)
 	}
-	if f.Name != "" || len(f.Tags) > 0 || !f.ScheduledAfter.IsZero() || !f.ScheduledBefore.IsZero() {
-		if err := e.desc.supports(FeatureList); err != nil {
-			return Page{}, err
-		}
-	}
-	if err := checkTags(f.Tags); err != nil {
-		return Page{}, fmt.Errorf("list: %w", err)
-	}
-	if f.AllRuns {
-		if err := e.desc.supports(FeatureEarlierRuns); err != nil {
-			return Page{}, err
-		}
+	if err := e.checkFilter(&f); err != nil {
+		return Page{}, err
 	}
 	page, err := e.backend.List(ctx, f)
 	if err != nil {
 		return page, fmt.Errorf("list: %w", err)
 	}
 	return page, nil
+}
+
+// Counts returns how many runs there are of each status in a list with the filter, on all of its pages together. Limit and
+// Cursor mean nothing, and a status without a run is left out. A home that is a [Counter] counts, in one snapshot. Another one
+// lists, page by page: what begins or ends meanwhile may be counted as it was.
+func (e *Engine) Counts(ctx context.Context, f Filter) (map[Status]int, error) {
+	f.Limit, f.Cursor = 1000, ""
+	if err := e.checkFilter(&f); err != nil {
+		return nil, err
+	}
+	counts, err := map[Status]int{}, error(nil)
+	if e.counter != nil {
+		counts, err = e.counter.Counts(ctx, f)
+	} else {
+		err = e.countPages(ctx, f, counts)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("count: %w", err)
+	}
+	maps.DeleteFunc(counts, func(_ Status, n int) bool { return n == 0 })
+	return counts, nil
+}
+
+func (e *Engine) countPages(ctx context.Context, f Filter, counts map[Status]int) error {
+	for {
+		page, err := e.backend.List(ctx, f)
+		if err != nil {
+			return err //nolint:wrapcheck // the caller says what for
+		}
+		for i := range page.Runs {
+			counts[page.Runs[i].Status]++
+		}
+		if f.Cursor = page.Next; f.Cursor == "" {
+			return nil
+		}
+	}
+}
+
+// checkFilter says why the home cannot list by a filter.
+func (e *Engine) checkFilter(f *Filter) error {
+	if f.Name != "" || len(f.Tags) > 0 || !f.ScheduledAfter.IsZero() || !f.ScheduledBefore.IsZero() {
+		if err := e.desc.supports(FeatureList); err != nil {
+			return err
+		}
+	}
+	if err := checkTags(f.Tags); err != nil {
+		return fmt.Errorf("list: %w", err)
+	}
+	if f.AllRuns {
+		return e.desc.supports(FeatureEarlierRuns)
+	}
+	return nil
 }
 
 // Workers returns the workers that are registered on the store, this engine's own included.

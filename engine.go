@@ -26,6 +26,7 @@ type Engine struct {
 	waker    Waker        // nil if the backend is none
 	informer Informer     // the same
 	locked   Locked       // the same
+	counter  Counter      // the same
 	watcher  Watcher      // the same, guarded
 	waiting  *waitingRoom // the same: it has an Ender
 	queue    Queue        // the same
@@ -68,6 +69,7 @@ func New(b Backend, c Config) (*Engine, error) {
 	e.waker, _ = b.(Waker)
 	e.informer, _ = b.(Informer)
 	e.locked, _ = b.(Locked)
+	e.counter, _ = b.(Counter)
 	if ender, ok := b.(Ender); ok {
 		e.waiting = newWaitingRoom(ender, e.resultPoll)
 	}

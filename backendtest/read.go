@@ -96,6 +96,7 @@ func (h *harness) list(f lambdabiz.Filter) []lambdabiz.RunInfo {
 		h.must(err, "List")
 		all = append(all, page.Runs...)
 		if page.Next == "" {
+			h.counts(f, all)
 			return all
 		}
 		if len(page.Runs) == 0 {
@@ -105,6 +106,24 @@ func (h *harness) list(f lambdabiz.Filter) []lambdabiz.RunInfo {
 	}
 	h.Fatalf("List: more than 1000 pages")
 	return nil
+}
+
+// counts expects that a home which counts comes to the same as its list.
+func (h *harness) counts(f lambdabiz.Filter, all []lambdabiz.RunInfo) {
+	h.Helper()
+	counter, ok := h.b.(lambdabiz.Counter)
+	if !ok {
+		return
+	}
+	counts, err := counter.Counts(background, f)
+	h.must(err, "Counts")
+	listed := map[lambdabiz.Status]int{}
+	for _, r := range all {
+		listed[r.Status]++
+	}
+	for status := range lambdabiz.StatusTerminated + 1 {
+		want(h, counts[status], listed[status], fmt.Sprintf("runs that are %v, of a list by %+v", status, f))
+	}
 }
 
 func runIDs(runs []lambdabiz.RunInfo) []string {

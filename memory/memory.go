@@ -28,8 +28,8 @@ const batchSize = 256
 
 var errClosed = errors.New("memory: backend is closed")
 
-// Backend is a [lambdabiz.Backend] in memory, a [lambdabiz.Waker], a [lambdabiz.Watcher] and a
-// [lambdabiz.Ender]. Make one with [New] or [NewWith].
+// Backend is a [lambdabiz.Backend] in memory, a [lambdabiz.Waker], a [lambdabiz.Watcher], a
+// [lambdabiz.Ender] and a [lambdabiz.Counter]. Make one with [New] or [NewWith].
 type Backend struct {
 	config Config
 
@@ -52,6 +52,7 @@ var (
 	_ lambdabiz.Waker   = (*Backend)(nil)
 	_ lambdabiz.Watcher = (*Backend)(nil)
 	_ lambdabiz.Ender   = (*Backend)(nil)
+	_ lambdabiz.Counter = (*Backend)(nil)
 )
 
 // New makes an empty, plain backend.

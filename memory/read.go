@@ -98,6 +98,26 @@ func (b *Backend) List(ctx context.Context, f lambdabiz.Filter) (lambdabiz.Page,
 	return page, nil
 }
 
+// Counts counts the runs of each status; see [lambdabiz.Counter].
+func (b *Backend) Counts(ctx context.Context, f lambdabiz.Filter) (map[lambdabiz.Status]int, error) {
+	if err := b.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer b.mu.Unlock()
+	counts := map[lambdabiz.Status]int{}
+	for _, runs := range b.ids {
+		if !f.AllRuns {
+			runs = runs[len(runs)-1:]
+		}
+		for _, r := range runs {
+			if selects(f, r) {
+				counts[r.info.Status]++
+			}
+		}
+	}
+	return counts, nil
+}
+
 // listPlace is a run's place in a list. Neither part ever changes, so no run moves between pages.
 type listPlace struct{ micros, place int64 }
 

@@ -44,7 +44,7 @@ type Config struct {
 }
 
 // Backend keeps orchestrations in a schema of a PostgreSQL database. It implements [lambdabiz.Backend],
-// [lambdabiz.Informer], [lambdabiz.Ender], [lambdabiz.Watcher], and [lambdabiz.Waker] for what any process changes.
+// [lambdabiz.Informer], [lambdabiz.Ender], [lambdabiz.Counter], [lambdabiz.Watcher], and [lambdabiz.Waker] for what any process changes.
 type Backend struct {
 	pool       *pgxpool.Pool
 	own        bool // the pool is closed with the backend
@@ -86,6 +86,7 @@ var (
 	_ lambdabiz.Informer = (*Backend)(nil)
 	_ lambdabiz.Watcher  = (*Backend)(nil)
 	_ lambdabiz.Ender    = (*Backend)(nil)
+	_ lambdabiz.Counter  = (*Backend)(nil)
 
 	_ lambdabiz.Transactor = (*Backend)(nil)
 )

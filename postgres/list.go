@@ -61,6 +61,31 @@ func (b *Backend) List(ctx context.Context, f lambdabiz.Filter) (lambdabiz.Page,
 	return page, nil
 }
 
+// Counts counts the runs of each status, by one statement that reads each run that it counts, but for what is large in it.
+func (b *Backend) Counts(ctx context.Context, f lambdabiz.Filter) (map[lambdabiz.Status]int, error) {
+	if err := b.prepare(ctx); err != nil {
+		return nil, err
+	}
+	ctx, cancel := b.limit(ctx)
+	defer cancel()
+	var counts map[lambdabiz.Status]int
+	args := conditions(&f, math.MaxInt64, 0)
+	err := b.read(ctx, func(t *tx) error {
+		counts = map[lambdabiz.Status]int{}
+		return t.query(ctx, qCounts, func(rows pgx.Rows) error {
+			var status int16
+			var n int
+			err := rows.Scan(&status, &n)
+			counts[lambdabiz.Status(status)] = n //nolint:gosec // it was stored
+			return err
+		}, args[:len(args)-1]...)
+	})
+	if err != nil {
+		return nil, faultOf(ctx, "count", err)
+	}
+	return counts, nil
+}
+
 // conditions are the parameters of qList.
 func conditions(f *lambdabiz.Filter, before int64, limit int) []any {
 	statuses := int64(0)

@@ -73,6 +73,7 @@ const (
 	qEnded
 
 	qList
+	qCounts
 	qHasOpen
 	qPurgeable
 	qPurgeableID
@@ -282,6 +283,15 @@ var statements = [queryCount]string{
 		AND (NOT $7::boolean OR blocked_by IS NOT NULL) AND (NOT $8::boolean OR paused)
 		AND ($9::bigint IS NULL OR scheduled_at >= $9) AND ($10::bigint IS NULL OR scheduled_at < $10)
 		AND ($11::boolean OR latest) ORDER BY no DESC LIMIT $12`,
+	qCounts: `SELECT status, count(*) FROM @runs AS r WHERE no < $1 AND status <> 0
+		AND ($2::text IS NULL OR id >= $2) AND ($3::text IS NULL OR id < $3)
+		AND ($4::bigint = 0 OR (1::bigint << status) & $4 <> 0)
+		AND ($5::text IS NULL OR name = $5)
+		AND NOT EXISTS (SELECT 1 FROM unnest($6::bytea[]) AS want(digest)
+			WHERE NOT EXISTS (SELECT 1 FROM @tags AS t WHERE t.digest = want.digest AND t.no = r.no))
+		AND (NOT $7::boolean OR blocked_by IS NOT NULL) AND (NOT $8::boolean OR paused)
+		AND ($9::bigint IS NULL OR scheduled_at >= $9) AND ($10::bigint IS NULL OR scheduled_at < $10)
+		AND ($11::boolean OR latest) GROUP BY status`,
 	qHasOpen: `SELECT 1 FROM @runs WHERE id = $1 AND latest AND status IN (1, 2)
 		UNION ALL SELECT 1 FROM @runs WHERE id = $1 AND NOT latest AND status IN (1, 2)`,
 	qPurgeable: `SELECT no FROM @runs WHERE status >= 3

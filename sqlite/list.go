@@ -32,7 +32,7 @@ func (b *Backend) List(ctx context.Context, f lambdabiz.Filter) (lambdabiz.Page,
 	var page lambdabiz.Page
 	err := b.read(ctx, func(c *conn) error {
 		page = lambdabiz.Page{}
-		s := c.list(f, before, limit)
+		s := c.list(qList, qListPrefix, &f, before, limit)
 		var last int64
 		for s.next() {
 			if len(page.Runs) == limit {
@@ -54,6 +54,21 @@ func (b *Backend) List(ctx context.Context, f lambdabiz.Filter) (lambdabiz.Page,
 	return page, nil
 }
 
+// Counts counts the runs of each status. It reads each run that it counts, but for what is large in it.
+func (b *Backend) Counts(ctx context.Context, f lambdabiz.Filter) (map[lambdabiz.Status]int, error) {
+	var counts map[lambdabiz.Status]int
+	err := b.read(ctx, func(c *conn) error {
+		counts = map[lambdabiz.Status]int{}
+		s := c.list(qCounts, qCountsPrefix, &f, math.MaxInt64, math.MaxInt32)
+		for s.next() {
+			status := lambdabiz.Status(s.getInt()) //nolint:gosec // it was stored
+			counts[status] = int(s.getInt())
+		}
+		return s.done()
+	})
+	return counts, err
+}
+
 // seal puts a checksum behind a place in a list. A cursor that somebody has typed would be a place too,
 // where the list goes on in silence.
 func seal(place string) string {
@@ -69,12 +84,13 @@ func unseal(cursor string) (string, error) {
 	return cursor[:at], nil
 }
 
-func (c *conn) list(f lambdabiz.Filter, before int64, limit int) *stmt {
+// list begins one of two queries by a filter: the second one is for a prefix.
+func (c *conn) list(all, prefix query, f *lambdabiz.Filter, before int64, limit int) *stmt {
 	var s *stmt
 	if f.IDPrefix == "" {
-		s = c.prepare(qList).null().null()
+		s = c.prepare(all).null().null()
 	} else {
-		s = c.prepare(qListPrefix).text(f.IDPrefix).optionalText(afterPrefix(f.IDPrefix))
+		s = c.prepare(prefix).text(f.IDPrefix).optionalText(afterPrefix(f.IDPrefix))
 	}
 	s.int(before)
 	var statuses int64

@@ -86,6 +86,8 @@ const (
 
 	qList
 	qListPrefix
+	qCounts
+	qCountsPrefix
 	qPurgeable
 	qPurgeableID
 	qOpenOfID
@@ -276,6 +278,11 @@ var queries = [queryCount]string{
 	qList: `SELECT ` + listColumns + ` FROM runs AS r WHERE ?1 IS NULL AND ?2 IS NULL` + listWhere,
 	qListPrefix: `SELECT ` + listColumns + ` FROM runs AS r INDEXED BY runs_id
 		WHERE id >= ?1 AND (?2 IS NULL OR id < ?2)` + listWhere,
+
+	qCounts: `SELECT status, COUNT(*) FROM (SELECT status FROM runs AS r WHERE ?1 IS NULL AND ?2 IS NULL` + listWhere + `)
+		GROUP BY status`,
+	qCountsPrefix: `SELECT status, COUNT(*) FROM (SELECT status FROM runs AS r INDEXED BY runs_id
+		WHERE id >= ?1 AND (?2 IS NULL OR id < ?2)` + listWhere + `) GROUP BY status`,
 
 	qPurgeable: `SELECT no, id, COALESCE(chain, no), (SELECT COUNT(*) FROM operations WHERE run_no = no)
 		FROM runs WHERE status >= 3 AND id IS NOT NULL
