@@ -143,7 +143,7 @@ func TestConnectionsThatEndAtRandomLoseNothing(t *testing.T) {
 			select {
 			case <-enough:
 				return
-			case <-time.After(time.Duration(random.IntN(150)) * time.Millisecond):
+			case <-time.After(time.Duration(random.IntN(400)) * time.Millisecond):
 			}
 			n := 0
 			err := conn.QueryRow(context.Background(), `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity

@@ -89,7 +89,8 @@ func newCrew(t *testing.T, lease time.Duration, backends ...*postgres.Backend) *
 		}
 		c.engines = append(c.engines, engine)
 		working.Go(func() {
-			if err := engine.Run(ctx); err != nil && ctx.Err() == nil {
+			// A worker that cannot begin is begun again, as by what supervises it.
+			if err := persist(ctx, func() error { return engine.Run(ctx) }); err != nil && ctx.Err() == nil {
 				t.Errorf("a worker ended: %v", err)
 			}
 		})
