@@ -132,6 +132,17 @@ func (b *Backend) claim(ctx context.Context, s *search, c *claimer, claims *lamb
 			return err
 		}
 		claims.More = more
+		if len(numbers) > 0 && s.version != nil {
+			// A worker that has joined since has made due what this one's version has blocked: it is that one's.
+			now, err := t.search(ctx, s.r)
+			if err != nil {
+				return err
+			}
+			if !slices.Equal(now.beside, s.beside) {
+				*s = *now
+				return errAgain
+			}
+		}
 		if len(numbers) > 0 {
 			if taken, err = t.take(ctx, numbers, s.r); err != nil {
 				return err
