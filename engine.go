@@ -6,6 +6,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/lambdabiz/lambdabiz/internal/alarm"
 	"github.com/lambdabiz/lambdabiz/internal/delay"
@@ -114,6 +115,19 @@ func (e *Engine) wake() <-chan struct{} {
 		return nil
 	}
 	return e.waker.Wake()
+}
+
+// resultPoll is how often a waiting client looks: seldom when this process runs orchestrations itself
+// and so learns of their ends.
+func (e *Engine) resultPoll() time.Duration {
+	switch {
+	case e.config.PollInterval < 0:
+		return time.Duration(1<<62 - 1)
+	case e.isAccepting():
+		return max(5*time.Second, e.desc.PollEvery)
+	default:
+		return max(e.config.PollInterval, 20*time.Millisecond, e.desc.PollEvery)
+	}
 }
 
 // Close closes the backend. A worker must have stopped before. What hooks and the log handler are still to be told

@@ -233,15 +233,25 @@ func (p *pump) blockCircleLocked(c *circle) {
 	}
 }
 
-// restingLocked is called when all code of a run waits for something to come.
+// restingLocked is called when all code of a run waits for something to come. Nobody tells a run that is driven by hand that
+// something has: it asks again and again.
 func (p *pump) restingLocked() {
-	switch {
+	switch poll := p.env.config.PollInterval; {
 	case p.rested():
 	case !p.isByHand():
 		p.rests = true
 		p.env.idle.Add(p, p.dueNext(), p.size())
-	case !p.commitEndsClaim():
-		p.pollLater()
+	case !p.commitEndsClaim() && poll >= 0 && !p.polling:
+		p.polling = true
+		time.AfterFunc(poll, func() {
+			p.mu.Lock()
+			p.polling = false
+			idle := p.phase == phaseLive && p.active == 0
+			p.unlock()
+			if idle {
+				p.refresh()
+			}
+		})
 	}
 }
 
@@ -335,24 +345,6 @@ func (p *pump) refresh() {
 	p.fetch = true
 	p.commitLocked()
 	p.idleLocked()
-}
-
-// pollLater asks for messages again and again while a run driven by hand waits: no worker does it.
-func (p *pump) pollLater() {
-	poll := p.env.config.PollInterval
-	if poll < 0 || p.polling {
-		return
-	}
-	p.polling = true
-	time.AfterFunc(poll, func() {
-		p.mu.Lock()
-		p.polling = false
-		idle := p.phase == phaseLive && p.active == 0
-		p.unlock()
-		if idle {
-			p.refresh()
-		}
-	})
 }
 
 // ring is called by the engine's alarm.

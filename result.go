@@ -127,16 +127,3 @@ func (r *run) ending() *RunInfo {
 	info.Status, info.Result, info.Error = out.Status, out.Result, out.Error
 	return &info
 }
-
-// resultPoll is how often a waiting client looks: seldom when this process runs orchestrations itself
-// and so learns of their ends.
-func (e *Engine) resultPoll() time.Duration {
-	switch {
-	case e.config.PollInterval < 0:
-		return time.Duration(1<<62 - 1)
-	case e.isAccepting():
-		return max(5*time.Second, e.desc.PollEvery)
-	default:
-		return max(e.config.PollInterval, 20*time.Millisecond, e.desc.PollEvery)
-	}
-}
