@@ -72,12 +72,14 @@ func (b *Backend) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = b.on(ctx, func(conn *pgx.Conn) error {
-		err := b.way.find(ctx, conn)
-		if err == nil {
-			err = b.migrate(ctx, conn, steps)
-		}
-		return err
+	err = b.retry(ctx, func() error {
+		return b.on(ctx, func(conn *pgx.Conn) error {
+			err := b.way.find(ctx, conn)
+			if err == nil {
+				err = b.migrate(ctx, conn, steps)
+			}
+			return err
+		})
 	})
 	if err != nil {
 		what := "look at the schema"

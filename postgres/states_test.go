@@ -29,6 +29,9 @@ func TestWhatIsMissingInTheSchemaIsSaid(t *testing.T) {
 	} {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
+			if f.name == "an index" {
+				onlyOnPostgreSQL(t) // a constraint of the table
+			}
 			b := setup(t)
 			ref := b.start("a")
 			b.commit(&lambdabiz.Commit{Raises: []lambdabiz.Raise{{ID: "a", Name: "e"}}})
