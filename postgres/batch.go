@@ -93,7 +93,7 @@ func (b *batch) find(id, runID string) *run {
 
 // own returns the run that a commit writes.
 func (b *batch) own(c *lambdabiz.Commit) *run {
-	if no, ok := c.Run.Handle.(int64); ok {
+	if no, ok := numberOf(c.Run); ok {
 		return b.runs[no]
 	}
 	return b.find(c.Run.ID, c.Run.RunID)
@@ -135,7 +135,7 @@ func (b *batch) gather(ctx context.Context) error {
 func (b *batch) want() {
 	for _, c := range b.commits {
 		if c.Run != nil {
-			if _, known := c.Run.Handle.(int64); !known {
+			if _, known := numberOf(c.Run); !known {
 				b.wanted[name{c.Run.ID, c.Run.RunID}] = true
 			}
 		}
@@ -158,7 +158,7 @@ func (b *batch) numbers(ctx context.Context) ([]int64, error) {
 	ends := false
 	for _, c := range b.commits {
 		if c.Run != nil {
-			if no, known := c.Run.Handle.(int64); known {
+			if no, known := numberOf(c.Run); known {
 				found[no] = true
 			}
 		}

@@ -26,7 +26,7 @@ func (b *Backend) Commit(ctx context.Context, commits []*lambdabiz.Commit) ([]la
 		return nil, err
 	}
 	defer func() { b.lanes <- lane }()
-	verdicts, wake, err := b.commit(ctx, lane, commits)
+	verdicts, wake, err := b.quickly(ctx, lane, commits)
 	if err != nil {
 		return nil, faultOf(ctx, "commit", err)
 	}
@@ -36,8 +36,9 @@ func (b *Backend) Commit(ctx context.Context, commits []*lambdabiz.Commit) ([]la
 	return verdicts, nil
 }
 
-// commit commits a batch. When it has to wait too long for a row that somebody holds, or is refused again and again for the sake
-// of others, only the commits that this is about are not applied: it is halved until they are alone.
+// commit commits a batch, and looks at each run first. When it has to wait too long for a row that somebody holds, or is refused
+// again and again for the sake of others, only the commits that this is about are not applied: it is halved until they are
+// alone.
 func (b *Backend) commit(ctx context.Context, lane int, commits []*lambdabiz.Commit) ([]lambdabiz.Verdict, bool, error) {
 	verdicts, wake, err := b.together(ctx, lane, commits)
 	if len(commits) == 1 || !isOwn(err) {
@@ -65,10 +66,18 @@ func (b *Backend) together(ctx context.Context, lane int, commits []*lambdabiz.C
 	}
 	var verdicts []lambdabiz.Verdict
 	var done *batch
-	err := b.inLane(ctx, lane, sorted(workers), func(t *tx) error {
+	ending := terminated(commits)
+	var holders func(context.Context, *tx) ([]int64, error)
+	if len(ending) > 0 {
+		holders = func(ctx context.Context, t *tx) ([]int64, error) { return t.holders(ctx, ending) }
+	}
+	err := b.inLanes(ctx, lane, sorted(workers), holders, func(t *tx) error {
 		done = newBatch(t, commits)
 		if err := done.gather(ctx); err != nil {
 			return err
+		}
+		if done.isHeldByAnother(ending) {
+			return errAgain
 		}
 		verdicts = make([]lambdabiz.Verdict, len(commits))
 		for i, c := range commits {
@@ -79,7 +88,44 @@ func (b *Backend) together(ctx context.Context, lane int, commits []*lambdabiz.C
 	if err != nil {
 		return nil, false, err
 	}
+	for i, c := range commits {
+		if verdicts[i].Err == nil {
+			noteStored(c)
+		}
+	}
 	return verdicts, done.wake, nil
+}
+
+// terminated are the runs that commits are to terminate. What their holders have on its way needs no look at the run, so the
+// lanes of the holders are what both go through.
+func terminated(commits []*lambdabiz.Commit) (ending []name) {
+	for _, c := range commits {
+		for i := range c.Controls {
+			if k := &c.Controls[i]; k.Kind == lambdabiz.ControlTerminate {
+				ending = append(ending, name{k.ID, k.RunID})
+			}
+		}
+	}
+	return ending
+}
+
+// holders are the workers that hold the runs with those names.
+func (t *tx) holders(ctx context.Context, names []name) ([]int64, error) {
+	found := map[int64]bool{}
+	if err := newBatch(t, nil).resolve(ctx, names, found); err != nil {
+		return nil, err
+	}
+	var workers []int64
+	err := t.query(ctx, qFindHolders, into(&workers), sorted(found))
+	return slices.DeleteFunc(workers, func(w int64) bool { return w <= 0 }), err
+}
+
+// isHeldByAnother reports whether one of the runs is held by a worker that has come after its lanes were locked.
+func (b *batch) isHeldByAnother(ending []name) bool {
+	return slices.ContainsFunc(ending, func(n name) bool {
+		r := b.find(n.id, n.runID)
+		return r != nil && r.head.Worker > 0 && !slices.Contains(b.t.stopped, r.head.Worker)
+	})
 }
 
 // apply applies one commit, or says in the verdict why it may not be applied.

@@ -5,11 +5,15 @@
 // over, only what a synchronous one has is safe: what an asynchronous one has not received is lost, though nothing that is
 // left is stuck or mixed up.
 //
-// A batch of commits is one transaction. It reads the heads of the runs that it speaks of under their locks, in the order of
-// their numbers, asks internal/rules what becomes of them, and writes each table by one statement. Before all of that it
-// locks its lane, a row of its worker's that nobody updates. Whoever takes over from a worker deletes that row first, so that
-// a worker that was frozen can write nothing more; and when an answer to COMMIT was lost, whoever gets the row knows that the
-// server is through with it, and finds what became of it.
+// A batch of commits is written in two ways. What says nothing that depends on how a run stands (operations, progress, the end
+// of a run that nobody waits for, a release, a start of an id that is not used) goes in one round trip, as one implicit
+// transaction: each statement asks by itself whether the run is still its holder's, and says what it has written. What is
+// left, and what was refused there, is a transaction that reads the heads of the runs that it speaks of under their locks, in
+// the order of their numbers, asks internal/rules what becomes of them, and writes each table by one statement.
+//
+// Before all of that a batch locks its lane, a row of its worker's that nobody updates. Whoever takes over from a worker deletes
+// that row first, so that a worker that was frozen can write nothing more, and whoever terminates a run waits for it; and when
+// the answer to a commit was lost, whoever gets the row knows that the server is through with it, and finds what became of it.
 //
 // Numbers of runs and workers are made here, not by sequences: after a fail-over to a standby that lags, a sequence would
 // give numbers again that somebody still has in memory.

@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -45,7 +47,9 @@ func (b *Backend) WithoutLanes()   { b.statements[qDeleteLanes] = "SELECT $1::bi
 // WithoutLaneLock lets a batch look at its lanes, and hold none.
 func (b *Backend) WithoutLaneLock() {
 	var w way
-	b.statements[qLanes] = strings.Replace(w.in(b.schema)[qLanes], " FOR UPDATE", "", 1)
+	for _, q := range []query{qLanes, qQuickLane} {
+		b.statements[q] = strings.Replace(w.in(b.schema)[q], " FOR UPDATE", "", 1)
+	}
 }
 
 // WithoutLooksForLosses lets a process find all that it looks for after a fail-over, and WithoutTimelines lets servers not tell
@@ -135,4 +139,119 @@ func (b *Backend) WithoutFence() {
 // WithoutWaiting takes another one out: who reads back does not wait until the server is through.
 func (b *Backend) WithoutWaiting() {
 	b.statements[qLockRun] = strings.TrimSuffix(b.statements[qLockRun], " FOR NO KEY UPDATE")
+}
+
+// LookAtNothing has every commit fail that looks at its runs first.
+func (b *Backend) LookAtNothing(fail bool) {
+	var w way
+	b.statements[qLockRuns] = w.in(b.schema)[qLockRuns]
+	if fail {
+		b.statements[qLockRuns] = "SELECT 1 / 0"
+	}
+}
+
+// Digest stands for a tag in its table.
+func Digest(parts ...string) []byte { return digest(parts...) }
+
+// hot are the statements that an orchestration needs, or a worker that looks for work.
+var hot = []query{
+	qLanes, qFindWitness, qFindRuns, qFindParents, qFindHolders, qLockRuns, qFindKeys, qFindKept, qNewer, qUpdateRuns, qInsertRuns,
+	qConsume, qWithdraw, qMove, qInsertMessages, qInsertKeys, qDropKept, qExpireKept, qInsertKept, qInsertTags, qWriteOperations,
+	qQuickLane, qQuickRuns, qQuickStarts, qQuickTags, qQuickConsume, qQuickAdd, qQuickReplace, qQuickHeld, qQuickFindRuns,
+	qQuickFindOperations, qRenew, qFindWorker, qNews, qTold, qNextWake, qDue, qRuns, qOperations, qMessages, qSetAside, qLatestNumber,
+}
+
+// Plans is a connection on which those statements are prepared. With settings it is as it is for a commit.
+type Plans struct {
+	b        *Backend
+	conn     *pgx.Conn
+	close    func()
+	settings bool
+}
+
+// Plans takes a connection and prepares the statements.
+func (b *Backend) Plans(ctx context.Context, settings bool) *Plans {
+	c, err := b.acquire(ctx)
+	if err != nil {
+		panic(err)
+	}
+	return &Plans{b, c.Conn(), c.Release, settings}
+}
+
+// Close gives the connection back.
+func (p *Plans) Close() { p.close() }
+
+// Explain returns the plans by statement, as JSON.
+func (p *Plans) Explain(ctx context.Context) (plans map[string][]byte, err error) {
+	plans = map[string][]byte{}
+	t := &tx{b: p.b, conn: p.conn}
+	settings := []string{"BEGIN", "SET LOCAL plan_cache_mode = force_generic_plan"}
+	for _, s := range settings {
+		if _, err := p.conn.Exec(ctx, s); err != nil {
+			return nil, err
+		}
+	}
+	defer func() { _, _ = p.conn.Exec(ctx, "ROLLBACK") }()
+	if p.settings {
+		if err := t.query(ctx, qSettings, func(pgx.Rows) error { return nil }, p.b.patience()...); err != nil {
+			return nil, err
+		}
+	}
+	for _, q := range hot {
+		name := fmt.Sprint("hot", int(q))
+		statement, err := p.conn.Prepare(ctx, name, p.b.statements[q])
+		if err != nil {
+			return nil, err
+		}
+		nothing := strings.Repeat(",NULL", len(statement.ParamOIDs))
+		var plan []byte
+		if err := p.conn.QueryRow(ctx, "EXPLAIN (FORMAT JSON) EXECUTE "+name+"("+strings.TrimPrefix(nothing, ",")+")",
+			pgx.QueryExecModeSimpleProtocol).Scan(&plan); err != nil {
+			return nil, err
+		}
+		plans[p.b.statements[q]] = plan
+	}
+	return plans, nil
+}
+
+// PagesOfList makes a list, and says how many pages of tables and indexes it has read. It also returns what a list has that goes
+// through all runs.
+func (b *Backend) PagesOfList(ctx context.Context, f lambdabiz.Filter) (pages int, got, want []string, err error) {
+	ids := func(l *listing) (ids []string) {
+		for i := range l.page.Runs {
+			ids = append(ids, l.page.Runs[i].RunID)
+		}
+		return append(ids, l.page.Next)
+	}
+	err = b.on(ctx, func(conn *pgx.Conn) error {
+		t := &tx{b: b, conn: conn}
+		return t.whole(ctx, func() error {
+			read := func() (n int, err error) {
+				err = conn.QueryRow(ctx, `SELECT sum(pg_stat_get_xact_blocks_fetched(c.oid))::int FROM pg_class AS c
+					JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = 'lambdabiz'`).Scan(&n)
+				return n, err
+			}
+			before, err := read()
+			if err != nil {
+				return err
+			}
+			l := &listing{t: t, f: &f, limit: f.Limit, before: math.MaxInt64}
+			if err := l.find(ctx); err != nil {
+				return err
+			}
+			after, err := read()
+			if err != nil {
+				return err
+			}
+			pages, got = after-before, ids(l)
+			all := &listing{t: t, f: &f, limit: f.Limit, before: math.MaxInt64}
+			for k, v := range f.Tags {
+				all.tags = append(all.tags, digest(k, v))
+			}
+			err = all.read(ctx, qList)
+			want = ids(all)
+			return err
+		})
+	})
+	return pages, got, want, err
 }

@@ -238,18 +238,27 @@ func (b *batch) writeOperations(p *pipe) error {
 	}
 	var all columns
 	for _, at := range order {
-		o := last[at]
-		more, err := restOf(o)
+		columns, err := operationRow(at.no, last[at])
 		if err != nil {
 			return err
 		}
-		all.add(at.no, o.Number, micros(o.ScheduledAt), after(o.StartedAt, o.ScheduledAt), after(o.EndedAt, o.ScheduledAt),
-			o.Attempts, int16(o.Kind), int16(o.Status), text(o.ID), optional(o.Name), bytesOf(o.Input), bytesOf(o.Result), bytesOf(more))
+		all.add(columns...)
 	}
 	if all.rows() > 0 {
 		p.add(qWriteOperations, nil, nil, all.args()...)
 	}
 	return nil
+}
+
+// operationColumnCount is how many columns operationRow has.
+const operationColumnCount = 13
+
+// operationRow is an operation as it stands in its table. There is room for one column more.
+func operationRow(no int64, o *lambdabiz.Operation) ([]any, error) {
+	more, err := restOf(o)
+	return append(make([]any, 0, operationColumnCount+1), no, o.Number, micros(o.ScheduledAt), after(o.StartedAt, o.ScheduledAt),
+		after(o.EndedAt, o.ScheduledAt), o.Attempts, int16(o.Kind), int16(o.Status), text(o.ID), optional(o.Name), bytesOf(o.Input),
+		bytesOf(o.Result), bytesOf(more)), err
 }
 
 // setClaimed writes runs that were claimed. Their holder has all their messages.

@@ -140,7 +140,7 @@ func cutLeaves(t *testing.T, sabotage func(*postgres.Backend)) (fault string) {
 }
 
 // waitUntilWaitedFor returns when somebody waits for a lock of a connection, or when ended is closed.
-func waitUntilWaitedFor(t *testing.T, url string, pid uint32, ended <-chan struct{}) {
+func waitUntilWaitedFor(t testing.TB, url string, pid uint32, ended <-chan struct{}) {
 	t.Helper()
 	conn, err := pgx.Connect(context.Background(), url)
 	if err != nil {

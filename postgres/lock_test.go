@@ -18,7 +18,9 @@ func TestARowThatSomebodyHoldsStopsItsOwnCommitsOnly(t *testing.T) {
 	ids := []string{"a", "b", "held", "c", "d"}
 	for _, id := range ids {
 		ref := b.start(id)
-		batch = append(batch, &lambdabiz.Commit{Run: &ref, Worker: b.worker, Operations: []lambdabiz.Operation{operation(1)}})
+		batch = append(batch, &lambdabiz.Commit{
+			Run: &ref, Worker: b.worker, Operations: []lambdabiz.Operation{operation(1)}, Progress: lambdabiz.Payload("half"),
+		})
 	}
 	conn, err := pgx.Connect(t.Context(), b.url)
 	if err != nil {

@@ -20,7 +20,8 @@ import (
 var rewritten = map[query]string{
 	qBegin: `BEGIN ISOLATION LEVEL REPEATABLE READ`,
 	// Whoever takes over deletes these rows, and whoever looks for a lost answer writes them: one of the two is refused.
-	qLanes: `UPDATE @lanes SET turn = turn + 1 WHERE worker = ANY($1::bigint[]) AND lane = $2 RETURNING worker`,
+	qLanes: `UPDATE @lanes SET turn = turn + 1 WHERE worker = ANY($1::bigint[]) AND lane = $2 OR worker = ANY($3::bigint[])
+		RETURNING worker, lane`,
 	// Also what a batch does not change, for it has decided by it.
 	qLockRuns: `UPDATE @runs SET fence = fence WHERE no = ANY($1::bigint[]) RETURNING ` + listColumns,
 
@@ -45,6 +46,8 @@ var rewritten = map[query]string{
 	qStepSettings: "",
 	qNotify:       "",
 	qNotifyAll:    "",
+	qQuickLane:    "",
+	qQuickStarts:  "",
 
 	// Without partial indexes nothing says which index is meant. Whatever is in the way of a row, its transaction begins anew.
 	qInsertRuns: anyConflict(qInsertRuns),

@@ -18,6 +18,7 @@ const (
 
 	qFindRuns
 	qFindParents
+	qFindHolders
 	qLockRuns
 	qFindKeys
 	qFindKept
@@ -36,6 +37,17 @@ const (
 	qInsertKept
 	qInsertTags
 	qWriteOperations
+
+	qQuickLane
+	qQuickRuns
+	qQuickStarts
+	qQuickTags
+	qQuickConsume
+	qQuickAdd
+	qQuickReplace
+	qQuickHeld
+	qQuickFindRuns
+	qQuickFindOperations
 
 	qJoin
 	qJoinLanes
@@ -74,6 +86,13 @@ const (
 
 	qList
 	qCounts
+	qListStatus
+	qListName
+	qListStopped
+	qListTag
+	qListNumbers
+	qFindPrefix
+	qFindScheduled
 	qHasOpen
 	qPurgeable
 	qPurgeableID
@@ -125,7 +144,32 @@ const (
 	runColumns       = infoColumns + `, input, result, progress`
 	listColumns      = infoColumns + `, NULL::bytea, NULL::bytea, NULL::bytea`
 	operationColumns = `run_no, number, scheduled_at, started_after, ended_after, attempts, kind, status, path, name, input, result, rest`
-	messageColumns   = `number, arrived_at, operation, kind, status, name, key, error, payload`
+	operationArrays  = `$1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::integer[], $7::smallint[],
+		$8::smallint[], $9::text[], $10::text[], $11::bytea[], $12::bytea[], $13::bytea[]`
+	quickArrays = `$4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::integer[], $10::smallint[],
+		$11::smallint[], $12::text[], $13::text[], $14::bytea[], $15::bytea[], $16::bytea[]`
+	replaceOperation = ` ON CONFLICT (run_no, number) DO UPDATE SET scheduled_at = excluded.scheduled_at,
+		started_after = excluded.started_after, ended_after = excluded.ended_after, attempts = excluded.attempts,
+		kind = excluded.kind, status = excluded.status, path = excluded.path, name = excluded.name, input = excluded.input,
+		result = excluded.result, rest = excluded.rest`
+	// laneHeld: a quick commit has its lane. guarded: a run is as it must be for the commit's other rows to be written: with
+	// 0 for a guard the batch has written the run's row, else the run is open under that fence.
+	laneHeld        = `EXISTS (SELECT 1 FROM @lanes WHERE worker = $1 AND lane = $2)`
+	guarded         = `(u.guard = 0 AND r.batch = $3 OR u.guard <> 0 AND r.fence = u.guard AND r.status < 3) AND ` + laneHeld
+	quickOperations = `INSERT INTO @operations (` + operationColumns + `) SELECT u.run_no, u.number, u.scheduled_at, u.started_after,
+		u.ended_after, u.attempts, u.kind, u.status, u.path, u.name, u.input, u.result, u.rest
+		FROM unnest(` + quickArrays + `, $17::bigint[]) AS u(` + operationColumns + `, guard) JOIN @runs AS r ON r.no = u.run_no
+		WHERE r.no = ANY($4::bigint[]) AND ` + guarded
+	messageColumns = `number, arrived_at, operation, kind, status, name, key, error, payload`
+	// listFilter is what all lists ask of a run. Optional conditions are switched by their parameter.
+	listFilter = `status <> 0 AND ($2::text IS NULL OR id >= $2) AND ($3::text IS NULL OR id < $3)
+		AND ($4::bigint = 0 OR (1::bigint << status) & $4 <> 0)
+		AND ($5::text IS NULL OR name = $5)
+		AND NOT EXISTS (SELECT 1 FROM unnest($6::bytea[]) AS want(digest)
+			WHERE NOT EXISTS (SELECT 1 FROM @tags AS t WHERE t.digest = want.digest AND t.no = r.no))
+		AND (NOT $7::boolean OR blocked_by IS NOT NULL) AND (NOT $8::boolean OR paused)
+		AND ($9::bigint IS NULL OR scheduled_at >= $9) AND ($10::bigint IS NULL OR scheduled_at < $10)
+		AND ($11::boolean OR latest)`
 	// due is what a worker may claim of a definition: n.beside says that another version serves it, too, which gets what
 	// the worker's own version, $3, has blocked.
 	due = `FROM @runs WHERE name = n.name AND owner = 0 AND due_at IS NOT NULL AND status < 3 AND mode = 0
@@ -135,12 +179,14 @@ const (
 // statements have @ before the name of each table, where the schema comes.
 var statements = [queryCount]string{
 	qBegin: `BEGIN ISOLATION LEVEL READ COMMITTED`,
-	// A plan that was made while the table was small stays, and would read all of a large one.
+	// A plan that was made while the table was small stays, and would read all of a large one. Where a statement joins a table
+	// with what it was sent, it also names the numbers alone: whichever the server begins with, it reads only those.
 	qSettings: `SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
 		set_config('enable_mergejoin', 'off', true), set_config('enable_bitmapscan', 'off', true),
 		set_config('plan_cache_mode', 'force_generic_plan', true), set_config('lock_timeout', $1, true),
 		set_config('idle_in_transaction_session_timeout', $2, true)`,
-	qLanes:         `SELECT worker FROM @lanes WHERE worker = ANY($1::bigint[]) AND lane = $2 ORDER BY worker FOR UPDATE`,
+	qLanes: `SELECT worker, lane FROM @lanes WHERE worker = ANY($1::bigint[] || $3::bigint[])
+		AND (lane = $2 OR worker = ANY($3::bigint[])) ORDER BY worker, lane FOR UPDATE`,
 	qInsertLane:    `INSERT INTO @lanes (worker, lane) VALUES ($1, $2) ON CONFLICT DO NOTHING`,
 	qInsertWitness: `INSERT INTO @witnesses (no) VALUES ($1)`,
 	qDeleteWitness: `DELETE FROM @witnesses WHERE no = $1`,
@@ -155,13 +201,15 @@ var statements = [queryCount]string{
 		UNION ALL
 		SELECT no FROM @runs WHERE NOT latest AND id = u.id AND u.run_id <> '' AND run_id = u.run_id) AS r`,
 	qFindParents: `SELECT parent FROM @runs WHERE no = ANY($1::bigint[]) AND parent IS NOT NULL`,
+	// Whoever holds what is to be terminated.
+	qFindHolders: `SELECT owner FROM @runs WHERE no = ANY($1::bigint[])`,
 	qLockRuns:    `SELECT ` + listColumns + ` FROM @runs WHERE no = ANY($1::bigint[]) ORDER BY no FOR NO KEY UPDATE`,
 	qFindKeys: `SELECT u.at FROM unnest($1::bigint[], $2::bytea[]) WITH ORDINALITY AS u(chain, digest, at)
 		JOIN @keys AS k ON k.chain = u.chain AND k.digest = u.digest`,
 	qFindKept: `SELECT id, until, ` + `number, arrived_at, 0::bigint, 1::smallint, 0::smallint, name, key, NULL::text, payload
 		FROM @kept WHERE id = ANY($1::text[]) ORDER BY id, number`,
 	qNewer: `SELECT u.no, ` + messageColumns + ` FROM unnest($1::bigint[], $2::bigint[]) AS u(no, seen)
-		JOIN @inbox ON run_no = u.no AND number > u.seen ORDER BY u.no, number`,
+		JOIN @inbox ON run_no = u.no AND number > u.seen WHERE run_no = ANY($1::bigint[]) ORDER BY u.no, number`,
 
 	qUpdateRuns: `UPDATE @runs AS r SET due_at = u.due_at, fence = u.fence, owner = u.owner, last_msg = u.last_msg,
 		crash_mark = u.crash_mark, started_after = u.started_after, ended_after = u.ended_after, crashes = u.crashes,
@@ -175,7 +223,7 @@ var statements = [queryCount]string{
 		$23::bytea[], $24::bytea[])
 		AS u(no, due_at, fence, owner, last_msg, crash_mark, started_after, ended_after, crashes, status, news, latest, paused,
 		cancelled, pause_reason, cancel_reason, blocked, blocked_by, orphans, next, error, version, result, progress)
-		WHERE r.no = u.no`,
+		WHERE r.no = u.no AND r.no = ANY($1::bigint[])`,
 	// Another process may have taken the id meanwhile.
 	qInsertRuns: `INSERT INTO @runs (no, due_at, fence, owner, last_msg, crash_mark, started_after, ended_after, crashes, status,
 		news, latest, paused, cancelled, pause_reason, cancel_reason, blocked, blocked_by, orphans, next, error, version,
@@ -188,10 +236,10 @@ var statements = [queryCount]string{
 		ON CONFLICT (id) WHERE latest DO NOTHING`,
 	qDeletePlaces: `DELETE FROM @runs WHERE no = ANY($1::bigint[]) AND status = 0`,
 	qConsume: `DELETE FROM @inbox AS i USING unnest($1::bigint[], $2::bigint[]) AS u(run_no, number)
-		WHERE i.run_no = u.run_no AND i.number = u.number AND i.kind <> ALL($3::smallint[])`,
+		WHERE i.run_no = u.run_no AND i.number = u.number AND i.kind <> ALL($3::smallint[]) AND i.run_no = ANY($1::bigint[])`,
 	qWithdraw: `DELETE FROM @inbox WHERE run_no = ANY($1::bigint[]) AND kind = $2`,
 	qMove: `UPDATE @inbox AS i SET run_no = u.later FROM unnest($1::bigint[], $2::bigint[]) AS u(former, later)
-		WHERE i.run_no = u.former AND i.kind = ANY($3::smallint[])`,
+		WHERE i.run_no = u.former AND i.kind = ANY($3::smallint[]) AND i.run_no = ANY($1::bigint[])`,
 	qInsertMessages: `INSERT INTO @inbox (run_no, number, arrived_at, operation, kind, status, name, key, error, payload)
 		SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::smallint[], $6::smallint[],
 		$7::text[], $8::text[], $9::text[], $10::bytea[])`,
@@ -202,13 +250,60 @@ var statements = [queryCount]string{
 	qInsertKept: `INSERT INTO @kept (id, number, until, arrived_at, name, key, payload) SELECT * FROM unnest($1::text[],
 		$2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bytea[])`,
 	qInsertTags: `INSERT INTO @tags (no, digest) SELECT * FROM unnest($1::bigint[], $2::bytea[])`,
-	qWriteOperations: `INSERT INTO @operations (run_no, number, scheduled_at, started_after, ended_after, attempts, kind, status,
-		path, name, input, result, rest) SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
-		$6::integer[], $7::smallint[], $8::smallint[], $9::text[], $10::text[], $11::bytea[], $12::bytea[], $13::bytea[])
-		ON CONFLICT (run_no, number) DO UPDATE SET scheduled_at = excluded.scheduled_at,
-		started_after = excluded.started_after, ended_after = excluded.ended_after, attempts = excluded.attempts,
-		kind = excluded.kind, status = excluded.status, path = excluded.path, name = excluded.name, input = excluded.input,
-		result = excluded.result, rest = excluded.rest`,
+	qWriteOperations: `INSERT INTO @operations (` + operationColumns + `) SELECT ` + operationColumns + `
+		FROM unnest(` + operationArrays + `) AS u(` + operationColumns + `)` + replaceOperation,
+
+	// In a commit that looks at nothing first, all statements ask for the lane: their first parameters are its owner and its
+	// number, and then the number of the batch where that is asked for.
+	qQuickLane: `SELECT 1 FROM @lanes WHERE worker = $1 AND lane = $2 FOR UPDATE`,
+	// kind is 0 for a run that goes on, 1 for one that is given back, 2 for one that ends. What rules.Started, rules.Release
+	// and rules.Close say. The conditions are on the row itself: a statement that waits for its lock looks at the row again,
+	// but not at other tables.
+	qQuickRuns: `UPDATE @runs AS r SET batch = $3,
+		fence = CASE WHEN u.kind = 1 THEN r.fence + 1 ELSE r.fence END,
+		owner = CASE WHEN u.kind = 0 THEN r.owner ELSE 0 END,
+		status = CASE WHEN u.kind = 2 THEN u.status WHEN u.started IS NOT NULL AND r.status = 1 THEN 2 ELSE r.status END,
+		started_after = CASE WHEN u.started IS NOT NULL AND r.status = 1 THEN u.started - r.scheduled_at ELSE r.started_after END,
+		ended_after = CASE WHEN u.kind = 2 THEN u.ended - r.scheduled_at ELSE r.ended_after END,
+		due_at = CASE WHEN u.kind = 0 THEN r.due_at WHEN u.kind = 2 OR r.paused THEN NULL WHEN r.due_at = 0 THEN 0 ELSE u.due END,
+		news = r.news AND u.kind = 0,
+		paused = r.paused AND u.kind <> 2,
+		pause_reason = CASE WHEN u.kind = 2 THEN NULL ELSE r.pause_reason END,
+		blocked = CASE WHEN u.kind = 0 THEN r.blocked ELSE u.blocked END,
+		blocked_by = CASE WHEN u.kind = 0 THEN r.blocked_by ELSE u.blocked_by END,
+		crashes = CASE WHEN u.kind = 1 THEN 0 ELSE r.crashes END,
+		crash_mark = CASE WHEN u.kind = 1 THEN 0 ELSE r.crash_mark END,
+		orphans = COALESCE(u.orphans, r.orphans), error = COALESCE(u.error, r.error), version = COALESCE(u.version, r.version),
+		result = COALESCE(u.result, r.result), progress = COALESCE(u.progress, r.progress)
+		FROM unnest($4::bigint[], $5::bigint[], $6::bigint[], $7::smallint[], $8::smallint[], $9::bigint[], $10::bigint[],
+		$11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::bytea[], $18::bytea[])
+		AS u(no, fence, seen, kind, status, started, ended, due, blocked, blocked_by, orphans, error, version, result, progress)
+		WHERE r.no = u.no AND r.no = ANY($4::bigint[]) AND r.fence = u.fence AND r.owner = $1 AND r.status < 3
+		AND r.last_msg <= u.seen AND ` + laneHeld + `
+		RETURNING r.no, u.kind = 1 AND r.due_at IS NOT NULL`,
+	// The rest of a new run's columns are what they are by default.
+	qQuickStarts: `INSERT INTO @runs (no, due_at, fence, owner, chain, scheduled_at, started_after, deadline_after, status, mode,
+		latest, id, run_id, name, tags, input)
+		SELECT no, due_at, fence, owner, no, scheduled_at, started_after, deadline_after, status, mode, true, id, run_id, name, tags, input
+		FROM unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::smallint[],
+		$11::smallint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::bytea[])
+		AS u(no, due_at, fence, owner, scheduled_at, started_after, deadline_after, status, mode, id, run_id, name, tags, input)
+		WHERE ` + laneHeld + ` ON CONFLICT (id) WHERE latest DO NOTHING RETURNING no`,
+	qQuickTags: `INSERT INTO @tags (no, digest) SELECT u.no, u.digest FROM unnest($3::bigint[], $4::bytea[]) AS u(no, digest)
+		JOIN @runs AS r ON r.no = u.no WHERE ` + laneHeld,
+	qQuickConsume: `DELETE FROM @inbox AS i USING unnest($4::bigint[], $5::bigint[], $6::bigint[])
+		AS u(run_no, number, guard), @runs AS r WHERE i.run_no = u.run_no AND i.number = u.number AND i.kind <> ALL($7::smallint[])
+		AND r.no = u.run_no AND i.run_no = ANY($4::bigint[]) AND r.no = ANY($4::bigint[]) AND ` + guarded,
+	qQuickAdd:     quickOperations + ` RETURNING run_no`,
+	qQuickReplace: quickOperations + replaceOperation + ` RETURNING run_no`,
+	qQuickHeld: `SELECT r.no FROM unnest($4::bigint[], $5::bigint[]) AS u(no, guard) JOIN @runs AS r ON r.no = u.no
+		WHERE r.no = ANY($4::bigint[]) AND ` + guarded,
+	qQuickFindRuns: `SELECT no, COALESCE(batch, 0) FROM @runs WHERE no = ANY($1::bigint[])`,
+	qQuickFindOperations: `SELECT u.run_no FROM unnest(` + operationArrays + `) AS u(` + operationColumns + `)
+		JOIN @operations AS o ON o.run_no = u.run_no AND o.number = u.number
+		WHERE (o.scheduled_at, o.started_after, o.ended_after, o.attempts, o.kind, o.status, o.path, o.name, o.input, o.result, o.rest)
+		IS NOT DISTINCT FROM (u.scheduled_at, u.started_after, u.ended_after, u.attempts, u.kind, u.status, u.path, u.name, u.input,
+		u.result, u.rest)`,
 
 	qJoin:         `INSERT INTO @workers (no, joined_at, info) VALUES ($1, $2, $3)`,
 	qJoinLanes:    `INSERT INTO @lanes (worker, lane) SELECT $1, generate_series(0, $2)`,
@@ -273,25 +368,29 @@ var statements = [queryCount]string{
 		SELECT 1 FROM @runs AS r WHERE r.latest AND r.id = u.id AND r.run_id = u.run_id AND r.status IN (1, 2))`,
 	qLatestNumber: `SELECT no FROM @runs WHERE id = $1 AND latest AND status <> 0`,
 
-	// Optional conditions are switched by their parameter.
-	qList: `SELECT ` + listColumns + ` FROM @runs AS r WHERE no < $1 AND status <> 0
-		AND ($2::text IS NULL OR id >= $2) AND ($3::text IS NULL OR id < $3)
-		AND ($4::bigint = 0 OR (1::bigint << status) & $4 <> 0)
-		AND ($5::text IS NULL OR name = $5)
-		AND NOT EXISTS (SELECT 1 FROM unnest($6::bytea[]) AS want(digest)
-			WHERE NOT EXISTS (SELECT 1 FROM @tags AS t WHERE t.digest = want.digest AND t.no = r.no))
-		AND (NOT $7::boolean OR blocked_by IS NOT NULL) AND (NOT $8::boolean OR paused)
-		AND ($9::bigint IS NULL OR scheduled_at >= $9) AND ($10::bigint IS NULL OR scheduled_at < $10)
-		AND ($11::boolean OR latest) ORDER BY no DESC LIMIT $12`,
-	qCounts: `SELECT status, count(*) FROM @runs AS r WHERE no < $1 AND status <> 0
-		AND ($2::text IS NULL OR id >= $2) AND ($3::text IS NULL OR id < $3)
-		AND ($4::bigint = 0 OR (1::bigint << status) & $4 <> 0)
-		AND ($5::text IS NULL OR name = $5)
-		AND NOT EXISTS (SELECT 1 FROM unnest($6::bytea[]) AS want(digest)
-			WHERE NOT EXISTS (SELECT 1 FROM @tags AS t WHERE t.digest = want.digest AND t.no = r.no))
-		AND (NOT $7::boolean OR blocked_by IS NOT NULL) AND (NOT $8::boolean OR paused)
-		AND ($9::bigint IS NULL OR scheduled_at >= $9) AND ($10::bigint IS NULL OR scheduled_at < $10)
-		AND ($11::boolean OR latest) GROUP BY status`,
+	// One for each index. Comparisons of rows, and an order, that only the index has: no other one will be taken.
+	qList: `SELECT ` + listColumns + ` FROM @runs AS r WHERE no < $1 AND ` + listFilter + ` ORDER BY no DESC LIMIT $12`,
+	qListStatus: `SELECT ` + listColumns + ` FROM unnest($13::smallint[], $14::boolean[]) AS k(state, current) CROSS JOIN LATERAL (
+		SELECT ` + infoColumns + ` FROM @runs AS r WHERE (status, latest, no) >= (k.state, k.current, 0)
+		AND (status, latest, no) < (k.state, k.current, $1) AND ` + listFilter + `
+		ORDER BY status DESC, latest DESC, no DESC LIMIT $12) AS r ORDER BY no DESC LIMIT $12`,
+	qListName: `SELECT ` + listColumns + ` FROM unnest($13::boolean[]) AS k(current) CROSS JOIN LATERAL (
+		SELECT ` + infoColumns + ` FROM @runs AS r WHERE (name, latest, no) >= ($5, k.current, 0)
+		AND (name, latest, no) < ($5, k.current, $1) AND ` + listFilter + `
+		ORDER BY name DESC, latest DESC, no DESC LIMIT $12) AS r ORDER BY no DESC LIMIT $12`,
+	qListStopped: `SELECT ` + listColumns + ` FROM unnest($13::boolean[]) AS k(asleep) CROSS JOIN LATERAL (
+		SELECT ` + infoColumns + ` FROM @runs AS r WHERE (blocked_by IS NOT NULL OR paused) AND (paused, no) >= (k.asleep, 0)
+		AND (paused, no) < (k.asleep, $1) AND ` + listFilter + `
+		ORDER BY paused DESC, no DESC LIMIT $12) AS r ORDER BY no DESC LIMIT $12`,
+	qListTag: `SELECT ` + listColumns + ` FROM (SELECT no AS tagged FROM @tags WHERE (digest, no) >= ($13::bytea, 0)
+		AND (digest, no) < ($13::bytea, $1) ORDER BY digest DESC, no DESC) AS g
+		CROSS JOIN LATERAL (SELECT ` + infoColumns + ` FROM @runs AS r WHERE no = g.tagged AND ` + listFilter + `) AS r LIMIT $12`,
+	qListNumbers: `SELECT ` + listColumns + ` FROM @runs AS r WHERE no = ANY($13::bigint[]) AND no < $1 AND ` + listFilter + `
+		ORDER BY no DESC LIMIT $12`,
+	qFindPrefix: `SELECT no FROM @runs WHERE latest AND id >= $1 AND id < $2
+		UNION ALL SELECT no FROM @runs WHERE $3::boolean AND NOT latest AND id >= $1 AND id < $2 LIMIT $4`,
+	qFindScheduled: `SELECT no FROM @runs WHERE scheduled_at >= $1 AND scheduled_at < $2 LIMIT $3`,
+	qCounts:        `SELECT status, count(*) FROM @runs AS r WHERE no < $1 AND ` + listFilter + ` GROUP BY status`,
 	qHasOpen: `SELECT 1 FROM @runs WHERE id = $1 AND latest AND status IN (1, 2)
 		UNION ALL SELECT 1 FROM @runs WHERE id = $1 AND NOT latest AND status IN (1, 2)`,
 	qPurgeable: `SELECT no FROM @runs WHERE status >= 3

@@ -81,7 +81,7 @@ func (b *batch) start(c *lambdabiz.Commit, s *lambdabiz.RunStart) lambdabiz.Star
 	}
 	r := b.create(s, rules.New(s, c.Worker), c.At)
 	b.deliverKept(r, c.At)
-	v := lambdabiz.StartVerdict{Created: true, Run: r.ref()}
+	v := lambdabiz.StartVerdict{Created: true, Run: r.held()}
 	if r.head.Held {
 		v.Messages = r.newer(0)
 	}
@@ -98,9 +98,16 @@ func (b *batch) create(s *lambdabiz.RunStart, h rules.Head, at time.Time) *run {
 			b.touch(former)
 		}
 	}
+	r := freshRun(b.t.b.numbers.next(), s, h, at)
+	b.enter(r)
+	b.set(r, h)
+	return r
+}
+
+// freshRun is a run that is to be inserted, the latest of its id.
+func freshRun(no int64, s *lambdabiz.RunStart, h rules.Head, at time.Time) *run {
 	r := &run{fresh: true, input: s.Input}
-	r.no, r.latest = b.t.b.numbers.next(), true
-	r.chain = r.no
+	r.no, r.chain, r.latest = no, no, true
 	info := &r.record.RunInfo
 	info.ID, info.RunID, info.Name, info.Mode, info.Parent = h.ID, h.RunID, h.Name, h.Mode, h.Parent
 	info.Tags, info.Deadline, info.ScheduledAt = s.Tags, stamp(s.Deadline), at
@@ -108,8 +115,6 @@ func (b *batch) create(s *lambdabiz.RunStart, h rules.Head, at time.Time) *run {
 		info.StartedAt = at
 	}
 	r.head = h
-	b.enter(r)
-	b.set(r, h)
 	return r
 }
 

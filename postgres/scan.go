@@ -92,7 +92,7 @@ func (s *stored) ref() lambdabiz.RunRef {
 }
 
 func (s *stored) claimed() lambdabiz.Claimed {
-	return lambdabiz.Claimed{Record: s.record, Ref: s.ref(), Crashes: int(s.head.Crashes)}
+	return lambdabiz.Claimed{Record: s.record, Ref: s.held(), Crashes: int(s.head.Crashes)}
 }
 
 // reflect makes the info say what the head does.

@@ -40,6 +40,7 @@ type tx struct {
 	conn    *pgx.Conn
 	lane    int
 	workers []int64 // whose lanes it holds
+	stopped []int64 // of which it holds all lanes, if they have any
 	lost    bool    // the answer to COMMIT
 }
 
@@ -159,6 +160,13 @@ func (b *Backend) retry(ctx context.Context, try func() error) error {
 // became of it, and runs do again if it was not applied: with a nil error the transaction was committed, with any other it was
 // not, unless that wraps ErrOutcomeUnknown.
 func (b *Backend) inLane(ctx context.Context, lane int, workers []int64, do func(*tx) error) error {
+	return b.inLanes(ctx, lane, workers, nil, do)
+}
+
+// inLanes is inLane, and holds all lanes of the workers that others names, if it is not nil: nothing of theirs is on its way.
+func (b *Backend) inLanes(
+	ctx context.Context, lane int, workers []int64, others func(context.Context, *tx) ([]int64, error), do func(*tx) error,
+) error {
 	return b.retry(ctx, func() error {
 		witness := b.numbers.next()
 		b.pending[lane].Store(witness)
@@ -166,13 +174,22 @@ func (b *Backend) inLane(ctx context.Context, lane int, workers []int64, do func
 		err := b.on(ctx, func(conn *pgx.Conn) error {
 			t = &tx{b: b, conn: conn, lane: lane}
 			err := t.whole(ctx, func() error {
+				if others != nil {
+					all, err := others(ctx, t)
+					if err != nil {
+						return err
+					}
+					t.stopped = all
+				}
 				if err := t.lock(ctx, workers); err != nil {
 					return err
 				}
 				if err := do(t); err != nil {
 					return err
 				}
-				return t.testify(ctx, witness)
+				p := t.pipe()
+				t.testify(p, witness)
+				return p.run(ctx)
 			})
 			if err == nil {
 				b.witnesses[lane].Store(witness)
@@ -185,7 +202,7 @@ func (b *Backend) inLane(ctx context.Context, lane int, workers []int64, do func
 		if err == nil || t == nil || !t.lost {
 			return err
 		}
-		return b.readBack(ctx, lane, witness, err)
+		return b.readBack(ctx, lane, witness, nil, err, nil)
 	})
 }
 
@@ -240,14 +257,18 @@ func (t *tx) commit(ctx context.Context) error {
 	return err
 }
 
-// lock takes the lanes. That of this process is made if it is not there: somebody removes those of processes that have ended.
+// lock takes the lanes, always in one order. That of this process is made if it is not there: somebody removes those of
+// processes that have ended.
 func (t *tx) lock(ctx context.Context, workers []int64) error {
 	err := t.query(ctx, qLanes, func(rows pgx.Rows) error {
 		var worker int64
-		err := rows.Scan(&worker)
-		t.workers = append(t.workers, worker)
+		var lane int
+		err := rows.Scan(&worker, &lane)
+		if lane == t.lane {
+			t.workers = append(t.workers, worker)
+		}
 		return err
-	}, append(slices.Clone(workers), t.b.process), t.lane)
+	}, append(slices.Clone(workers), t.b.process), t.lane, t.stopped)
 	if err != nil || t.has(t.b.process) {
 		return err
 	}
@@ -257,18 +278,18 @@ func (t *tx) lock(ctx context.Context, workers []int64) error {
 }
 
 // testify leaves a witness of the transaction, in the place of that of the lane's last one.
-func (t *tx) testify(ctx context.Context, witness int64) error {
-	p := t.pipe()
+func (t *tx) testify(p *pipe, witness int64) {
 	if last := t.b.witnesses[t.lane].Load(); last != 0 {
 		p.add(qDeleteWitness, nil, nil, last)
 	}
 	p.add(qInsertWitness, nil, nil, witness)
-	return p.run(ctx)
 }
 
 // readBack finds what became of a transaction whose COMMIT had no answer. Whoever has its lane knows that the server is through
-// with it.
-func (b *Backend) readBack(ctx context.Context, lane int, witness int64, lost error) error {
+// with it. If it was committed, look, if not nil, looks for more, with the lanes of workers.
+func (b *Backend) readBack(
+	ctx context.Context, lane int, witness int64, workers []int64, lost error, look func(context.Context, *tx) error,
+) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readBackTimeout)
 	defer cancel()
 	for {
@@ -276,10 +297,15 @@ func (b *Backend) readBack(ctx context.Context, lane int, witness int64, lost er
 		err := b.on(ctx, func(conn *pgx.Conn) error {
 			t := &tx{b: b, conn: conn, lane: lane}
 			return t.whole(ctx, func() error {
-				if err := t.lock(ctx, nil); err != nil {
+				if err := t.lock(ctx, workers); err != nil {
 					return err
 				}
-				return t.query(ctx, qFindWitness, func(pgx.Rows) error { found = true; return nil }, witness)
+				found = false
+				err := t.query(ctx, qFindWitness, func(pgx.Rows) error { found = true; return nil }, witness)
+				if err == nil && found && look != nil {
+					err = look(ctx, t)
+				}
+				return err
 			})
 		})
 		switch {

@@ -32,6 +32,7 @@ CREATE TABLE witnesses (no bigint PRIMARY KEY);
 -- latest: the current run of the id.
 -- chain: the number of the first run of a chain of continued runs.
 -- crash_mark: how much was recorded when the run's holder died last.
+-- batch: the number of the batch that has written the row last of those that look at nothing first.
 -- blocked_by: the version of the code that blocked it; NULL for a run that is not blocked.
 -- A row with status 0 is no run. It keeps the place of one for events that came before their start.
 CREATE TABLE runs (
@@ -42,6 +43,7 @@ CREATE TABLE runs (
   last_msg bigint NOT NULL DEFAULT 0,
   chain bigint NOT NULL,
   crash_mark bigint NOT NULL DEFAULT 0,
+  batch bigint,
   scheduled_at bigint NOT NULL,
   started_after bigint,
   ended_after bigint,
@@ -74,16 +76,19 @@ CREATE TABLE runs (
   -- portable: , CONSTRAINT runs_latest UNIQUE (id, former)
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
 
--- One current run of an id; in the portable mode a column takes the place of the condition. Those before it are in an index of their own, which most runs never come to.
-CREATE UNIQUE INDEX runs_latest ON runs (id) WHERE latest;
-CREATE INDEX runs_former ON runs (id) WHERE NOT latest;
+-- One current run of an id; in the portable mode a column takes the place of the condition. Those before it are in an index of
+-- their own, which most runs never come to.
+CREATE UNIQUE INDEX runs_latest ON runs (id) INCLUDE (no) WHERE latest;
+CREATE INDEX runs_former ON runs (id) INCLUDE (no) WHERE NOT latest;
 CREATE INDEX runs_due ON runs (name, due_at, no) WHERE due_at IS NOT NULL AND owner = 0;
 CREATE INDEX runs_held ON runs (owner) WHERE owner > 0;
 CREATE INDEX runs_news ON runs (owner) WHERE news;
 CREATE INDEX runs_blocked ON runs (name) WHERE blocked_by IS NOT NULL;
-CREATE INDEX runs_open ON runs (no) WHERE status < 3;
-CREATE INDEX runs_bad ON runs (status, no) WHERE status > 3;
-CREATE INDEX runs_name ON runs (name, no);
+-- For lists.
+CREATE INDEX runs_status ON runs (status, latest, no);
+CREATE INDEX runs_name ON runs (name, latest, no);
+CREATE INDEX runs_stopped ON runs (paused, no) WHERE blocked_by IS NOT NULL OR paused;
+CREATE INDEX runs_scheduled ON runs (scheduled_at) INCLUDE (no);
 
 -- rest: what few operations have.
 CREATE TABLE operations (

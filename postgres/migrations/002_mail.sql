@@ -14,3 +14,4 @@ CREATE TABLE mail (
 ) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0);
 
 CREATE INDEX mail_id ON mail (id, no);
+CREATE INDEX mail_due ON mail (due_at);

@@ -1,0 +1,174 @@
+package postgres_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/lambdabiz/lambdabiz"
+	"github.com/lambdabiz/lambdabiz/postgres"
+)
+
+// What happens to the next thing that is sent.
+const (
+	arrives int32 = iota
+	isLost
+	itsAnswerIsLost
+)
+
+// lossy is a connection that breaks: what is sent gets lost, or the answer to it.
+type lossy struct {
+	net.Conn
+
+	next   *atomic.Int32 // of all connections
+	broken int32         // what has happened here
+}
+
+// aPing is more than what the pool asks a connection that it has not used for a while.
+const aPing = 200
+
+func (l *lossy) Write(p []byte) (int, error) {
+	if l.broken == arrives && len(p) > aPing {
+		l.broken = l.next.Swap(arrives)
+	}
+	if l.broken == isLost {
+		return len(p), nil
+	}
+	return l.Conn.Write(p)
+}
+
+// readyForQuery is how the answer to a transaction ends.
+var readyForQuery = []byte{'Z', 0, 0, 0, 5, 'I'}
+
+func (l *lossy) Read(p []byte) (int, error) {
+	for l.broken == itsAnswerIsLost {
+		n, err := l.Conn.Read(p)
+		if err != nil || bytes.HasSuffix(p[:n], readyForQuery) {
+			break // the server is through with it
+		}
+	}
+	if l.broken != arrives {
+		return 0, net.ErrClosed
+	}
+	return l.Conn.Read(p)
+}
+
+// lossyBundle is a bundle on one connection, which may break.
+func lossyBundle(t *testing.T) (*bundle, *atomic.Int32) {
+	t.Helper()
+	url := database(t)
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.MaxConns = 1
+	next := &atomic.Int32{}
+	dial := config.ConnConfig.DialFunc
+	config.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		return &lossy{Conn: conn, next: next}, err
+	}
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	backend, err := postgres.New(pool, postgres.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = backend.Close() })
+	b := &bundle{Backend: backend, t: t, url: url, now: time.Date(2026, 5, 1, 12, 0, 0, 1000, time.UTC)}
+	b.worker = b.join("v1", "Order")
+	return b, next
+}
+
+// everyKind is a batch with all that can be written without a look at the runs, and some that is refused.
+func (b *bundle) everyKind(prefix string) []*lambdabiz.Commit {
+	b.t.Helper()
+	var refs []lambdabiz.RunRef
+	for _, id := range []string{"new", "again", "ends", "leaves", "half", "waits", "consumes", "stale", "fenced"} {
+		refs = append(refs, b.start(prefix+id))
+	}
+	ops := []lambdabiz.Operation{operation(1)}
+	stored := operation(1)
+	stored.Status = lambdabiz.StatusStarted
+	b.commit(&lambdabiz.Commit{Run: &refs[1], Worker: b.worker, Operations: []lambdabiz.Operation{stored}})
+	for _, id := range []string{"consumes", "stale"} {
+		b.commit(&lambdabiz.Commit{Raises: []lambdabiz.Raise{{ID: prefix + id, Name: "e"}}})
+	}
+	fenced := refs[8]
+	fenced.Fence++
+	release := &lambdabiz.Release{WakeAt: b.now.Add(time.Hour)}
+	batch := []*lambdabiz.Commit{
+		{Run: &refs[0], Operations: ops},
+		{Run: &refs[1], Operations: ops},
+		{Run: &refs[2], Operations: ops, Close: &lambdabiz.Close{Status: lambdabiz.StatusFailed}},
+		{Run: &refs[3], Operations: ops, Release: release, Conditional: true},
+		{Run: &refs[4], Progress: lambdabiz.Payload(`"half"`)},
+		{Run: &refs[5], Operations: ops, Conditional: true},
+		{Run: &refs[6], Consumed: []int64{1}, Seen: 1},
+		{Run: &refs[7], Operations: ops, Release: release, Conditional: true},
+		{Run: &fenced, Operations: ops},
+		{Starts: []lambdabiz.RunStart{startOf(prefix + "begins")}},
+	}
+	for _, c := range batch {
+		c.Worker, c.At = b.worker, b.now
+	}
+	return batch
+}
+
+// The connection breaks while a batch is written in one round trip: with the lane in hand it is known what became of each
+// commit of it.
+func TestQuickCommitsWithoutAnAnswerAreFound(t *testing.T) {
+	t.Parallel()
+	for name, happens := range map[string]int32{"applied": itsAnswerIsLost, "not applied": isLost} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, next := lossyBundle(t)
+			b.commitAll(b.everyKind("first ")...) // the statements are prepared
+			batch := b.everyKind("")
+			next.Store(happens)
+			verdicts, err := b.Commit(t.Context(), batch)
+			if next.Load() != arrives {
+				t.Fatal("nothing was lost")
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, v := range verdicts {
+				want := map[int]error{7: lambdabiz.ErrStale, 8: lambdabiz.ErrFenced}[i]
+				if !errors.Is(v.Err, want) || want == nil && v.Err != nil {
+					t.Errorf("commit %d: %v, want %v", i, v.Err, want)
+				}
+			}
+			if s := verdicts[9].Starts[0]; !s.Created || s.Run.Fence != 1 {
+				t.Errorf("the start: %+v", s)
+			}
+			for id, n := range map[string]int{"new": 1, "again": 1, "ends": 1, "leaves": 1, "waits": 1, "stale": 0, "fenced": 0} {
+				r := b.load(id)
+				if len(r.Operations) != n || n > 0 && r.Operations[0].Status != lambdabiz.StatusSucceeded {
+					t.Errorf("%s has the operations %+v", id, r.Operations)
+				}
+			}
+			if r := b.load("leaves"); r.Worker != 0 || !r.WakeAt.Equal(b.now.Add(time.Hour)) {
+				t.Errorf("it has not left: %+v", r.RunInfo)
+			}
+			if r := b.load("half"); string(r.Progress) != `"half"` {
+				t.Errorf("the progress is %s", r.Progress)
+			}
+			if r := b.load("consumes"); len(r.Messages) != 0 {
+				t.Errorf("the messages are %+v", r.Messages)
+			}
+			if n := b.count("SELECT count(*) FROM lambdabiz.runs WHERE id = 'begins'"); n != 1 {
+				t.Errorf("%d runs have begun", n)
+			}
+		})
+	}
+}
