@@ -159,6 +159,7 @@ func (s *userStep) Commit(ctx context.Context, c *lambdabiz.Commit) error {
 		switch {
 		case err == nil:
 			s.b.users.testify(s.witness)
+			noteStored(c)
 			return nil
 		case errors.Is(err, pgx.ErrTxCommitRollback), isFinal(err):
 			return s.faultOf(ctx, err)
@@ -187,7 +188,7 @@ func (s *userStep) record(ctx context.Context, c *lambdabiz.Commit) error {
 	case 'E':
 		return errAborted
 	}
-	no, ok := c.Run.Handle.(int64)
+	no, ok := numberOf(c.Run)
 	if !ok {
 		return fmt.Errorf("the run %s was claimed elsewhere: %w", c.Run.RunID, lambdabiz.ErrFenced)
 	}
@@ -228,7 +229,7 @@ func (s *userStep) record(ctx context.Context, c *lambdabiz.Commit) error {
 // readBack finds what became of a COMMIT without an answer. Its transaction has the run's row: whoever gets that knows that the
 // server is through with it.
 func (s *userStep) readBack(ctx context.Context, c *lambdabiz.Commit) error {
-	no, _ := c.Run.Handle.(int64) // record has looked
+	no, _ := numberOf(c.Run) // record has looked
 	var held, ended bool
 	err := s.b.on(ctx, func(conn *pgx.Conn) error {
 		t := &tx{b: s.b, conn: conn}
