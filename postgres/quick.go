@@ -204,6 +204,7 @@ func (q *quick) commit(ctx context.Context) error {
 	if err := q.plan(); err != nil {
 		return err
 	}
+	q.b.pending[q.lane].Store(q.batch)
 	sent := false
 	err := q.b.on(ctx, func(conn *pgx.Conn) error {
 		// What is sent on a connection that is dead may have been applied for all that is known. So look first.

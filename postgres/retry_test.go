@@ -96,11 +96,12 @@ func TestADeadlockIsTriedAgain(t *testing.T) {
 	lock("second")
 	committed := make(chan error, 1)
 	var verdicts []lambdabiz.Verdict
+	half := lambdabiz.Payload(`"half"`) // written into the row of the run
 	go func() {
 		var err error
 		verdicts, err = b.Commit(t.Context(), []*lambdabiz.Commit{
-			{Run: &first, Worker: b.worker, At: b.now, Operations: []lambdabiz.Operation{operation(1)}},
-			{Run: &second, Worker: b.worker, At: b.now, Operations: []lambdabiz.Operation{operation(1)}},
+			{Run: &first, Worker: b.worker, At: b.now, Operations: []lambdabiz.Operation{operation(1)}, Progress: half},
+			{Run: &second, Worker: b.worker, At: b.now, Operations: []lambdabiz.Operation{operation(1)}, Progress: half},
 		})
 		committed <- err
 	}()
