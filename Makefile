@@ -6,15 +6,16 @@ PACKAGES ?= ./...
 # A module of its own: the analyzer of users' code.
 VET := lambdabizvet
 VET_PACKAGES := $(if $(filter ./...,$(PACKAGES)),./...,.)
-# The tests of PostgreSQL run a second time, in the portable mode.
-PORTABLE := $(if $(filter ./... ./postgres,$(PACKAGES)),LAMBDABIZ_POSTGRES_PORTABLE=1)
+# The suite of backends runs a second time on PostgreSQL, in the portable mode; "make portable" runs all that there is.
+PORTABLE := LAMBDABIZ_POSTGRES_PORTABLE=1
+PORTABLE_TESTS := $(if $(filter ./... ./postgres,$(PACKAGES)),^(TestConformance|TestDifferential|TestThePortable.*|TestTakeOvers.*)$$)
 LINTER := bin/golangci-lint
 PLATFORMS := linux/amd64 darwin/arm64 windows/amd64
 
 # The race detector needs cgo and a C compiler.
 HAVE_CC := $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && [ "$$($(GO) env CGO_ENABLED)" = 1 ] && echo yes)
 
-.PHONY: help test race-tools standins lint fmt vet golangci tidy cross package chaos sabotage repro fuzz bench bench-compare ci clean
+.PHONY: help test portable race-tools standins lint fmt vet golangci tidy cross package chaos sabotage repro fuzz bench bench-compare ci clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,14 +24,17 @@ test: race-tools standins ## Run all tests, with the race detector where there i
 	@if [ -n "$(HAVE_CC)" ] || [ -n "$(CI)" ]; then \
 		echo "$(GO) test -race $(PACKAGES)"; \
 		CGO_ENABLED=1 $(GO) test -race -timeout $(TIMEOUT) $(PACKAGES) && \
-		$(if $(PORTABLE),$(PORTABLE) CGO_ENABLED=1 $(GO) test -race -timeout $(TIMEOUT) ./postgres &&) \
+		$(if $(PORTABLE_TESTS),$(PORTABLE) CGO_ENABLED=1 $(GO) test -race -timeout $(TIMEOUT) -run '$(PORTABLE_TESTS)' ./postgres &&) \
 		CGO_ENABLED=1 $(GO) test -C $(VET) -race -timeout $(TIMEOUT) $(VET_PACKAGES); \
 	else \
 		echo "no C compiler found: the tests run without the race detector"; \
 		$(GO) test -timeout $(TIMEOUT) $(PACKAGES) && \
-		$(if $(PORTABLE),$(PORTABLE) $(GO) test -timeout $(TIMEOUT) ./postgres &&) \
+		$(if $(PORTABLE_TESTS),$(PORTABLE) $(GO) test -timeout $(TIMEOUT) -run '$(PORTABLE_TESTS)' ./postgres &&) \
 		$(GO) test -C $(VET) -timeout $(TIMEOUT) $(VET_PACKAGES); \
 	fi
+
+portable: standins ## Run all tests of PostgreSQL, and those of the engine on it, in the portable mode.
+	$(PORTABLE) $(GO) test -timeout 60m ./postgres ./test/homes
 
 # In continuous integration the race detector is not optional: fetch a compiler, or fail.
 race-tools:

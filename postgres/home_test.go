@@ -14,7 +14,7 @@ import (
 	"github.com/lambdabiz/lambdabiz/postgres"
 )
 
-// home is what the tests of this package run on. "make test" runs them twice: LAMBDABIZ_POSTGRES_PORTABLE=1 is the portable mode,
+// home is what the tests of this package run on. LAMBDABIZ_POSTGRES_PORTABLE=1 ("make portable") is the portable mode,
 // on a server that works as those do which it is for. Transactions see a snapshot, many are refused with 40001, some of them at
 // their COMMIT, and no statement says what not all of these servers understand.
 var home = chooseHome(os.Getenv(portableVariable) != "")

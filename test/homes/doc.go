@@ -6,7 +6,7 @@
 // gives it a bench for each home; onHomes is for the few that fit some homes only. What they come to is looked at by
 // internal/invariant.
 //
-// On PostgreSQL, as it is and in its portable mode, they run against a real server: virtual time stands still while a call to
+// On PostgreSQL, and by "make portable" in its portable mode, they run against a real server: virtual time stands still while a call to
 // it is on its way, so a call takes none, as on the other homes. Two things are not as they are outside. Nobody listens for
 // notices, so a worker hears of what this process does, and of nothing else; and what a server does by its own clock, such as
 // a limit of a lock, goes by real time.

@@ -3,6 +3,7 @@ package homes_test
 import (
 	"log/slog"
 	"net/http"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,7 +26,17 @@ type home struct {
 	prepare func(t *testing.T) func(t *testing.T) lambdabiz.Backend
 }
 
-var homes = []home{
+var homes = append(always, inThePortableMode()...)
+
+// inThePortableMode is PostgreSQL in its portable mode, when the tests are to run on it: "make portable" does that.
+func inThePortableMode() []home {
+	if os.Getenv("LAMBDABIZ_POSTGRES_PORTABLE") != "1" {
+		return nil
+	}
+	return []home{{"postgres, portable", tables(postgres.Config{Portable: true})}}
+}
+
+var always = []home{
 	{"memory", inBubble(openMemory(memory.Config{}))},
 	{"memory, a commit ends the claim", inBubble(openMemory(memory.Config{CommitEndsClaim: true}))},
 	{"memory, and performs timers", inBubble(openMemory(memory.Config{
@@ -34,7 +45,6 @@ var homes = []home{
 	{"sqlite", inBubble(openSQLite)},
 	{"swf", inBubble(openSWF)},
 	{"postgres", tables(postgres.Config{})},
-	{"postgres, portable", tables(postgres.Config{Portable: true})},
 }
 
 // inBubble is for a home that needs nothing from outside of it.
