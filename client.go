@@ -407,7 +407,8 @@ func (e *Engine) Counts(ctx context.Context, f Filter) (map[Status]int, error) {
 	if err := e.checkFilter(&f); err != nil {
 		return nil, err
 	}
-	counts, err := map[Status]int{}, error(nil)
+	var err error
+	counts := map[Status]int{}
 	if e.counter != nil {
 		counts, err = e.counter.Counts(ctx, f)
 	} else {

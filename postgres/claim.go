@@ -121,7 +121,7 @@ func (p *pipe) nextWake(s *search, at *time.Time) {
 // claim takes what is due, the longest due first.
 func (b *Backend) claim(ctx context.Context, s *search, c *claimer, claims *lambdabiz.Claims) error {
 	var taken []*stored
-	err := b.inLane(ctx, claimLane, []int64{s.r.Worker}, func(t *tx) error {
+	err := b.inClaimLane(ctx, []int64{s.r.Worker}, func(t *tx) error {
 		taken = nil
 		claims.Runs, claims.More, claims.NextWake = nil, false, time.Time{}
 		if !t.has(s.r.Worker) {
@@ -223,7 +223,7 @@ func (t *tx) setAside(ctx context.Context, run *stored, at time.Time) error {
 // claimByHand takes one run for its caller. One that is over, or paused, comes without a fence: it can be read only.
 func (b *Backend) claimByHand(ctx context.Context, id string) (lambdabiz.Claims, error) {
 	var taken *stored
-	err := b.inLane(ctx, claimLane, nil, func(t *tx) error {
+	err := b.inClaimLane(ctx, nil, func(t *tx) error {
 		var numbers []int64
 		if err := t.query(ctx, qLatestNumber, into(&numbers), text(id)); err != nil {
 			return err

@@ -32,7 +32,7 @@ type letter struct {
 func (b *Backend) deliverMail(ctx context.Context, now time.Time) {
 	for more := true; more && ctx.Err() == nil; {
 		var all []letter
-		err := b.inLane(ctx, claimLane, nil, func(t *tx) (err error) {
+		err := b.inClaimLane(ctx, nil, func(t *tx) (err error) {
 			if all, err = t.mail(ctx, now, 0); err != nil || len(all) == 0 {
 				return err
 			}
@@ -56,7 +56,7 @@ func (b *Backend) deliverSingly(ctx context.Context, now time.Time, all []letter
 		if stuck[l.raise.ID] || ctx.Err() != nil {
 			continue
 		}
-		err := b.inLane(ctx, claimLane, nil, func(t *tx) error {
+		err := b.inClaimLane(ctx, nil, func(t *tx) error {
 			one, err := t.mail(ctx, now, l.no)
 			if err != nil || len(one) == 0 {
 				return err

@@ -156,14 +156,15 @@ func (b *Backend) retry(ctx context.Context, try func() error) error {
 	return nil // not reached
 }
 
-// inLane runs do in a transaction that holds a lane, and those of workers. If the answer to COMMIT is lost, it finds what
+// inClaimLane runs do in a transaction that holds the lane of claims, and those of workers. If the answer to COMMIT is lost, it finds what
 // became of it, and runs do again if it was not applied: with a nil error the transaction was committed, with any other it was
 // not, unless that wraps ErrOutcomeUnknown.
-func (b *Backend) inLane(ctx context.Context, lane int, workers []int64, do func(*tx) error) error {
-	return b.inLanes(ctx, lane, workers, nil, do)
+func (b *Backend) inClaimLane(ctx context.Context, workers []int64, do func(*tx) error) error {
+	return b.inLanes(ctx, claimLane, workers, nil, do)
 }
 
-// inLanes is inLane, and holds all lanes of the workers that others names, if it is not nil: nothing of theirs is on its way.
+// inLanes is inClaimLane for any lane, and holds all lanes of the workers that others names, if it is not nil: nothing of theirs is
+// on its way.
 func (b *Backend) inLanes(
 	ctx context.Context, lane int, workers []int64, others func(context.Context, *tx) ([]int64, error), do func(*tx) error,
 ) error {
