@@ -298,7 +298,7 @@ func TestDoctorOnPostgres(t *testing.T) {
 
 	c.must("start", "Nobody", "n-1")
 	c.database("DROP INDEX lambdabiz.runs_due",
-		"UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'lambdabiz.runs_open'::regclass",
+		"UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'lambdabiz.runs_status'::regclass",
 		"ALTER DATABASE "+c.name()+" SET synchronous_commit = off", "ALTER DATABASE "+c.name()+" SET statement_timeout = 900")
 	holder, err := pgx.Connect(t.Context(), c.backend)
 	if err != nil {
@@ -325,7 +325,7 @@ func TestDoctorOnPostgres(t *testing.T) {
 	}
 	c.database("CREATE INDEX runs_due ON lambdabiz.runs (name, due_at, no) WHERE due_at IS NOT NULL AND owner = 0")
 	if _, checks = c.checked(exitProblems); !strings.Contains(checks["tables"].Problem, "REINDEX INDEX CONCURRENTLY them") ||
-		!strings.Contains(checks["tables"].Problem, "runs_open") {
+		!strings.Contains(checks["tables"].Problem, "runs_status") {
 		t.Errorf("the tables are %+v", checks["tables"])
 	}
 	c.must("resume", "RESTSequence1")
