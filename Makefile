@@ -6,9 +6,9 @@ PACKAGES ?= ./...
 # A module of its own: the analyzer of users' code.
 VET := lambdabizvet
 VET_PACKAGES := $(if $(filter ./...,$(PACKAGES)),./...,.)
-# The suite of backends runs a second time on PostgreSQL, in the portable mode; "make portable" runs all that there is.
+# A few tests run a second time on PostgreSQL, in the portable mode; "make portable" runs all that there is.
 PORTABLE := LAMBDABIZ_POSTGRES_PORTABLE=1
-PORTABLE_TESTS := $(if $(filter ./... ./postgres,$(PACKAGES)),^(TestConformance|TestDifferential|TestThePortable.*)$$)
+PORTABLE_TESTS := $(if $(filter ./... ./postgres,$(PACKAGES)),^(TestDifferential|TestThePortable.*)$$)
 LINTER := bin/golangci-lint
 PLATFORMS := linux/amd64 darwin/arm64 windows/amd64
 
@@ -33,7 +33,7 @@ test: race-tools standins ## Run all tests, with the race detector where there i
 		$(GO) test -C $(VET) -timeout $(TIMEOUT) $(VET_PACKAGES); \
 	fi
 
-postgres: standins ## Run all tests of PostgreSQL, and all of the engine on it: "make test" runs a quarter of those.
+postgres: standins ## Run all tests of PostgreSQL, and all of the engine on it: "make test" runs an eighth of those.
 	LAMBDABIZ_POSTGRES_SUITE=all $(GO) test -timeout 60m ./postgres ./test/homes
 
 portable: standins ## Run the same in the portable mode.

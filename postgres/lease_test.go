@@ -13,17 +13,19 @@ import (
 	"github.com/lambdabiz/lambdabiz/test/campaign"
 )
 
-// diskFull makes every write of the schema fail as on a full disk, and room takes that back.
+// disk has every write of the schema ask whether there is room; diskFull says that there is none, as a full disk does, and room
+// that there is again. Both change the function only, for which no table is locked that others write.
 const (
-	diskFull = `CREATE OR REPLACE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-		RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full';
-	END $$;
+	disk = `CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
 	DO $$ DECLARE t text; BEGIN
 		FOR t IN SELECT tablename FROM pg_tables WHERE schemaname = 'lambdabiz' LOOP
 			EXECUTE format('CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE OR DELETE ON lambdabiz.%I EXECUTE FUNCTION full_disk()', t);
 		END LOOP;
 	END $$`
-	room = `DROP FUNCTION full_disk CASCADE`
+	diskFull = `CREATE OR REPLACE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full';
+	END $$`
+	room = `CREATE OR REPLACE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$`
 )
 
 // While nobody can beat, nobody is taken for dead: the server is frozen for longer than a lease, or its synchronous standby, or
@@ -34,7 +36,9 @@ func TestNobodyIsTakenOverFromWhileNobodyCanBeat(t *testing.T) {
 	const lease = 1500 * time.Millisecond
 	primary := standin.Start(t, standin.Config{Quick: true})
 	standby := primary.Standby(t, standin.Synchronous)
-	c := newCrew(t, lease, openAll(t, primary.URL("postgres"), 3)...)
+	all := openAll(t, primary.URL("postgres"), 3)
+	fill(t, primary.URL("postgres"), disk)
+	c := newCrew(t, lease, all...)
 	const each = 6
 	runs := c.start(c.hold, each)
 	c.await(each)

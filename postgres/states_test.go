@@ -91,6 +91,7 @@ func TestAFullDiskIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	ref := b.start("a")
+	fill(t, b.url, disk)
 	c := newCrew(t, time.Minute, openAll(t, b.url, 2)...)
 	runs := c.start(c.add, 10)
 	fill(t, b.url, diskFull)
@@ -215,16 +216,28 @@ func TestAnswersThatAreCutAtAnyByte(t *testing.T) {
 	b := setupAt(t, proxy.URL("postgres"))
 	random := campaign.Random(campaign.Seed(t), 0)
 	rounds := campaign.Rounds(t, 40, 1000)
+	commit := func(c *lambdabiz.Commit) { // a connection that is cut while it is made has done nothing
+		t.Helper()
+		if err := persist(t.Context(), func() error {
+			v, err := b.Commit(t.Context(), []*lambdabiz.Commit{c})
+			if err == nil {
+				err = v[0].Err
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for round := range rounds {
-		before := proxy.Cuts()
-		proxy.CutAfter(random.IntN(3000))
 		id := fmt.Sprint("order-", round)
 		ref := b.start(id)
+		before := proxy.Cuts()
+		proxy.CutAfter(random.IntN(3000))
 		number := int64(0)
 		for number < 4 || proxy.Cuts() == before { // until it has struck
 			number++
-			b.commit(&lambdabiz.Commit{Run: &ref, Worker: b.worker, Operations: []lambdabiz.Operation{operation(number)}})
-			b.commit(&lambdabiz.Commit{Raises: []lambdabiz.Raise{{ID: id, Name: "e"}}})
+			commit(&lambdabiz.Commit{Run: &ref, Worker: b.worker, At: b.now, Operations: []lambdabiz.Operation{operation(number)}})
+			commit(&lambdabiz.Commit{At: b.now, Raises: []lambdabiz.Raise{{ID: id, Name: "e"}}})
 		}
 		if record := b.load(id); len(record.Operations) != int(number) || len(record.Messages) != int(number) {
 			t.Fatalf("%s has %d operations and %d events, of %d each", id, len(record.Operations), len(record.Messages), number)
