@@ -291,7 +291,6 @@ func (v *vigil) judge(all []WorkerRecord) (gone []leaver, next time.Duration, en
 func (e *Engine) next(ctx context.Context, wide int) (all []WorkerRecord, work bool, err error) {
 	own := e.worker.Load()
 	if e.watcher != nil {
-		fault.Point("worker.renew")
 		watch, err := e.watcher.Watch(ctx, own, wide)
 		if err != nil {
 			e.kick() // if it was declared dead, the next claim says so
