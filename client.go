@@ -412,7 +412,7 @@ func (e *Engine) Counts(ctx context.Context, f Filter) (map[Status]int, error) {
 	if e.counter != nil {
 		counts, err = e.counter.Counts(ctx, f)
 	} else {
-		err = e.countPages(ctx, f, counts)
+		err = countPages(ctx, e.backend, f, counts)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("count: %w", err)
@@ -421,9 +421,9 @@ func (e *Engine) Counts(ctx context.Context, f Filter) (map[Status]int, error) {
 	return counts, nil
 }
 
-func (e *Engine) countPages(ctx context.Context, f Filter, counts map[Status]int) error {
+func countPages(ctx context.Context, b Backend, f Filter, counts map[Status]int) error {
 	for {
-		page, err := e.backend.List(ctx, f)
+		page, err := b.List(ctx, f)
 		if err != nil {
 			return err //nolint:wrapcheck // the caller says what for
 		}

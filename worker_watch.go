@@ -231,7 +231,7 @@ func (v *vigil) look(ctx context.Context) (gone []leaver, next time.Duration, er
 	v.place <- struct{}{}
 	defer func() { <-v.place }()
 	for {
-		all, work, err := v.e.next(ctx, v.wide)
+		all, work, err := v.next(ctx)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -288,10 +288,11 @@ func (v *vigil) judge(all []WorkerRecord) (gone []leaver, next time.Duration, en
 
 // next beats, where that tells who comes next, and returns other workers: so many, or all of them. It reports whether there
 // may be work, too.
-func (e *Engine) next(ctx context.Context, wide int) (all []WorkerRecord, work bool, err error) {
+func (v *vigil) next(ctx context.Context) (all []WorkerRecord, work bool, err error) {
+	e := v.e
 	own := e.worker.Load()
 	if e.watcher != nil {
-		watch, err := e.watcher.Watch(ctx, own, wide)
+		watch, err := e.watcher.Watch(ctx, own, v.wide)
 		if err != nil {
 			e.kick() // if it was declared dead, the next claim says so
 			return nil, false, fmt.Errorf("renew the worker's lease: %w", err)

@@ -5,12 +5,12 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"regexp"
 	"runtime"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/lambdabiz/lambdabiz/internal/mainpage"
 )
 
 // The program of the repository's README is copied by everybody: what stops services, a SIGTERM, must
@@ -20,25 +20,13 @@ func TestTheReadmesProgramStopsInOrder(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows has no SIGTERM")
 	}
-	page, err := os.ReadFile(filepath.Join("..", "README.md"))
+	path, err := mainpage.Program(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := regexp.MustCompile("(?s)```go\n(package main\n.*?)```").FindSubmatch(page)
-	if found == nil {
-		t.Fatal("README.md has no whole program")
-	}
-	dir := t.TempDir()
-	source, path := filepath.Join(dir, "main.go"), filepath.Join(dir, "orders")
-	if err := os.WriteFile(source, found[1], 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if text, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, source).CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, text)
-	}
 	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
 		cmd := exec.CommandContext(t.Context(), path)
-		cmd.Dir = dir
+		cmd.Dir = t.TempDir()
 		read, write := io.Pipe()
 		cmd.Stdout, cmd.Stderr = write, write
 		if err := cmd.Start(); err != nil {

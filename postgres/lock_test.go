@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -22,18 +23,7 @@ func TestARowThatSomebodyHoldsStopsItsOwnCommitsOnly(t *testing.T) {
 			Run: &ref, Worker: b.worker, Operations: []lambdabiz.Operation{operation(1)}, Progress: lambdabiz.Payload("half"),
 		})
 	}
-	conn, err := pgx.Connect(t.Context(), b.url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(t.Context()) }()
-	users, err := conn.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := users.Exec(t.Context(), "SELECT 1 FROM lambdabiz.runs WHERE id = 'held' FOR UPDATE"); err != nil {
-		t.Fatal(err)
-	}
+	users := b.usersHold("held")
 	for i, v := range b.commitAll(batch...) {
 		if held := ids[i] == "held"; held != (v.Err != nil) || held && !isTemporary(v.Err) {
 			t.Errorf("commit of %s: %v", ids[i], v.Err)
@@ -58,18 +48,7 @@ func TestARowThatSomebodyHoldsStopsTheTakeOverOfItsRunOnly(t *testing.T) {
 	for _, id := range ids {
 		b.start(id)
 	}
-	conn, err := pgx.Connect(t.Context(), b.url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(t.Context()) }()
-	users, err := conn.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := users.Exec(t.Context(), "SELECT 1 FROM lambdabiz.runs WHERE id = 'held' FOR UPDATE"); err != nil {
-		t.Fatal(err)
-	}
+	users := b.usersHold("held")
 	other := setupAt(t, b.url)
 	other.SetLockTimeout(20 * time.Millisecond)
 	if err := other.Leave(t.Context(), b.worker, 0); !isTemporary(err) {
@@ -88,4 +67,22 @@ func TestARowThatSomebodyHoldsStopsTheTakeOverOfItsRunOnly(t *testing.T) {
 	if claims := other.claim(10, 0); len(claims.Runs) != 1 || claims.Runs[0].ID != "held" {
 		t.Errorf("the last one: %+v", claims.Runs)
 	}
+}
+
+// usersHold is an open transaction of a user's that holds the row of a run.
+func (b *bundle) usersHold(id string) pgx.Tx {
+	b.t.Helper()
+	conn, err := pgx.Connect(b.t.Context(), b.url)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(b.t.Context())) })
+	users, err := conn.Begin(b.t.Context())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if _, err := users.Exec(b.t.Context(), "SELECT 1 FROM lambdabiz.runs WHERE id = $1 FOR UPDATE", id); err != nil {
+		b.t.Fatal(err)
+	}
+	return users
 }

@@ -1,65 +1,25 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
-)
 
-// readmeProgram compiles the whole program of the README.
-func readmeProgram(t *testing.T) string {
-	t.Helper()
-	page, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := regexp.MustCompile("(?s)```go\n(package main\n.*?)```").FindSubmatch(page)
-	if found == nil {
-		t.Fatal("README.md has no whole program")
-	}
-	dir := t.TempDir()
-	source, program := filepath.Join(dir, "main.go"), filepath.Join(dir, "orders")
-	if err := os.WriteFile(source, found[1], 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if text, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, source).CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, text)
-	}
-	return program
-}
+	"github.com/lambdabiz/lambdabiz/internal/mainpage"
+)
 
 // program runs another program on the same database, which it knows from the environment.
 func (c *cli) program(path string) *process {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute) // against hanging
-	c.t.Cleanup(cancel)
-	p := &process{t: c.t, lines: make(chan string, 1000), cmd: exec.CommandContext(ctx, path)}
-	p.cmd.Dir, p.cmd.Env = c.t.TempDir(), append(os.Environ(), backendEnv+"="+c.backend)
-	read, write := io.Pipe()
-	p.cmd.Stdout, p.cmd.Stderr = write, write
-	if err := p.cmd.Start(); err != nil {
-		c.t.Fatal(err)
-	}
-	go func() {
-		_ = p.cmd.Wait() // the state tells
-		_ = write.Close()
-	}()
-	go func() {
-		defer close(p.lines)
-		for s := bufio.NewScanner(read); s.Scan(); {
-			p.lines <- s.Text()
-		}
-	}()
-	c.t.Cleanup(func() { p.end() })
-	return p
+	return c.process(func(ctx context.Context) *exec.Cmd {
+		cmd := exec.CommandContext(ctx, path)
+		cmd.Dir, cmd.Env = c.t.TempDir(), append(os.Environ(), backendEnv+"="+c.backend)
+		return cmd
+	})
 }
 
 // takeoverLimit is how long the other one may take: a lease is 7.5 s, and the computer may be busy.
@@ -70,7 +30,10 @@ const takeoverLimit = 30 * time.Second
 func TestTheReadmesProgramOnTwoMachines(t *testing.T) {
 	t.Parallel()
 	c := onPostgres(t)
-	path := readmeProgram(t)
+	path, err := mainpage.Program(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
 	c.must("start", "Fulfil", "order-7", `{"Item":"tea","Cents":450}`)
 	c.must("pause", "order-7")
 	one, other := c.program(path), c.program(path)

@@ -182,11 +182,19 @@ type process struct {
 // start runs the program in a process of its own.
 func (c *cli) start(args ...string) *process {
 	c.t.Helper()
+	return c.process(func(ctx context.Context) *exec.Cmd {
+		cmd := command(ctx, append([]string{"--backend", c.backend}, args...)...)
+		cmd.Env = append(cmd.Env, c.env...)
+		return cmd
+	})
+}
+
+// process runs a command in a process of its own, which does not outlive the test.
+func (c *cli) process(command func(context.Context) *exec.Cmd) *process {
+	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute) // against hanging
 	c.t.Cleanup(cancel)
-	p := &process{t: c.t, lines: make(chan string, 1000)}
-	p.cmd = command(ctx, append([]string{"--backend", c.backend}, args...)...)
-	p.cmd.Env = append(p.cmd.Env, c.env...)
+	p := &process{t: c.t, cmd: command(ctx), lines: make(chan string, 1000)}
 	read, write := io.Pipe()
 	p.cmd.Stdout, p.cmd.Stderr = write, write
 	if err := p.cmd.Start(); err != nil {
