@@ -141,6 +141,9 @@ func (b *Backend) WithoutWaiting() {
 	b.statements[qLockRun] = strings.TrimSuffix(b.statements[qLockRun], " FOR NO KEY UPDATE")
 }
 
+// PutNoWitness takes a protection out: who reads back a batch that has not come puts nothing in its way.
+func (b *Backend) PutNoWitness() { b.statements[qPutWitness] = "SELECT $1::bigint" }
+
 // LookAtNothing has every commit fail that looks at its runs first.
 func (b *Backend) LookAtNothing(fail bool) {
 	var w way

@@ -12,6 +12,7 @@ const (
 	qInsertLane
 	qInsertWitness
 	qDeleteWitness
+	qPutWitness
 	qFindWitness
 	qFindWitnesses
 	qFenceHands
@@ -190,6 +191,8 @@ var statements = [queryCount]string{
 	qInsertLane:    `INSERT INTO @lanes (worker, lane) VALUES ($1, $2) ON CONFLICT DO NOTHING`,
 	qInsertWitness: `INSERT INTO @witnesses (no) VALUES ($1)`,
 	qDeleteWitness: `DELETE FROM @witnesses WHERE no = $1`,
+	// In the place of one that has not come.
+	qPutWitness:    `INSERT INTO @witnesses (no) VALUES ($1)`,
 	qFindWitness:   `SELECT 1 FROM @witnesses WHERE no = $1`,
 	qFindWitnesses: `SELECT no FROM @witnesses WHERE no = ANY($1::bigint[])`,
 	// Who drives a run by hand has a fence, and no worker.

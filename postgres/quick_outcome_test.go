@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/lambdabiz/lambdabiz"
 	"github.com/lambdabiz/lambdabiz/postgres"
+	"github.com/lambdabiz/lambdabiz/test/campaign"
 )
 
 // What happens to the next thing that is sent.
@@ -20,27 +22,67 @@ const (
 	arrives int32 = iota
 	isLost
 	itsAnswerIsLost
+	comesLate
 )
 
-// lossy is a connection that breaks: what is sent gets lost, or the answer to it.
+// lossy is a connection that breaks: what is sent gets lost, or the answer to it. Or it lies somewhere on the way, and comes
+// when nobody thinks of it any more.
 type lossy struct {
 	net.Conn
 
 	next   *atomic.Int32 // of all connections
 	broken int32         // what has happened here
+	late   chan *lossy   // gets it when it is closed and something is still on the way
+	onWay  []byte
 }
 
-// aPing is more than what the pool asks a connection that it has not used for a while.
-const aPing = 200
+// notBatch is more than what else is sent here: the pool tries a connection that it has not used for a while, and there are
+// notices.
+const notBatch = 500
 
 func (l *lossy) Write(p []byte) (int, error) {
-	if l.broken == arrives && len(p) > aPing {
+	if l.broken == arrives && len(p) > notBatch {
 		l.broken = l.next.Swap(arrives)
 	}
-	if l.broken == isLost {
+	switch l.broken {
+	case comesLate:
+		l.onWay = append(l.onWay, p...)
+		return len(p), nil
+	case isLost:
 		return len(p), nil
 	}
 	return l.Conn.Write(p)
+}
+
+func (l *lossy) Close() error {
+	if l.broken == comesLate {
+		select {
+		case l.late <- l:
+		default: // once more
+		}
+		return nil
+	}
+	return l.Conn.Close()
+}
+
+// arrive lets what was on the way come to the server, and waits until that is through with it.
+func (l *lossy) arrive(t testing.TB) {
+	t.Helper()
+	defer func() { _ = l.Conn.Close() }()
+	if _, err := l.Conn.Write(l.onWay); err != nil {
+		t.Fatal(err)
+	}
+	answer := make([]byte, 1<<16)
+	for {
+		n, err := l.Conn.Read(answer)
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		if bytes.HasSuffix(answer[:n], readyForQuery) {
+			return
+		}
+	}
 }
 
 // readyForQuery is how the answer to a transaction ends.
@@ -60,7 +102,7 @@ func (l *lossy) Read(p []byte) (int, error) {
 }
 
 // lossyBundle is a bundle on one connection, which may break.
-func lossyBundle(t *testing.T) (*bundle, *atomic.Int32) {
+func lossyBundle(t *testing.T) (b *bundle, next *atomic.Int32, late chan *lossy) {
 	t.Helper()
 	url := database(t)
 	config, err := pgxpool.ParseConfig(url)
@@ -68,11 +110,11 @@ func lossyBundle(t *testing.T) (*bundle, *atomic.Int32) {
 		t.Fatal(err)
 	}
 	config.MaxConns = 1
-	next := &atomic.Int32{}
+	next, late = &atomic.Int32{}, make(chan *lossy, 1)
 	dial := config.ConnConfig.DialFunc
 	config.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dial(ctx, network, address)
-		return &lossy{Conn: conn, next: next}, err
+		return &lossy{Conn: conn, next: next, late: late}, err
 	}
 	pool, err := pgxpool.NewWithConfig(t.Context(), config)
 	if err != nil {
@@ -84,9 +126,9 @@ func lossyBundle(t *testing.T) (*bundle, *atomic.Int32) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = backend.Close() })
-	b := &bundle{Backend: backend, t: t, url: url, now: time.Date(2026, 5, 1, 12, 0, 0, 1000, time.UTC)}
+	b = &bundle{Backend: backend, t: t, url: url, now: moment}
 	b.worker = b.join("v1", "Order")
-	return b, next
+	return b, next, late
 }
 
 // everyKind is a batch with all that can be written without a look at the runs, and some that is refused.
@@ -131,7 +173,7 @@ func TestQuickCommitsWithoutAnAnswerAreFound(t *testing.T) {
 	for name, happens := range map[string]int32{"applied": itsAnswerIsLost, "not applied": isLost} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b, next := lossyBundle(t)
+			b, next, _ := lossyBundle(t)
 			b.commitAll(b.everyKind("first ")...) // the statements are prepared
 			batch := b.everyKind("")
 			next.Store(happens)
@@ -171,4 +213,46 @@ func TestQuickCommitsWithoutAnAnswerAreFound(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A batch that is written in one round trip lies on its way, in a server that hangs or a pooler, until its sender has given it
+// up and gone on. When it comes at last it changes nothing.
+func TestAQuickBatchThatComesLateChangesNothing(t *testing.T) {
+	onlyOnPostgreSQL(t)
+	t.Parallel()
+	b, next, late := lossyBundle(t)
+	if complaint := b.overtaken(next, late); complaint != "" {
+		t.Error(complaint)
+	}
+}
+
+func TestSabotageReadingBackWithoutAWitness(t *testing.T) {
+	onlyOnPostgreSQL(t)
+	t.Parallel()
+	b, next, late := lossyBundle(t)
+	b.PutNoWitness()
+	campaign.Red(t, "F25", "the witness in the place of one that has not come", b.overtaken(next, late))
+}
+
+// overtaken lets a batch come after one that its sender has written since, and says what it has changed.
+func (b *bundle) overtaken(next *atomic.Int32, late chan *lossy) string {
+	b.t.Helper()
+	ref := b.start("a")
+	write := func(status lambdabiz.Status, progress string) {
+		o := operation(1)
+		o.Status = status
+		b.commit(&lambdabiz.Commit{
+			Run: &ref, Worker: b.worker, Operations: []lambdabiz.Operation{o}, Progress: lambdabiz.Payload(progress),
+		})
+	}
+	write(lambdabiz.StatusScheduled, `"none"`)
+	write(lambdabiz.StatusScheduled, `"none"`) // the statements are prepared
+	next.Store(comesLate)
+	write(lambdabiz.StatusStarted, `"half"`)
+	write(lambdabiz.StatusSucceeded, `"all"`)
+	(<-late).arrive(b.t)
+	if r := b.load("a"); r.Operations[0].Status != lambdabiz.StatusSucceeded || string(r.Progress) != `"all"` {
+		return fmt.Sprintf("a late batch has made a recorded operation %v again, and the progress %s", r.Operations[0].Status, r.Progress)
+	}
+	return ""
 }

@@ -287,12 +287,15 @@ func (t *tx) testify(p *pipe, witness int64) {
 }
 
 // readBack finds what became of a transaction whose COMMIT had no answer. Whoever has its lane knows that the server is through
-// with it. If it was committed, look, if not nil, looks for more, with the lanes of workers.
+// with it, or has not begun: one that was sent in one message may come later, from a server that hung, or a pooler. look, not
+// nil for such a one, looks for more if it was committed, with the lanes of workers. If it was not, the witness is put there:
+// a transaction that comes after that meets it at its end, and is rolled back.
 func (b *Backend) readBack(
 	ctx context.Context, lane int, witness int64, workers []int64, lost error, look func(context.Context, *tx) error,
 ) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readBackTimeout)
 	defer cancel()
+	put := false
 	for {
 		found := false
 		err := b.on(ctx, func(conn *pgx.Conn) error {
@@ -303,15 +306,22 @@ func (b *Backend) readBack(
 				}
 				found = false
 				err := t.query(ctx, qFindWitness, func(pgx.Rows) error { found = true; return nil }, witness)
-				if err == nil && found && look != nil {
-					err = look(ctx, t)
+				switch {
+				case err != nil, look == nil:
+					return err
+				case found:
+					return look(ctx, t)
 				}
+				put = true
+				_, err = t.exec(ctx, qPutWitness, witness)
 				return err
 			})
 		})
 		switch {
 		case err == nil && found:
-			b.witnesses[lane].Store(witness)
+			if !put { // else it stays, whosever it is
+				b.witnesses[lane].Store(witness)
+			}
 			return nil
 		case err == nil:
 			b.witnesses[lane].CompareAndSwap(witness, 0)

@@ -21,7 +21,7 @@ CREATE TABLE lanes (
   PRIMARY KEY (worker, lane)
 ) WITH (fillfactor = 10);
 
--- That a batch was committed. Each lane has its last one.
+-- That a batch was committed, or that it cannot be any more, however late it comes. Each lane has its last one.
 CREATE TABLE witnesses (no bigint PRIMARY KEY);
 
 -- owner: the worker's number, 0 for nobody, -1 for an open run that is driven by hand.
