@@ -30,12 +30,16 @@ func (a *app) diagnosePostgres(ctx context.Context, p *target, grace time.Durati
 	}
 	return a.look(ctx, func(s *store) error {
 		silent, err := watchBeats(ctx, s)
-		if err != nil {
-			return err
+		var found *diagnosis
+		if err == nil {
+			found, err = diagnose(ctx, silent, time.Now(), grace)
 		}
-		found, err := diagnose(ctx, silent, time.Now(), grace)
-		if err != nil {
-			return err
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil: // what was found about the database may say why
+			d.Checks = append(d.Checks, check{Name: "orchestrations", Problem: err.Error()})
+			return a.report(d)
 		}
 		found.Checks = d.Checks
 		found.Problems = append(silent.problems(found.Workers), found.Problems...)

@@ -299,7 +299,7 @@ func TestDoctorOnPostgres(t *testing.T) {
 	c.must("start", "Nobody", "n-1")
 	c.database("DROP INDEX lambdabiz.runs_due",
 		"UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'lambdabiz.runs_status'::regclass",
-		"ALTER DATABASE "+c.name()+" SET synchronous_commit = off", "ALTER DATABASE "+c.name()+" SET statement_timeout = 900")
+		"ALTER DATABASE "+c.name()+" SET synchronous_commit = off", "ALTER DATABASE "+c.name()+" SET statement_timeout = 4900")
 	holder, err := pgx.Connect(t.Context(), c.backend)
 	if err != nil {
 		t.Fatal(err)
@@ -314,7 +314,7 @@ func TestDoctorOnPostgres(t *testing.T) {
 	if !strings.Contains(checks["tables"].Problem, "missing indexes: runs_due") {
 		t.Errorf("the tables are %+v", checks["tables"])
 	}
-	if w := checks["settings"].Warning; !containsAll(w, []string{"synchronous_commit is off", "statement_timeout is 900ms"}) {
+	if w := checks["settings"].Warning; !containsAll(w, []string{"synchronous_commit is off", "statement_timeout is 4.9s"}) {
 		t.Errorf("the settings are %+v", checks["settings"])
 	}
 	if s := checks["snapshots"].Detail; !strings.Contains(s, "report, idle in transaction") {
@@ -346,6 +346,27 @@ func TestDoctorOnPostgresSeesAWorkerThatStandsStill(t *testing.T) {
 	}
 	if !slices.Contains(kinds, problemSilent) {
 		t.Errorf("the problems are %+v", d.Problems)
+	}
+}
+
+// The orchestrations cannot be read: what was found about the database may say why, and is not lost.
+func TestDoctorOnPostgresSaysWhatItHasFoundAllTheSame(t *testing.T) {
+	t.Parallel()
+	c := onPostgres(t)
+	c.must("start", "Nobody", "n-1")
+	c.database("ALTER DATABASE " + c.name() + " SET statement_timeout = 1500")
+	holder, err := pgx.Connect(t.Context(), c.backend)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = holder.Close(context.WithoutCancel(t.Context())) }()
+	if _, err := holder.Exec(t.Context(), "BEGIN; LOCK TABLE lambdabiz.workers IN ACCESS EXCLUSIVE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	_, checks := c.checked(exitProblems)
+	if !strings.Contains(checks["orchestrations"].Problem, "statement timeout") ||
+		!strings.Contains(checks["settings"].Warning, "statement_timeout is 1.5s") {
+		t.Errorf("it says %+v", checks)
 	}
 }
 
