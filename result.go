@@ -52,6 +52,9 @@ func (h *handle) wait(ctx context.Context) (*RunInfo, error) {
 			return info, nil
 		}
 	}
+	if h.e.waiting != nil {
+		defer h.e.waiting.leave(watcher)
+	}
 	for poll := max(20*time.Millisecond, h.e.desc.PollEvery); ; poll = min(2*poll, h.e.resultPoll()) {
 		info, err := h.look(ctx, runID)
 		if err != nil {
@@ -65,7 +68,8 @@ func (h *handle) wait(ctx context.Context) (*RunInfo, error) {
 			return info, nil
 		}
 		if h.e.waiting != nil {
-			err = h.waitRoom(ctx, watcher, runID)
+			h.e.waiting.enter(watcher, RunRef{ID: id, RunID: runID})
+			err = sleepUntil(ctx, ended, max(time.Minute, h.e.resultPoll())) // it looks itself then
 		} else {
 			err = sleepUntil(ctx, ended, poll)
 		}
@@ -73,13 +77,6 @@ func (h *handle) wait(ctx context.Context) (*RunInfo, error) {
 			return nil, err
 		}
 	}
-}
-
-// waitRoom waits until the run is open no more, as far as the home says, or may be.
-func (h *handle) waitRoom(ctx context.Context, w *watcher, runID string) error {
-	h.e.waiting.enter(w, RunRef{ID: h.id, RunID: runID})
-	defer h.e.waiting.leave(w)
-	return sleepUntil(ctx, w.told, time.Minute) // it looks itself then
 }
 
 // look tells how a run stands, or, if it is over or gone, the run that its chain has come to. The latest run of the id may

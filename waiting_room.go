@@ -25,10 +25,14 @@ func newWaitingRoom(b Ender, most func() time.Duration) *waitingRoom {
 	return &waitingRoom{ender: b, most: most, guests: map[*watcher]RunRef{}, fresh: make(chan struct{}, 1)}
 }
 
-// enter lets a client wait: it is told when the run is open no more, or when nobody could be asked.
+// enter lets a client wait until it leaves: it is told when the run is open no more, or when nobody could be asked. One that has
+// looked for itself and goes on waiting for the same run does not make others ask sooner.
 func (r *waitingRoom) enter(w *watcher, ref RunRef) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.guests[w].RunID == ref.RunID {
+		return
+	}
 	r.guests[w] = ref
 	if !r.asks {
 		r.asks = true

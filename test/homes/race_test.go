@@ -281,7 +281,10 @@ func TestABranchThatIsWaitedForDuringARaceKeepsItsValue(t *testing.T) {
 			late := lambdabiz.Go(o, "late", func(o lambdabiz.Context) (string, error) {
 				return lambdabiz.WaitForEvent[string](o, "L")
 			})
-			other := lambdabiz.Go(o, "other", func(o lambdabiz.Context) (string, error) { return late.Wait(o) })
+			other := lambdabiz.Go(o, "other", func(o lambdabiz.Context) (string, error) {
+				time.Sleep(50 * time.Millisecond) // the race has begun
+				return late.Wait(o)
+			})
 			if _, err := lambdabiz.Race(o, "race", early, late); err != nil {
 				return "", err
 			}

@@ -19,7 +19,7 @@ import (
 type looked struct {
 	*memory.Backend
 	infos, asked atomic.Int64
-	down         atomic.Bool
+	down, mute   atomic.Bool // mute: but for what clients ask together
 }
 
 var errDown = errors.New("the store is down")
@@ -34,7 +34,7 @@ func (s *looked) Info(ctx context.Context, id, runID string) (*lambdabiz.RunInfo
 
 func (s *looked) Ended(ctx context.Context, runs []lambdabiz.RunRef) ([]bool, error) {
 	s.asked.Add(1)
-	if s.down.Load() {
+	if s.down.Load() || s.mute.Load() {
 		return nil, errDown
 	}
 	return s.Backend.Ended(ctx, runs)
@@ -86,6 +86,67 @@ func TestAThousandClientsThatWaitAskTogether(t *testing.T) {
 		}
 		if d := time.Duration(late.Load()); d > time.Second {
 			t.Errorf("a client was told after %v", d)
+		}
+	})
+}
+
+// Clients that have come one after the other look for themselves one after the other. That is no reason to ask more often.
+func TestClientsThatWaitForLongAreAskedForSeldom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const clients = 300
+		store := &looked{Backend: memory.New()}
+		b := &bench{t: t, backend: store.Backend, logs: &logbook.Book{}, ctx: t.Context()}
+		defer b.stop()
+		d := define(func(o lambdabiz.Context) (int, error) { return lambdabiz.WaitForEvent[int](o, "e") })
+		b.worker(d)
+		b.backend = store
+		client := b.engine(lambdabiz.Config{PollInterval: 200 * time.Millisecond})
+		ctx, cancel := context.WithCancel(b.ctx)
+		var all sync.WaitGroup
+		for i := range clients {
+			run := start(b, client, d, fmt.Sprint("x", i), 0)
+			all.Go(func() {
+				if _, err := run.Result(ctx); !errors.Is(err, context.Canceled) {
+					t.Error(err)
+				}
+			})
+			time.Sleep(time.Minute / clients)
+		}
+		for _, mute := range []bool{false, true} {
+			store.mute.Store(mute) // then all look for themselves
+			time.Sleep(time.Minute)
+			store.infos.Store(0)
+			store.asked.Store(0)
+			time.Sleep(time.Minute)
+			if n := store.asked.Load(); n > 310 {
+				t.Errorf("mute %v: %d questions in a minute", mute, n)
+			}
+			if n := store.infos.Load(); n > 310*clients || !mute && n > 3*clients {
+				t.Errorf("mute %v: %d reads of runs in a minute", mute, n)
+			}
+		}
+		cancel()
+		all.Wait()
+	})
+}
+
+// With nobody else on the store there is nothing to look for: a wait of a hundred years costs next to nothing.
+func TestAClientThatWaitsForAHundredYearsLooksSeldom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &looked{Backend: memory.New()}
+		b := &bench{t: t, backend: store, logs: &logbook.Book{}, ctx: t.Context()}
+		defer b.stop()
+		d := define(func(lambdabiz.Context) (int, error) { return 7, nil })
+		run := start(b, b.engine(lambdabiz.Config{PollInterval: -1}), d, "x", 0) // there is no worker
+		ctx, cancel := context.WithTimeout(b.ctx, 100*365*24*time.Hour)
+		defer cancel()
+		if _, err := run.Result(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		if n := store.infos.Load() + store.asked.Load(); n > 100 {
+			t.Errorf("it asked %d times", n)
 		}
 	})
 }
