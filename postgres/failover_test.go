@@ -190,10 +190,10 @@ func TestAnOldPrimaryThatComesBackIsRefused(t *testing.T) {
 	}
 }
 
-// cut ends all connections of clients.
+// cut ends all connections of clients, and returns when they have ended.
 func cut(t testing.TB, s *standin.Server) {
 	t.Helper()
-	answer[bool](t, s.URL("postgres"), `SELECT bool_and(pg_terminate_backend(pid)) FROM pg_stat_activity
+	answer[bool](t, s.URL("postgres"), `SELECT bool_and(pg_terminate_backend(pid, 60000)) FROM pg_stat_activity
 		WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()`)
 }
 

@@ -4,6 +4,8 @@ package postgres
 
 import (
 	"context"
+	"os"
+	"syscall"
 
 	"github.com/lambdabiz/lambdabiz/internal/standins"
 )
@@ -25,6 +27,36 @@ func SharedServer(tb standins.TB, major int) *Server {
 	Shared(tb, major)
 	return servers.of[major].server
 }
+
+// Process is any server.
+type Process = process
+
+// Script starts a script of the shell, which says "ready".
+func Script(tb standins.TB, script string) *Process {
+	tb.Helper()
+	u, err := serverUser()
+	if err != nil {
+		tb.Fatalf("start a script: %v", err)
+	}
+	folder, err := os.MkdirTemp("", "lambdabiz-script-")
+	if err == nil {
+		err = u.own(folder)
+	}
+	if err != nil {
+		tb.Fatalf("start a script: %v", err)
+	}
+	p := &process{
+		name: "a script", folder: folder, user: u, command: []string{"sh", "-c", script}, ready: "ready", abandon: syscall.SIGKILL,
+	}
+	clean(tb, p)
+	if err := p.Start(context.Background()); err != nil {
+		tb.Fatalf("start a script: %v", err)
+	}
+	return p
+}
+
+// Signal sends a signal and waits for the end.
+func (p *process) Signal(ctx context.Context, sig syscall.Signal) error { return p.signal(ctx, sig) }
 
 // Folder is where the server keeps all.
 func (p *process) Folder() string { return p.folder }

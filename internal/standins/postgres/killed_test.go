@@ -4,6 +4,7 @@ package postgres_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +12,7 @@ import (
 	osexec "os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -71,6 +73,25 @@ func TestNothingIsLeftBehindByAKilledTest(t *testing.T) {
 	}
 	if conn, err := pgx.Connect(t.Context(), url+"&connect_timeout=10"); err == nil {
 		t.Errorf("it still serves: %v", conn)
+	}
+}
+
+// TestWhatHasClosedItsOutputIsNotGone: a process that ends does so before it is over. A PostgreSQL that is started again on the
+// same folder while the number is there believes that another one has it.
+func TestWhatHasClosedItsOutputIsNotGone(t *testing.T) {
+	t.Parallel()
+	script := postgres.Script(t, "echo ready; exec sleep 1000 >/dev/null 2>&1")
+	short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := script.Signal(short, unix.SIGCONT); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("it runs, and was gone: %v", err)
+	}
+	pid := script.Pid()
+	if err := script.Kill(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Kill(pid, 0); !errors.Is(err, unix.ESRCH) {
+		t.Errorf("it was killed, and is there: %v", err)
 	}
 }
 
