@@ -15,7 +15,25 @@ import (
 
 // usersConn is a connection of this package as database/sql knows it. The driver's own package would register itself under a
 // name that others have, too. Whoever made it closes the connection.
-type usersConn struct{ c *conn }
+type usersConn struct {
+	c *conn
+
+	// over: the body has returned. What it has left open, rows say, is refused from then on, and touches c no more.
+	// database/sql has a lock on the connection whenever it calls, which guards this.
+	over bool
+}
+
+// end resets what the body has left open. It is called by sql.Conn.Raw.
+func (u *usersConn) end() error {
+	if u.over {
+		return nil
+	}
+	u.over = true
+	for s := range u.c.db.Stmts() {
+		_ = s.Reset() // repeats the last error of the statement
+	}
+	return nil
+}
 
 // Connect gives the one connection that there is.
 func (u *usersConn) Connect(context.Context) (driver.Conn, error) { return u, nil }
@@ -31,6 +49,9 @@ func (u *usersConn) Begin() (driver.Tx, error) { return nil, errEndsItself }
 
 // Prepare makes a statement.
 func (u *usersConn) Prepare(query string) (driver.Stmt, error) {
+	if u.over {
+		return nil, sql.ErrTxDone
+	}
 	raw, tail, err := u.c.db.Prepare(query)
 	if err != nil {
 		return nil, err
@@ -42,13 +63,16 @@ func (u *usersConn) Prepare(query string) (driver.Stmt, error) {
 		_ = raw.Close() // nothing was done with it
 		return nil, errors.New("sqlite: give one statement at a time if there are parameters or rows")
 	}
-	return &usersStmt{u.c, raw}, nil
+	return &usersStmt{u, raw}, nil
 }
 
 // ExecContext runs any number of statements, if they have no parameters.
 func (u *usersConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	if len(args) > 0 {
 		return nil, driver.ErrSkip
+	}
+	if u.over {
+		return nil, sql.ErrTxDone
 	}
 	defer u.c.under(ctx)()
 	if err := u.c.db.Exec(query); err != nil {
@@ -59,15 +83,25 @@ func (u *usersConn) ExecContext(ctx context.Context, query string, args []driver
 
 // usersStmt is a statement.
 type usersStmt struct {
-	c   *conn
+	u   *usersConn
 	raw *sqlite3.Stmt
 }
 
 // Close closes it.
-func (s *usersStmt) Close() error { return s.raw.Close() }
+func (s *usersStmt) Close() error {
+	if s.u.over {
+		return nil // it goes with the connection
+	}
+	return s.raw.Close()
+}
 
-// NumInput is how many parameters it has.
-func (s *usersStmt) NumInput() int { return s.raw.BindCount() }
+// NumInput is how many parameters it has; negative if that is not known.
+func (s *usersStmt) NumInput() int {
+	if s.u.over {
+		return -1
+	}
+	return s.raw.BindCount()
+}
 
 // Exec runs it without a context; nobody calls it.
 func (s *usersStmt) Exec([]driver.Value) (driver.Result, error) { return nil, driver.ErrSkip }
@@ -80,11 +114,11 @@ func (s *usersStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (
 	if err := s.bind(args); err != nil {
 		return nil, err
 	}
-	defer s.c.under(ctx)()
+	defer s.u.c.under(ctx)()
 	if err := s.raw.Exec(); err != nil {
 		return nil, err
 	}
-	return resultOf(s.c), nil
+	return resultOf(s.u.c), nil
 }
 
 // QueryContext runs it for its rows.
@@ -92,10 +126,17 @@ func (s *usersStmt) QueryContext(ctx context.Context, args []driver.NamedValue) 
 	if err := s.bind(args); err != nil {
 		return nil, err
 	}
-	return &usersRows{s, ctx}, nil
+	names := make([]string, s.raw.ColumnCount())
+	for i := range names {
+		names[i] = s.raw.ColumnName(i)
+	}
+	return &usersRows{s, ctx, names}, nil
 }
 
 func (s *usersStmt) bind(args []driver.NamedValue) error {
+	if s.u.over {
+		return sql.ErrTxDone
+	}
 	if err := errors.Join(s.raw.Reset(), s.raw.ClearBindings()); err != nil {
 		return err
 	}
@@ -148,25 +189,28 @@ func (r usersResult) RowsAffected() (int64, error) { return r.rows, nil }
 
 // usersRows are the rows of a statement.
 type usersRows struct {
-	s   *usersStmt
-	ctx context.Context //nolint:containedctx // of the query, for as long as it is read
+	s     *usersStmt
+	ctx   context.Context //nolint:containedctx // of the query, for as long as it is read
+	names []string
 }
 
 // Columns are the names of the columns.
-func (r *usersRows) Columns() []string {
-	names := make([]string, r.s.raw.ColumnCount())
-	for i := range names {
-		names[i] = r.s.raw.ColumnName(i)
-	}
-	return names
-}
+func (r *usersRows) Columns() []string { return r.names }
 
 // Close ends the reading.
-func (r *usersRows) Close() error { return r.s.raw.Reset() }
+func (r *usersRows) Close() error {
+	if r.s.u.over {
+		return nil
+	}
+	return r.s.raw.Reset()
+}
 
 // Next reads a row.
 func (r *usersRows) Next(dest []driver.Value) error {
-	defer r.s.c.under(r.ctx)()
+	if r.s.u.over {
+		return sql.ErrTxDone
+	}
+	defer r.s.u.c.under(r.ctx)()
 	raw := r.s.raw
 	if !raw.Step() {
 		if err := raw.Err(); err != nil {

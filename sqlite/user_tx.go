@@ -31,8 +31,8 @@ type Queries interface {
 // Config.BusyTimeout. [StartTx] and [RaiseTx] with tx are the way.
 //
 // If fn returns an error or panics, its writes are rolled back. Savepoints are fine; COMMIT and ROLLBACK by a statement fail the
-// attempt for good, and nothing stays. Foreign keys are checked. Functions and collations that the application has registered
-// with its own driver are not there.
+// attempt for good, and nothing stays. Rows that fn has left open are closed. Foreign keys are checked. Functions and
+// collations that the application has registered with its own driver are not there.
 //
 // On another home than SQLite it returns [*lambdabiz.UnsupportedError]. A test in memory stubs the step by its id.
 func Tx[T any](
@@ -66,6 +66,7 @@ type userStep struct {
 	db      *sql.DB
 	users   *sql.Conn
 	commits bool // the COMMIT is the step's
+	undone  bool // a ROLLBACK was the body's, or SQLite's own
 	over    bool
 	witness witness // tells whether the COMMIT was applied
 	cause   error   // why that is not known
@@ -108,7 +109,8 @@ func (s *userStep) begin(ctx context.Context) (err error) {
 		return err
 	}
 	s.conn.db.CommitHook(func() bool { return s.commits })
-	s.db = sql.OpenDB(&usersConn{s.conn})
+	s.conn.db.RollbackHook(func() { s.undone = true })
+	s.db = sql.OpenDB(&usersConn{c: s.conn})
 	s.users, err = s.db.Conn(ctx)
 	return err
 }
@@ -123,12 +125,24 @@ func (s *userStep) end(err error) {
 	s.over = true
 }
 
+// finish ends what the body has left open, and the body's way to the connection. sql.Conn.Close would wait until it has been
+// closed: for ever.
+func (s *userStep) finish() error {
+	if s.users == nil {
+		return nil
+	}
+	return s.users.Raw(func(c any) error {
+		return s.conn.caught(c.(*usersConn).end) //nolint:forcetypeassert // begin has made it
+	})
+}
+
 // release closes the connection; what is open is rolled back.
 func (s *userStep) release() {
-	if s.users != nil {
-		_ = s.users.Close() // what it has left open goes with the connection
-		_ = s.db.Close()
-		s.users = nil
+	_ = s.finish() // the connection is closed, however that ends
+	s.users = nil
+	if s.db != nil {
+		_ = s.db.Close() // it has nothing of its own
+		s.db = nil
 	}
 	if s.conn != nil {
 		s.conn.discard()
@@ -154,7 +168,9 @@ func (s *userStep) Commit(ctx context.Context, c *lambdabiz.Commit) (err error) 
 	}
 	defer func() { s.end(err) }()
 	t := &tx{conn: s.conn, at: time.Now()}
-	err = s.conn.caught(func() error { return s.record(t, c) })
+	if err = s.finish(); err == nil {
+		err = s.conn.caught(func() error { return s.record(t, c) })
+	}
 	if err != nil && t.ending {
 		s.release() // or the writer waits for it
 		s.cause, s.witness = err, t.witness
@@ -182,7 +198,7 @@ func (s *userStep) lookAgain(ctx context.Context) (err error) {
 }
 
 func (s *userStep) record(t *tx, c *lambdabiz.Commit) error {
-	if s.conn.db.GetAutocommit() {
+	if s.undone || s.conn.db.GetAutocommit() {
 		return errEnded
 	}
 	var v lambdabiz.Verdict

@@ -141,7 +141,7 @@ func TestAStepDoesNotEndItsTransactionItself(t *testing.T) {
 		})
 	})
 	s := newTill(t, sqlite.Config{}, d)
-	for _, statement := range []string{"COMMIT", "ROLLBACK", "COMMIT; BEGIN IMMEDIATE"} {
+	for _, statement := range []string{"COMMIT", "ROLLBACK", "COMMIT; BEGIN IMMEDIATE", "ROLLBACK; BEGIN IMMEDIATE"} {
 		_, err := s.result(d, statement)
 		if err == nil || !strings.Contains(err.Error(), "ended its transaction itself") {
 			t.Errorf("%s: %v", statement, err)
@@ -149,6 +149,93 @@ func TestAStepDoesNotEndItsTransactionItself(t *testing.T) {
 		if n := s.payments(statement); n != 0 {
 			t.Errorf("%s: %d payments stay", statement, n)
 		}
+	}
+}
+
+// A body returns, and has left rows open. Nobody waits for them, and what is done with them later touches nothing.
+//
+//nolint:rowserrcheck,sqlclosecheck // it is the test's matter that they are not closed
+func TestWhatABodyHasLeftOpenIsClosed(t *testing.T) {
+	t.Parallel()
+	errNoMoney := errors.New("no money")
+	var rows *sql.Rows
+	var prepared *sql.Stmt
+	bodies := map[string]func(ctx context.Context, tx sqlite.Queries) error{
+		"rows": func(ctx context.Context, tx sqlite.Queries) (err error) {
+			rows, err = tx.QueryContext(ctx, "SELECT id FROM payments")
+			return err
+		},
+		"rows that were begun, and an error": func(ctx context.Context, tx sqlite.Queries) (err error) {
+			if rows, err = tx.QueryContext(context.WithoutCancel(ctx), "SELECT id FROM payments"); err == nil && rows.Next() {
+				err = errNoMoney
+			}
+			return err
+		},
+		"rows of what is written": func(ctx context.Context, tx sqlite.Queries) (err error) {
+			rows, err = tx.QueryContext(context.WithoutCancel(ctx),
+				"INSERT INTO payments (id, by) VALUES ('x', 'b'), ('x', 'c') RETURNING id")
+			if err == nil && !rows.Next() {
+				err = rows.Err()
+			}
+			return err
+		},
+		"a row that was not read": func(ctx context.Context, tx sqlite.Queries) error {
+			_ = tx.QueryRowContext(context.WithoutCancel(ctx), "SELECT id FROM payments")
+			return nil
+		},
+		"a statement, and its rows": func(ctx context.Context, tx sqlite.Queries) (err error) {
+			if prepared, err = tx.PrepareContext(ctx, "SELECT id FROM payments"); err == nil {
+				rows, err = prepared.QueryContext(context.WithoutCancel(ctx))
+			}
+			return err
+		},
+	}
+	var left sqlite.Queries
+	d := order(func(o lambdabiz.Context, id string) (string, error) {
+		return sqlite.Tx(o, "pay", func(ctx context.Context, tx sqlite.Queries) (string, error) {
+			left = tx
+			return "paid", errors.Join(pay(ctx, tx, id, "a"), bodies[id](ctx, tx))
+		})
+	})
+	s := newTill(t, sqlite.Config{}, d)
+	for name := range bodies {
+		rows, prepared = nil, nil
+		run, err := lambdabiz.Start(t.Context(), s.e, d, name, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		_, err = run.Result(ctx)
+		cancel()
+		fails := strings.HasSuffix(name, "error")
+		if fails && !strings.Contains(fmt.Sprint(err), errNoMoney.Error()) || !fails && err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if n := s.payments(name); (n == 1) == fails {
+			t.Errorf("%s: paid %d times", name, n)
+		}
+		if rows != nil {
+			if rows.Next() {
+				t.Errorf("%s: there is another row", name)
+			}
+			if err := rows.Close(); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if prepared != nil {
+			if _, err := prepared.ExecContext(t.Context()); err == nil {
+				t.Errorf("%s: its statement can be used", name)
+			}
+			if err := prepared.Close(); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if err := pay(t.Context(), left, name, "late"); err == nil {
+			t.Errorf("%s: it pays when it is over", name)
+		}
+	}
+	if n := s.payments("x"); n != 2 {
+		t.Errorf("%d rows were written as they were read", n)
 	}
 }
 
