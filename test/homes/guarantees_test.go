@@ -181,17 +181,26 @@ func TestG6FrozenWorkerThatWasReplacedRecordsNothing(t *testing.T) {
 		// It neither renews nor claims while it is frozen, but its body will come to an end.
 		var frozen atomic.Bool
 		inner := b.backend
-		b.backend = &proxy{Backend: inner, claim: func(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabiz.Claims, error) {
-			if frozen.Load() {
-				return lambdabiz.Claims{}, errDead
-			}
-			return inner.Claim(ctx, r)
-		}}
+		b.backend = &leaver{
+			Backend: &proxy{Backend: inner, claim: func(ctx context.Context, r lambdabiz.ClaimRequest) (lambdabiz.Claims, error) {
+				if frozen.Load() {
+					return lambdabiz.Claims{}, errDead
+				}
+				return inner.Claim(ctx, r)
+			}},
+			renew: func(ctx context.Context, worker int64) error {
+				if frozen.Load() {
+					return errDead
+				}
+				return inner.Renew(ctx, worker)
+			},
+		}
 		first, _ := b.worker(d)
 		b.backend = inner
 		start(b, first, d, "x", 0)
 		time.Sleep(time.Second)
 		frozen.Store(true)
+		b.settle() // a beat that was on its way has come
 		workers, err := inner.Workers(b.ctx)
 		if err != nil || len(workers) != 1 {
 			t.Fatal(workers, err)
