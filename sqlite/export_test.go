@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -164,3 +165,18 @@ func (b *Backend) LeaveSteps(ctx context.Context, worker int64) (steps int, err 
 
 // QueriesOf is what the body of a step writes with.
 func QueriesOf(t lambdabiz.Transaction) Queries { return t.(*userStep).queries() }
+
+// WithoutFence takes a protection of a step's transaction out: whoever has the run by now, the step is recorded.
+func WithoutFence(t lambdabiz.Transaction, fence int64) error {
+	c := t.(*userStep).conn
+	text := strings.Replace(queries[qRunHead], "fence,", strconv.FormatInt(fence, 10)+",", 1)
+	raw, _, err := c.db.Prepare(text)
+	c.stmts[qRunHead] = &stmt{raw: raw, large: &c.large}
+	return err
+}
+
+// WithoutCommitHook takes another one out: a COMMIT of the body's commits.
+func WithoutCommitHook(t lambdabiz.Transaction) { t.(*userStep).conn.db.CommitHook(nil) }
+
+// WithoutRollbackHook takes another one out: nobody notices a ROLLBACK of the body's.
+func WithoutRollbackHook(t lambdabiz.Transaction) { t.(*userStep).conn.db.RollbackHook(nil) }
