@@ -144,6 +144,9 @@ func (b *Backend) WithoutWaiting() {
 // PutNoWitness takes a protection out: who reads back a batch that has not come puts nothing in its way.
 func (b *Backend) PutNoWitness() { b.statements[qPutWitness] = "SELECT $1::bigint" }
 
+// WithoutIsolation takes another one out: transactions have the isolation that is the database's default.
+func (b *Backend) WithoutIsolation() { b.statements[qBegin] = "BEGIN" }
+
 // LookAtNothing has every commit fail that looks at its runs first.
 func (b *Backend) LookAtNothing(fail bool) {
 	var w way

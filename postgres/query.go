@@ -7,6 +7,7 @@ type query int
 
 const (
 	qBegin query = iota
+	qCommit
 	qSettings
 	qLanes
 	qInsertLane
@@ -179,7 +180,8 @@ const (
 
 // statements have @ before the name of each table, where the schema comes.
 var statements = [queryCount]string{
-	qBegin: `BEGIN ISOLATION LEVEL READ COMMITTED`,
+	qBegin:  `BEGIN ISOLATION LEVEL READ COMMITTED`,
+	qCommit: `COMMIT`,
 	// A plan that was made while the table was small stays, and would read all of a large one. Where a statement joins a table
 	// with what it was sent, it also names the numbers alone: whichever the server begins with, it reads only those.
 	qSettings: `SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),

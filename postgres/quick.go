@@ -16,8 +16,9 @@ import (
 // whether the run is still its holder's, and a commit of which less is written than was sent was refused: then nothing of it
 // is. What became of the others is not its business.
 //
-// All of them are one implicit transaction, which begins with the lock of the lane. As long as it has that, nobody takes a run
-// away from the worker: who does so deletes the lane first, or locks it. So a statement may trust what one before it has seen.
+// All of them are one transaction, which begins with the lock of the lane. As long as it has that, nobody takes a run away from
+// the worker: who does so deletes the lane first, or locks it. So a statement may trust what one before it has seen. It says
+// its isolation itself: by that of a database's or a role's default, all would see what was there before the lane was waited for.
 type quick struct {
 	b       *Backend
 	lane    int
@@ -127,10 +128,8 @@ func isQuick(c *lambdabiz.Commit) bool {
 	return true
 }
 
-// send writes all in one round trip.
-func (q *quick) send(ctx context.Context, t *tx) error {
-	p := t.pipe()
-	p.settle()
+// statements adds all that is written.
+func (q *quick) statements(p *pipe) {
 	p.add(qQuickLane, nil, nil, q.owner, q.lane)
 	passed := func(rows pgx.Rows) error {
 		var no int64
@@ -165,8 +164,7 @@ func (q *quick) send(ctx context.Context, t *tx) error {
 	if q.fetched.rows() > 0 {
 		p.add(qNewer, nil, q.scanNews, q.fetched.args()...)
 	}
-	t.testify(p, q.batch)
-	return p.run(ctx)
+	p.t.testify(p, q.batch)
 }
 
 // scanNews reads a row of qNewer. Of a run with a message that cannot be read there are none: its holder is told when it asks
@@ -234,15 +232,24 @@ func (q *quick) commit(ctx context.Context) error {
 	return q.b.readBack(ctx, q.lane, q.batch, workers, err, q.find)
 }
 
+// sendTo sends all in one round trip.
 func (q *quick) sendTo(ctx context.Context, t *tx) error {
+	p := t.pipe()
 	if q.b.beforeCommit != nil { // a test wants to come between
-		return t.whole(ctx, func() error { return q.send(ctx, t) })
+		return t.whole(ctx, func() error { q.statements(p); return p.run(ctx) })
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer cancel()
+	p.add(qBegin, nil, nil)
+	p.settle()
+	q.statements(p)
+	p.add(qCommit, nil, nil)
 	said := t.conn.PgConn().CustomData()
 	delete(said, warningKey)
-	err := q.send(ctx, t)
+	err := p.run(ctx)
+	if err != nil {
+		t.rollBack(ctx)
+	}
 	if warning, warned := said[warningKey]; warned && err == nil { // as in tx.commit
 		err = fmt.Errorf("%w: the server warns: %s", errConnection, warning)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"reflect"
 	"testing"
 	"time"
@@ -305,4 +306,62 @@ func TestSabotageTerminationWithoutTheLane(t *testing.T) {
 	b := setup(t)
 	b.WithoutLaneLock()
 	campaign.Red(t, "F5", "the lock of the lane", b.terminatedMeanwhile())
+}
+
+// Where a transaction sees a snapshot by default, what waits for its lane must not decide by what was there before it waited.
+func TestQuickCommitsDecideByWhatIsThereWithinTheirLane(t *testing.T) {
+	onlyOnPostgreSQL(t)
+	t.Parallel()
+	for _, level := range []string{"read committed", "repeatable read", "serializable"} {
+		t.Run(level, func(t *testing.T) {
+			t.Parallel()
+			if complaint := writtenAfter(t, level, false); complaint != "" {
+				t.Error(complaint)
+			}
+		})
+	}
+}
+
+func TestSabotageIsolationOfTheDatabase(t *testing.T) {
+	onlyOnPostgreSQL(t)
+	t.Parallel()
+	campaign.Red(t, "F5", "the isolation that transactions say themselves", writtenAfter(t, "repeatable read", true))
+}
+
+// writtenAfter lets a commit wait for its lane until its run is terminated, in a database with that isolation, and says whether
+// it is applied then. Its transactions have it as well if they do not say theirs.
+func writtenAfter(t *testing.T, level string, silent bool) (complaint string) {
+	t.Helper()
+	at := database(t) + "&default_transaction_isolation=" + url.PathEscape(level)
+	b, other := setupAt(t, at), open(t, at)
+	if silent {
+		b.WithoutIsolation()
+	}
+	b.SetLockTimeout(0)
+	ref := b.start("a")
+	b.commit(&lambdabiz.Commit{Run: &ref, Worker: b.worker, Operations: []lambdabiz.Operation{operation(1)}})
+	var verdicts []lambdabiz.Verdict
+	var err error
+	done := make(chan struct{})
+	other.BeforeCommit(func(conn *pgx.Conn) {
+		go func() {
+			defer close(done)
+			verdicts, err = b.Commit(context.Background(), []*lambdabiz.Commit{
+				{Run: &ref, Worker: b.worker, At: b.now, Operations: []lambdabiz.Operation{operation(2)}},
+			})
+		}()
+		waitUntilWaitedFor(t, b.url, conn.PgConn().PID(), done)
+	})
+	terminate := &lambdabiz.Commit{At: b.now, Controls: []lambdabiz.Control{{Kind: lambdabiz.ControlTerminate, ID: "a"}}}
+	if _, err := other.Commit(t.Context(), []*lambdabiz.Commit{terminate}); err != nil {
+		t.Fatal(err)
+	}
+	<-done
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(b.load("a").Operations); n != 1 || !errors.Is(verdicts[0].Err, lambdabiz.ErrFenced) {
+		return fmt.Sprintf("a commit came after the end of its run: %v, and the run has %d operations", verdicts[0].Err, n)
+	}
+	return ""
 }

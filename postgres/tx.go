@@ -219,14 +219,20 @@ func (t *tx) whole(ctx context.Context, do func() error) error {
 	if err == nil {
 		return t.commit(ctx)
 	}
-	if !t.conn.IsClosed() {
-		rolling, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
-		defer cancel()
-		if _, failed := t.conn.Exec(rolling, "ROLLBACK"); failed != nil {
-			_ = t.conn.Close(rolling) // the server rolls back
-		}
-	}
+	t.rollBack(ctx)
 	return err
+}
+
+// rollBack ends a transaction that has failed, if there is one.
+func (t *tx) rollBack(ctx context.Context) {
+	if t.conn.IsClosed() || t.conn.PgConn().TxStatus() == 'I' {
+		return
+	}
+	rolling, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer cancel()
+	if _, failed := t.conn.Exec(rolling, "ROLLBACK"); failed != nil {
+		_ = t.conn.Close(rolling) // the server rolls back
+	}
 }
 
 // patience are the parameters of qSettings.
