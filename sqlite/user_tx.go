@@ -194,7 +194,11 @@ func (s *userStep) lookAgain(ctx context.Context) (err error) {
 	}
 	returned := true
 	defer func() { s.b.giveBack(w, &returned, &err) }()
-	return faultOf(ctx, "end the transaction of a step", s.b.resolve(ctx, w, s.witness, s.cause))
+	err = s.b.resolve(ctx, w, s.witness, s.cause)
+	if err == nil {
+		s.b.wakeAll()
+	}
+	return faultOf(ctx, "end the transaction of a step", err)
 }
 
 func (s *userStep) record(t *tx, c *lambdabiz.Commit) error {

@@ -421,6 +421,7 @@ func TestAStepWhoseCommitFails(t *testing.T) {
 				o := b.operation(1)
 				o.Kind = lambdabiz.KindStep
 				c := &lambdabiz.Commit{Run: ref, Worker: b.worker, At: b.now, Operations: []lambdabiz.Operation{o}}
+				woken := b.Wake()
 				f.sticky.Store(lasting)
 				if done {
 					f.after.Store(1)
@@ -439,6 +440,9 @@ func TestAStepWhoseCommitFails(t *testing.T) {
 				}
 				if (err == nil) != done {
 					t.Errorf("done %v, and it ends with %v", done, err)
+				}
+				if n := len(woken); n != 1 && done {
+					t.Error("who waits for work was not told that there may be some")
 				}
 				if n := len(b.load("a").Operations); (n == 1) != done {
 					t.Errorf("%d operations are recorded", n)
