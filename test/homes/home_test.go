@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,9 +50,9 @@ var always = []home{
 }
 
 // takes reports whether the home runs a test of everywhere. A real server takes much longer than what is in the process: it gets
-// one of eight, by their names, unless all are asked for ("make postgres").
+// one of eight, by their names, and those that compare homes, unless all are asked for ("make postgres").
 func (h *home) takes(test string) bool {
-	if h.name != "postgres" || os.Getenv("LAMBDABIZ_POSTGRES_SUITE") == "all" {
+	if h.name != "postgres" || strings.HasSuffix(test, "OnEveryHome") || os.Getenv("LAMBDABIZ_POSTGRES_SUITE") == "all" {
 		return true
 	}
 	sum := fnv.New32a()

@@ -212,7 +212,7 @@ func TestNeighboursThatDieAreTakenOver(t *testing.T) {
 		},
 		"one, and then its watchers": func(r *ring) string {
 			r.kill(7)
-			time.Sleep(6 * time.Second)
+			time.Sleep(4 * time.Second) // its last beat was at most 2.5 s ago, and nobody takes it over before 7.5 s
 			r.kill(6, 5)
 			r.members[7].died = time.Now() // nobody is left who has seen it die
 			return r.takenWithin(takeOverMany, 7, 6, 5)
