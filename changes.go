@@ -229,6 +229,7 @@ type taken struct {
 	upTo     uint64 // the last change in it
 	ops      []*op
 	timeouts []*op
+	granted  int // starts in it that claim, which count as on their way until the commit is over
 }
 
 // takenCommit is a commit with room for what most have: their run and one operation.

@@ -143,7 +143,7 @@ func (c *call) startChildLocked(o *op, detached bool, s RunStart) error {
 	if err != nil {
 		return c.refuseLocked(o, fmt.Errorf("encode child id: %w", err))
 	}
-	s.Claim = !r.isByHand() && r.env.owner.wants(s.Name, 0)
+	s.Claim = !r.isByHand() && r.env.owner.wants(s.Name)
 	o.Attempts, o.StartedAt, o.Target = 1, now(), s.ID
 	o.Status = StatusStarted
 	r.touch(o)

@@ -30,7 +30,7 @@ type WorkerRecord struct {
 type ClaimRequest struct {
 	Worker int64
 	Names  []string      // the definitions that the worker serves
-	Limit  int           // runs at most; 0 asks for messages only
+	Limit  int           // runs at most: the worker has room for no more; 0 asks for messages, and for Claims.More
 	Now    time.Time     // decides what is due
 	After  int64         // Claims.Through of the last answer that this worker has had; 0 at first
 	Wait   time.Duration // how long a long poll may take

@@ -115,13 +115,13 @@ func (e *Engine) start(ctx context.Context, d *definitionSpec, id string, input 
 	if err != nil {
 		return nil, err
 	}
-	e.countStarts(1)
-	s.Claim = e.wants(d.name, 1)
+	claims := e.wants(d.name) && e.grant(1) == 1
+	s.Claim = claims
 	c := &Commit{Worker: e.worker.Load(), At: now(), Starts: []RunStart{s}}
 	v, way, err := e.commitClient(ctx, c)
 	if errors.Is(err, ErrOutcomeUnknown) && c.Starts[0].Claim {
 		go e.carryOn(c, way) //nolint:gosec // its caller has gone
-	} else {
+	} else if claims {
 		defer e.countStarts(-1)
 	}
 	if err != nil {

@@ -51,6 +51,9 @@ func (p *pump) commit(t taken) Verdict {
 		fault.Point("run.adopt")
 		p.env.owner.adoptStarts(t.commit, v) // before this run leaves, or a worker that drains would not wait for them
 	}
+	if t.granted > 0 {
+		p.env.owner.countStarts(-t.granted)
+	}
 	return v
 }
 
@@ -82,6 +85,7 @@ func (p *pump) takeLocked() taken {
 			c.Starts[i].Claim = false // if the answer is lost, nobody would run them
 		}
 	}
+	t.granted = p.grant(c.Starts)
 	if p.commitEndsClaim() {
 		c.Conditional, c.WakeAt = true, p.dueNext()
 		// What the verdict may end wakes code, which needs a claim to go on.
@@ -93,6 +97,26 @@ func (p *pump) takeLocked() taken {
 		p.looked = time.Now()
 	}
 	return t
+}
+
+// grant lets so many of the starts claim as the worker has room for, and returns how many.
+func (p *pump) grant(starts []RunStart) (granted int) {
+	wanted := 0
+	for i := range starts {
+		if starts[i].Claim {
+			wanted++
+		}
+	}
+	if wanted > 0 {
+		granted = p.env.owner.grant(wanted)
+	}
+	left := granted
+	for i := range starts {
+		if starts[i].Claim = starts[i].Claim && left > 0; starts[i].Claim {
+			left--
+		}
+	}
+	return granted
 }
 
 // settleLocked takes the verdict on a commit.

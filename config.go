@@ -50,9 +50,18 @@ type Config struct {
 
 	// MaxResident bounds the orchestrations that this process runs at the same time, where it holds them
 	// until it releases them: not on a home where a commit ends the claim (Amazon SWF). When others are due,
-	// those that only wait are parked for them, the longest idle first. Children that one commit starts may
-	// exceed it for a while. The default is 10,000.
+	// those that only wait are parked for them, the longest idle first. The default is 10,000.
 	MaxResident int
+
+	// MaxActive bounds the orchestrations that this worker takes on at the same time: it claims no more than there is room
+	// for, and leaves the others as rows, for other workers or for later. Those count whose code or bodies run, or have not
+	// begun, or wait for their turn by MaxTasks; those that only wait, for a timer, an event or a child, do not. What this
+	// process holds already goes on when it wakes, whatever the number. A body that waits for another orchestration
+	// keeps its place meanwhile: call that one as a child instead. It does not count on a home where a commit ends
+	// the claim (Amazon SWF), which hands out one at a time. The default is MaxResident where all workers share one machine,
+	// and else (PostgreSQL) 512, or 16 for each processor if that is more: as many as fill two batches of commits. Less
+	// spreads long work better; more is for bodies that mostly wait for other services.
+	MaxActive int
 
 	// TaskQueues are the queues whose tasks and services this worker performs, on a home that hands them
 	// out (Amazon SWF). The default is the home's own.
@@ -82,8 +91,8 @@ func (c *Config) fill() error {
 		return fmt.Errorf("configure engine: Lease is %v, it must be %v at least, or 0 for its default: "+
 			"a worker that is only slow would be taken for dead", c.Lease, minLease)
 	}
-	if c.MaxPayloadBytes < 0 || c.MaxResident < 0 || c.MemoryBudget < 0 || c.MaxTasks < 0 {
-		return errors.New("configure engine: MaxPayloadBytes, MaxResident, MemoryBudget and MaxTasks must be " +
+	if c.MaxPayloadBytes < 0 || c.MaxResident < 0 || c.MaxActive < 0 || c.MemoryBudget < 0 || c.MaxTasks < 0 {
+		return errors.New("configure engine: MaxPayloadBytes, MaxResident, MaxActive, MemoryBudget and MaxTasks must be " +
 			"positive, or 0 for their defaults")
 	}
 	for _, queue := range c.TaskQueues {

@@ -13,7 +13,7 @@ var proofs = regexp.MustCompile("`(Test[A-Za-z0-9_]*)(?:/[^`]*)?`|\\(([a-z/]+)\\
 // places are the directories that docs/proof/guarantees.md has short words for.
 var places = map[string]string{
 	"sqlite": "sqlite", "swf": "aws/swf", "process": "test/process", "limits": "test/limits", "orders": "test/orders",
-	"faults": "test/faults", "check": "check", "rest": "rest", "cmd/lambdabiz": "cmd/lambdabiz",
+	"faults": "test/faults", "model": "test/model", "check": "check", "rest": "rest", "cmd/lambdabiz": "cmd/lambdabiz",
 	"backendtest": "backendtest", "postgres": "postgres", "memory": "",
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,8 +47,16 @@ func New(b Backend, c Config) (*Engine, error) {
 		return nil, err
 	}
 	desc := b.Describe()
+	_, shared := b.(Watcher) // by many machines
+	if shared {
+		orDefault(&c.MaxActive, max(2*256, 16*runtime.GOMAXPROCS(0)))
+	}
+	orDefault(&c.MaxActive, c.MaxResident)
 	e := &Engine{
-		backend: guardedBackend{b}, residents: newResidents(c.MaxResident, desc.CommitEndsClaim),
+		backend: guardedBackend{b}, residents: newResidents(c.MaxResident, c.MaxActive, desc.CommitEndsClaim),
+	}
+	if shared {
+		e.piece = claimsOfMany
 	}
 	v := &e.env
 	v.desc, v.config, v.endsClaim, v.version = desc, c, desc.CommitEndsClaim, cmp.Or(c.Version, codeVersion())
@@ -100,11 +109,8 @@ func (e *Engine) outcomeError(id, name string, status Status, failure *Failure) 
 	return &OrchestrationError{ID: id, Name: name, Status: status, Err: cause}
 }
 
-// wants reports whether a new run of the definition may be claimed with its start; counted is how many of the
-// starts on their way are this one.
-func (e *Engine) wants(name string, counted int) bool {
-	return e.registry.definition(name) != nil && e.takesOneMore(counted)
-}
+// wants reports whether a run of the definition can run here.
+func (e *Engine) wants(name string) bool { return e.registry.definition(name) != nil }
 
 func (e *Engine) claim(ctx context.Context, req ClaimRequest) (Claims, error) {
 	return e.backend.Claim(ctx, req)

@@ -5,13 +5,17 @@ import (
 	"time"
 )
 
-// owner is an engine, as its runs see it. kick, wants, forward and forget may be called with the run's lock held.
+// owner is an engine, as its runs see it. kick, wants, grant, countActive, forward and forget may be called with the run's lock held.
 type owner interface {
 	// kick makes the worker look for work now.
 	kick()
-	// wants reports whether a new run of a definition may be claimed with its start; counted is how many of the starts
-	// on their way are this one.
-	wants(name string, counted int) bool
+	// wants reports whether a run of the definition can run here, and so may be claimed with its start.
+	wants(name string) bool
+	// grant reports how many of n new runs may be claimed with their starts, which are on their way until countStarts(-n).
+	grant(n int) int
+	countStarts(n int)
+	// countActive notes that a run has become active, or is not any more.
+	countActive(active bool)
 	// adoptStarts runs what a commit has started and claimed.
 	adoptStarts(c *Commit, v Verdict)
 	// forward gives messages that have come for a run that is dead to the copy that follows it.

@@ -41,6 +41,7 @@ type pump struct {
 	flushes time.Time // the change that its queue of late changes has; zero for none
 	rests   bool      // its list of idle runs has it
 	looks   bool      // it looks, after a while, whether code that is to stop comes any further
+	counted bool      // residents.active counts it
 
 	trail   trail // of what the function waits for
 	doubted bool  // it is looked again soon whether branches wait for each other
@@ -76,8 +77,8 @@ func (p *pump) await(c *sync.Cond) {
 	c.Wait()
 }
 
-// arm tells the engine what has become of the run while mu was held: that it does not rest any more, that a change is to be
-// committed soon, when it has something to do by time. What is done for it then takes mu again.
+// arm tells the engine what has become of the run while mu was held: that it does not rest any more, that it is active, or is not
+// any more, that a change is to be committed soon, when it has something to do by time. What is done for it then takes mu again.
 func (p *pump) arm() {
 	if p.stirs {
 		p.stirs = false
@@ -86,6 +87,10 @@ func (p *pump) arm() {
 	if p.rests && (p.active > 0 || p.phase != phaseLive) {
 		p.rests = false
 		p.env.idle.Remove(p)
+	}
+	if busy := p.active > 0 && p.phase != phaseDead; busy != p.counted && !p.commitEndsClaim() && !p.isByHand() {
+		p.counted = busy
+		p.env.owner.countActive(busy)
 	}
 	if p.phase == phaseDead {
 		return

@@ -11,6 +11,8 @@ import (
 // into its letterbox.
 type residents struct {
 	most  int           // runs that a worker may have
+	works int           // runs that may be active while it claims more
+	piece int           // runs that one request asks for at most
 	cache bool          // a commit ends the claim: runs are a cache, and do not count
 	kicks chan struct{} // full when the worker shall look for work
 	busy  chan struct{} // receives when the first run has come, and after a join, which may have seen other workers
@@ -24,14 +26,29 @@ type residents struct {
 	watchers  map[string]map[*watcher]bool // who waits for an orchestration's end, by its id
 	starting  int                          // starts of clients on their way that may claim, and claims being taken in
 	claiming  int                          // runs that a claim on its way may bring
+	short     shortage                     // what others lack that are due; no longer than there is room: see roomierLocked
 	accepting bool                         // a worker that is not draining
 	claimer   int64                        // the worker whose claims may enter; 0 for none
 	drained   chan struct{}                // closed when the last run has left, while the worker drains
+
+	// active is how many runs that workers drive here are active: a branch of theirs is not blocked, or their code has not
+	// begun. It is the number of pumps whose counted is true, but for those that have just changed it, and that is as arm
+	// has found their branches when their lock was given up last. Where commits end claims nobody counts.
+	active int
 }
 
-func newResidents(most int, cache bool) residents {
+// shortage is what a worker has no room for.
+type shortage uint8
+
+const (
+	shortOfNothing shortage = iota
+	shortOfMemory           // it has as many runs as it may have
+	shortOfWork             // as many are active
+)
+
+func newResidents(most, works int, cache bool) residents {
 	return residents{
-		most: most, cache: cache, kicks: make(chan struct{}, 1), busy: make(chan struct{}, 1),
+		most: most, works: works, piece: claimsOfOne, cache: cache, kicks: make(chan struct{}, 1), busy: make(chan struct{}, 1),
 		runs: map[string]*run{}, byID: map[string]*run{}, early: map[string]earlyMessages{},
 		hands: map[string][]*run{}, watchers: map[string]map[*watcher]bool{},
 	}
@@ -53,8 +70,12 @@ func (m *residents) tellBusy() {
 	}
 }
 
-// maxClaims is how many runs one request asks for.
-const maxClaims = 256
+// How many runs one request asks for. Workers on many machines have claims of others between theirs. Where they share a
+// machine, and a writer, many small claims only cost more.
+const (
+	claimsOfOne  = 256
+	claimsOfMany = 64
+)
 
 // room is how many runs may be claimed.
 func (m *residents) room() int {
@@ -65,12 +86,61 @@ func (m *residents) room() int {
 
 func (m *residents) roomLocked() int {
 	if m.cache {
-		return maxClaims
+		return m.piece
 	}
-	return max(0, min(maxClaims, m.most-len(m.runs)-m.starting))
+	return max(0, min(m.piece, m.vacantLocked()))
 }
 
+// vacantLocked is how many runs may come; below 0 if there are too many, since a run that is here goes on whatever it wakes to.
+func (m *residents) vacantLocked() int { return min(m.most-len(m.runs), m.works-m.active) - m.starting }
+
 func (m *residents) full() bool { return m.room() == 0 }
+
+// lacksMemory reports whether others had room if runs that only wait were parked.
+func (m *residents) lacksMemory() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return !m.cache && m.vacantLocked() <= 0 && m.works-m.active-m.starting > 0
+}
+
+// claimsOn is asked after a claim, with what it has told of others: more is due, or something will be. It reports whether
+// the worker claims again at once. If there is no room for those others, it is kicked when there is.
+func (m *residents) claimsOn(more, due bool) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.short = shortOfNothing
+	room := m.roomLocked() > 0
+	if !room && (more || due) {
+		m.short = shortOfMemory
+		if m.works-m.active-m.starting <= 0 {
+			m.short = shortOfWork
+		}
+	}
+	return more && room
+}
+
+// roomierLocked is called when a run has left, is not active any more, or does not come. It kicks the worker if others lack just
+// that. What they lack was noted by claimsOn in the moment in which it found no room, so no room comes free between the two.
+func (m *residents) roomierLocked() {
+	switch {
+	case m.short == shortOfNothing:
+	case m.vacantLocked() > 0, m.short == shortOfWork && m.works-m.active-m.starting > 0: // then idle ones may be parked
+		m.short = shortOfNothing
+		m.kick()
+	}
+}
+
+// countActive notes that a run has become active, or is not any more.
+func (m *residents) countActive(active bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if active {
+		m.active++
+		return
+	}
+	m.active--
+	m.roomierLocked()
+}
 
 // reserve keeps room for what a claim may bring, until free is called with it.
 func (m *residents) reserve() (room int) {
@@ -90,19 +160,26 @@ func (m *residents) free(room int) {
 	}
 }
 
-// takesOneMore reports whether a new run may be claimed with its start; counted is how many of the starts on their way
-// are this one.
-func (m *residents) takesOneMore(counted int) bool {
+// grant reports how many of n new runs may be claimed with their starts. They count as on their way until that is over, which
+// countStarts(-n) says.
+func (m *residents) grant(n int) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.accepting && len(m.runs)+m.starting-counted+m.claiming < m.most
+	if !m.accepting {
+		return 0
+	}
+	n = max(0, min(n, m.vacantLocked()-m.claiming))
+	m.starting += n
+	return n
 }
 
 // countStarts makes a worker that drains wait for starts that claim, and for claims that are being taken in.
 func (m *residents) countStarts(n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.starting += n
+	if m.starting += n; n < 0 {
+		m.roomierLocked()
+	}
 	m.tellDrainedLocked()
 }
 
@@ -193,9 +270,7 @@ func (m *residents) leave(dead resident, info *RunInfo) {
 	}
 	if is(m.runs[runID]) {
 		delete(m.runs, runID)
-		if len(m.runs) == m.most-1 {
-			m.kick() // there is room again
-		}
+		m.roomierLocked()
 	}
 	m.tellWatchersLocked(id)
 	m.tellDrainedLocked()

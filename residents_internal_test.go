@@ -9,7 +9,7 @@ import (
 func BenchmarkWatchersOfOneID(b *testing.B) {
 	for _, n := range []int{100, 10_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			m := newResidents(1, false)
+			m := newResidents(1, 1, false)
 			waiting := make([]*watcher, n)
 			for b.Loop() {
 				for i := range waiting {

@@ -42,7 +42,7 @@ func TestABackoffOfAnySizeIsNoHotLoop(t *testing.T) {
 func TestAWorkerThatDoesNotPollLooksAtTheWallClock(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := &worker{e: &Engine{residents: newResidents(1, false), env: env{config: Config{PollInterval: -1, MaxResident: 1}}}}
+		w := &worker{e: &Engine{residents: newResidents(1, 1, false), env: env{config: Config{PollInterval: -1, MaxResident: 1}}}}
 		timer := time.NewTimer(0)
 		defer timer.Stop()
 		w.next = now().Add(10 * time.Hour)

@@ -251,7 +251,7 @@ func (w *worker) claim(ctx context.Context) bool {
 		}
 	}
 	w.makeRoom(&claims)
-	return claims.More && e.room() > 0
+	return e.claimsOn(claims.More, !claims.NextWake.IsZero())
 }
 
 // ask asks the backend what there is to do.
@@ -270,19 +270,22 @@ func (w *worker) ask(ctx context.Context, r ClaimRequest) (Claims, error) {
 	return claims, err
 }
 
-// makeRoom parks idle runs when others are due and the engine is full: one first, and twice as many each time that
+// makeRoom parks idle runs when others are due and the engine is full of them: one first, and twice as many each time that
 // it was not enough. Without it, a few orchestrations that sleep and wake would keep all others out for ever.
 func (w *worker) makeRoom(claims *Claims) {
 	due := claims.More || !claims.NextWake.IsZero() && !claims.NextWake.After(now())
 	switch {
-	case !due || !w.e.full():
+	case !due || !w.e.lacksMemory():
 		w.wanted = 0
 	default:
 		w.next = now()
-		w.wanted = min(max(1, 2*w.wanted), maxClaims)
+		w.wanted = min(max(1, 2*w.wanted), mostParked)
 	}
 	w.e.idle.MakeRoom(w.wanted)
 }
+
+// mostParked is how many idle runs are parked at a time for others.
+const mostParked = 256
 
 // rejoin begins a new life after this worker was declared dead: it owns nothing any more.
 func (w *worker) rejoin(ctx context.Context) {

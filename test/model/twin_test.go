@@ -124,6 +124,22 @@ var transactions = []struct {
 		"TestABodyThatHoldsTheStoreIsToldSo"},
 }
 
+// claims are protections of what a worker has no room for: without each TestWhatFoundNoRoomIsClaimedWhenThereIsSome is red.
+var claims = []mutation{
+	{"a worker is told when there is room",
+		"\t\tm.short = shortOfNothing\n\t\tm.kick()\n",
+		"\t\tm.short = shortOfNothing\n\t\tif !gone { m.kick() }\n"},
+	{"room that came free while the answer to a claim was on its way is seen",
+		"\treturn more && room\n",
+		"\treturn more && room && !gone\n"},
+	{"what only waits makes room",
+		"busy := p.active > 0 && p.phase != phaseDead",
+		"busy := (p.active > 0 || gone) && p.phase != phaseDead"},
+	{"a worker claims no more than there is room for",
+		"min(m.most-len(m.runs), m.works-m.active)",
+		"min(m.most-len(m.runs), map[bool]int{false: m.works - m.active, true: m.most}[gone])"},
+}
+
 // goneVariable names the protections that are gone in the program that is built of the copy.
 const goneVariable = "LAMBDABIZ_MODEL_WITHOUT"
 
@@ -169,6 +185,13 @@ func TestSabotageTheEngine(t *testing.T) {
 		t.Run(m.protection, func(t *testing.T) {
 			t.Parallel()
 			campaign.Red(t, "F53", m.protection, complaintOf(t, program, m.protection, "^"+m.test+"$"))
+		})
+	}
+	for _, m := range claims {
+		t.Run(m.protection, func(t *testing.T) {
+			t.Parallel()
+			campaign.Red(t, "F53", m.protection,
+				complaintOf(t, program, m.protection, "^TestWhatFoundNoRoomIsClaimedWhenThereIsSome$"))
 		})
 	}
 	for _, m := range narrow {
@@ -219,7 +242,7 @@ func buildMutated(t *testing.T) (program string) {
 			sources[path] = string(text)
 		}
 	}
-	all := slices.Concat(mutations, delays, narrow)
+	all := slices.Concat(mutations, delays, narrow, claims)
 	for _, m := range transactions {
 		all = append(all, m.mutation)
 	}
