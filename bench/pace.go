@@ -75,6 +75,14 @@ type span struct {
 	cpu spent
 }
 
+// addCPU says what each of n orchestrations has computed.
+func (s *span) addCPU(m figures, n int) {
+	m["cpu_ms_per_orch"] = millis(s.cpu.client+s.cpu.server) / float64(n)
+	if s.cpu.server > 0 {
+		m["server_cpu_ms_per_orch"] = millis(s.cpu.server) / float64(n)
+	}
+}
+
 // now is the time that the workload has had since the pace was set.
 func (p *pace) now() time.Duration { return time.Since(p.begun) - time.Duration(p.paused.Load()) }
 

@@ -156,14 +156,11 @@ func sequence(ctx context.Context, b *bed) (figures, error) {
 			return err
 		}
 		n := float64(len(w.took))
+		took.addCPU(m, len(w.took))
 		m["orch_per_s"] = n / took.Seconds()
 		m["steps_per_s"] = 5 * n / took.Seconds()
 		m["lat_ms_p50"] = millis(quantile(w.took, 0.5))
 		m["lat_ms_p99"] = millis(quantile(w.took, 0.99))
-		m["cpu_ms_per_orch"] = millis(took.cpu.client+took.cpu.server) / n
-		if took.cpu.server > 0 {
-			m["server_cpu_ms_per_orch"] = millis(took.cpu.server) / n
-		}
 		return nil
 	})
 	if err != nil {

@@ -81,6 +81,7 @@ func sleepers(ctx context.Context, b *bed) (figures, error) {
 			if err != nil {
 				return err
 			}
+			took.addCPU(m, b.n)
 			return each(ctx, b.n, func(i int) error {
 				got, err := lambdabiz.Get(e, sleeper, sleeperID(i)).Result(ctx)
 				if err == nil && got != 2*i {
@@ -91,6 +92,7 @@ func sleepers(ctx context.Context, b *bed) (figures, error) {
 		})
 	if b.paced {
 		b.limits.add(m)
+		m["ratio_to_row_limit"] = m["done_per_s"] / m["limit_rows_per_s"]
 	}
 	return m, err
 }

@@ -74,7 +74,9 @@ func (t *tx) search(ctx context.Context, r lambdabiz.ClaimRequest) (*search, err
 	}
 	s.beside = make([]bool, len(s.names))
 	workers := map[int64]lambdabiz.WorkerInfo{}
-	err := t.query(ctx, qOtherWorkers, func(rows pgx.Rows) error {
+	p := t.pipe()
+	p.settle()
+	p.add(qOtherWorkers, nil, func(rows pgx.Rows) error {
 		var no int64
 		var encoded string
 		if err := rows.Scan(&no, &encoded); err != nil {
@@ -86,7 +88,7 @@ func (t *tx) search(ctx context.Context, r lambdabiz.ClaimRequest) (*search, err
 		}
 		return nil
 	})
-	if err != nil || len(workers) == 0 {
+	if err := p.run(ctx); err != nil || len(workers) == 0 {
 		return s, err
 	}
 	own := workers[r.Worker].Version

@@ -8,6 +8,7 @@ type query int
 const (
 	qBegin query = iota
 	qCommit
+	qBeginSnapshot
 	qSettings
 	qLanes
 	qInsertLane
@@ -160,8 +161,8 @@ const (
 	guarded         = `(u.guard = 0 AND r.batch = $3 OR u.guard <> 0 AND r.fence = u.guard AND r.status < 3) AND ` + laneHeld
 	quickOperations = `INSERT INTO @operations (` + operationColumns + `) SELECT u.run_no, u.number, u.scheduled_at, u.started_after,
 		u.ended_after, u.attempts, u.kind, u.status, u.path, u.name, u.input, u.result, u.rest
-		FROM unnest(` + quickArrays + `, $17::bigint[]) AS u(` + operationColumns + `, guard) JOIN @runs AS r ON r.no = u.run_no
-		WHERE r.no = ANY($4::bigint[]) AND ` + guarded
+		FROM unnest(` + quickArrays + `, $17::bigint[]) AS u(` + operationColumns + `, guard) JOIN @runs AS r ON r.no = ANY(ARRAY[u.run_no])
+		WHERE ` + guarded
 	messageColumns = `number, arrived_at, operation, kind, status, name, key, error, payload`
 	// listFilter is what all lists ask of a run. Optional conditions are switched by their parameter.
 	listFilter = `status <> 0 AND ($2::text IS NULL OR id >= $2) AND ($3::text IS NULL OR id < $3)
@@ -180,13 +181,18 @@ const (
 
 // statements have @ before the name of each table, where the schema comes.
 var statements = [queryCount]string{
-	qBegin:  `BEGIN ISOLATION LEVEL READ COMMITTED`,
-	qCommit: `COMMIT`,
+	qBegin:         `BEGIN ISOLATION LEVEL READ COMMITTED`,
+	qBeginSnapshot: `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`,
+	qCommit:        `COMMIT`,
 	// A plan that was made while the table was small stays, and would read all of a large one. Where a statement joins a table
-	// with what it was sent, it also names the numbers alone: whichever the server begins with, it reads only those.
+	// with what it was sent, it says "= ANY(ARRAY[u.no])" and not "= u.no": for the former there is no way but to begin with what
+	// was sent and to look each row up. For the latter the server may begin with the table, by an index that has nothing to do
+	// with it, and compare each row with each that was sent. For the same reason what is asked of the row besides is said in a
+	// way that no index has: "status + 0 < 3". A small table that has to be read as a whole looks so costly with these settings
+	// that the server would compile the statement (jit).
 	qSettings: `SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
 		set_config('enable_mergejoin', 'off', true), set_config('enable_bitmapscan', 'off', true),
-		set_config('plan_cache_mode', 'force_generic_plan', true), set_config('lock_timeout', $1, true),
+		set_config('plan_cache_mode', 'force_generic_plan', true), set_config('jit', 'off', true), set_config('lock_timeout', $1, true),
 		set_config('idle_in_transaction_session_timeout', $2, true)`,
 	qLanes: `SELECT worker, lane FROM @lanes WHERE worker = ANY($1::bigint[] || $3::bigint[])
 		AND (lane = $2 OR worker = ANY($3::bigint[])) ORDER BY worker, lane FOR UPDATE`,
@@ -210,11 +216,11 @@ var statements = [queryCount]string{
 	qFindHolders: `SELECT owner FROM @runs WHERE no = ANY($1::bigint[])`,
 	qLockRuns:    `SELECT ` + listColumns + ` FROM @runs WHERE no = ANY($1::bigint[]) ORDER BY no FOR NO KEY UPDATE`,
 	qFindKeys: `SELECT u.at FROM unnest($1::bigint[], $2::bytea[]) WITH ORDINALITY AS u(chain, digest, at)
-		JOIN @keys AS k ON k.chain = u.chain AND k.digest = u.digest`,
+		JOIN @keys AS k ON k.chain = ANY(ARRAY[u.chain]) AND k.digest = u.digest`,
 	qFindKept: `SELECT id, until, ` + `number, arrived_at, 0::bigint, 1::smallint, 0::smallint, name, key, NULL::text, payload
 		FROM @kept WHERE id = ANY($1::text[]) ORDER BY id, number`,
 	qNewer: `SELECT u.no, ` + messageColumns + ` FROM unnest($1::bigint[], $2::bigint[]) AS u(no, seen)
-		JOIN @inbox ON run_no = u.no AND number > u.seen WHERE run_no = ANY($1::bigint[]) ORDER BY u.no, number`,
+		JOIN @inbox ON run_no = ANY(ARRAY[u.no]) AND number > u.seen ORDER BY u.no, number`,
 
 	qUpdateRuns: `UPDATE @runs AS r SET due_at = u.due_at, fence = u.fence, owner = u.owner, last_msg = u.last_msg,
 		crash_mark = u.crash_mark, started_after = u.started_after, ended_after = u.ended_after, crashes = u.crashes,
@@ -228,7 +234,7 @@ var statements = [queryCount]string{
 		$23::bytea[], $24::bytea[])
 		AS u(no, due_at, fence, owner, last_msg, crash_mark, started_after, ended_after, crashes, status, news, latest, paused,
 		cancelled, pause_reason, cancel_reason, blocked, blocked_by, orphans, next, error, version, result, progress)
-		WHERE r.no = u.no AND r.no = ANY($1::bigint[])`,
+		WHERE r.no = ANY(ARRAY[u.no])`,
 	// Another process may have taken the id meanwhile.
 	qInsertRuns: `INSERT INTO @runs (no, due_at, fence, owner, last_msg, crash_mark, started_after, ended_after, crashes, status,
 		news, latest, paused, cancelled, pause_reason, cancel_reason, blocked, blocked_by, orphans, next, error, version,
@@ -241,10 +247,10 @@ var statements = [queryCount]string{
 		ON CONFLICT (id) WHERE latest DO NOTHING`,
 	qDeletePlaces: `DELETE FROM @runs WHERE no = ANY($1::bigint[]) AND status = 0`,
 	qConsume: `DELETE FROM @inbox AS i USING unnest($1::bigint[], $2::bigint[]) AS u(run_no, number)
-		WHERE i.run_no = u.run_no AND i.number = u.number AND i.kind <> ALL($3::smallint[]) AND i.run_no = ANY($1::bigint[])`,
+		WHERE i.run_no = ANY(ARRAY[u.run_no]) AND i.number = u.number AND i.kind <> ALL($3::smallint[])`,
 	qWithdraw: `DELETE FROM @inbox WHERE run_no = ANY($1::bigint[]) AND kind = $2`,
 	qMove: `UPDATE @inbox AS i SET run_no = u.later FROM unnest($1::bigint[], $2::bigint[]) AS u(former, later)
-		WHERE i.run_no = u.former AND i.kind = ANY($3::smallint[]) AND i.run_no = ANY($1::bigint[])`,
+		WHERE i.run_no = ANY(ARRAY[u.former]) AND i.kind = ANY($3::smallint[])`,
 	qInsertMessages: `INSERT INTO @inbox (run_no, number, arrived_at, operation, kind, status, name, key, error, payload)
 		SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::smallint[], $6::smallint[],
 		$7::text[], $8::text[], $9::text[], $10::bytea[])`,
@@ -283,7 +289,7 @@ var statements = [queryCount]string{
 		FROM unnest($4::bigint[], $5::bigint[], $6::bigint[], $7::smallint[], $8::smallint[], $9::bigint[], $10::bigint[],
 		$11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::bytea[], $18::bytea[])
 		AS u(no, fence, seen, kind, status, started, ended, due, blocked, blocked_by, orphans, error, version, result, progress)
-		WHERE r.no = u.no AND r.no = ANY($4::bigint[]) AND r.fence = u.fence AND r.owner = $1 AND r.status < 3
+		WHERE r.no = ANY(ARRAY[u.no]) AND r.fence = u.fence AND r.owner = $1 AND r.status + 0 < 3
 		AND r.last_msg <= u.seen AND ` + laneHeld + `
 		RETURNING r.no, u.kind = 1 AND r.due_at IS NOT NULL`,
 	// The rest of a new run's columns are what they are by default.
@@ -295,17 +301,18 @@ var statements = [queryCount]string{
 		AS u(no, due_at, fence, owner, scheduled_at, started_after, deadline_after, status, mode, id, run_id, name, tags, input)
 		WHERE ` + laneHeld + ` ON CONFLICT (id) WHERE latest DO NOTHING RETURNING no`,
 	qQuickTags: `INSERT INTO @tags (no, digest) SELECT u.no, u.digest FROM unnest($3::bigint[], $4::bytea[]) AS u(no, digest)
-		JOIN @runs AS r ON r.no = u.no WHERE ` + laneHeld,
+		JOIN @runs AS r ON r.no = ANY(ARRAY[u.no]) WHERE ` + laneHeld,
 	qQuickConsume: `DELETE FROM @inbox AS i USING unnest($4::bigint[], $5::bigint[], $6::bigint[])
-		AS u(run_no, number, guard), @runs AS r WHERE i.run_no = u.run_no AND i.number = u.number AND i.kind <> ALL($7::smallint[])
-		AND r.no = u.run_no AND i.run_no = ANY($4::bigint[]) AND r.no = ANY($4::bigint[]) AND ` + guarded,
+		AS u(run_no, number, guard), @runs AS r
+		WHERE i.run_no = ANY(ARRAY[u.run_no]) AND i.number = u.number AND i.kind <> ALL($7::smallint[])
+		AND r.no = ANY(ARRAY[u.run_no]) AND ` + guarded,
 	qQuickAdd:     quickOperations + ` RETURNING run_no`,
 	qQuickReplace: quickOperations + replaceOperation + ` RETURNING run_no`,
-	qQuickHeld: `SELECT r.no FROM unnest($4::bigint[], $5::bigint[]) AS u(no, guard) JOIN @runs AS r ON r.no = u.no
-		WHERE r.no = ANY($4::bigint[]) AND ` + guarded,
+	qQuickHeld: `SELECT r.no FROM unnest($4::bigint[], $5::bigint[]) AS u(no, guard) JOIN @runs AS r ON r.no = ANY(ARRAY[u.no])
+		WHERE ` + guarded,
 	qQuickFindRuns: `SELECT no, COALESCE(batch, 0) FROM @runs WHERE no = ANY($1::bigint[])`,
 	qQuickFindOperations: `SELECT u.run_no FROM unnest(` + operationArrays + `) AS u(` + operationColumns + `)
-		JOIN @operations AS o ON o.run_no = u.run_no AND o.number = u.number
+		JOIN @operations AS o ON o.run_no = ANY(ARRAY[u.run_no]) AND o.number = u.number
 		WHERE (o.scheduled_at, o.started_after, o.ended_after, o.attempts, o.kind, o.status, o.path, o.name, o.input, o.result, o.rest)
 		IS NOT DISTINCT FROM (u.scheduled_at, u.started_after, u.ended_after, u.attempts, u.kind, u.status, u.path, u.name, u.input,
 		u.result, u.rest)`,
@@ -343,10 +350,12 @@ var statements = [queryCount]string{
 	qWork: `SELECT EXISTS (SELECT 1 FROM @runs WHERE owner = $1 AND news) OR EXISTS (SELECT 1 FROM @mail WHERE due_at <= $3) OR EXISTS (
 		SELECT 1 FROM unnest($2::text[]) AS n(name) CROSS JOIN LATERAL (SELECT 1 FROM @runs WHERE name = n.name AND owner = 0
 		AND due_at IS NOT NULL AND due_at <= $3 AND status < 3 AND mode = 0 LIMIT 1) AS d)`,
-	qNews: `SELECT no, last_msg, fence, id, run_id FROM @runs WHERE owner = $1 AND (news OR $2::boolean) AND status < 3`,
-	qTold: `UPDATE @runs AS r SET news = false FROM unnest($1::bigint[], $2::bigint[]) AS u(no, last_msg)
-		WHERE r.no = u.no AND r.owner = $3 AND r.news AND r.last_msg = u.last_msg AND r.no IN (
-		SELECT no FROM @runs WHERE no = ANY($1::bigint[]) FOR NO KEY UPDATE SKIP LOCKED)`,
+	qNews: `SELECT no, last_msg, fence, id, run_id FROM @runs WHERE owner = $1 AND news AND status + 0 < 3
+		UNION ALL SELECT no, last_msg, fence, id, run_id FROM @runs WHERE $2::boolean AND owner = $1 AND owner > 0 AND NOT news
+		AND status + 0 < 3`,
+	qTold: `UPDATE @runs AS r SET news = false FROM (SELECT u.no, u.last_msg FROM unnest($1::bigint[], $2::bigint[]) AS u(no, last_msg)
+		CROSS JOIN LATERAL (SELECT 1 FROM @runs WHERE no = ANY(ARRAY[u.no]) FOR NO KEY UPDATE SKIP LOCKED) AS free) AS u
+		WHERE r.no = ANY(ARRAY[u.no]) AND r.owner = $3 AND r.news IS NOT FALSE AND r.last_msg = u.last_msg`,
 	qNextWake: `SELECT min(d.due_at) FROM unnest($1::text[], $2::boolean[]) AS n(name, beside) CROSS JOIN LATERAL (
 		SELECT due_at ` + due + ` ORDER BY due_at, no LIMIT 1) AS d`,
 	qDue: `SELECT d.no, d.due_at FROM unnest($1::text[], $2::boolean[]) AS n(name, beside) CROSS JOIN LATERAL (

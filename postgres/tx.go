@@ -110,11 +110,16 @@ func (b *Backend) on(ctx context.Context, do func(*pgx.Conn) error) error {
 func (b *Backend) snapshot(ctx context.Context, do func(*tx) error) error {
 	return b.retry(ctx, func() error {
 		return b.on(ctx, func(conn *pgx.Conn) error {
-			inside, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
-			if err != nil {
-				return err
+			t := &tx{b: b, conn: conn}
+			begin := t.pipe()
+			begin.add(qBeginSnapshot, nil, nil)
+			begin.settle() // its statements are those of who writes, and a plan is made once
+			err := begin.run(ctx)
+			if err == nil {
+				err = do(t)
 			}
-			return errors.Join(do(&tx{b: b, conn: conn}), inside.Rollback(context.WithoutCancel(ctx)))
+			t.rollBack(ctx)
+			return err
 		})
 	})
 }
