@@ -60,6 +60,7 @@ type Backend struct {
 	witnesses [lanes + 1]atomic.Int64 // the last of each lane, as the server has acknowledged it; who has the lane sets it
 	pending   [lanes + 1]atomic.Int64 // the one that each has asked for last
 
+	doubts  doubts
 	lineage lineage
 	losses  atomic.Int64 // how often what was acknowledged was not there after a fail-over
 
@@ -75,6 +76,7 @@ type Backend struct {
 	lockTimeout     time.Duration // another one in tests, as the next ones
 	answerTimeout   time.Duration
 	idleTimeout     time.Duration
+	readBackTimeout time.Duration
 	leavePiece      int
 	migratePatience time.Duration
 	beforeCommit    func(conn *pgx.Conn) // called by a test; nil else
@@ -166,8 +168,9 @@ func newBackend(c Config) (*Backend, error) {
 	b := &Backend{
 		schema: schema, existing: c.ExistingSchema, way: way{portable: c.Portable}, lineage: lineage{looking: make(chan struct{}, 1)},
 		lanes: make(chan int, lanes), claiming: make(chan *claimer, 1),
-		lockTimeout: lockTimeout, answerTimeout: answerTimeout, idleTimeout: idleTimeout, leavePiece: leavePiece,
-		preparing: make(chan struct{}, 1), prepared: make(chan struct{}), closed: make(chan struct{}),
+		lockTimeout: lockTimeout, answerTimeout: answerTimeout, idleTimeout: idleTimeout, readBackTimeout: readBackTimeout,
+		leavePiece: leavePiece,
+		preparing:  make(chan struct{}, 1), prepared: make(chan struct{}), closed: make(chan struct{}),
 	}
 	b.statements, b.migratePatience = b.way.in(schema), migratePatience
 	b.lineage.unknown.Store(c.Portable) // such servers have no timelines, and lose nothing

@@ -26,6 +26,9 @@ func (b *Backend) Commit(ctx context.Context, commits []*lambdabiz.Commit) ([]la
 		return nil, err
 	}
 	defer func() { b.lanes <- lane }()
+	if err := b.settle(ctx); err != nil {
+		return nil, faultOf(ctx, "commit", err)
+	}
 	verdicts, wake, err := b.quickly(ctx, lane, commits)
 	if err != nil {
 		return nil, faultOf(ctx, "commit", err)

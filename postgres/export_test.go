@@ -24,6 +24,9 @@ func (b *Backend) SetPatience(answer, idle time.Duration) {
 	b.answerTimeout, b.idleTimeout = answer, idle
 }
 
+// SetReadBackPatience changes how long what became of a commit is looked for.
+func (b *Backend) SetReadBackPatience(d time.Duration) { b.readBackTimeout = d }
+
 // SetListenPatience changes how often a connection that listens is tried when it is silent, and how long it may take to answer.
 // Call it before Wake.
 func (b *Backend) SetListenPatience(every, within time.Duration) {
@@ -142,7 +145,7 @@ func (b *Backend) WithoutWaiting() {
 }
 
 // PutNoWitness takes a protection out: who reads back a batch that has not come puts nothing in its way.
-func (b *Backend) PutNoWitness() { b.statements[qPutWitness] = "SELECT $1::bigint" }
+func (b *Backend) PutNoWitness() { b.statements[qPutWitnesses] = "SELECT unnest($1::bigint[])" }
 
 // WithoutIsolation takes another one out: transactions have the isolation that is the database's default.
 func (b *Backend) WithoutIsolation() { b.statements[qBegin] = "BEGIN" }

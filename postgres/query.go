@@ -14,7 +14,7 @@ const (
 	qInsertLane
 	qInsertWitness
 	qDeleteWitness
-	qPutWitness
+	qPutWitnesses
 	qFindWitness
 	qFindWitnesses
 	qFenceHands
@@ -199,8 +199,8 @@ var statements = [queryCount]string{
 	qInsertLane:    `INSERT INTO @lanes (worker, lane) VALUES ($1, $2) ON CONFLICT DO NOTHING`,
 	qInsertWitness: `INSERT INTO @witnesses (no) VALUES ($1)`,
 	qDeleteWitness: `DELETE FROM @witnesses WHERE no = $1`,
-	// In the place of one that has not come.
-	qPutWitness:    `INSERT INTO @witnesses (no) VALUES ($1)`,
+	// In the place of those that have not come. One that is there, or is just coming, stays.
+	qPutWitnesses:  `INSERT INTO @witnesses (no) SELECT unnest($1::bigint[]) ON CONFLICT DO NOTHING`,
 	qFindWitness:   `SELECT 1 FROM @witnesses WHERE no = $1`,
 	qFindWitnesses: `SELECT no FROM @witnesses WHERE no = ANY($1::bigint[])`,
 	// Who drives a run by hand has a fence, and no worker.

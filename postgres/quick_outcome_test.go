@@ -23,6 +23,8 @@ const (
 	isLost
 	itsAnswerIsLost
 	comesLate
+	comesVeryLate // and from then on nobody gets through
+	outOfReach
 )
 
 // lossy is a connection that breaks: what is sent gets lost, or the answer to it. Or it lies somewhere on the way, and comes
@@ -42,7 +44,10 @@ const notBatch = 500
 
 func (l *lossy) Write(p []byte) (int, error) {
 	if l.broken == arrives && len(p) > notBatch {
-		l.broken = l.next.Swap(arrives)
+		if l.broken = l.next.Swap(arrives); l.broken == comesVeryLate {
+			l.broken = comesLate
+			l.next.Store(outOfReach)
+		}
 	}
 	switch l.broken {
 	case comesLate:
@@ -112,6 +117,9 @@ func lossyBundle(t *testing.T) (b *bundle, next *atomic.Int32, late chan *lossy)
 	next, late = &atomic.Int32{}, make(chan *lossy, 1)
 	dial := config.ConnConfig.DialFunc
 	config.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if next.Load() == outOfReach {
+			return nil, net.ErrClosed
+		}
 		conn, err := dial(ctx, network, address)
 		return &lossy{Conn: conn, next: next, late: late}, err
 	}
@@ -219,34 +227,54 @@ func TestQuickCommitsWithoutAnAnswerAreFound(t *testing.T) {
 func TestAQuickBatchThatComesLateChangesNothing(t *testing.T) {
 	onlyOnPostgreSQL(t)
 	t.Parallel()
-	b, next, late := lossyBundle(t)
-	if complaint := b.overtaken(next, late); complaint != "" {
-		t.Error(complaint)
+	for name, happens := range lateness {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, next, late := lossyBundle(t)
+			if complaint := b.overtaken(next, late, happens); complaint != "" {
+				t.Error(complaint)
+			}
+		})
 	}
 }
 
 func TestSabotageReadingBackWithoutAWitness(t *testing.T) {
 	onlyOnPostgreSQL(t)
 	t.Parallel()
-	b, next, late := lossyBundle(t)
-	b.PutNoWitness()
-	campaign.Red(t, "F25", "the witness in the place of one that has not come", b.overtaken(next, late))
-}
-
-// overtaken lets a batch come after one that its sender has written since, and says what it has changed.
-func (b *bundle) overtaken(next *atomic.Int32, late chan *lossy) string {
-	b.t.Helper()
-	ref := b.start("a")
-	write := func(status lambdabiz.Status, progress string) {
-		o := operation(1)
-		o.Status = status
-		b.commit(&lambdabiz.Commit{
-			Run: &ref, Worker: b.worker, Operations: []lambdabiz.Operation{o}, Progress: lambdabiz.Payload(progress),
+	for name, happens := range lateness {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, next, late := lossyBundle(t)
+			b.PutNoWitness()
+			campaign.Red(t, "F25", "the witness in the place of one that has not come", b.overtaken(next, late, happens))
 		})
 	}
+}
+
+var lateness = map[string]int32{"its sender has looked for it": comesLate, "nobody could look for it": comesVeryLate}
+
+// overtaken lets a batch come after one that its sender has written since, and says what it has changed.
+func (b *bundle) overtaken(next *atomic.Int32, late chan *lossy, happens int32) string {
+	b.t.Helper()
+	ref := b.start("a")
+	commit := func(status lambdabiz.Status, progress string) *lambdabiz.Commit {
+		o := operation(1)
+		o.Status = status
+		return &lambdabiz.Commit{
+			Run: &ref, Worker: b.worker, At: b.now, Operations: []lambdabiz.Operation{o}, Progress: lambdabiz.Payload(progress),
+		}
+	}
+	write := func(status lambdabiz.Status, progress string) { b.commit(commit(status, progress)) }
 	write(lambdabiz.StatusScheduled, `"none"`)
 	write(lambdabiz.StatusScheduled, `"none"`) // the statements are prepared
-	next.Store(comesLate)
+	next.Store(happens)
+	if happens == comesVeryLate {
+		b.SetReadBackPatience(time.Millisecond)
+		_, err := b.Commit(b.t.Context(), []*lambdabiz.Commit{commit(lambdabiz.StatusStarted, `"half"`)})
+		wantErr(b.t, err, lambdabiz.ErrOutcomeUnknown)
+		b.SetReadBackPatience(time.Minute)
+		next.Store(arrives)
+	}
 	write(lambdabiz.StatusStarted, `"half"`)
 	write(lambdabiz.StatusSucceeded, `"all"`)
 	(<-late).arrive(b.t)

@@ -304,7 +304,7 @@ func (t *tx) testify(p *pipe, witness int64) {
 func (b *Backend) readBack(
 	ctx context.Context, lane int, witness int64, workers []int64, lost error, look func(context.Context, *tx) error,
 ) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readBackTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.readBackTimeout)
 	defer cancel()
 	put := false
 	for {
@@ -324,7 +324,10 @@ func (b *Backend) readBack(
 					return look(ctx, t)
 				}
 				put = true
-				_, err = t.exec(ctx, qPutWitness, witness)
+				n, err := t.exec(ctx, qPutWitnesses, []int64{witness})
+				if err == nil && n == 0 {
+					err = errAgain // it has come since
+				}
 				return err
 			})
 		})
@@ -341,6 +344,9 @@ func (b *Backend) readBack(
 		select {
 		case <-ctx.Done():
 			b.witnesses[lane].Store(0) // it may be there, or have gone with that one
+			if look != nil {
+				b.doubts.note(witness)
+			}
 			return fmt.Errorf("%w: %w: %w", lambdabiz.ErrOutcomeUnknown, lost, err)
 		case <-b.closed:
 			return fmt.Errorf("%w: %w: %w", lambdabiz.ErrOutcomeUnknown, lost, errClosed)
