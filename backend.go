@@ -269,6 +269,10 @@ type Description struct {
 	TaskTimeout time.Duration // the longest attempt of a task that the home itself performs; 0 for no limit
 	PollEvery   time.Duration // how often a client that waits for a result may ask; 0 for as often as it likes
 
+	// Spread: workers on several machines may share the home. Each leaves to others then what it cannot work on now: see
+	// Config.MaxActive.
+	Spread bool
+
 	Lanes     int // commits that may run at the same time; 0 means 1
 	BatchSize int // commits in a batch; 0 means 1
 

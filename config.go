@@ -58,8 +58,8 @@ type Config struct {
 	// begun, or wait for their turn by MaxTasks; those that only wait, for a timer, an event or a child, do not. What this
 	// process holds already goes on when it wakes, whatever the number. A body that waits for another orchestration
 	// keeps its place meanwhile: call that one as a child instead. It does not count on a home where a commit ends
-	// the claim (Amazon SWF), which hands out one at a time. The default is MaxResident where all workers share one machine,
-	// and else (PostgreSQL) 512, or 16 for each processor if that is more: as many as fill two batches of commits. Less
+	// the claim (Amazon SWF), which hands out one at a time. The default is MaxResident where all workers are on one machine,
+	// and else (PostgreSQL: Description.Spread) 512, or 16 for each processor if that is more: as many as fill two batches of commits. Less
 	// spreads long work better; more is for bodies that mostly wait for other services.
 	MaxActive int
 

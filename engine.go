@@ -47,15 +47,14 @@ func New(b Backend, c Config) (*Engine, error) {
 		return nil, err
 	}
 	desc := b.Describe()
-	_, shared := b.(Watcher) // by many machines
-	if shared {
+	if desc.Spread {
 		orDefault(&c.MaxActive, max(2*256, 16*runtime.GOMAXPROCS(0)))
 	}
 	orDefault(&c.MaxActive, c.MaxResident)
 	e := &Engine{
 		backend: guardedBackend{b}, residents: newResidents(c.MaxResident, c.MaxActive, desc.CommitEndsClaim),
 	}
-	if shared {
+	if desc.Spread {
 		e.piece = claimsOfMany
 	}
 	v := &e.env

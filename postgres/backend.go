@@ -205,7 +205,7 @@ func quoted(schema string) (string, error) {
 // Describe says that PostgreSQL keeps every promise, and commits batches in two lanes.
 func (b *Backend) Describe() lambdabiz.Description {
 	d := lambdabiz.Description{
-		Name: home, Lanes: lanes, BatchSize: batchSize,
+		Name: home, Spread: true, Lanes: lanes, BatchSize: batchSize,
 		MaxPayloadBytes: maxPayloadBytes, MaxIDBytes: maxIDBytes,
 	}
 	if b.way.portable {
