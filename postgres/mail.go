@@ -23,6 +23,7 @@ const (
 // letter is an event that was raised in a transaction of the application's.
 type letter struct {
 	no    int64
+	chain int64 // of the run that it was raised in; 0 if it was for a start to come
 	at    time.Time
 	raise lambdabiz.Raise
 }
@@ -85,7 +86,7 @@ func (t *tx) mail(ctx context.Context, now time.Time, no int64) ([]letter, error
 		var id string
 		var event, key *string
 		var payload []byte
-		if err := rows.Scan(&l.no, &at, &until, &l.raise.AfterEnd, &id, &event, &key, &payload); err != nil {
+		if err := rows.Scan(&l.no, &at, &until, &l.raise.AfterEnd, &l.chain, &id, &event, &key, &payload); err != nil {
 			return err
 		}
 		var d decoder
@@ -96,6 +97,11 @@ func (t *tx) mail(ctx context.Context, now time.Time, no int64) ([]letter, error
 		return d.err
 	}, now.UnixMicro(), mailPiece, no)
 	return all, err
+}
+
+// isOutdated reports whether the latest run of the id is of a later start than the one that the event was raised in.
+func (l *letter) isOutdated(latest *run) bool {
+	return l.chain != 0 && !l.raise.AfterEnd && latest != nil && latest.chain != l.chain
 }
 
 // deliver delivers events as commits from outside do, and removes them. One whose orchestration is not there, or has ended, is
@@ -114,6 +120,10 @@ func (t *tx) deliver(ctx context.Context, all []letter) error {
 	for i, c := range commits {
 		id := all[i].raise.ID
 		if stuck[id] {
+			continue
+		}
+		if l := &all[i]; l.isOutdated(b.find(id, "")) {
+			gone = append(gone, l.no)
 			continue
 		}
 		if v := b.apply(c); v.Err != nil {

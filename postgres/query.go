@@ -464,13 +464,13 @@ var statements = [queryCount]string{
 		VALUES ($1, $2, $3, 0, $4, 0, $5, $6, NULL, $7) RETURNING number`,
 	qStartKey: `INSERT INTO @keys (chain, digest) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING chain`,
 	qKnowsKey: `SELECT 1 FROM @keys WHERE chain = $1 AND digest = $2`,
-	qSendMail: `INSERT INTO @mail (no, sent_at, until, after_end, id, name, key, payload)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING no`,
+	qSendMail: `INSERT INTO @mail (no, sent_at, until, after_end, id, name, key, payload, chain)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING no`,
 	qNotifyAll: `SELECT pg_notify($1, '')::text`,
 
 	// Whoever has the first row has those after it, so they are delivered in their order: behind one that is put off, those for
 	// the same id wait, too.
-	qLockMail: `SELECT no, sent_at, until, after_end, id, name, key, payload FROM @mail AS m WHERE due_at <= $1
+	qLockMail: `SELECT no, sent_at, until, after_end, COALESCE(chain, 0), id, name, key, payload FROM @mail AS m WHERE due_at <= $1
 		AND ($3::bigint = 0 OR no = $3) AND NOT EXISTS (SELECT 1 FROM @mail AS e WHERE e.id = m.id AND e.no < m.no AND e.due_at > $1)
 		ORDER BY no LIMIT $2 FOR UPDATE`,
 	qHasMail:    `SELECT 1 FROM @mail WHERE due_at <= $1 LIMIT 1`,

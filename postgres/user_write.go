@@ -52,8 +52,8 @@ func StartTx[In, Out any](
 //
 // It returns ErrNotFound and ErrClosed as [lambdabiz.Engine.RaiseEvent] does, as the transaction sees the orchestration: one
 // that it has started by [StartTx] is there. An event whose orchestration ends before it is delivered is dropped, as one that
-// nobody has waited for, unless [lambdabiz.BeforeRestart] keeps it. [lambdabiz.Key] makes it safe to repeat a transaction
-// whose outcome is unknown. [lambdabiz.WithReceipt] is told ReceiptUnknown.
+// nobody has waited for, and a later start of the id does not get it, unless [lambdabiz.BeforeRestart] keeps it for that.
+// [lambdabiz.Key] makes it safe to repeat a transaction whose outcome is unknown. [lambdabiz.WithReceipt] is told ReceiptUnknown.
 func RaiseTx(
 	ctx context.Context, tx Queries, e *lambdabiz.Engine, id, event string, payload any, opts ...lambdabiz.RaiseOption,
 ) error {
@@ -262,10 +262,18 @@ func (u *usersWrite) raise(ctx context.Context, r *lambdabiz.Raise) (lambdabiz.R
 	if route == rules.Nowhere {
 		return v, nil
 	}
+	until := r.Until
+	var chain any
+	if route == rules.ToInbox {
+		chain = found.chain
+		if !r.AfterEnd {
+			until = time.Time{} // it is for what is there, and for no start to come
+		}
+	}
 	var no int64
 	_, err = u.row(ctx, qSendMail, []any{
-		u.b.numbers.next(), u.at.UnixMicro(), micros(r.Until), r.AfterEnd, text(r.ID), optional(r.Name), optional(r.Key),
-		bytesOf(r.Payload),
+		u.b.numbers.next(), u.at.UnixMicro(), micros(until), r.AfterEnd, text(r.ID), optional(r.Name), optional(r.Key),
+		bytesOf(r.Payload), chain,
 	}, &no)
 	u.wrote = true
 	return v, err

@@ -311,6 +311,53 @@ func TestAStepStartsAndRaises(t *testing.T) {
 	wantOnce(t, s, "order-1")
 }
 
+// An event is raised, and before anybody delivers it its orchestration ends, and the id is used again: it is not for that one,
+// unless it says so.
+func TestAnEventOfATransactionIsNotForALaterStart(t *testing.T) {
+	t.Parallel()
+	onlyOnPostgreSQL(t) // else its transactions would have to begin anew
+	s := newShop(t)
+	d := order(func(o lambdabiz.Context, _ string) (string, error) {
+		got, err := lambdabiz.WaitForEvent[string](o, "e", lambdabiz.Timeout(time.Second))
+		if _, late := errors.AsType[*lambdabiz.EventTimeoutError](err); late {
+			return "nothing", nil
+		}
+		return got, err
+	})
+	client, _ := s.client(lambdabiz.Config{}, d)
+	started := func(id string) *lambdabiz.Run[string] {
+		t.Helper()
+		run, err := lambdabiz.Start(t.Context(), client, d, id, id, lambdabiz.OnUsedID(lambdabiz.RestartEnded))
+		if err != nil || !run.Created() {
+			t.Fatalf("start %s: created %v, %v", id, run, err)
+		}
+		return run
+	}
+	raised := map[string][]lambdabiz.RaiseOption{
+		"nothing": nil,
+		"kept":    {lambdabiz.BeforeRestart(time.Hour)},
+	}
+	runs := map[string]*lambdabiz.Run[string]{}
+	for id, opts := range raised {
+		started(id)
+		s.within(false, true, func(tx postgres.Queries) {
+			if err := postgres.RaiseTx(t.Context(), tx, client, id, "e", "kept", opts...); err != nil {
+				t.Error(err)
+			}
+		})
+		if err := client.Terminate(t.Context(), id, "not wanted"); err != nil { // no worker lives
+			t.Fatal(err)
+		}
+		runs[id] = started(id)
+	}
+	s.run(client)
+	for id, run := range runs {
+		if got, err := run.Result(t.Context()); got != id || err != nil {
+			t.Errorf("the later one has got %q, want %s, %v", got, id, err)
+		}
+	}
+}
+
 // Who drives an orchestration by hand gets the events of transactions, though no worker lives that would deliver them.
 func TestAnEventOfATransactionReachesACallerByHand(t *testing.T) {
 	t.Parallel()
