@@ -173,7 +173,7 @@ func (l *bell) listen() {
 
 // hear listens on a connection of its own until that breaks. What has come while there was none is asked for.
 func (l *bell) hear() {
-	conn, err := pgx.ConnectConfig(l.life, l.b.pool.Config().ConnConfig)
+	conn, err := l.b.connect(l.life)
 	if err != nil {
 		return
 	}

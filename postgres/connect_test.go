@@ -2,6 +2,8 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -180,6 +182,59 @@ func TestAPoolOfOneConnectionIsEnoughForALoad(t *testing.T) {
 }
 
 // An administrator may have set for a role or a database what an application would not choose.
+// A pool may learn its password for each connection, as where that lasts for minutes. Those beside the pool need it, too.
+func TestConnectionsBesideThePoolAreMadeAsInThePool(t *testing.T) {
+	onlyOnPostgreSQL(t)
+	t.Parallel()
+	for conns, use := range map[int]func(*postgres.Backend) error{
+		1: func(b *postgres.Backend) error {
+			step, err := b.Begin(t.Context(), pgx.TxOptions{})
+			if err == nil {
+				step.Rollback()
+			}
+			return err
+		},
+		2: func(b *postgres.Backend) error {
+			if _, err := b.Workers(t.Context()); err != nil { // it knows the server
+				return err
+			}
+			select {
+			case <-b.Wake(): // it listens
+				return nil
+			case <-time.After(20 * time.Second):
+				return errors.New("nobody listens")
+			}
+		},
+	} {
+		t.Run(fmt.Sprint(conns, " in the pool"), func(t *testing.T) {
+			t.Parallel()
+			config, err := pgxpool.ParseConfig(database(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			password := config.ConnConfig.Password
+			config.MaxConns, config.ConnConfig.Password = int32(conns), "of yesterday" //nolint:gosec // 1 or 2
+			config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
+				c.Password = password
+				return nil
+			}
+			pool, err := pgxpool.NewWithConfig(t.Context(), config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(pool.Close)
+			b, err := postgres.New(pool, home.config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = b.Close() })
+			if err := use(b); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func TestSettingsOfTheSessionDoNotMatter(t *testing.T) {
 	onlyOnPostgreSQL(t)
 	t.Parallel()

@@ -76,6 +76,25 @@ func (b *Backend) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	}
 }
 
+// connect makes a connection beside the pool, as the pool makes its own.
+func (b *Backend) connect(ctx context.Context) (*pgx.Conn, error) {
+	config := b.pool.Config() // a copy
+	if config.BeforeConnect != nil {
+		if err := config.BeforeConnect(ctx, config.ConnConfig); err != nil {
+			return nil, err
+		}
+	}
+	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
+	if err != nil || config.AfterConnect == nil {
+		return conn, err
+	}
+	if err := config.AfterConnect(ctx, conn); err != nil {
+		_ = conn.Close(context.WithoutCancel(ctx)) // the fault is the answer
+		return nil, err
+	}
+	return conn, nil
+}
+
 // limit bounds a call.
 func (b *Backend) limit(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, b.answerTimeout)

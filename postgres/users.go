@@ -81,18 +81,11 @@ func (u *users) take(ctx context.Context, b *Backend) (*pgx.Conn, func(), error)
 		}
 		return c.Conn(), c.Release, nil
 	}
-	config := b.pool.Config()
-	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
+	conn, err := b.connect(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	if config.AfterConnect != nil {
-		err = config.AfterConnect(ctx, conn)
-	}
-	if err == nil {
-		err = b.trust(ctx, conn)
-	}
-	if err != nil {
+	if err = b.trust(ctx, conn); err != nil {
 		_ = conn.Close(context.WithoutCancel(ctx)) // the fault is the answer
 		return nil, nil, err
 	}
