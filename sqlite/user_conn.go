@@ -143,10 +143,14 @@ func (s *usersStmt) bind(args []driver.NamedValue) error {
 	for _, arg := range args {
 		at := arg.Ordinal
 		if arg.Name != "" {
+			at = 0
 			for _, prefix := range []string{":", "@", "$"} {
 				if i := s.raw.BindIndex(prefix + arg.Name); i != 0 {
 					at = i
 				}
+			}
+			if at == 0 {
+				return fmt.Errorf("sqlite: the statement has no parameter with the name %q", arg.Name)
 			}
 		}
 		if err := s.bindOne(at, arg.Value); err != nil {

@@ -28,7 +28,8 @@ type Queries interface {
 // SQLite has one writer: as long as fn runs, nothing else is written to the file, by no process, heartbeats of workers
 // included. So fn must be done within milliseconds, and wait for nothing. What it asks the engine to write, by
 // [lambdabiz.Engine.RaiseEvent] for example, fails with ErrBusy: at once if it gives its own context, else after
-// Config.BusyTimeout. [StartTx] and [RaiseTx] with tx are the way.
+// Config.BusyTimeout. [StartTx] and [RaiseTx] with tx are the way. A time-out ends fn's context, and no more: the file is locked
+// until fn returns, and Close waits for that.
 //
 // If fn returns an error or panics, its writes are rolled back. Savepoints are fine; COMMIT and ROLLBACK by a statement fail the
 // attempt for good, and nothing stays. Rows that fn has left open are closed. Foreign keys are checked. Functions and

@@ -239,6 +239,32 @@ func TestWhatABodyHasLeftOpenIsClosed(t *testing.T) {
 	}
 }
 
+// A value with a name that the statement does not have is not taken for another one's.
+func TestAStepsParametersHaveTheirNames(t *testing.T) {
+	t.Parallel()
+	tx, err := setup(t).Begin(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	q := sqlite.QueriesOf(tx)
+	if _, err := q.ExecContext(t.Context(), "CREATE TABLE payments (id TEXT, by TEXT)"); err != nil {
+		t.Fatal(err)
+	}
+	insert := "INSERT INTO payments VALUES (:id, @by)"
+	if _, err := q.ExecContext(t.Context(), insert, sql.Named("by", "me"), sql.Named("id", "a")); err != nil {
+		t.Error(err)
+	}
+	var id, by string
+	if err := q.QueryRowContext(t.Context(), "SELECT id, by FROM payments").Scan(&id, &by); id != "a" || by != "me" || err != nil {
+		t.Errorf("%q was paid by %q, %v", id, by, err)
+	}
+	_, err = q.ExecContext(t.Context(), insert, sql.Named("ID", "a"), sql.Named("by", "me"))
+	if err == nil || !strings.Contains(err.Error(), `no parameter with the name "ID"`) {
+		t.Errorf("another name: %v", err)
+	}
+}
+
 // The body asks the engine for a write that must wait for the body.
 func TestABodyCannotWaitForItself(t *testing.T) {
 	t.Parallel()
