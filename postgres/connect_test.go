@@ -213,7 +213,7 @@ func TestConnectionsBesideThePoolAreMadeAsInThePool(t *testing.T) {
 				t.Fatal(err)
 			}
 			password := config.ConnConfig.Password
-			config.MaxConns, config.ConnConfig.Password = int32(conns), "of yesterday" //nolint:gosec // 1 or 2
+			config.MaxConns, config.ConnConfig.Password = int32(conns), "of yesterday"
 			config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
 				c.Password = password
 				return nil

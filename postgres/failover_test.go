@@ -244,6 +244,29 @@ func TestAFailOverThatLosesSomethingMixesNothing(t *testing.T) {
 	}
 }
 
+// A process has not written for more than a week, or not in one of its lanes, and a purge has removed the witness of what it has
+// written last. After a fail-over that is no loss.
+func TestWhatAPurgeHasRemovedIsNotLostByAFailOver(t *testing.T) {
+	t.Parallel()
+	c := setupCluster(t, standin.Asynchronous)
+	lastWeek := time.Since(time.Date(2025, 1, 9, 0, 0, 0, 0, time.UTC)).Milliseconds() << 22
+	c.MakeNumbers(func() int64 { lastWeek++; return lastWeek })
+	ref := c.start("a")
+	c.MakeNumbers(nil)
+	if _, err := c.Purge(t.Context(), lambdabiz.PurgeRequest{EndedBefore: time.Unix(1, 0)}); err != nil {
+		t.Fatal(err)
+	}
+	if n := answer[int64](t, c.primary.URL("postgres"), "SELECT count(*) FROM lambdabiz.witnesses"); n != 0 {
+		t.Fatalf("%d witnesses are left", n)
+	}
+	c.fallBehind() // it has all: nothing is lost
+	c.failBack()
+	c.commit(&lambdabiz.Commit{Run: &ref, Worker: c.worker, Operations: []lambdabiz.Operation{operation(1)}})
+	if n := c.Losses(); n != 0 {
+		t.Errorf("%d losses were seen", n)
+	}
+}
+
 // Somebody ends the wait of a commit for its synchronous standby: the server says COMMIT then, with a warning, though the
 // standby does not have it.
 func TestACommitWhoseWaitForTheStandbyIsEndedIsNotAcknowledged(t *testing.T) {

@@ -182,16 +182,20 @@ func (b *Backend) trust(ctx context.Context, conn *pgx.Conn) error {
 
 // lookForLosses looks for the last transaction of each lane. The log of a server is one sequence: if that is there, all before
 // it is, too. The next one of the lane may be there in its place: it removes the witness of the one before it, and its answer
-// may have been lost. Nothing is written here meanwhile: no connection to this server is handed out before.
+// may have been lost. What was written days ago no standby lags behind. Nothing is written here meanwhile: no connection to this
+// server is handed out before.
 func (b *Backend) lookForLosses(ctx context.Context, conn *pgx.Conn) error {
 	var asked []int64
-	for i := range b.witnesses {
-		if told := b.witnesses[i].Load(); told != 0 {
-			asked = append(asked, told, b.pending[i].Load())
+	ask := func(told, pending int64) {
+		if told > numberAt(time.Now().Add(-leftGrace/2)) { // else a purge may have removed it, by its own clock
+			asked = append(asked, told, pending)
 		}
 	}
+	for i := range b.witnesses {
+		ask(b.witnesses[i].Load(), b.pending[i].Load())
+	}
 	for _, told := range b.users.told() { // what removes it was not told before
-		asked = append(asked, told, told)
+		ask(told, told)
 	}
 	if len(asked) == 0 {
 		return nil
