@@ -48,6 +48,7 @@ func TestEveryWorkloadPrintsItsMetrics(t *testing.T) {
 			"orch_per_s_last_fifth")},
 		{[]string{"-workload", "mixed", "-n", "50", "-c", "2", "-time", "30ms"}, append(limits, "alone_ms_p50", "alone_ms_p99",
 			"branches_ms_p99", "branches_ratio", "races_ms_p99", "races_ratio", "events_ms_p99", "events_ratio")},
+		{[]string{"-workload", "purge", "-n", "50", "-c", "8"}, append(limits, "purged_per_s", "cpu_ms_per_orch", "ratio_to_row_limit")},
 		{[]string{"-workload", "idle", "-time", "10ms"}, []string{"cpu_ms_per_s"}},
 	} {
 		t.Run(w.args[1], func(t *testing.T) {
@@ -104,11 +105,17 @@ func TestMemoryIsMeasuredToo(t *testing.T) {
 
 func TestPostgreSQLIsMeasuredToo(t *testing.T) {
 	t.Parallel()
-	for workload, metric := range map[string]string{"sequence": "limit_commits32_per_s", "disk": "bytes_per_orch"} {
-		t.Run(workload, func(t *testing.T) {
-			t.Parallel()
-			r := output(t, "-workload", workload, "-backend", "postgres", "-postgres", standin.Database(t), "-c", "4", "-n", "20",
-				"-time", "10ms", "-runs", "1", "-dir", t.TempDir())
+	for workload, metric := range map[string]string{
+		"sequence": "limit_commits32_per_s", "disk": "bytes_per_orch", "purge": "purged_per_s", "snapshot": "held_ratio",
+		"workers": "orch_per_s",
+	} {
+		t.Run(workload, func(t *testing.T) { // one after the other: each has many connections
+			n := "20"
+			if workload == "workers" {
+				n = "2"
+			}
+			r := output(t, "-workload", workload, "-backend", "postgres", "-postgres", standin.Database(t), "-c", "4", "-n", n,
+				"-time", "100ms", "-runs", "1", "-dir", t.TempDir())
 			if r.Durability != "full: fsync and synchronous_commit on" || r.Metrics[metric] <= 0 || r.Metrics["limit_rows_per_s"] <= 0 {
 				t.Errorf("the result is %+v", r)
 			}
@@ -145,6 +152,7 @@ func TestBadArgumentsAreNamed(t *testing.T) {
 		{"-runs 0", "-runs at least 1"},
 		{"-backend memory -workload crash", "needs a backend that outlives its process"},
 		{"-backend postgres -workload crash", "it is for -backend sqlite"},
+		{"-workload workers", "is for -backend postgres"},
 		{"fast", "unknown argument \"fast\""},
 		{"-quick", "flag provided but not defined: -quick"},
 	} {

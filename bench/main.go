@@ -57,6 +57,9 @@ var workloads = map[string]workload{
 	"timers":   {"n orchestrations with a timer of 2 s: how late it is", 5000, 0, timers},
 	"crash":    {"n sequences, c in flight, killed at half of the steps, and started again", 2000, 64, crash},
 	"mixed":    {"small sequences, c in flight, alone and beside one orchestration of n branches, races, and events", 10_000, 8, mixed},
+	"purge":    {"n sequences, c in flight, have ended: all are removed", 10_000, 256, purge},
+	"snapshot": {"sequences, c in flight, for about 3 s without and with a snapshot held open on PostgreSQL", 0, 256, snapshot},
+	"workers":  {"sequences, c in flight, on n worker processes on PostgreSQL, for about 3 s", 2, 256, workers},
 	"disk":     {"bytes on disk per completed sequence, and throughput over the first and the last fifth of n", 20_000, 64, disk},
 }
 
@@ -89,13 +92,14 @@ func parse(args []string, out io.Writer) (*config, error) {
 	f.IntVar(&c.n, "n", 0, "how many orchestrations or steps; 0 for the number that the workload has above")
 	f.IntVar(&c.c, "c", 0, "how many orchestrations are in flight; 0 for the workload's own")
 	f.IntVar(&c.runs, "runs", 5, "runs on a fresh database each; what is printed is the median of each metric")
-	f.DurationVar(&c.duration, "time", 3*time.Second, "how long a run of sequence takes when -n is 0")
+	f.DurationVar(&c.duration, "time", 3*time.Second,
+		"how long a run of sequence takes when -n is 0, or one of workers, or each part of snapshot")
 	f.DurationVar(&c.park, "park", time.Second, "how long sleepers stay in memory")
 	f.BoolVar(&c.paced, "pace", true, "measure the machine's limits in slices between those of the workload; "+
 		"without it, before and after: for profiles")
 	f.StringVar(&c.cpuProfile, "cpuprofile", "", "write a CPU profile of the runs to this `file`")
 	f.StringVar(&c.memProfile, "memprofile", "", "write a profile of all allocations to this `file`")
-	f.StringVar(&c.child, "child", "", "used by the workload crash for its own processes")
+	f.StringVar(&c.child, "child", "", "used by the workloads crash and workers for their own processes")
 	f.Usage = func() { usage(f) }
 	if err := f.Parse(args); err != nil {
 		return nil, err //nolint:wrapcheck // the package has said it already
@@ -112,6 +116,8 @@ func parse(args []string, out io.Writer) (*config, error) {
 		return nil, fmt.Errorf("unknown backend %q: it must be sqlite, postgres or memory", c.backend)
 	case c.backend == "memory" && (c.workload == "crash" || c.workload == "disk"):
 		return nil, fmt.Errorf("workload %s needs a backend that outlives its process", c.workload)
+	case c.backend != "postgres" && (c.workload == "snapshot" || c.workload == "workers"):
+		return nil, fmt.Errorf("workload %s is for -backend postgres", c.workload)
 	case c.backend == "postgres" && c.workload == "crash":
 		return nil, errors.New("workload crash measures a file that another process finds: it is for -backend sqlite")
 	}
@@ -158,7 +164,10 @@ func usage(f *flag.FlagSet) {
 
 func run(ctx context.Context, c *config, out io.Writer) error {
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
-	if c.child != "" {
+	switch {
+	case c.child != "" && c.workload == "workers":
+		return workersChild(ctx, c)
+	case c.child != "":
 		return crashChild(ctx, c)
 	}
 	if c.backend == "postgres" && c.postgres == "" {
