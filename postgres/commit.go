@@ -3,6 +3,7 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/lambdabiz/lambdabiz"
@@ -51,6 +52,9 @@ func (b *Backend) commit(ctx context.Context, lane int, commits []*lambdabiz.Com
 	half := len(commits) / 2
 	for _, part := range [][]*lambdabiz.Commit{commits[:half], commits[half:]} {
 		some, wakes, err := b.commit(ctx, lane, part)
+		if errors.Is(err, lambdabiz.ErrOutcomeUnknown) {
+			return nil, false, err // of all: what was applied may come twice, but no verdict leaves that open
+		}
 		for err != nil && len(some) < len(part) {
 			some = append(some, lambdabiz.Verdict{Err: faultOf(ctx, "commit", err)})
 		}

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -37,6 +38,29 @@ func TestARowThatSomebodyHoldsStopsItsOwnCommitsOnly(t *testing.T) {
 		if n := len(b.load(id).Operations); n != 1 {
 			t.Errorf("%s has %d operations", id, n)
 		}
+	}
+}
+
+// A batch is halved for the sake of a row that somebody holds, and nobody can find out what has become of a half: that is what the
+// batch is told, for a verdict says that a commit was not applied.
+func TestAHalfOfUnknownOutcomeIsNoVerdict(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.SetLockTimeout(20 * time.Millisecond)
+	var batch []*lambdabiz.Commit
+	for _, id := range []string{"held", "a"} {
+		b.start(id)
+		batch = append(batch, &lambdabiz.Commit{At: b.now, Raises: []lambdabiz.Raise{{ID: id, Name: "paid"}}})
+	}
+	users := b.usersHold("held")
+	b.SetReadBackPatience(time.Nanosecond)
+	b.BeforeCommit(func(conn *pgx.Conn) { _ = conn.Close(t.Context()) })
+	verdicts, err := b.Commit(t.Context(), batch)
+	if !errors.Is(err, lambdabiz.ErrOutcomeUnknown) {
+		t.Errorf("the batch is told %+v, %v", verdicts, err)
+	}
+	if err := users.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 }
 
