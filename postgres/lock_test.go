@@ -66,6 +66,7 @@ func TestAHalfOfUnknownOutcomeIsNoVerdict(t *testing.T) {
 
 // A user's transaction that holds the row of one run keeps nobody from taking over the others of a dead worker.
 func TestARowThatSomebodyHoldsStopsTheTakeOverOfItsRunOnly(t *testing.T) {
+	onlyOnPostgreSQL(t) // it needs SKIP LOCKED
 	t.Parallel()
 	b := setup(t)
 	ids := []string{"a", "b", "held", "c", "d"}
