@@ -80,7 +80,7 @@ func (c *call) try(o *op, rerun bool) error {
 		c.beginAttemptLocked(o, rerun)
 		r.knowsLocked(o.change)
 	}
-	if !r.barrierLocked(c.scope(), c.opts.timeout) {
+	if !r.admitLocked(c.scope(), c.opts.timeout) {
 		return r.leaveLocked(c.scope())
 	}
 	if r.cancel.cause != nil && !c.o.detached() {
@@ -134,6 +134,7 @@ func (c *call) attempt(o *op) error {
 	a.judge()
 	returned = true
 	r.mu.Lock()
+	r.spareLocked()
 	if !r.settleAttemptLocked(a) {
 		r.bodyEndedLocked()
 		return r.leaveLocked(c.scope())

@@ -276,6 +276,16 @@ type Description struct {
 	Lanes     int // commits that may run at the same time; 0 means 1
 	BatchSize int // commits in a batch; 0 means 1
 
+	// MaxCommitItems and MaxCommitBytes are how much may be written at once, by Commit.Items and Commit.Bytes: of one commit,
+	// and of all in a batch together; 0 for no limit. The engine makes batches by them, and code that adds to a
+	// commit of half the size waits until that is written. But what belongs together, and what comes together (events, timers,
+	// the ends of children), is one commit: a run whose commit is larger is blocked, nothing of it is written, and the
+	// reason names the operation and the limit. From outside it is ErrTooLarge. Beside what counts the home has
+	// room for ids and times, 1 KiB for each item. The least are 16 items, and eight payloads of
+	// MaxPayloadBytes: half is for what waits already, the rest for an operation that has ended, and the outcome.
+	MaxCommitItems int
+	MaxCommitBytes int
+
 	MaxPayloadBytes int // of one payload; 0 for no limit of its own
 	MaxIDBytes      int // of an orchestration id; 0 for no limit of its own
 	MaxTaskBytes    int // of the name of a task that the home itself performs; 0 for no limit of its own

@@ -197,6 +197,30 @@ func (p *pending) empty() bool {
 		len(p.starts) == 0 && len(p.raises) == 0 && len(p.controls) == 0 && len(p.attempts) == 0
 }
 
+// isLarge reports whether it is half of what the home writes at once, so that one more thing may not fit soon.
+func (p *pending) isLarge(d *Description) bool {
+	if most := d.MaxCommitItems; most > 0 {
+		items := len(p.ops) + len(p.timeouts) + len(p.consumed) + len(p.starts) + len(p.raises) + len(p.controls) + len(p.attempts)
+		if items >= most/2 {
+			return true
+		}
+	}
+	if d.MaxCommitBytes <= 0 {
+		return false
+	}
+	bytes := len(p.progress)
+	for _, o := range p.ops {
+		bytes += o.Operation.bytes()
+	}
+	for i := range p.starts {
+		bytes += len(p.starts[i].Input)
+	}
+	for i := range p.raises {
+		bytes += len(p.raises[i].Payload)
+	}
+	return bytes >= d.MaxCommitBytes/2
+}
+
 // giveBack withdraws that a message is consumed.
 func (p *pending) giveBack(number int64) {
 	if p.back == nil {

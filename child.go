@@ -115,6 +115,7 @@ func (c *call) readsLocked(o *op, reads func() error) error {
 	r.unlock()
 	err := reads()
 	r.mu.Lock()
+	r.spareLocked() // others have gone on meanwhile
 	switch {
 	case !r.isLive(c.scope()):
 		return r.leaveLocked(c.scope())

@@ -18,6 +18,9 @@ func (e *Engine) commitClient(ctx context.Context, c *Commit) (Verdict, *submiss
 	if a, ok := ctx.Value(taskKey{}).(interface{ holdsStore(v *env) bool }); ok && a.holdsStore(&e.env) {
 		return Verdict{}, nil, errHoldsStore
 	}
+	if _, err := e.desc.checkCommit(c); err != nil {
+		return Verdict{}, nil, err
+	}
 	var doubt error // an earlier try may have been applied
 	for try := 1; ; try++ {
 		if ctx.Err() != nil {

@@ -57,6 +57,9 @@ func raiseWithin(ctx context.Context, e *Engine, w Within, id, event string, pay
 }
 
 func (v *env) writeWithin(ctx context.Context, w Within, c *Commit) (Verdict, error) {
+	if _, err := v.desc.checkCommit(c); err != nil {
+		return Verdict{}, err
+	}
 	if err := v.transacts(w); err != nil {
 		return Verdict{}, err
 	}

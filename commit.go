@@ -225,12 +225,24 @@ func (v *Verdict) doubtReceipts() {
 	}
 }
 
-// payloadBytes estimates what a commit writes.
-func (c *Commit) payloadBytes() int {
+// Items is how many things the commit writes, as [Description.MaxCommitItems] counts them: the run itself, each operation,
+// consumed message, start, raise, control and attempt, and the next run of one that continues.
+func (c *Commit) Items() int {
+	n := len(c.Operations) + len(c.Consumed) + len(c.Starts) + len(c.Raises) + len(c.Controls) + len(c.Attempts)
+	if c.Run != nil {
+		n++
+	}
+	if c.Close != nil && c.Close.Next != nil {
+		n++
+	}
+	return n
+}
+
+// Bytes is how large its payloads and errors are together, as [Description.MaxCommitBytes] counts them.
+func (c *Commit) Bytes() int {
 	n := len(c.Progress)
 	for i := range c.Operations {
-		o := &c.Operations[i]
-		n += len(o.Input) + len(o.Result) + len(o.Details)
+		n += c.Operations[i].bytes()
 	}
 	for i := range c.Starts {
 		n += len(c.Starts[i].Input)
@@ -238,8 +250,27 @@ func (c *Commit) payloadBytes() int {
 	for i := range c.Raises {
 		n += len(c.Raises[i].Payload)
 	}
-	if c.Close != nil {
-		n += len(c.Close.Result)
+	if cl := c.Close; cl != nil {
+		n += len(cl.Result) + cl.Error.bytes()
+		if cl.Next != nil {
+			n += len(cl.Next.Input)
+		}
+	}
+	return n
+}
+
+func (o *Operation) bytes() int {
+	return len(o.Input) + len(o.Result) + len(o.Details) + o.Error.bytes()
+}
+
+// bytes is how large the error is with its causes; 0 for none.
+func (f *Failure) bytes() int {
+	if f == nil {
+		return 0
+	}
+	n := len(f.Message) + len(f.Data)
+	for _, cause := range f.Causes {
+		n += cause.bytes()
 	}
 	return n
 }

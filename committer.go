@@ -50,16 +50,23 @@ func (d *decision) Key() string {
 	return d.commit.Run.RunID
 }
 
-func (d *decision) Bytes() int  { return d.commit.payloadBytes() }
+func (d *decision) Bytes() int  { return d.commit.Bytes() }
+func (d *decision) Parts() int  { return d.commit.Items() }
 func (d *decision) Alone() bool { return d.alone }
 
 // maxBatchBytes is where a batch ends, but for its first commit: what is large holds up what is small only for a
 // moment, and a batch that fails is not written again and again.
 const maxBatchBytes = 8 << 20
 
-func newCommitter(b Backend, lanes, size int, hooks *hookCaller, kept *spare.Pool) *committer {
+func newCommitter(b Backend, desc *Description, hooks *hookCaller, kept *spare.Pool) *committer {
 	c := &committer{backend: b, hooks: hooks}
-	c.lanes = batch.New(batch.Limits{Lanes: lanes, Items: size, Bytes: maxBatchBytes}, c.run, kept.Go)
+	limits := batch.Limits{
+		Lanes: max(desc.Lanes, 1), Items: max(desc.BatchSize, 1), Bytes: maxBatchBytes, Parts: desc.MaxCommitItems,
+	}
+	if most := desc.MaxCommitBytes; most > 0 {
+		limits.Bytes = min(limits.Bytes, most)
+	}
+	c.lanes = batch.New(limits, c.run, kept.Go)
 	return c
 }
 

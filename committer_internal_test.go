@@ -90,7 +90,7 @@ func TestCommitterGivesEachCommitItsVerdict(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				m := &moodyBackend{most: 4, stored: map[string]bool{}}
-				c := newCommitter(m, lanes, m.most, &hookCaller{}, keptFor(t))
+				c := newCommitter(m, &Description{Lanes: lanes, BatchSize: m.most}, &hookCaller{}, keptFor(t))
 				var all sync.WaitGroup
 				for i := range 500 {
 					all.Go(func() {
@@ -121,7 +121,7 @@ func TestCommitterGivesEachCommitItsVerdict(t *testing.T) {
 func TestPanicOfABackendIsAnUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		c := newCommitter(&panickyBackend{}, 1, 100, &hookCaller{}, keptFor(t))
+		c := newCommitter(&panickyBackend{}, &Description{BatchSize: 100}, &hookCaller{}, keptFor(t))
 		var together []*batch.Item[*decision]
 		for _, commit := range []*Commit{
 			{Run: &RunRef{RunID: "a"}},

@@ -85,7 +85,7 @@ func (p *pump) takeLocked() taken {
 			c.Starts[i].Claim = false // if the answer is lost, nobody would run them
 		}
 	}
-	t.granted = p.grant(c.Starts)
+	t.granted = grantStarts(p.env.owner, c.Starts)
 	if p.commitEndsClaim() {
 		c.Conditional, c.WakeAt = true, p.dueNext()
 		// What the verdict may end wakes code, which needs a claim to go on.
@@ -99,8 +99,8 @@ func (p *pump) takeLocked() taken {
 	return t
 }
 
-// grant lets so many of the starts claim as the worker has room for, and returns how many.
-func (p *pump) grant(starts []RunStart) (granted int) {
+// grantStarts lets so many of the starts claim as the worker has room for, and returns how many.
+func grantStarts(o owner, starts []RunStart) (granted int) {
 	wanted := 0
 	for i := range starts {
 		if starts[i].Claim {
@@ -108,7 +108,7 @@ func (p *pump) grant(starts []RunStart) (granted int) {
 		}
 	}
 	if wanted > 0 {
-		granted = p.env.owner.grant(wanted)
+		granted = o.grant(wanted)
 	}
 	left := granted
 	for i := range starts {

@@ -67,7 +67,7 @@ func New(b Backend, c Config) (*Engine, error) {
 	v.hooks = newHookCaller(c.Hooks, v.log)
 	v.interceptor, _ = b.(probe.Interceptor)
 	v.slots = slots.New(c.MaxTasks)
-	v.committer = newCommitter(b, max(desc.Lanes, 1), max(desc.BatchSize, 1), v.hooks, &e.kept)
+	v.committer = newCommitter(b, &v.desc, v.hooks, &e.kept)
 	if t, ok := b.(Transactor); ok {
 		v.transactor = &guardedTransactor{t}
 	}

@@ -71,6 +71,34 @@ func checkTags(tags map[string]string) error {
 	return nil
 }
 
+// checkCommit refuses what is larger than the home writes at once, with the operation that is to blame: the last one of too
+// many, or the largest.
+func (d *Description) checkCommit(c *Commit) (operation string, err error) {
+	items, bytes := c.Items(), c.Bytes()
+	at := len(c.Operations) - 1
+	switch {
+	case d.MaxCommitItems > 0 && items > d.MaxCommitItems:
+		err = fmt.Errorf("%w: its commit has %d items, the limit of the home (%s) is %d", ErrTooLarge, items, d.Name, d.MaxCommitItems)
+	case d.MaxCommitBytes > 0 && bytes > d.MaxCommitBytes:
+		err = fmt.Errorf("%w: its commit has %d bytes, the limit of the home (%s) is %d", ErrTooLarge, bytes, d.Name, d.MaxCommitBytes)
+		for i := range c.Operations {
+			if c.Operations[i].bytes() > c.Operations[at].bytes() {
+				at = i
+			}
+		}
+	default:
+		return "", nil
+	}
+	if at >= 0 {
+		operation = c.Operations[at].ID
+		err = fmt.Errorf("operation %q: %w", operation, err)
+	}
+	if c.Run != nil {
+		err = fmt.Errorf("orchestration %q: %w", c.Run.ID, err)
+	}
+	return operation, err
+}
+
 // checkRemote refuses what the home cannot do with a task that it performs itself.
 func (d *Description) checkRemote(task string, opts *callOptions) error {
 	switch {

@@ -15,6 +15,7 @@ func (c *call) begin() (*op, error) {
 	site := here(s)
 	r.mu.Lock()
 	r.lookLocked()
+	r.spareLocked()
 	if left, err := c.mayBeginLocked(site); left {
 		return nil, err
 	}

@@ -32,6 +32,9 @@ func (w *submitter) commit(c *Commit) Verdict {
 	if err := w.gaveUp(); err != nil {
 		return Verdict{Err: err}
 	}
+	if operation, err := w.env.desc.checkCommit(c); err != nil {
+		return w.block(c, operation, err)
+	}
 	s := &w.submission
 	s.commit = c
 	defer s.reset()
@@ -68,6 +71,22 @@ func (w *submitter) commit(c *Commit) Verdict {
 		s.reset()
 		s.commit, s.alone = c, alone
 		if !w.pause(commitBackoff.wait(try)) {
+			return Verdict{Err: ErrFenced}
+		}
+	}
+}
+
+// block blocks the run because of an operation in its commit, of which nothing is written.
+func (w *submitter) block(c *Commit, operation string, err error) Verdict {
+	w.env.log.Error("commit is too large", "orchestration", c.Run.ID, "run", c.Run.RunID, "operation", operation, "error", err)
+	block := poisoned(c, err)
+	block.Release.Blocked.Operation = operation
+	for try := 1; ; try++ {
+		v, err := w.env.committer.submit(context.Background(), &submission{decision: decision{commit: block, alone: true}})
+		switch {
+		case err == nil && v.Err == nil:
+			return Verdict{Err: errPoisoned}
+		case err == nil && errors.Is(v.Err, ErrFenced), !w.pause(commitBackoff.wait(try)):
 			return Verdict{Err: ErrFenced}
 		}
 	}

@@ -290,6 +290,16 @@ func (p *pump) flushLocked(target uint64) bool {
 	}
 }
 
+// spareLocked blocks the calling branch, which is about to add something, while as much is pending as a commit may well have.
+// What comes from outside, or together, cannot be held up: see Description.MaxCommitItems.
+func (p *pump) spareLocked() {
+	for p.phase == phaseLive && p.pending.isLarge(&p.env.desc) {
+		if !p.flushLocked(p.changed) {
+			return
+		}
+	}
+}
+
 // flushLate commits what has been pending since then, so that a long operation is seen running.
 func (p *pump) flushLate(since time.Time) {
 	p.mu.Lock()
@@ -439,6 +449,17 @@ func (p *pump) barrierLocked(s *scope, lasts time.Duration) bool {
 		if p.barrier.isOpen(p.durable, p.claimed) {
 			return p.isLive(s)
 		}
+	}
+	return false
+}
+
+// admitLocked is barrierLocked for a body whose begin is added to what is pending: not while that is as much as it may well be.
+func (p *pump) admitLocked(s *scope, lasts time.Duration) bool {
+	for p.barrierLocked(s, lasts) {
+		if !p.pending.isLarge(&p.env.desc) {
+			return true
+		}
+		p.spareLocked() // others may be given something meanwhile
 	}
 	return false
 }

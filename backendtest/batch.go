@@ -1,6 +1,8 @@
 package backendtest
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 
 	"github.com/lambdabiz/lambdabiz"
@@ -11,10 +13,56 @@ var batchChecks = []check{
 	{name: "batch/a later commit sees an earlier one", run: batchOrder},
 	{name: "batch/of a hundred runs", run: batchLarge},
 	{name: "batch/an empty one is no error", run: batchEmpty},
+	{name: "batch/as large as it describes", run: batchLargest},
 }
 
 // batchSize keeps a batch within what the backend takes.
 func (h *harness) batchSize(n int) int { return min(n, max(1, h.b.Describe().BatchSize)) }
+
+// batchLargest writes one commit, and then a batch of two, that are as large as the description allows: in items, and in bytes.
+// Where it names no limit, two
+// thousand items and 12 MiB.
+func batchLargest(h *harness) {
+	d := h.describes
+	if d.MaxCommitItems != 0 && d.MaxCommitItems < 16 {
+		h.Fatalf("MaxCommitItems is %d, 16 are the least", d.MaxCommitItems)
+	}
+	if most := d.MaxCommitBytes; most != 0 && (d.MaxPayloadBytes == 0 || 8*d.MaxPayloadBytes > most) {
+		h.Fatalf("MaxCommitBytes is %d, which is less than eight payloads of MaxPayloadBytes, %d", most, d.MaxPayloadBytes)
+	}
+	if d.CommitEndsClaim && d.MaxCommitItems == 0 && d.MaxCommitBytes == 0 {
+		return // what it takes depends on the kinds of operations
+	}
+	bytes := cmp.Or(d.MaxCommitBytes, 12<<20)
+	if d.MaxCommitBytes == 0 && d.MaxPayloadBytes > 0 {
+		bytes = min(bytes, 14*d.MaxPayloadBytes)
+	}
+	for name, sizes := range map[string]struct{ items, bytes int }{
+		"items": {cmp.Or(d.MaxCommitItems, 2000), 0}, "bytes": {16, bytes},
+	} {
+		one, two, three := h.startHeld(name+"-1"), h.startHeld(name+"-2"), h.startHeld(name+"-3")
+		alone := one.sized(sizes.items, sizes.bytes)
+		want(h, []int{alone.Items(), alone.Bytes()}, []int{sizes.items, sizes.bytes}, "size of "+name)
+		h.is(h.commitAll(alone)[0].Err, nil, "the largest commit by its "+name)
+		want(h, len(h.load(name+"-1").Operations), sizes.items-1, "operations of the largest commit by its "+name)
+		if h.batchSize(2) == 2 {
+			v := h.commitAll(two.sized(sizes.items/2, sizes.bytes/2), three.sized(sizes.items/2, sizes.bytes/2))
+			h.is(errors.Join(v[0].Err, v[1].Err), nil, "the largest batch by its "+name)
+		}
+	}
+}
+
+// sized is a commit of so many items, the run itself among them, and so many bytes.
+func (x *holding) sized(items, bytes int) *lambdabiz.Commit {
+	operations := make([]lambdabiz.Operation, items-1)
+	for i := range operations {
+		o := &operations[i]
+		*o = operation(int64(i + 1))
+		o.Input, o.Result, o.Details = make([]byte, bytes/len(operations)), nil, nil
+	}
+	operations[0].Input = append(operations[0].Input, make([]byte, bytes%len(operations))...)
+	return x.fill(lambdabiz.Commit{Operations: operations})
+}
 
 func batchVerdicts(h *harness) {
 	good, stale, fenced, ended, last := h.startHeld("good"), h.startHeld("stale"), h.startHeld("fenced"),

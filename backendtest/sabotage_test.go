@@ -204,6 +204,9 @@ var sabotages = []struct {
 			}
 		}
 	}},
+	{"only the first thousand operations are stored", "batch/as large as it describes", true, func(s *sabotaged) {
+		s.commit = func(_ *sabotaged, c *lambdabiz.Commit) { c.Operations = c.Operations[:min(1000, len(c.Operations))] }
+	}},
 	{"a sleeper never wakes", "claim/a run is due exactly at its WakeAt", false, func(s *sabotaged) {
 		s.commit = func(_ *sabotaged, c *lambdabiz.Commit) {
 			if c.Release != nil {

@@ -3,6 +3,7 @@ package memory
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/lambdabiz/lambdabiz"
@@ -15,12 +16,27 @@ func (b *Backend) Commit(ctx context.Context, batch []*lambdabiz.Commit) ([]lamb
 		return nil, err
 	}
 	defer b.mu.Unlock()
+	if err := b.config.fits(batch); err != nil {
+		return nil, err
+	}
 	verdicts := make([]lambdabiz.Verdict, len(batch))
 	for i, c := range batch {
 		verdicts[i] = b.apply(c)
 	}
 	b.signal()
 	return verdicts, nil
+}
+
+// fits returns an error for a batch of more than may be written at once.
+func (config *Config) fits(batch []*lambdabiz.Commit) error {
+	items, bytes := 0, 0
+	for _, c := range batch {
+		items, bytes = items+c.Items(), bytes+c.Bytes()
+	}
+	if config.MaxCommitItems > 0 && items > config.MaxCommitItems || config.MaxCommitBytes > 0 && bytes > config.MaxCommitBytes {
+		return fmt.Errorf("memory: %w: %d items and %d bytes at once", lambdabiz.ErrTooLarge, items, bytes)
+	}
+	return nil
 }
 
 func (b *Backend) apply(given *lambdabiz.Commit) lambdabiz.Verdict {

@@ -21,6 +21,11 @@ type Config struct {
 	// needs CommitEndsClaim, for the outcome comes with a later claim. A timer that is due at the
 	// time of a claim is returned as SUCCEEDED.
 	Performs []lambdabiz.Kind
+
+	// MaxCommitItems and MaxCommitBytes are what may be written at once, for tests of what happens on such a home: see
+	// [lambdabiz.Description]. A batch of more is an error. They are 16 and 64 at least; 0 is no limit. A payload has an eighth
+	// of the bytes at most.
+	MaxCommitItems, MaxCommitBytes int
 }
 
 // batchSize is the number of commits that the engine may hand over at once.
@@ -74,13 +79,19 @@ func NewWith(config Config) (*Backend, error) {
 	if len(config.Performs) > 0 && !config.CommitEndsClaim {
 		return nil, errors.New("memory: Config.Performs needs Config.CommitEndsClaim (a held run is not claimed again)")
 	}
+	if n := config.MaxCommitItems; n != 0 && n < 16 {
+		return nil, fmt.Errorf("memory: Config.MaxCommitItems is %d (16 at least, or 0 for no limit)", n)
+	}
+	if n := config.MaxCommitBytes; n != 0 && n < 64 {
+		return nil, fmt.Errorf("memory: Config.MaxCommitBytes is %d (64 at least, or 0 for no limit)", n)
+	}
 	config.Performs = slices.Clone(config.Performs)
 	b := New()
 	b.config = config
 	return b, nil
 }
 
-// Describe says that nothing is refused and nothing is limited.
+// Describe says that nothing is refused, and nothing is limited but by the Config.
 func (b *Backend) Describe() lambdabiz.Description {
 	return lambdabiz.Description{
 		Name:            "memory",
@@ -88,6 +99,9 @@ func (b *Backend) Describe() lambdabiz.Description {
 		Performs:        slices.Clone(b.config.Performs),
 		Lanes:           1,
 		BatchSize:       batchSize,
+		MaxPayloadBytes: b.config.MaxCommitBytes / 8,
+		MaxCommitItems:  b.config.MaxCommitItems,
+		MaxCommitBytes:  b.config.MaxCommitBytes,
 	}
 }
 

@@ -12,12 +12,20 @@ type Limits struct {
 	Lanes int // batches at the same time
 	Items int // items of a batch
 	Bytes int // the bytes at which a batch ends, but for its first item
+	Parts int // the parts at which it ends, but for its first item; 0 for no limit
+}
+
+// holds reports whether so much fits in a batch.
+func (l *Limits) holds(bytes, parts int) bool {
+	return bytes <= l.Bytes && (l.Parts == 0 || parts <= l.Parts)
 }
 
 // Member is what an item says of itself when a batch is made.
 type Member interface {
 	// Bytes is how large it is.
 	Bytes() int
+	// Parts is of how many parts it is.
+	Parts() int
 	// Key names what no two items of a batch may have in common; "" for nothing.
 	Key() string
 	// Alone reports whether it shares no batch with others.
@@ -161,10 +169,10 @@ func (l *Lanes[M]) cutLocked() []*Item[M] {
 	n := min(l.limits.Items, len(l.queue))
 	next := make([]*Item[M], 0, n)
 	keys := make(map[string]struct{}, n)
-	bytes := 0
+	bytes, parts := 0, 0
 	for at, i := range l.queue {
-		size := i.Member.Bytes()
-		if len(next) == l.limits.Items || len(next) > 0 && bytes+size > l.limits.Bytes {
+		size, count := i.Member.Bytes(), i.Member.Parts()
+		if len(next) == l.limits.Items || len(next) > 0 && !l.limits.holds(bytes+size, parts+count) {
 			rest = append(rest, l.queue[at:]...)
 			break
 		}
@@ -179,7 +187,7 @@ func (l *Lanes[M]) cutLocked() []*Item[M] {
 			}
 			keys[key] = struct{}{}
 		}
-		bytes += size
+		bytes, parts = bytes+size, parts+count
 		next = append(next, i)
 	}
 	l.queue = rest

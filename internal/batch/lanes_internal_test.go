@@ -16,11 +16,13 @@ import (
 type thing struct {
 	name  string
 	bytes int
+	parts int
 	key   string
 	alone bool
 }
 
 func (t thing) Bytes() int  { return t.bytes }
+func (t thing) Parts() int  { return t.parts }
 func (t thing) Key() string { return t.key }
 func (t thing) Alone() bool { return t.alone }
 
@@ -147,6 +149,35 @@ func TestBatchesAreCutByBytes(t *testing.T) {
 			t.Errorf("batches %s, want %s", got, want)
 		}
 	})
+}
+
+// A batch ends before it is of too many parts; what is of too many by itself has one of its own.
+func TestBatchesAreCutByParts(t *testing.T) {
+	t.Parallel()
+	for parts, want := range map[int]string{
+		10: "[[first] [half-0 half-1] [half-2] [many] [last]]",
+		0:  "[[first] [half-0 half-1 half-2 many last]]", // no limit
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := &performer{takes: slow}
+			l := New(Limits{Lanes: 1, Items: 100, Bytes: 10, Parts: parts}, p.perform, spawn)
+			for _, m := range []thing{
+				{name: "first", parts: 1},
+				{name: "half-0", parts: 5},
+				{name: "half-1", parts: 5},
+				{name: "half-2", parts: 1},
+				{name: "many", parts: 30},
+				{name: "last", parts: 1},
+			} {
+				l.Add(t.Context(), &Item[thing]{Member: m})
+				synctest.Wait()
+			}
+			time.Sleep(time.Second)
+			if got := fmt.Sprint(p.done()); got != want {
+				t.Errorf("with %d parts the batches are %s, want %s", parts, got, want)
+			}
+		})
+	}
 }
 
 // One that ends its goroutine is over, and the lane goes on.

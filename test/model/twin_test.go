@@ -140,6 +140,13 @@ var claims = []mutation{
 		"min(m.most-len(m.runs), map[bool]int{false: m.works - m.active, true: m.most}[gone])"},
 }
 
+// sizes are protections of homes that write little at once: without each TestACommitIsNoLargerThanTheHomeTakes is red.
+var sizes = []mutation{
+	{"code that adds to a large commit waits for it",
+		"for p.phase == phaseLive && p.pending.isLarge(",
+		"for !gone && p.phase == phaseLive && p.pending.isLarge("},
+}
+
 // goneVariable names the protections that are gone in the program that is built of the copy.
 const goneVariable = "LAMBDABIZ_MODEL_WITHOUT"
 
@@ -194,6 +201,13 @@ func TestSabotageTheEngine(t *testing.T) {
 				complaintOf(t, program, m.protection, "^TestWhatFoundNoRoomIsClaimedWhenThereIsSome$"))
 		})
 	}
+	for _, m := range sizes {
+		t.Run(m.protection, func(t *testing.T) {
+			t.Parallel()
+			campaign.Red(t, "F53", m.protection,
+				complaintOf(t, program, m.protection, "^TestACommitIsNoLargerThanTheHomeTakes$"))
+		})
+	}
 	for _, m := range narrow {
 		t.Run(m.protection, func(t *testing.T) {
 			t.Parallel()
@@ -242,7 +256,7 @@ func buildMutated(t *testing.T) (program string) {
 			sources[path] = string(text)
 		}
 	}
-	all := slices.Concat(mutations, delays, narrow, claims)
+	all := slices.Concat(mutations, delays, narrow, claims, sizes)
 	for _, m := range transactions {
 		all = append(all, m.mutation)
 	}
