@@ -1,13 +1,16 @@
 package homes_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
+	"os"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/lambdabiz/lambdabiz"
@@ -50,13 +53,9 @@ func tablesWith(t *testing.T, c postgres.Config) func(t *testing.T) lambdabiz.Ba
 			config.ConnConfig.RuntimeParams["default_transaction_isolation"] = "repeatable read"
 		}
 		config.ConnConfig.ConnectTimeout = 0
-		config.ConnConfig.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) { // of who listens
-			<-ctx.Done()
-			return nil, ctx.Err()
-		}
-		config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error { // of the pool
-			c.DialFunc = (&net.Dialer{}).DialContext
-			return nil
+		config.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+			return &deaf{Conn: conn, over: make(chan struct{})}, err
 		}
 		// No time has really passed since a connection was used last: none is to be tried, or closed, for its age.
 		config.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
@@ -71,6 +70,49 @@ func tablesWith(t *testing.T, c postgres.Config) func(t *testing.T) lambdabiz.Ba
 		}
 		return &pooled{b, pool}
 	}
+}
+
+// deaf is a connection on which nobody gets to listen: whoever asks for that waits, in virtual time.
+type deaf struct {
+	net.Conn
+
+	asked atomic.Bool
+	over  chan struct{} // closed when nobody waits any more
+	once  sync.Once
+}
+
+func (d *deaf) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte("LISTEN ")) {
+		d.asked.Store(true)
+		return 0, d.wait()
+	}
+	return d.Conn.Write(p)
+}
+
+// Read is called beside a Write that takes long.
+func (d *deaf) Read(p []byte) (int, error) {
+	if d.asked.Load() {
+		return 0, d.wait()
+	}
+	return d.Conn.Read(p)
+}
+
+func (d *deaf) wait() error {
+	<-d.over
+	return os.ErrDeadlineExceeded
+}
+
+// SetDeadline is how a call is ended whose context ends.
+func (d *deaf) SetDeadline(t time.Time) error {
+	if d.asked.Load() && !t.IsZero() {
+		d.once.Do(func() { close(d.over) })
+	}
+	return d.Conn.SetDeadline(t)
+}
+
+func (d *deaf) Close() error {
+	d.once.Do(func() { close(d.over) })
+	return d.Conn.Close()
 }
 
 const ages = 100 * 365 * 24 * time.Hour
