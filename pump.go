@@ -294,6 +294,7 @@ func (p *pump) flushLocked(target uint64) bool {
 // What comes from outside, or together, cannot be held up: see Description.MaxCommitItems.
 func (p *pump) spareLocked() {
 	for p.phase == phaseLive && p.pending.isLarge(&p.env.desc) {
+		p.note() // what has joined others counts as no change, and is to be written too
 		if !p.flushLocked(p.changed) {
 			return
 		}

@@ -143,8 +143,8 @@ var claims = []mutation{
 // sizes are protections of homes that write little at once: without each TestACommitIsNoLargerThanTheHomeTakes is red.
 var sizes = []mutation{
 	{"code that adds to a large commit waits for it",
-		"for p.phase == phaseLive && p.pending.isLarge(",
-		"for !gone && p.phase == phaseLive && p.pending.isLarge("},
+		"if items >= most/2 {",
+		"if items >= most/2 && !gone {"},
 }
 
 // goneVariable names the protections that are gone in the program that is built of the copy.
