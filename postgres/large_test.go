@@ -133,6 +133,7 @@ func (b *bundle) explain(p *postgres.Plans) string {
 // A plan that was made while a table was small is the plan when it is large. None reads all of a table. Lists read a few pages
 // of it, whatever they filter by.
 func TestStatementsOnALargeTable(t *testing.T) {
+	onlyOnPostgreSQL(t)
 	t.Parallel()
 	b := setup(t)
 	rows := campaign.Rounds(t, 100_000, 1_000_000)
@@ -145,6 +146,7 @@ func TestStatementsOnALargeTable(t *testing.T) {
 
 // With the settings that a server has by itself some plans are scans.
 func TestSabotagePlansOfTheServersOwn(t *testing.T) {
+	onlyOnPostgreSQL(t)
 	t.Parallel()
 	b := setup(t)
 	campaign.Red(t, "F26", "the settings of the planner", b.scanning(200, false))
@@ -175,6 +177,7 @@ func (b *bundle) grown() string {
 }
 
 func TestPlansOfSmallTablesAreThoseOfLargeOnes(t *testing.T) {
+	onlyOnPostgreSQL(t)
 	t.Parallel()
 	if complaint := setup(t).grown(); complaint != "" {
 		t.Error(complaint)
@@ -183,6 +186,7 @@ func TestPlansOfSmallTablesAreThoseOfLargeOnes(t *testing.T) {
 
 // A statement that names its rows twice is not one that looks up each row that was sent.
 func TestSabotageNumbersThatAreNamedTwice(t *testing.T) {
+	onlyOnPostgreSQL(t)
 	t.Parallel()
 	b := setup(t)
 	b.NameNumbersTwice()

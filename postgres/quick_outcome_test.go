@@ -176,6 +176,7 @@ func (b *bundle) everyKind(prefix string) []*lambdabiz.Commit {
 // The connection breaks while a batch is written in one round trip: with the lane in hand it is known what became of each
 // commit of it.
 func TestQuickCommitsWithoutAnAnswerAreFound(t *testing.T) {
+	onlyOnPostgreSQL(t)
 	t.Parallel()
 	for name, happens := range map[string]int32{"applied": itsAnswerIsLost, "not applied": isLost} {
 		t.Run(name, func(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 
 // The statement that writes runs without a look at them first does what the rules say, whatever the runs are.
 func TestQuickCommitsDoWhatTheRulesSay(t *testing.T) {
+	onlyOnPostgreSQL(t)
 	t.Parallel()
 	blocked := &lambdabiz.Blocked{Reason: "a mistake", Version: "v1", Times: 1}
 	failure := &lambdabiz.Failure{Message: "broken"}
@@ -259,6 +260,7 @@ func TestWhoeverTakesRunsAwayWaitsForQuickCommits(t *testing.T) {
 // Where a batch only asks whether the run is still its holder's, and does not lock its lane, the answer may be over before it
 // has written.
 func TestSabotageQuickCommitWithoutTheLane(t *testing.T) {
+	onlyOnPostgreSQL(t)
 	t.Parallel()
 	b := setup(t)
 	b.WithoutLaneLock()
@@ -302,6 +304,7 @@ func TestWhoeverTerminatesWaitsForQuickCommits(t *testing.T) {
 }
 
 func TestSabotageTerminationWithoutTheLane(t *testing.T) {
+	onlyOnPostgreSQL(t)
 	t.Parallel()
 	b := setup(t)
 	b.WithoutLaneLock()
